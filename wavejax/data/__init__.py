@@ -1,0 +1,1 @@
+"""Corpora, from recordings to deterministic batches (floor 2)."""
