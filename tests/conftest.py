@@ -1,0 +1,30 @@
+"""Settings of every test process, made before jax starts a backend; subprocesses inherit them."""
+
+import os
+
+import pytest
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8".strip()
+os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import jax
+from jaxtyping import install_import_hook
+
+import tests.typechecker  # noqa: F401  (the hook finds it by name)
+
+# A pytest plug-in may have imported jax before this file, and then the environment came too late.
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+install_import_hook("wavejax", "tests.typechecker.check")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def eight_devices() -> None:
+    """Fails at once if a backend was started before the settings above could reach it."""
+    assert jax.default_backend() == "cpu"
+    assert jax.device_count() == 8
