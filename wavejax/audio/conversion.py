@@ -1,0 +1,178 @@
+"""Features of one spec turned into features of another: exactly, or not at all."""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import ArrayLike, Float
+
+from wavejax.audio.filterbanks import frame_window
+from wavejax.audio.specs import FeatureSpec
+
+# What each frame and band is about: nothing can turn one into the other.
+_NEVER = ("sample_rate", "hop_length", "n_mels", "f_min", "f_max", "mel_scale")
+# What is compensated approximately when the caller allows it.
+_LOSSY = ("n_fft", "win_length", "window", "padding", "pad_mode", "mel_norm", "power", "magnitude_epsilon")
+_LOSSY_UNCOMPENSATED = ("pre_emphasis", "high_pass")
+
+
+class SpecMismatch(ValueError):
+    """Features of one spec cannot be used as features of another; the message prints both."""
+
+    def __init__(self, reason: str, source: FeatureSpec, target: FeatureSpec) -> None:
+        self.source, self.target = source, target
+        super().__init__(f"{reason}\n{describe_difference(source, target)}")
+
+
+def describe_difference(source: FeatureSpec, target: FeatureSpec) -> str:
+    """A table of both specs, one field a line, differing fields marked with *."""
+    lines = [f"  {'field':<18} {'source':<24} target"]
+    for field in dataclasses.fields(FeatureSpec):
+        ours, theirs = (_brief(getattr(spec, field.name)) for spec in (source, target))
+        mark = "*" if getattr(source, field.name) != getattr(target, field.name) else " "
+        lines.append(f"{mark} {field.name:<18} {ours:<24} {theirs}")
+    return "\n".join(lines)
+
+
+def convert_features(
+    mel: Float[ArrayLike, "*batch frame band"], source: FeatureSpec, target: FeatureSpec, allow_lossy: bool = False
+) -> Float[np.ndarray, "*batch frame2 band"]:
+    """float32 features of ``target`` made from features of ``source`` ([..., F, n_mels]; numpy).
+
+    Exact, to rounding, where the specs differ only in log base, scale and offset, or a floor that rises (the higher
+    floor is applied to linear mel values). A lower floor, another clipping range, another padding or analysis raises
+    SpecMismatch, which prints both specs. With ``allow_lossy=True`` those are approximated: levels are corrected by the
+    response to white noise (n_fft, window, mel norm, power), frames are shifted to the target's centres by linear
+    interpolation, what a floor or clip has removed stays removed, and pre-emphasis and high-pass are left as they are.
+    Sample rate, hop and mel bands are never converted.
+    """
+    features = np.asarray(mel, np.float64)
+    if features.ndim < 2 or features.shape[-1] != source.n_mels:
+        raise ValueError(
+            f"features have shape {features.shape}; spec {source.name!r} has [..., frames, {source.n_mels}]. "
+            "See orient_features for [bands, frames]."
+        )
+    impossible = [name for name in _NEVER if _resolved(source, name) != _resolved(target, name)]
+    if impossible:
+        raise SpecMismatch(
+            f"Features of {source.name!r} cannot become features of {target.name!r}: {', '.join(impossible)} differ, which no "
+            "conversion repairs. Compute features of the audio with the target spec.",
+            source,
+            target,
+        )
+    losses = _losses(source, target)
+    if losses and not allow_lossy:
+        raise SpecMismatch(
+            f"Features of {source.name!r} do not convert exactly to {target.name!r}: {'; '.join(losses)}. Compute features of "
+            "the audio with the target spec, or pass allow_lossy=True to accept an approximation.",
+            source,
+            target,
+        )
+    linear = source.expand(features)
+    if losses:
+        linear = _approximate(linear, source, target)
+    return target.compress(linear).astype(np.float32)
+
+
+def orient_features(mel: ArrayLike, spec: FeatureSpec) -> Float[np.ndarray, "frame band"]:
+    """float32 features [F, n_mels] from either [F, n_mels] or [n_mels, F] (a leading axis of 1 is dropped).
+
+    Raises ValueError naming the shape when neither axis, or each of them, has n_mels entries, when there is no frame,
+    and when a value is not finite.
+    """
+    features = np.asarray(mel)
+    shape = features.shape
+    if features.ndim == 3 and shape[0] == 1:
+        features = features[0]
+    if features.ndim != 2:
+        raise ValueError(f"features have shape {shape}; expected [frames, {spec.n_mels}] or [{spec.n_mels}, frames].")
+    if not np.issubdtype(features.dtype, np.floating):
+        raise ValueError(f"features have dtype {features.dtype}; expected floating point log-mel values.")
+    frames_first, bands_first = features.shape[1] == spec.n_mels, features.shape[0] == spec.n_mels
+    if frames_first and bands_first:
+        raise ValueError(
+            f"features have shape {shape}: both axes have {spec.n_mels} entries, so frames and bands cannot be told apart. "
+            "Append or remove a frame, or orient the array and skip this check."
+        )
+    if not frames_first and not bands_first:
+        raise ValueError(
+            f"features have shape {shape}; spec {spec.name!r} has {spec.n_mels} mel bands on one axis: "
+            f"[frames, {spec.n_mels}] or [{spec.n_mels}, frames]. Were they made with another spec?"
+        )
+    oriented = features if frames_first else features.T
+    if oriented.shape[0] == 0:
+        raise ValueError(f"features have shape {shape}: no frames. Expected at least one.")
+    bad = np.argwhere(~np.isfinite(oriented))
+    if len(bad):
+        raise ValueError(f"features hold {len(bad)} values that are not finite, the first in frame {bad[0][0]}.")
+    return np.ascontiguousarray(oriented, np.float32)
+
+
+def _losses(source: FeatureSpec, target: FeatureSpec) -> list[str]:
+    changed = [n for n in (*_LOSSY, *_LOSSY_UNCOMPENSATED) if _resolved(source, n) != _resolved(target, n)]
+    losses = [f"{', '.join(changed)} differ"] if changed else []
+    (low_source, high_source), (low_target, high_target) = _range(source), _range(target)
+    if np.any(low_target < low_source * (1 - 1e-6)):
+        losses.append(f"the target's floor ({np.min(low_target):.3g}) is below the source's ({np.max(low_source):.3g})")
+    if not _clips_alike(source, target):
+        losses.append(f"clipping differs ({source.clip} against {target.clip}, in units of each)")
+    return losses
+
+
+def _range(spec: FeatureSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest linear mel value each band can show, [n_mels] each."""
+    bounds = np.broadcast_to(np.asarray([spec.floor, np.inf])[:, None], (2, spec.n_mels))
+    if spec.clip is None:
+        return bounds[0], bounds[1]
+    low, high = (spec.expand(np.full(spec.n_mels, limit)) for limit in spec.clip)
+    return np.maximum(bounds[0], low), high
+
+
+def _clips_alike(source: FeatureSpec, target: FeatureSpec) -> bool:
+    if source.clip is None or target.clip is None:
+        return source.clip is target.clip
+    limits = [
+        [spec.expand(np.full(spec.n_mels, limit)) for limit in spec.clip] for spec in (source, target) if spec.clip
+    ]
+    return bool(np.allclose(limits[0], limits[1], rtol=1e-6, atol=0.0))
+
+
+def _approximate(linear: np.ndarray, source: FeatureSpec, target: FeatureSpec) -> np.ndarray:
+    if source.power != target.power:
+        linear = linear ** (target.power / source.power)
+    linear = linear * (_noise_response(target) / _noise_response(source, target.power))
+    return _shift_frames(linear, source, target)
+
+
+def _noise_response(spec: FeatureSpec, power: int | None = None) -> np.ndarray:
+    """What each band shows for white noise, up to a factor common to all specs; bands without a bin count as 1."""
+    power = power or spec.power
+    level = np.sum(frame_window(spec.n_fft, spec.win_length) ** 2) ** (power / 2)
+    response = np.sum(spec.filterbank.astype(np.float64), axis=0) ** (power / spec.power) * level
+    return np.where(response > 0, response, 1.0)
+
+
+def _shift_frames(linear: np.ndarray, source: FeatureSpec, target: FeatureSpec) -> np.ndarray:
+    """Frames at the target's centres, interpolated between the source's; the outermost frame is repeated."""
+    num_source = linear.shape[-2]
+    num_samples = next(
+        n for n in range(1, (num_source + 2) * source.hop_length + source.n_fft) if source.num_frames(n) == num_source
+    )
+    num_target = target.num_frames(num_samples)
+    shift = (target.frame_centre - source.frame_centre) / source.hop_length
+    position = np.clip(np.arange(num_target) + shift, 0, num_source - 1)
+    before = np.minimum(position.astype(np.int64), max(0, num_source - 2))
+    after = np.minimum(before + 1, num_source - 1)
+    fraction = (position - before)[:, None]
+    return linear[..., before, :] * (1 - fraction) + linear[..., after, :] * fraction
+
+
+def _resolved(spec: FeatureSpec, field: str) -> object:
+    """The field's value with the default upper frequency written out."""
+    value = getattr(spec, field)
+    return spec.sample_rate / 2 if field == "f_max" and value is None else value
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, tuple) and len(value) > 2:
+        return f"{len(value)} values in [{min(value):.3g}, {max(value):.3g}]"
+    return str(value)

@@ -1,0 +1,60 @@
+"""Log-mel features of waveforms, in JAX and in numpy; the specs, conversion and orientation of features by the same door."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from wavejax.audio import filters, spectral
+from wavejax.audio.conversion import SpecMismatch, convert_features, orient_features
+from wavejax.audio.host_features import log_mel_numpy
+from wavejax.audio.specs import LOG_FACTORS, SPECS, FeatureSpec, check_length, get_spec
+
+__all__ = [
+    "SPECS",
+    "FeatureSpec",
+    "SpecMismatch",
+    "convert_features",
+    "get_spec",
+    "log_mel",
+    "log_mel_numpy",
+    "mel_magnitudes",
+    "orient_features",
+]
+
+
+def log_mel(waveform: Float[Array, "*batch time"], spec: FeatureSpec) -> Float[Array, "*batch frame band"]:
+    """float32 features [..., F, n_mels] of a waveform in [-1, 1] at spec.sample_rate, F = spec.num_frames(T).
+
+    Frame f is centred on sample spec.frame_centre + f * spec.hop_length. jit-safe (spec static), differentiable with a
+    finite gradient on silence, always float32. Raises ValueError when the waveform is too short for one frame.
+    """
+    mel = jnp.maximum(mel_magnitudes(waveform, spec), jnp.float32(spec.floor))
+    log = jnp.log(mel) * jnp.float32(LOG_FACTORS[spec.log_base])
+    features = log * _per_band(spec.scale, log) + _per_band(spec.offset, log)
+    return features if spec.clip is None else jnp.clip(features, *spec.clip)
+
+
+def mel_magnitudes(waveform: Float[Array, "*batch time"], spec: FeatureSpec) -> Float[Array, "*batch frame band"]:
+    """Linear mel values [..., F, n_mels] >= 0, before floor and logarithm. Otherwise as `log_mel`."""
+    num_samples = waveform.shape[-1]
+    check_length(num_samples, spec)
+    signal = jnp.asarray(waveform, jnp.float32)
+    if spec.high_pass:
+        signal = filters.high_pass(signal, spec.sample_rate, spec.high_pass)
+    if spec.pre_emphasis:
+        signal = filters.pre_emphasis(signal, spec.pre_emphasis)
+    spectrum = spectral.stft(
+        signal,
+        n_fft=spec.n_fft,
+        hop_length=spec.hop_length,
+        win_length=spec.win_length,
+        pad_left=spec.pad_left,
+        pad_right=spec.pad_right(num_samples),
+        pad_mode=spec.pad_mode,
+    )
+    magnitude = spectral.magnitudes(spectrum, spec.power, spec.magnitude_epsilon)
+    return spectral.mel_spectrum(magnitude, jnp.asarray(spec.filterbank))
+
+
+def _per_band(value: float | tuple[float, ...], like: jax.Array) -> jax.Array:
+    return jnp.broadcast_to(jnp.asarray(value, jnp.float32), like.shape)

@@ -1,0 +1,137 @@
+"""Levels on the host: peaks, loudness after ITU-R BS.1770-4, frame levels, and trimming of silence."""
+
+import numpy as np
+from jaxtyping import Float
+
+_SILENCE_DB = -120.0
+_BLOCK_SECONDS, _HOP_SECONDS = 0.4, 0.1
+_ABSOLUTE_GATE, _RELATIVE_GATE = -70.0, -10.0
+_CHANNEL_WEIGHTS = np.array([1.0, 1.0, 1.0, 1.41, 1.41])
+
+
+def peak_normalize(waveform: Float[np.ndarray, " time"], peak: float = 0.95) -> Float[np.ndarray, " time"]:
+    """float32 waveform scaled so that its largest magnitude is ``peak``; silence comes back as it is."""
+    if not 0 < peak <= 1:
+        raise ValueError(f"peak is {peak}; expected above 0 and at most 1 (0.95 leaves some headroom).")
+    samples = np.asarray(waveform, np.float32)
+    largest = float(np.max(np.abs(samples), initial=0.0))
+    return samples if largest == 0.0 else (samples.astype(np.float64) * (peak / largest)).astype(np.float32)
+
+
+def loudness(waveform: Float[np.ndarray, " *channels"], sample_rate: int) -> float:
+    """Integrated loudness in LUFS (ITU-R BS.1770-4, both gates) of [T] or [T, channels] (L, R, C, Ls, Rs); -inf for
+    silence.
+
+    A recording shorter than one gating block of 400 ms is measured as one block. A full-scale 997 Hz sine in one
+    channel is -3.01 LUFS. Raises ValueError on no samples, a bad rate or more than five channels.
+    """
+    samples = np.asarray(waveform, np.float64)
+    channels = samples[:, None] if samples.ndim == 1 else samples
+    if channels.ndim != 2 or not 1 <= channels.shape[1] <= len(_CHANNEL_WEIGHTS):
+        raise ValueError(f"waveform has shape {samples.shape}; expected [T] or [T, channels] with at most 5 channels.")
+    if channels.shape[0] == 0 or sample_rate <= 0:
+        raise ValueError(
+            f"loudness of {channels.shape[0]} samples at {sample_rate} Hz; expected at least one and a rate > 0."
+        )
+    energy = np.square(_k_weighted(channels, sample_rate))
+    block = min(channels.shape[0], round(_BLOCK_SECONDS * sample_rate))
+    hop = max(1, round(_HOP_SECONDS * sample_rate))
+    total = np.concatenate([np.zeros((1, channels.shape[1])), np.cumsum(energy, axis=0)])
+    starts = np.arange(0, channels.shape[0] - block + 1, hop)
+    power = np.maximum((total[starts + block] - total[starts]) / block, 0.0) @ _CHANNEL_WEIGHTS[: channels.shape[1]]
+    audible = power[_to_lufs(power) > _ABSOLUTE_GATE]
+    if audible.size == 0:
+        return float("-inf")
+    gate = _to_lufs(np.mean(audible)) + _RELATIVE_GATE
+    return float(_to_lufs(np.mean(audible[_to_lufs(audible) > gate])))
+
+
+def loudness_normalize(
+    waveform: Float[np.ndarray, " time"], sample_rate: int, target: float = -23.0, max_peak: float = 1.0
+) -> Float[np.ndarray, " time"]:
+    """float32 waveform scaled to ``target`` LUFS, or as close as a largest magnitude of ``max_peak`` allows.
+
+    -23 LUFS is EBU R 128's level. Silence (below the -70 LUFS gate) comes back as it is.
+    """
+    samples = np.asarray(waveform, np.float32)
+    measured = loudness(samples, sample_rate)
+    if not np.isfinite(measured):
+        return samples
+    gain = 10.0 ** ((target - measured) / 20.0)
+    largest = float(np.max(np.abs(samples)))
+    return (samples.astype(np.float64) * min(gain, max_peak / largest)).astype(np.float32)
+
+
+def frame_levels_db(
+    waveform: Float[np.ndarray, " time"], frame_length: int = 400, hop_length: int = 100
+) -> Float[np.ndarray, " frame"]:
+    """RMS level of each frame in dB re full scale (a constant 1 is 0 dB), float32 [ceil(T / hop_length)], at least
+    -120.
+
+    Frame f covers samples f hop_length .. f hop_length + frame_length - 1; beyond the end only what exists is averaged.
+    """
+    if frame_length < 1 or hop_length < 1:
+        raise ValueError(
+            f"frame_length is {frame_length} and hop_length {hop_length}; expected at least 1 sample each."
+        )
+    samples = np.asarray(waveform, np.float64)
+    total = np.concatenate([[0.0], np.cumsum(np.square(samples))])
+    starts = np.arange(0, len(samples), hop_length)
+    stops = np.minimum(starts + frame_length, len(samples))
+    power = np.maximum(total[stops] - total[starts], 0.0) / np.maximum(stops - starts, 1)
+    return (10.0 * np.log10(np.maximum(power, 10.0 ** (_SILENCE_DB / 10)))).astype(np.float32)
+
+
+def trim_silence(
+    waveform: Float[np.ndarray, " time"],
+    threshold_db: float = -50.0,
+    *,
+    frame_length: int = 400,
+    hop_length: int = 100,
+    margin: int = 0,
+) -> tuple[Float[np.ndarray, " kept"], int, int]:
+    """(waveform[start:stop], start, stop) without the quiet ends: from the first to the last frame that is loud.
+
+    Loud is above ``threshold_db`` relative to the loudest frame of `frame_levels_db` and above -100 dB re full scale.
+    ``margin`` samples are kept on each side. A waveform that is silent throughout gives an empty one and (0, 0).
+    """
+    if threshold_db >= 0:
+        raise ValueError(f"threshold_db is {threshold_db}; expected a negative number of dB below the loudest frame.")
+    samples = np.asarray(waveform, np.float32)
+    levels = frame_levels_db(samples, frame_length, hop_length)
+    loud = np.flatnonzero(levels > max(-100.0, float(np.max(levels, initial=_SILENCE_DB)) + threshold_db))
+    if loud.size == 0:
+        return samples[:0], 0, 0
+    start = max(0, int(loud[0]) * hop_length - margin)
+    stop = min(len(samples), int(loud[-1]) * hop_length + frame_length + margin)
+    return samples[start:stop], start, stop
+
+
+def _to_lufs(power: np.ndarray | np.floating) -> np.ndarray:
+    return -0.691 + 10.0 * np.log10(np.maximum(power, 1e-30))
+
+
+def _k_weighted(channels: np.ndarray, sample_rate: int) -> np.ndarray:
+    """K-weighting: the two filters of BS.1770-4 annex 1, whose 48 kHz tables are redesigned for the rate at hand."""
+    from scipy.signal import sosfilt
+
+    shelf = _high_shelf(sample_rate, frequency=1681.974450955533, gain_db=3.999843853973347, quality=0.7071752369554196)
+    high_pass = _second_order_high_pass(sample_rate, frequency=38.13547087602444, quality=0.5003270373238773)
+    return np.asarray(sosfilt(np.stack([shelf, high_pass]), channels, axis=0))
+
+
+def _high_shelf(sample_rate: int, frequency: float, gain_db: float, quality: float) -> np.ndarray:
+    k = np.tan(np.pi * frequency / sample_rate)
+    high = 10.0 ** (gain_db / 20.0)
+    band = high**0.4996667741545416
+    norm = 1.0 + k / quality + k * k
+    numerator = [high + band * k / quality + k * k, 2.0 * (k * k - high), high - band * k / quality + k * k]
+    return np.array(
+        [*(b / norm for b in numerator), 1.0, 2.0 * (k * k - 1.0) / norm, (1.0 - k / quality + k * k) / norm]
+    )
+
+
+def _second_order_high_pass(sample_rate: int, frequency: float, quality: float) -> np.ndarray:
+    k = np.tan(np.pi * frequency / sample_rate)
+    norm = 1.0 + k / quality + k * k
+    return np.array([1.0, -2.0, 1.0, 1.0, 2.0 * (k * k - 1.0) / norm, (1.0 - k / quality + k * k) / norm])

@@ -1,0 +1,86 @@
+"""Short-time Fourier transform, magnitudes and mel filterbanks in JAX: jit-safe, differentiable, any leading axes."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Complex, Float
+
+from wavejax.audio.filterbanks import frame_window, hann_window, hz_to_mel, mel_filterbank, mel_to_hz
+
+__all__ = ["frames_of", "hann_window", "hz_to_mel", "magnitudes", "mel_filterbank", "mel_to_hz", "pad_waveform", "stft"]
+
+
+def pad_waveform(
+    waveform: Float[Array, "*batch time"], left: int, right: int, mode: Literal["reflect", "zero"] = "reflect"
+) -> Float[Array, "*batch padded"]:
+    """The waveform with ``left`` and ``right`` samples more along its last axis: reflected (edge not repeated) or zero.
+
+    Reflection goes on to and fro when the padding is longer than the waveform; a single sample is repeated.
+    """
+    widths = [(0, 0)] * (waveform.ndim - 1) + [(left, right)]
+    return jnp.pad(waveform, widths, mode="reflect" if mode == "reflect" else "constant")
+
+
+def frames_of(
+    waveform: Float[Array, "*batch time"], frame_length: int, hop_length: int
+) -> Float[Array, "*batch frame n"]:
+    """Overlapping frames [..., F, frame_length], F = 1 + (T - frame_length) // hop_length, frame f starting at f
+    hop_length.
+
+    Built from shifted slices rather than an index gather, so that the gradient is slices too. Raises ValueError when T
+    is shorter than one frame.
+    """
+    num_samples = waveform.shape[-1]
+    if num_samples < frame_length:
+        raise ValueError(
+            f"a waveform of {num_samples} samples is shorter than one frame of {frame_length}; pad it first."
+        )
+    num_frames = 1 + (num_samples - frame_length) // hop_length
+    chunks_per_frame = -(-frame_length // hop_length)
+    num_chunks = num_frames + chunks_per_frame - 1
+    missing = max(0, num_chunks * hop_length - num_samples)
+    padded = jnp.pad(waveform, [(0, 0)] * (waveform.ndim - 1) + [(0, missing)])[..., : num_chunks * hop_length]
+    chunks = padded.reshape((*waveform.shape[:-1], num_chunks, hop_length))
+    shifted = [chunks[..., shift : shift + num_frames, :] for shift in range(chunks_per_frame)]
+    return jnp.concatenate(shifted, axis=-1)[..., :frame_length]
+
+
+def stft(
+    waveform: Float[Array, "*batch time"],
+    *,
+    n_fft: int,
+    hop_length: int,
+    win_length: int | None = None,
+    pad_left: int = 0,
+    pad_right: int = 0,
+    pad_mode: Literal["reflect", "zero"] = "reflect",
+) -> Complex[Array, "*batch frame bin"]:
+    """complex64 [..., F, n_fft // 2 + 1]: the transform of periodic-Hann-windowed frames, time before frequency.
+
+    The window of win_length (default n_fft) sits in the middle of the n_fft samples. ``librosa.stft(center=True)`` is
+    pad_left = pad_right = n_fft // 2. Raises ValueError when the padded waveform is shorter than one frame.
+    """
+    padded = pad_waveform(jnp.asarray(waveform, jnp.float32), pad_left, pad_right, pad_mode)
+    frames = frames_of(padded, n_fft, hop_length)
+    window = jnp.asarray(frame_window(n_fft, win_length or n_fft), jnp.float32)
+    return jnp.fft.rfft(frames * jnp.broadcast_to(window, frames.shape))
+
+
+def magnitudes(spectrum: Complex[Array, "..."], power: Literal[1, 2] = 1, epsilon: float = 0.0) -> Float[Array, "..."]:
+    """|spectrum| ** power as float32, with sqrt(re^2 + im^2 + epsilon) for the magnitude.
+
+    The gradient is finite everywhere: at a magnitude of exactly 0 it is 0 (silence does not produce NaN).
+    """
+    energy = jnp.square(spectrum.real) + jnp.square(spectrum.imag) + jnp.float32(epsilon)
+    if power == 2:
+        return energy
+    positive = energy > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, energy, jnp.ones_like(energy))), jnp.zeros_like(energy))
+
+
+def mel_spectrum(
+    magnitude: Float[Array, "*batch bin"], filterbank: Float[Array, "bin band"]
+) -> Float[Array, "*batch band"]:
+    """Mel bands of magnitudes (or powers): a float32 product at the highest precision, whatever the device's default."""
+    return jnp.matmul(magnitude, filterbank, precision=jax.lax.Precision.HIGHEST)
