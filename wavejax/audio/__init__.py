@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wavejax.audio.conversion import SpecMismatch as SpecMismatch
     from wavejax.audio.conversion import convert_features as convert_features
     from wavejax.audio.conversion import orient_features as orient_features
+    from wavejax.audio.feature_spec import FeatureSpec as FeatureSpec
     from wavejax.audio.features import log_mel as log_mel
     from wavejax.audio.files import AUDIO_SUFFIXES as AUDIO_SUFFIXES
     from wavejax.audio.files import AudioError as AudioError
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from wavejax.audio.levels import trim_silence as trim_silence
     from wavejax.audio.resampling import resample as resample
     from wavejax.audio.specs import SPECS as SPECS
-    from wavejax.audio.specs import FeatureSpec as FeatureSpec
     from wavejax.audio.specs import get_spec as get_spec
     from wavejax.audio.spectral import stft as stft
 
@@ -47,8 +47,9 @@ _HOMES = {
     "host_features": ("log_mel_numpy",),
     "levels": ("frame_levels_db", "loudness", "loudness_normalize", "peak_normalize", "trim_silence"),
     "resampling": ("resample",),
-    "specs": ("SPECS", "FeatureSpec", "get_spec"),
+    "feature_spec": ("FeatureSpec",),
     "spectral": ("stft",),
+    "specs": ("SPECS", "get_spec"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -131,7 +131,7 @@ class SampleCoding:
         return _scalars(self.num_classes, self.convention)
 
     def encode(self, waveform: Float[ArrayLike, "*batch time"]) -> Shaped[jax.Array, "*batch time"]:
-        """Values of a waveform: int32 classes, or float32 in [-1, 1] for ``continuous``. The waveform begins from silence."""
+        """Values of a waveform that begins from silence: int32 classes, or float32 in [-1, 1] for ``continuous``."""
         signal = jnp.asarray(waveform, jnp.float32) * jnp.float32(self.gain)
         if self.pre_emphasis:
             signal = filters.pre_emphasis(signal, self.pre_emphasis)
@@ -160,7 +160,7 @@ class SampleCoding:
         return self._undo_gain(emphasis_free), emphasis_free
 
     def decode(self, values: Shaped[ArrayLike, "*batch time"]) -> Float[jax.Array, "*batch time"]:
-        """float32 waveform of a whole sequence of values, starting from silence: `decode_values`, de-emphasis, gain undone."""
+        """float32 waveform of a whole sequence of values from silence on: `decode_values`, de-emphasis, gain undone."""
         signal = self.decode_values(values)
         if self.pre_emphasis:
             signal = filters.de_emphasis(signal, self.pre_emphasis)

@@ -1,12 +1,12 @@
 """Features of one spec turned into features of another: exactly, or not at all."""
 
+import bisect
 import dataclasses
 
 import numpy as np
 from jaxtyping import ArrayLike, Float
 
-from wavejax.audio.filterbanks import frame_window
-from wavejax.audio.specs import FeatureSpec
+from wavejax.audio.feature_spec import FeatureSpec
 
 # What each frame and band is about: nothing can turn one into the other.
 _NEVER = ("sample_rate", "hop_length", "n_mels", "f_min", "f_max", "mel_scale")
@@ -46,24 +46,24 @@ def convert_features(
     Sample rate, hop and mel bands are never converted.
     """
     features = np.asarray(mel, np.float64)
-    if features.ndim < 2 or features.shape[-1] != source.n_mels:
+    if features.ndim < 2 or features.shape[-1] != source.n_mels or features.shape[-2] == 0:
         raise ValueError(
-            f"features have shape {features.shape}; spec {source.name!r} has [..., frames, {source.n_mels}]. "
+            f"features have shape {features.shape}; spec {source.name!r} has [..., frames >= 1, {source.n_mels}]. "
             "See orient_features for [bands, frames]."
         )
     impossible = [name for name in _NEVER if _resolved(source, name) != _resolved(target, name)]
     if impossible:
         raise SpecMismatch(
-            f"Features of {source.name!r} cannot become features of {target.name!r}: {', '.join(impossible)} differ, which no "
-            "conversion repairs. Compute features of the audio with the target spec.",
+            f"Features of {source.name!r} cannot become features of {target.name!r}: {', '.join(impossible)} differ, "
+            "which no conversion repairs. Compute features of the audio with the target spec.",
             source,
             target,
         )
     losses = _losses(source, target)
     if losses and not allow_lossy:
         raise SpecMismatch(
-            f"Features of {source.name!r} do not convert exactly to {target.name!r}: {'; '.join(losses)}. Compute features of "
-            "the audio with the target spec, or pass allow_lossy=True to accept an approximation.",
+            f"Features of {source.name!r} do not convert exactly to {target.name!r}: {'; '.join(losses)}. Compute "
+            "features of the audio with the target spec, or pass allow_lossy=True to accept an approximation.",
             source,
             target,
         )
@@ -90,8 +90,8 @@ def orient_features(mel: ArrayLike, spec: FeatureSpec) -> Float[np.ndarray, "fra
     frames_first, bands_first = features.shape[1] == spec.n_mels, features.shape[0] == spec.n_mels
     if frames_first and bands_first:
         raise ValueError(
-            f"features have shape {shape}: both axes have {spec.n_mels} entries, so frames and bands cannot be told apart. "
-            "Append or remove a frame, or orient the array and skip this check."
+            f"features have shape {shape}: both axes have {spec.n_mels} entries, so frames and bands cannot be told "
+            "apart. Append or remove a frame, or orient the array and skip this check."
         )
     if not frames_first and not bands_first:
         raise ValueError(
@@ -110,7 +110,7 @@ def orient_features(mel: ArrayLike, spec: FeatureSpec) -> Float[np.ndarray, "fra
 def _losses(source: FeatureSpec, target: FeatureSpec) -> list[str]:
     changed = [n for n in (*_LOSSY, *_LOSSY_UNCOMPENSATED) if _resolved(source, n) != _resolved(target, n)]
     losses = [f"{', '.join(changed)} differ"] if changed else []
-    (low_source, high_source), (low_target, high_target) = _range(source), _range(target)
+    low_source, low_target = _smallest(source), _smallest(target)
     if np.any(low_target < low_source * (1 - 1e-6)):
         losses.append(f"the target's floor ({np.min(low_target):.3g}) is below the source's ({np.max(low_source):.3g})")
     if not _clips_alike(source, target):
@@ -118,13 +118,10 @@ def _losses(source: FeatureSpec, target: FeatureSpec) -> list[str]:
     return losses
 
 
-def _range(spec: FeatureSpec) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest and largest linear mel value each band can show, [n_mels] each."""
-    bounds = np.broadcast_to(np.asarray([spec.floor, np.inf])[:, None], (2, spec.n_mels))
-    if spec.clip is None:
-        return bounds[0], bounds[1]
-    low, high = (spec.expand(np.full(spec.n_mels, limit)) for limit in spec.clip)
-    return np.maximum(bounds[0], low), high
+def _smallest(spec: FeatureSpec) -> np.ndarray:
+    """Smallest linear mel value that each band can show, [n_mels]."""
+    lowest = np.full(spec.n_mels, -np.inf if spec.clip is None else spec.clip[0])
+    return np.maximum(spec.floor, spec.expand(lowest))
 
 
 def _clips_alike(source: FeatureSpec, target: FeatureSpec) -> bool:
@@ -146,7 +143,7 @@ def _approximate(linear: np.ndarray, source: FeatureSpec, target: FeatureSpec) -
 def _noise_response(spec: FeatureSpec, power: int | None = None) -> np.ndarray:
     """What each band shows for white noise, up to a factor common to all specs; bands without a bin count as 1."""
     power = power or spec.power
-    level = np.sum(frame_window(spec.n_fft, spec.win_length) ** 2) ** (power / 2)
+    level = np.sum(spec.frame_window**2) ** (power / 2)
     response = np.sum(spec.filterbank.astype(np.float64), axis=0) ** (power / spec.power) * level
     return np.where(response > 0, response, 1.0)
 
@@ -154,9 +151,8 @@ def _noise_response(spec: FeatureSpec, power: int | None = None) -> np.ndarray:
 def _shift_frames(linear: np.ndarray, source: FeatureSpec, target: FeatureSpec) -> np.ndarray:
     """Frames at the target's centres, interpolated between the source's; the outermost frame is repeated."""
     num_source = linear.shape[-2]
-    num_samples = next(
-        n for n in range(1, (num_source + 2) * source.hop_length + source.n_fft) if source.num_frames(n) == num_source
-    )
+    longest = range((num_source + 2) * source.hop_length + source.n_fft)
+    num_samples = bisect.bisect_left(longest, num_source, key=source.num_frames)
     num_target = target.num_frames(num_samples)
     shift = (target.frame_centre - source.frame_centre) / source.hop_length
     position = np.clip(np.arange(num_target) + shift, 0, num_source - 1)

@@ -1,13 +1,14 @@
-"""Log-mel features of waveforms, in JAX and in numpy; the specs, conversion and orientation of features by the same door."""
+"""Log-mel features of waveforms in JAX; specs, the numpy twin, conversion and orientation by the same door."""
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from wavejax.audio import filters, spectral
 from wavejax.audio.conversion import SpecMismatch, convert_features, orient_features
+from wavejax.audio.feature_spec import LOG_FACTORS, FeatureSpec, check_length
 from wavejax.audio.host_features import log_mel_numpy
-from wavejax.audio.specs import LOG_FACTORS, SPECS, FeatureSpec, check_length, get_spec
+from wavejax.audio.specs import SPECS, get_spec
 
 __all__ = [
     "SPECS",
@@ -22,7 +23,7 @@ __all__ = [
 ]
 
 
-def log_mel(waveform: Float[Array, "*batch time"], spec: FeatureSpec) -> Float[Array, "*batch frame band"]:
+def log_mel(waveform: Float[ArrayLike, "*batch time"], spec: FeatureSpec) -> Float[Array, "*batch frame band"]:
     """float32 features [..., F, n_mels] of a waveform in [-1, 1] at spec.sample_rate, F = spec.num_frames(T).
 
     Frame f is centred on sample spec.frame_centre + f * spec.hop_length. jit-safe (spec static), differentiable with a
@@ -34,20 +35,19 @@ def log_mel(waveform: Float[Array, "*batch time"], spec: FeatureSpec) -> Float[A
     return features if spec.clip is None else jnp.clip(features, *spec.clip)
 
 
-def mel_magnitudes(waveform: Float[Array, "*batch time"], spec: FeatureSpec) -> Float[Array, "*batch frame band"]:
+def mel_magnitudes(waveform: Float[ArrayLike, "*batch time"], spec: FeatureSpec) -> Float[Array, "*batch frame band"]:
     """Linear mel values [..., F, n_mels] >= 0, before floor and logarithm. Otherwise as `log_mel`."""
-    num_samples = waveform.shape[-1]
-    check_length(num_samples, spec)
     signal = jnp.asarray(waveform, jnp.float32)
+    num_samples = signal.shape[-1]
+    check_length(num_samples, spec)
     if spec.high_pass:
         signal = filters.high_pass(signal, spec.sample_rate, spec.high_pass)
     if spec.pre_emphasis:
         signal = filters.pre_emphasis(signal, spec.pre_emphasis)
     spectrum = spectral.stft(
         signal,
-        n_fft=spec.n_fft,
+        window=spec.frame_window,
         hop_length=spec.hop_length,
-        win_length=spec.win_length,
         pad_left=spec.pad_left,
         pad_right=spec.pad_right(num_samples),
         pad_mode=spec.pad_mode,

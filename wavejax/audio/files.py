@@ -41,7 +41,8 @@ def read_audio(path: str | os.PathLike[str], sample_rate: int | None = None) -> 
     # Lossy containers announce estimates; the lossless ones are exact.
     if source.suffix.lower() in (".wav", ".flac", ".aif", ".aiff") and len(samples) < announced:
         raise AudioError(
-            f"{source} is cut short: it announces {announced} samples and holds {len(samples)}. Copy or download it again."
+            f"{source} is cut short: it announces {announced} samples and holds {len(samples)}. Copy or download it "
+            "again."
         )
     if len(samples) == 0:
         raise AudioError(f"{source} holds no samples (zero length). Remove it or record it again.")
@@ -85,8 +86,8 @@ def write_audio(
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise AudioError(
-            f"{target} cannot be written: {error.strerror or error}. Nothing was changed there. Check that its folder is a "
-            "folder, writable, and on a disk with space left, or choose another path."
+            f"{target} cannot be written: {error.strerror or error}. Nothing was changed there. Check that its folder "
+            "is a folder, writable, and on a disk with space left, or choose another path."
         ) from error
     return clipped
 
@@ -100,7 +101,8 @@ def _check_readable(source: Path) -> None:
         raise AudioError(f"{source} does not exist. Check the path (relative paths start at {Path.cwd()}).")
     if source.suffix.lower() not in AUDIO_SUFFIXES:
         raise AudioError(
-            f"{source} has suffix {source.suffix!r}, which is not read. Convert it to one of {', '.join(AUDIO_SUFFIXES)}."
+            f"{source} has suffix {source.suffix!r}, which is not read. Convert it to one of "
+            f"{', '.join(AUDIO_SUFFIXES)}."
         )
     try:
         size = source.stat().st_size
@@ -125,8 +127,8 @@ def _check_wav_length(source: Path, header: bytes, size: int) -> None:
             # Programs that stream to a pipe leave a length near 2^31 or 2^32, or 0.
             if length < 0x7FFFF000 and position + 8 + length > size:
                 raise AudioError(
-                    f"{source} is cut short: its header announces {length} bytes of audio and {max(0, size - position - 8)} "
-                    "are there. Copy or download it again."
+                    f"{source} is cut short: its header announces {length} bytes of audio and "
+                    f"{max(0, size - position - 8)} are there. Copy or download it again."
                 )
             return
         position += 8 + length + (length & 1)

@@ -7,6 +7,7 @@ import numpy as np
 
 MelScale = Literal["slaney", "htk"]
 MelNorm = Literal["slaney", "none"]
+Window = Literal["hann", "sqrt_hann"]
 
 # Slaney's Auditory Toolbox (Interval Technical Report 1998-010): linear below 1 kHz, 27 steps per factor 6.4 above.
 _SLANEY_HZ_PER_MEL = 200.0 / 3
@@ -15,25 +16,36 @@ _SLANEY_LOG_STEP = np.log(6.4) / 27.0
 
 
 def hann_window(win_length: int) -> np.ndarray:
-    """Periodic Hann window, float64 [win_length]: 0.5 - 0.5 cos(2 pi n / win_length); symmetric about n = win_length / 2."""
+    """Periodic Hann window, float64 [win_length]: 0.5 - 0.5 cos(2 pi n / win_length), centred on win_length / 2."""
     if win_length < 1:
         raise ValueError(f"win_length is {win_length}; expected at least 1 sample.")
     return 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(win_length) / win_length)
 
 
+def sqrt_hann_window(win_length: int, hop_length: int) -> np.ndarray:
+    """Square root of a Hann window at half-sample positions, float64 [win_length], centred on (win_length - 1) / 2.
+
+    Scaled by sqrt(2 hop_length / win_length), so that squares overlapping at that hop add up to 1: the analysis window
+    of the ``lws`` package (Le Roux et al., "Fast signal reconstruction from magnitude STFT spectrogram", DAFx 2010).
+    """
+    positions = (np.arange(win_length) + 0.5) / win_length
+    return np.sqrt((0.5 - 0.5 * np.cos(2.0 * np.pi * positions)) * 2.0 * hop_length / win_length)
+
+
 @functools.lru_cache(maxsize=32)
-def frame_window(n_fft: int, win_length: int) -> np.ndarray:
-    """Periodic Hann window centred in a frame of n_fft samples (zeros around it), float64 [n_fft], read-only."""
+def frame_window(n_fft: int, win_length: int, hop_length: int, kind: Window = "hann") -> np.ndarray:
+    """Window of win_length samples in the middle of a frame of n_fft (zeros around it), float64 [n_fft], read-only."""
     if not 1 <= win_length <= n_fft:
         raise ValueError(f"win_length is {win_length}; expected between 1 and n_fft ({n_fft}) samples.")
     left = (n_fft - win_length) // 2
-    window = np.pad(hann_window(win_length), (left, n_fft - win_length - left))
+    window = hann_window(win_length) if kind == "hann" else sqrt_hann_window(win_length, hop_length)
+    window = np.pad(window, (left, n_fft - win_length - left))
     window.setflags(write=False)
     return window
 
 
 def hz_to_mel(frequency: np.ndarray | float, scale: MelScale = "slaney") -> np.ndarray:
-    """Mel value of a frequency in Hz. ``htk``: 2595 log10(1 + f / 700); ``slaney``: linear to 1 kHz, logarithmic above."""
+    """Mel value of a frequency in Hz. ``htk``: 2595 log10(1 + f / 700); ``slaney``: linear to 1 kHz, logarithmic on."""
     hertz = np.asarray(frequency, np.float64)
     if scale == "htk":
         return 2595.0 * np.log10(1.0 + hertz / 700.0)
@@ -71,7 +83,8 @@ def mel_filterbank(
     highest = sample_rate / 2 if f_max is None else f_max
     if not 0 <= f_min < highest <= sample_rate / 2:
         raise ValueError(
-            f"mel bands from {f_min} to {highest} Hz at {sample_rate} Hz; expected 0 <= f_min < f_max <= {sample_rate / 2}."
+            f"mel bands from {f_min} to {highest} Hz at {sample_rate} Hz; expected 0 <= f_min < f_max <= "
+            f"{sample_rate / 2}."
         )
     bins = np.arange(n_fft // 2 + 1)[:, None] * (sample_rate / n_fft)
     corners = mel_to_hz(np.linspace(hz_to_mel(f_min, mel_scale), hz_to_mel(highest, mel_scale), n_mels + 2), mel_scale)

@@ -1,4 +1,4 @@
-"""Time-domain filters: pre-emphasis, its inverse, and the linear-phase high-pass that one public recipe puts before its mel."""
+"""Time-domain filters: pre-emphasis, its inverse, and the linear-phase high-pass of one public feature recipe."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from wavejax.audio.filterbanks import high_pass_taps
 
 
 def pre_emphasis(x: Float[Array, "*batch time"], coefficient: float) -> Float[Array, "*batch time"]:
-    """y[t] = x[t] - coefficient * x[t-1] along the last axis, x[-1] = 0. Shape and dtype kept. Differentiable, jit-safe."""
+    """y[t] = x[t] - coefficient * x[t-1] along the last axis, x[-1] = 0. Shape and dtype kept. Differentiable."""
     if x.shape[-1] == 0:
         return x
     padding = [(0, 0)] * (x.ndim - 1)

@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Float
 
-from wavejax.audio.filterbanks import frame_window, high_pass_taps
-from wavejax.audio.specs import FeatureSpec, check_length
+from wavejax.audio.feature_spec import FeatureSpec, check_length
+from wavejax.audio.filterbanks import high_pass_taps
 
 # Frames transformed at a time: bounds the memory taken for recordings of any length.
 _BLOCK = 1024
@@ -27,7 +27,7 @@ def log_mel_numpy(waveform: Float[np.ndarray, " time"], spec: FeatureSpec) -> Fl
         signal = signal - spec.pre_emphasis * np.concatenate([[0.0], signal[:-1]])
     padded = np.pad(signal, (spec.pad_left, pad_right), mode="reflect" if spec.pad_mode == "reflect" else "constant")
     frames = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop_length][:num_frames]
-    window, filterbank = frame_window(spec.n_fft, spec.win_length), spec.filterbank.astype(np.float64)
+    window, filterbank = spec.frame_window, spec.filterbank.astype(np.float64)
     features = np.empty((num_frames, spec.n_mels), np.float32)
     for start in range(0, num_frames, _BLOCK):
         spectrum = np.fft.rfft(frames[start : start + _BLOCK] * window)

@@ -4,11 +4,23 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from wavejax.audio.filterbanks import frame_window, hann_window, hz_to_mel, mel_filterbank, mel_to_hz
 
-__all__ = ["frames_of", "hann_window", "hz_to_mel", "magnitudes", "mel_filterbank", "mel_to_hz", "pad_waveform", "stft"]
+__all__ = [
+    "frame_window",
+    "frames_of",
+    "hann_window",
+    "hz_to_mel",
+    "magnitudes",
+    "mel_filterbank",
+    "mel_spectrum",
+    "mel_to_hz",
+    "pad_waveform",
+    "stft",
+]
 
 
 def pad_waveform(
@@ -49,22 +61,20 @@ def frames_of(
 def stft(
     waveform: Float[Array, "*batch time"],
     *,
-    n_fft: int,
+    window: Float[np.ndarray, " n_fft"],
     hop_length: int,
-    win_length: int | None = None,
     pad_left: int = 0,
     pad_right: int = 0,
     pad_mode: Literal["reflect", "zero"] = "reflect",
 ) -> Complex[Array, "*batch frame bin"]:
-    """complex64 [..., F, n_fft // 2 + 1]: the transform of periodic-Hann-windowed frames, time before frequency.
+    """complex64 [..., F, n_fft // 2 + 1]: the transform of windowed frames, time before frequency.
 
-    The window of win_length (default n_fft) sits in the middle of the n_fft samples. ``librosa.stft(center=True)`` is
-    pad_left = pad_right = n_fft // 2. Raises ValueError when the padded waveform is shorter than one frame.
+    ``window`` [n_fft] includes its zeros, see `frame_window`. ``librosa.stft(center=True)`` has pad_left = pad_right =
+    n_fft // 2. Raises ValueError when the padded waveform is shorter than one frame.
     """
     padded = pad_waveform(jnp.asarray(waveform, jnp.float32), pad_left, pad_right, pad_mode)
-    frames = frames_of(padded, n_fft, hop_length)
-    window = jnp.asarray(frame_window(n_fft, win_length or n_fft), jnp.float32)
-    return jnp.fft.rfft(frames * jnp.broadcast_to(window, frames.shape))
+    frames = frames_of(padded, len(window), hop_length)
+    return jnp.fft.rfft(frames * jnp.broadcast_to(jnp.asarray(window, jnp.float32), frames.shape))
 
 
 def magnitudes(spectrum: Complex[Array, "..."], power: Literal[1, 2] = 1, epsilon: float = 0.0) -> Float[Array, "..."]:
@@ -82,5 +92,5 @@ def magnitudes(spectrum: Complex[Array, "..."], power: Literal[1, 2] = 1, epsilo
 def mel_spectrum(
     magnitude: Float[Array, "*batch bin"], filterbank: Float[Array, "bin band"]
 ) -> Float[Array, "*batch band"]:
-    """Mel bands of magnitudes (or powers): a float32 product at the highest precision, whatever the device's default."""
+    """Mel bands of magnitudes (or powers): a product at the highest precision, whatever the device's default."""
     return jnp.matmul(magnitude, filterbank, precision=jax.lax.Precision.HIGHEST)
