@@ -1,0 +1,195 @@
+"""A corpus that can be read: prepared on disk, or held in memory like the recordings that ship with wavejax."""
+
+import threading
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float, Int16
+
+from wavejax.audio.files import read_audio
+from wavejax.audio.host_features import log_mel_numpy
+from wavejax.audio.specs import FeatureSpec, get_spec
+from wavejax.data.manifest import Manifest, ManifestError, UtteranceEntry, active_blocks, runs_of
+from wavejax.data.records import RecordError, ShardReader, decode_record, dequantize_waveform, quantize_waveform
+from wavejax.data.sources import read_metadata
+
+Recorded = tuple[Int16[np.ndarray, " time"], Float[np.ndarray, "frames n_mels"]]
+"""Stored samples int16 [T] and log-mel float32 [F, n_mels] of one utterance."""
+
+EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
+CACHE_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Utterance:
+    """One utterance, whole."""
+
+    id: str
+    waveform: Float[np.ndarray, " time"]
+    """float32 in [-1, 1)."""
+    log_mel: Float[np.ndarray, "frames n_mels"]
+    """Features of `Manifest.spec`, of exactly this waveform."""
+    speaker: int
+    transcript: str
+
+
+class _Source(Protocol):
+    def load(self, position: int) -> Recorded:
+        """The sound of utterance `position`."""
+
+
+class Corpus:
+    """Utterances by number, with their manifest. Safe to read from several threads.
+
+    `Corpus.open(folder)` reads what `wavejax prepare` wrote; `embedded_corpus()` needs no preparation;
+    `Corpus.in_memory(...)` makes one of arrays.
+    """
+
+    def __init__(self, manifest: Manifest, source: _Source) -> None:
+        self.manifest = manifest
+        self._source = source
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Corpus":
+        """Opens a prepared folder. Raises ManifestError or RecordError, which say what is missing and what to do."""
+        folder = Path(path)
+        manifest = Manifest.load(folder)
+        return cls(manifest, _RecordSource(folder, manifest))
+
+    @classmethod
+    def in_memory(
+        cls, spec: FeatureSpec, utterances: Iterable[Utterance], splits: Sequence[str], speakers: Sequence[str] = ("",)
+    ) -> "Corpus":
+        """A corpus of the given utterances, `splits[i]` being the split of the i-th. Waveforms are stored as int16."""
+        entries: list[UtteranceEntry] = []
+        recorded: list[Recorded] = []
+        for utterance, split in zip(utterances, splits, strict=True):
+            samples = quantize_waveform(utterance.waveform)
+            recorded.append((samples, utterance.log_mel))
+            entries.append(
+                UtteranceEntry(
+                    id=utterance.id,
+                    transcript=utterance.transcript,
+                    speaker=utterance.speaker,
+                    split=split,
+                    num_samples=len(samples),
+                    num_frames=len(utterance.log_mel),
+                    active_runs=runs_of(active_blocks(utterance.waveform, spec.hop_length)),
+                    source="",
+                    source_sha256="",
+                    shard=0,
+                    index=len(entries),
+                )
+            )
+        manifest = Manifest(spec=spec, speakers=tuple(speakers), shards=(), utterances=tuple(entries))
+        return cls(manifest, _MemorySource(recorded))
+
+    def __len__(self) -> int:
+        return len(self.manifest.utterances)
+
+    def indices(self, split: str = "train") -> tuple[int, ...]:
+        """Numbers of the utterances of "train", "validation" or "test"; ValueError if the split is empty."""
+        return self.manifest.indices(split)
+
+    def load(self, position: int) -> Recorded:
+        """Stored samples int16 [T] and log-mel [F, n_mels] of one utterance: read-only arrays, not copied."""
+        return self._source.load(position)
+
+    def utterance(self, position: int) -> Utterance:
+        """One utterance, whole. Raises RecordError if its record is damaged."""
+        entry = self.manifest.utterances[position]
+        samples, log_mel = self.load(position)
+        return Utterance(
+            id=entry.id,
+            waveform=dequantize_waveform(samples),
+            log_mel=log_mel,
+            speaker=entry.speaker,
+            transcript=entry.transcript,
+        )
+
+    def utterances(self, split: str = "train") -> Iterator[Utterance]:
+        """The utterances of one split, whole, in order."""
+        return (self.utterance(position) for position in self.indices(split))
+
+    def names_of(self, hashes: Iterable[int]) -> list[str]:
+        """Ids whose CRC-32 is among `hashes` (the `id` of a batch), for error reports."""
+        wanted = {int(value) for value in hashes}
+        return [entry.id for entry in self.manifest.utterances if id_hash(entry.id) in wanted]
+
+
+def id_hash(utterance_id: str) -> int:
+    """CRC-32 of an utterance id: what a batch carries in place of the name."""
+    return zlib.crc32(utterance_id.encode())
+
+
+class _MemorySource:
+    def __init__(self, recorded: Sequence[Recorded]) -> None:
+        self._recorded = recorded
+
+    def load(self, position: int) -> Recorded:
+        return self._recorded[position]
+
+
+class _RecordSource:
+    """Records of a prepared folder, the most recently used ones kept decoded up to `CACHE_BYTES`."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        if not manifest.shards:
+            raise ManifestError(f"the manifest of {folder} lists no shards; prepare the corpus again")
+        paths = [folder / name for name, _ in manifest.shards]
+        self._reader = ShardReader(paths, [count for _, count in manifest.shards])
+        self._manifest = manifest
+        self._cache: OrderedDict[int, Recorded] = OrderedDict()
+        self._cached_bytes = 0
+        self._lock = threading.Lock()
+
+    def load(self, position: int) -> Recorded:
+        with self._lock:
+            if position in self._cache:
+                self._cache.move_to_end(position)
+                return self._cache[position]
+        recorded = self._read(position)
+        with self._lock:
+            if position not in self._cache:
+                self._cache[position] = recorded
+                self._cached_bytes += _size(recorded)
+            while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
+                self._cached_bytes -= _size(self._cache.popitem(last=False)[1])
+        return recorded
+
+    def _read(self, position: int) -> Recorded:
+        entry = self._manifest.utterances[position]
+        samples, log_mel = decode_record(self._reader.read(entry.shard, entry.index), entry.id)
+        expected = (entry.num_samples, entry.num_frames, self._manifest.spec.n_mels)
+        if (len(samples), *log_mel.shape) != expected:
+            raise RecordError(
+                f"record of {entry.id} holds (samples, frames, bands) {(len(samples), *log_mel.shape)}, the manifest "
+                f"says {expected}: shards and manifest are of different preparations; run `wavejax prepare` again"
+            )
+        return samples, log_mel
+
+
+def _size(recorded: Recorded) -> int:
+    return recorded[0].nbytes + recorded[1].nbytes
+
+
+def embedded_corpus(spec: FeatureSpec | None = None) -> Corpus:
+    """The recordings that ship with wavejax: 65 prompts, 3.7 minutes, one speaker, with a fixed held-out part.
+
+    Decoded and analysed in memory (a second or two), so it needs neither preparation nor optional packages. `spec` is
+    `speech-16k` unless given. Recordings: Allison Smith, CC-BY-SA-3.0, see wavejax/data/embedded/CREDITS.md.
+    """
+    chosen = spec or get_spec("speech-16k")
+    rows = read_metadata(EMBEDDED_FOLDER / "metadata.csv")
+    utterances = []
+    for row in rows:
+        raw, _ = read_audio(EMBEDDED_FOLDER / f"{row.id}.flac", chosen.sample_rate)
+        waveform = dequantize_waveform(quantize_waveform(raw))
+        mel = log_mel_numpy(waveform, chosen)
+        utterances.append(Utterance(id=row.id, waveform=waveform, log_mel=mel, speaker=0, transcript=row.transcript))
+    return Corpus.in_memory(chosen, utterances, [row.split or "train" for row in rows], ("allison-en",))

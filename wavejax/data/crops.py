@@ -1,0 +1,262 @@
+"""Aligned crops of samples and frames, in an order that is a pure function of (seed, step).
+
+The items of all epochs form one infinite list. Item i belongs to epoch e = i // N, N being the number of crops that
+cover the split once; the epoch's shuffle gives it a slot k of [0, N), and slot k owns the k-th of N equal parts of the
+split's frame weights (silent frames weigh so little that about a tenth of all draws fall on them). Where in that part
+the crop lies is drawn by a counter-based generator keyed by (seed, i). Global batch s is items [sB, (s+1)B). Nothing is
+carried from step to step, so a run resumes anywhere, on any number of processes, with the batches it would have seen.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int16
+
+from wavejax.data.corpus import Corpus, Utterance, embedded_corpus, id_hash
+from wavejax.data.records import INT16_SCALE
+from wavejax.extras import require_extra
+
+__all__ = ["Corpus", "CropShape", "Utterance", "embedded_corpus", "training_batches", "validation_batches"]
+
+SILENT_PART = 0.1
+"""Part of all draws that falls on silent frames, where there are enough of them."""
+ENDLESS = 2**40
+"""Batches in the list that Grain is given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropShape:
+    """How much of an utterance one example holds."""
+
+    history: int
+    """Samples before the crop that are seen but not scored."""
+    length: int
+    """Samples scored, a multiple of the corpus' hop_length."""
+    frames_before: int = 0
+    """Frames of local conditioning before the crop's first."""
+    frames_after: int = 0
+    """Frames of local conditioning after the crop's last."""
+
+    def __post_init__(self) -> None:
+        if self.length < 1 or min(self.history, self.frames_before, self.frames_after) < 0:
+            raise ValueError(
+                f"a crop needs length of at least 1 and history, frames_before, frames_after of at least 0; got {self}"
+            )
+
+    def num_frames(self, hop_length: int) -> int:
+        """Frames that the crop's own samples span. Raises ValueError unless `length` is a multiple of hop_length."""
+        if self.length % hop_length:
+            nearest = max(1, round(self.length / hop_length)) * hop_length
+            raise ValueError(
+                f"crop length {self.length} is not a multiple of the corpus' hop_length {hop_length}; use {nearest}"
+            )
+        return self.length // hop_length
+
+
+def training_batches(
+    corpus: Corpus,
+    split: str,
+    shape: CropShape,
+    *,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    rows: slice | None = None,
+    num_threads: int = 2,
+) -> Iterator[dict[str, np.ndarray]]:
+    """Batches of random crops, without end, from global step `start_step` on.
+
+    `batch_size` is the global one; `rows` is the contiguous part of it that this process wants (all unless given).
+    With R rows, F = frames_before + length / hop_length + frames_after, and a crop that starts at frame f0:
+
+    - waveform float32 [R, history + length] in [-1, 1): samples hop f0 - history .. hop f0 + length - 1, zeros outside
+      the file;
+    - mask bool [R, length]: False past the file's end;
+    - local_conditioning float32 [R, F, n_mels]: frames f0 - frames_before .., the edge frame repeated outside the file;
+    - speaker int32 [R];
+    - id uint32 [R]: CRC-32 of the utterance's id (`Corpus.names_of` turns it back).
+
+    Raises ValueError where the split is empty or silent, no utterance is as long as a crop, or an argument is out of
+    range. Needs the extra `train` (Grain). Threads only: no process is started, and nothing here uses jax.
+    """
+    grain = require_extra("grain", "train", "the training input pipeline")
+    first, count = _row_range(rows, batch_size)
+    if start_step < 0 or num_threads < 0 or seed < 0:
+        raise ValueError(f"seed {seed}, start_step {start_step} and num_threads {num_threads} must be 0 or more")
+    crops = _RandomCrops(corpus, split, shape, seed)
+
+    def example(position: int) -> dict[str, np.ndarray]:
+        step, row = divmod(position, count)
+        return crops.item((start_step + step) * batch_size + first + row)
+
+    dataset = grain.MapDataset.range(ENDLESS * count).map(example).batch(count)
+    options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=max(1, 2 * num_threads))
+    return iter(dataset.to_iter_dataset(options))
+
+
+def validation_batches(
+    corpus: Corpus, split: str, shape: CropShape, *, batch_size: int, rows: slice | None = None
+) -> Iterator[dict[str, np.ndarray]]:
+    """Batches that score every sample of a split exactly once, in order; the same arrays as `training_batches`.
+
+    Each utterance is cut into consecutive crops; the last is masked past the file's end, and rows that fill up the last
+    batch are masked whole (id 0). Raises ValueError where the split is empty or an argument is out of range.
+    """
+    first, count = _row_range(rows, batch_size)
+    cutter = _Cutter(corpus, shape)
+    stride = cutter.crop_frames
+    places = [
+        (position, start)
+        for position in corpus.indices(split)
+        for start in range(0, cutter.num_blocks(position), stride)
+    ]
+    return _ordered_batches(cutter, places, batch_size, first, count)
+
+
+def _ordered_batches(
+    cutter: "_Cutter", places: list[tuple[int, int]], batch_size: int, first: int, count: int
+) -> Iterator[dict[str, np.ndarray]]:
+    for start in range(0, len(places), batch_size):
+        numbers = range(start + first, start + first + count)
+        crops = [cutter.crop(*places[n]) if n < len(places) else cutter.filler() for n in numbers]
+        yield {name: np.stack([crop[name] for crop in crops]) for name in crops[0]}
+
+
+def _row_range(rows: slice | None, batch_size: int) -> tuple[int, int]:
+    """First row and number of rows."""
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; it must be 1 or more")
+    chosen = rows or slice(0, batch_size)
+    if chosen.step not in (None, 1) or not 0 <= (chosen.start or 0) < (chosen.stop or 0) <= batch_size:
+        raise ValueError(f"rows {chosen} must be a contiguous, non-empty part of a batch of {batch_size}: slice(a, b)")
+    return chosen.start or 0, chosen.stop - (chosen.start or 0)
+
+
+class _Cutter:
+    """Cuts one crop out of one utterance."""
+
+    def __init__(self, corpus: Corpus, shape: CropShape) -> None:
+        self.corpus = corpus
+        self.shape = shape
+        self.hop_length = corpus.manifest.spec.hop_length
+        self.crop_frames = shape.num_frames(self.hop_length)
+        self._filler_shape = (shape.frames_before + self.crop_frames + shape.frames_after, corpus.manifest.spec.n_mels)
+
+    def num_blocks(self, position: int) -> int:
+        """Blocks of hop_length samples in an utterance, a last partial one included."""
+        return -(-self.corpus.manifest.utterances[position].num_samples // self.hop_length)
+
+    def crop(self, position: int, start: int) -> dict[str, np.ndarray]:
+        """The crop of an utterance whose first sample is hop_length * start."""
+        entry = self.corpus.manifest.utterances[position]
+        samples, log_mel = self.corpus.load(position)
+        begin = self.hop_length * start
+        return {
+            "waveform": _padded_slice(samples, begin - self.shape.history, begin + self.shape.length),
+            "mask": np.arange(begin, begin + self.shape.length) < len(samples),
+            "local_conditioning": self._frames(log_mel, start),
+            "speaker": np.asarray(entry.speaker, np.int32),
+            "id": np.asarray(id_hash(entry.id), np.uint32),
+        }
+
+    def filler(self) -> dict[str, np.ndarray]:
+        """A row that counts for nothing."""
+        return {
+            "waveform": np.zeros(self.shape.history + self.shape.length, np.float32),
+            "mask": np.zeros(self.shape.length, np.bool_),
+            "local_conditioning": np.zeros(self._filler_shape, np.float32),
+            "speaker": np.asarray(0, np.int32),
+            "id": np.asarray(0, np.uint32),
+        }
+
+    def _frames(self, log_mel: Float[np.ndarray, "frames n_mels"], start: int) -> Float[np.ndarray, "crop n_mels"]:
+        wanted = np.arange(start - self.shape.frames_before, start + self.crop_frames + self.shape.frames_after)
+        return log_mel[np.clip(wanted, 0, len(log_mel) - 1)]
+
+
+def _padded_slice(samples: Int16[np.ndarray, " time"], begin: int, end: int) -> np.ndarray:
+    """float32 waveform of samples[begin:end], zeros where there are none."""
+    inside = samples[max(begin, 0) : max(end, 0)]
+    waveform = np.zeros(end - begin, np.float32)
+    offset = max(-begin, 0)
+    waveform[offset : offset + len(inside)] = inside / np.float32(INT16_SCALE)
+    return waveform
+
+
+class _RandomCrops:
+    """Item i of the infinite list of crops: a pure function of (seed, i)."""
+
+    def __init__(self, corpus: Corpus, split: str, shape: CropShape, seed: int) -> None:
+        grain = require_extra("grain", "train", "the training input pipeline")
+        self._cutter = _Cutter(corpus, shape)
+        self._positions = np.asarray(corpus.indices(split))
+        self._seed = seed
+        _check_long_enough(corpus, split, shape)
+        self._cumulative, self._runs = _frame_weights(corpus, self._positions, self._cutter)
+        blocks = sum(self._cutter.num_blocks(int(position)) for position in self._positions)
+        self.items_per_epoch = max(1, round(blocks / self._cutter.crop_frames))
+        order_seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
+        self._order = grain.MapDataset.range(self.items_per_epoch).shuffle(seed=order_seed)
+
+    def item(self, number: int) -> dict[str, np.ndarray]:
+        """Crop `number`."""
+        position, start = self.place(number)
+        return self._cutter.crop(position, start)
+
+    def place(self, number: int) -> tuple[int, int]:
+        """(utterance, first frame) of crop `number`."""
+        slot = int(self._order[number])
+        # The number fills the counter's second word: a generator may draw 2^64 blocks before it meets its neighbour's.
+        generator = np.random.Generator(np.random.Philox(key=self._seed, counter=number << 64))
+        within, offset = generator.random(2)
+        position, frame = self._locate((slot + within) / self.items_per_epoch)
+        latest = max(0, self._cutter.num_blocks(position) - self._cutter.crop_frames)
+        start = frame - int(offset * self._cutter.crop_frames)  # the drawn frame lies anywhere within the crop
+        return position, min(max(start, 0), latest)
+
+    def _locate(self, fraction: float) -> tuple[int, int]:
+        """(utterance, frame) at a fraction of the split's total frame weight."""
+        target = fraction * self._cumulative[-1]
+        run = min(int(np.searchsorted(self._cumulative, target, side="right")) - 1, len(self._runs) - 1)
+        position, first, length, weight = self._runs[run]
+        frame = int((target - self._cumulative[run]) / weight)
+        return int(position), int(first) + min(max(frame, 0), int(length) - 1)
+
+
+def _check_long_enough(corpus: Corpus, split: str, shape: CropShape) -> None:
+    manifest = corpus.manifest
+    longest = max((manifest.utterances[position] for position in corpus.indices(split)), key=lambda u: u.num_samples)
+    if longest.num_samples < shape.length:
+        rate = manifest.sample_rate
+        raise ValueError(
+            f"no utterance of the split {split!r} is as long as a crop: the longest, {longest.id!r}, has "
+            f"{longest.num_samples} samples ({longest.num_samples / rate:.2f} s), a crop {shape.length} "
+            f"({shape.length / rate:.2f} s). Use a crop length of at most "
+            f"{longest.num_samples // manifest.spec.hop_length * manifest.spec.hop_length}, or longer recordings"
+        )
+
+
+def _frame_weights(
+    corpus: Corpus, positions: np.ndarray, cutter: _Cutter
+) -> tuple[Float[np.ndarray, " runs_plus_one"], Float[np.ndarray, "runs 4"]]:
+    """Cumulative weights of all runs of frames, and the runs as (utterance, first frame, frames, weight per frame).
+
+    A frame with sound weighs 1. All silent ones together weigh a ninth of those, so a tenth of the whole, unless there
+    are so few of them that this would favour them.
+    """
+    rows = []
+    for position in positions:
+        previous = 0
+        for start, stop in corpus.manifest.utterances[position].active_runs:
+            rows += [(position, previous, start - previous, 0), (position, start, stop - start, 1)]
+            previous = stop
+        rows.append((position, previous, cutter.num_blocks(int(position)) - previous, 0))
+    runs = np.asarray([row for row in rows if row[2] > 0], np.float64)
+    sounding = runs[:, 3] == 1
+    total_sound, total_silence = runs[sounding, 2].sum(), runs[~sounding, 2].sum()
+    if total_sound == 0:
+        raise ValueError("every utterance of this split is silent; there is nothing to learn from")
+    if total_silence > 0:
+        runs[~sounding, 3] = min(1.0, total_sound * SILENT_PART / (1 - SILENT_PART) / total_silence)
+    return np.concatenate([[0.0], np.cumsum(runs[:, 2] * runs[:, 3])]), runs

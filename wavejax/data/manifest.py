@@ -1,0 +1,211 @@
+"""The manifest of a prepared corpus: everything about it but the sound, as one JSON file.
+
+    {"format": 1, "feature_spec": {...}, "speakers": [name, ...], "shards": [[file, records], ...],
+     "utterances": [{...}, ...]}
+
+It is written last and atomically, so a folder with a manifest is a whole corpus.
+"""
+
+import hashlib
+import json
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from wavejax.audio.levels import frame_levels_db
+from wavejax.audio.specs import FeatureSpec
+
+FORMAT = 1
+MANIFEST_NAME = "manifest.json"
+SPLITS = ("train", "validation", "test")
+SILENCE_BELOW_LOUD_DB = 45.0
+SILENCE_FLOOR_DBFS = -75.0
+
+
+class ManifestError(ValueError):
+    """A folder holds no prepared corpus, or a damaged one; the message names it and says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UtteranceEntry:
+    """What the manifest says of one utterance."""
+
+    id: str
+    """Unique within the corpus."""
+    transcript: str
+    """Empty where none came with the recording."""
+    speaker: int
+    """Index into `Manifest.speakers`."""
+    split: str
+    """One of `SPLITS`."""
+    num_samples: int
+    num_frames: int
+    active_runs: tuple[tuple[int, int], ...]
+    """Half-open runs of blocks of `hop_length` samples that are not silent (see `active_blocks`)."""
+    source: str
+    """Path of the recording, relative to the source folder."""
+    source_sha256: str
+    """Hash of the recording's bytes."""
+    shard: int
+    index: int
+    """Record `index` of shard `shard`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A prepared corpus: the features it was prepared with, its speakers, shards and utterances."""
+
+    spec: FeatureSpec
+    speakers: tuple[str, ...]
+    shards: tuple[tuple[str, int], ...]
+    """File name and number of records of each shard; empty for a corpus in memory."""
+    utterances: tuple[UtteranceEntry, ...]
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz, of the spec."""
+        return self.spec.sample_rate
+
+    def indices(self, split: str) -> tuple[int, ...]:
+        """Positions in `utterances` of one split. Raises ValueError for a split that does not exist or is empty."""
+        if split not in SPLITS:
+            raise ValueError(f"unknown split {split!r}; splits are {', '.join(SPLITS)}")
+        found = tuple(i for i, utterance in enumerate(self.utterances) if utterance.split == split)
+        if not found:
+            counts = Counter(utterance.split for utterance in self.utterances)
+            sizes = ", ".join(f"{name} {counts[name]}" for name in SPLITS)
+            raise ValueError(
+                f"the split {split!r} of this corpus is empty ({sizes} utterances); use another split, or prepare the "
+                f"corpus again with a larger {split if split != 'train' else 'training'} part"
+            )
+        return found
+
+    def seconds(self, split: str | None = None) -> float:
+        """Total duration, of one split or of all."""
+        chosen = (u for u in self.utterances if split is None or u.split == split)
+        return sum(u.num_samples for u in chosen) / self.sample_rate
+
+    def save(self, folder: Path) -> None:
+        """Writes `folder`/manifest.json atomically."""
+        content = {
+            "format": FORMAT,
+            "feature_spec": self.spec.to_dict(),
+            "speakers": self.speakers,
+            "shards": self.shards,
+            "utterances": [asdict(utterance) for utterance in self.utterances],
+        }
+        write_json(folder / MANIFEST_NAME, content)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Manifest":
+        """Reads `folder`/manifest.json. Raises ManifestError if it is missing, damaged or of another format."""
+        path = Path(folder) / MANIFEST_NAME
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise ManifestError(
+                f"{folder} is not a prepared corpus (it has no {MANIFEST_NAME}); make one with "
+                f"`wavejax prepare SOURCE {folder}`, or finish an interrupted one with the same command as before"
+            ) from error
+        except ValueError as error:
+            raise ManifestError(f"{path} is damaged ({error}); run `wavejax prepare` again to rewrite it") from error
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            got = content.get("format") if isinstance(content, dict) else type(content).__name__
+            raise ManifestError(
+                f"{path} has format {got!r}, this wavejax reads format {FORMAT}; prepare the corpus again"
+            )
+        try:
+            return cls(
+                spec=FeatureSpec.from_dict(content["feature_spec"]),
+                speakers=tuple(content["speakers"]),
+                shards=tuple((name, count) for name, count in content["shards"]),
+                utterances=tuple(entry_from_dict(entry) for entry in content["utterances"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ManifestError(f"{path} is damaged ({error!r}); run `wavejax prepare` again to rewrite it") from error
+
+
+def entry_from_dict(entry: Mapping[str, Any]) -> UtteranceEntry:
+    """The entry that `dataclasses.asdict` and JSON made a mapping of. Raises KeyError where a field is missing."""
+    values = {field.name: entry[field.name] for field in fields(UtteranceEntry)}
+    return UtteranceEntry(**{**values, "active_runs": tuple((start, stop) for start, stop in values["active_runs"])})
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON atomically: the file is the old one or the new one, never half of one."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as stream:
+            json.dump(content, stream, ensure_ascii=False, separators=(",", ":"))
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+# --- which parts of an utterance are silent ---------------------------------------------------------------------------
+
+
+def active_blocks(waveform: Float[np.ndarray, " time"], hop_length: int) -> Bool[np.ndarray, " blocks"]:
+    """True for each block of `hop_length` samples (the last may be shorter) that is not silent.
+
+    Silent is a block whose RMS lies 45 dB below the utterance's loud level (the 95th percentile of its blocks), or
+    below -75 dB of full scale.
+    """
+    levels = frame_levels_db(waveform, frame_length=hop_length, hop_length=hop_length)
+    return levels > max(float(np.percentile(levels, 95)) - SILENCE_BELOW_LOUD_DB, SILENCE_FLOOR_DBFS)
+
+
+def runs_of(active: Bool[np.ndarray, " blocks"]) -> tuple[tuple[int, int], ...]:
+    """Half-open runs of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]).astype(np.int8)))
+    return tuple((int(start), int(stop)) for start, stop in zip(edges[::2], edges[1::2], strict=True))
+
+
+# --- which part of a corpus an utterance belongs to -------------------------------------------------------------------
+
+
+def normalize_transcript(transcript: str) -> str:
+    """Letters and digits in lower case with single spaces: what makes two prompts the same words."""
+    folded = unicodedata.normalize("NFKC", transcript).casefold()
+    return " ".join("".join(c if c.isalnum() else " " for c in folded if c not in "'’").split())
+
+
+def split_group(transcript: str, utterance_id: str) -> str:
+    """What the split is drawn by: equal words belong to one split, wordless recordings stand alone."""
+    return normalize_transcript(transcript) or f"id {utterance_id}"
+
+
+def assign_splits(
+    groups: Sequence[str], *, validation: float, test: float, fixed: Mapping[str, str] | None = None
+) -> list[str]:
+    """A split per utterance, from a hash of its group alone, so that adding recordings moves none of the others.
+
+    `validation` and `test` are the parts of all groups that are held out; `fixed` sets some groups by hand. If a
+    held-out part greater than 0 comes out empty and three groups or more exist, the training group with the smallest
+    hash fills it.
+    """
+    fixed = fixed or {}
+    fractions = {group: _fraction(group) for group in set(groups)}
+    chosen = {}
+    for group, fraction in fractions.items():
+        drawn = "test" if fraction < test else "validation" if fraction < test + validation else "train"
+        chosen[group] = fixed.get(group, drawn)
+    for split, part in (("validation", validation), ("test", test)):
+        free = sorted((fractions[g], g) for g, s in chosen.items() if s == "train" and g not in fixed)
+        if part > 0 and split not in chosen.values() and len(chosen) >= 3 and len(free) > 1:
+            chosen[free[0][1]] = split
+    return [chosen[group] for group in groups]
+
+
+def _fraction(group: str) -> float:
+    """Uniform in [0, 1), a function of the text alone."""
+    return int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") / 2**64

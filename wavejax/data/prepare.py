@@ -1,0 +1,356 @@
+"""From a folder of recordings to a prepared corpus: shards, then a manifest.
+
+    OUT/manifest.json           written last; a folder that has it is whole
+    OUT/shard-N-HASH.array_record
+    OUT/journal/                settings.json and one file per finished shard: what a later run need not do again
+
+A run that was killed goes on where it stopped when the same command is given again. The name of a shard holds a hash of
+what it is made from, so a second preparation of a changed source never disturbs the corpus that is there until its own
+manifest takes over.
+"""
+
+import json
+import math
+import multiprocessing
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from wavejax.audio.specs import FeatureSpec, get_spec
+from wavejax.data.manifest import (
+    MANIFEST_NAME,
+    SPLITS,
+    Manifest,
+    UtteranceEntry,
+    assign_splits,
+    entry_from_dict,
+    split_group,
+    write_json,
+)
+from wavejax.data.shards import NORMALIZATIONS, Processing, ShardJob, fingerprint, finished, make_shard
+from wavejax.data.sources import Listing, Recording, list_source
+from wavejax.extras import require_extra
+
+RECORDINGS_PER_SHARD = 32
+MAX_SHARDS = 512
+
+
+class PrepareError(ValueError):
+    """A corpus cannot be prepared; the message says why, what was kept and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareReport:
+    """What a preparation did."""
+
+    out: Path
+    layout: str
+    manifest: Manifest
+    skipped: tuple[tuple[str, str], ...]
+    """(recording, reason)"""
+    clipped: tuple[tuple[str, int], ...]
+    """(utterance, samples) where normalisation or resampling went beyond full scale."""
+    shards_made: int
+    shards_kept: int
+    """Shards that an earlier run had finished."""
+
+    def __str__(self) -> str:
+        counts = Counter(utterance.split for utterance in self.manifest.utterances)
+        sizes = ", ".join(f"{split} {counts[split]}" for split in SPLITS)
+        lines = [
+            f"{len(self.manifest.utterances)} utterances, {self.manifest.seconds() / 60:.1f} minutes, "
+            f"{len(self.manifest.speakers)} speakers in {self.out} ({sizes}; layout {self.layout}; {self.shards_made} "
+            f"shards made, {self.shards_kept} kept)"
+        ]
+        lines += [f"skipped {name}: {reason}" for name, reason in self.skipped]
+        lines += [f"clipped {name}: {count} samples beyond full scale" for name, count in self.clipped]
+        return "\n".join(lines)
+
+
+def prepare(
+    source: str | Path,
+    out: str | Path,
+    *,
+    spec: FeatureSpec | str = "speech-16k",
+    layout: str = "auto",
+    normalize: str = "none",
+    trim: bool = False,
+    min_seconds: float = 0.3,
+    validation: float = 0.03,
+    test: float = 0.03,
+    workers: int | None = None,
+    progress: bool = True,
+    overwrite: bool = False,
+) -> PrepareReport:
+    """Prepares a folder of recordings for training and returns what was done.
+
+    Args:
+      source: any folder of audio, an LJSpeech-style folder, or one folder per speaker (see `wavejax.data.sources`).
+      out: the folder to write; made if missing. The same call again goes on where a killed one stopped.
+      spec: the features; recordings are resampled to its rate and mixed down to one channel.
+      layout: "auto", "ljspeech", "speakers" or "folder".
+      normalize: "none", "peak" (0.95) or "loudness" (-23 LUFS). trim: cut silent ends, all but 50 ms.
+      min_seconds: shorter recordings are skipped.
+      validation, test: parts of the corpus held out, drawn by a hash of the words (or of the id where there are none).
+      workers: processes; every core unless given. 1 works in this process.
+      progress: show a bar on standard error.
+      overwrite: replace a corpus that was prepared in `out` with other settings.
+
+    Broken, empty, silent and too-short recordings are skipped and reported. Raises SourceError (nothing to read) or
+    PrepareError (nothing usable, settings differ, output cannot be written).
+    """
+    require_extra("array_record.python.array_record_module", "train", "preparing a corpus")
+    chosen = get_spec(spec) if isinstance(spec, str) else spec
+    _check_arguments(normalize, min_seconds, validation, test, workers)
+    processing = Processing(spec=chosen, normalize=normalize, trim=trim, min_seconds=min_seconds)
+    folder = Path(out)
+    listing = list_source(Path(source), layout)
+    jobs = _jobs(listing, folder, processing)
+    with _writing_errors(folder), _exclusive(folder, Path(source)):
+        _check_settings(folder, processing, overwrite)
+        journals = {job.number: journal for job in jobs if (journal := finished(job)) is not None}
+        kept = len(journals)
+        pending = [job for job in jobs if job.number not in journals]
+        journals |= _run(pending, jobs, workers or len(os.sched_getaffinity(0)), progress)
+        manifest, skipped, clipped = _assemble(Path(source), listing, jobs, journals, chosen, validation, test)
+        manifest.save(folder)
+        _remove_leftovers(folder, jobs, manifest)
+    return PrepareReport(
+        out=folder,
+        layout=listing.layout,
+        manifest=manifest,
+        skipped=skipped,
+        clipped=clipped,
+        shards_made=len(pending),
+        shards_kept=kept,
+    )
+
+
+def _check_arguments(normalize: str, min_seconds: float, validation: float, test: float, workers: int | None) -> None:
+    if normalize not in NORMALIZATIONS:
+        raise PrepareError(f"unknown normalisation {normalize!r}; choose {', '.join(NORMALIZATIONS)}")
+    if min_seconds < 0:
+        raise PrepareError(f"min_seconds is {min_seconds}; it must be 0 or more")
+    if min(validation, test) < 0 or validation + test >= 1:
+        raise PrepareError(
+            f"validation {validation} and test {test} must be parts of the corpus, 0 or more, below 1 together"
+        )
+    if workers is not None and workers < 1:
+        raise PrepareError(f"workers is {workers}; it must be 1 or more")
+
+
+# --- the output folder ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _writing_errors(folder: Path) -> Iterator[None]:
+    """Turns the system's refusals to write into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or folder
+        raise PrepareError(
+            f"cannot write {where}: {error.strerror or error}. Finished shards in {folder} are kept; make room or "
+            f"choose a folder that can be written, then run the same command again"
+        ) from error
+
+
+@contextmanager
+def _exclusive(folder: Path, source: Path) -> Iterator[None]:
+    """Makes the folder and holds its lock, so that two preparations cannot write into each other."""
+    import fcntl
+
+    if folder.resolve() == source.resolve():
+        raise PrepareError(f"{folder} is the source itself; choose another folder to write to")
+    if folder.is_dir() and not (folder / "journal").is_dir() and any(folder.iterdir()):
+        raise PrepareError(
+            f"{folder} is not empty and holds no prepared corpus; choose an empty or a new folder (nothing was written)"
+        )
+    (folder / "journal").mkdir(parents=True, exist_ok=True)
+    with (folder / "journal" / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PrepareError(
+                f"another preparation is writing to {folder}; wait for it, or choose another folder"
+            ) from error
+        yield
+
+
+def _check_settings(folder: Path, processing: Processing, overwrite: bool) -> None:
+    """Refuses to mix settings in one folder, and writes down the ones in use."""
+    path = folder / "journal" / "settings.json"
+    wanted = json.loads(json.dumps(processing.to_dict()))
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        written = wanted
+    if written != wanted and not overwrite:
+        differing = [
+            f"{key} was {written.get(key)}, now {wanted[key]}" for key in wanted if written.get(key) != wanted[key]
+        ]
+        raise PrepareError(
+            f"{folder} was prepared with other settings ({'; '.join(differing)}); choose another folder, or replace "
+            f"it with overwrite=True"
+        )
+    write_json(path, wanted)
+
+
+def _remove_leftovers(folder: Path, jobs: Sequence[ShardJob], manifest: Manifest) -> None:
+    """Deletes shards and journals of earlier sources or settings, and files that a killed run was writing."""
+    used = {name for name, _ in manifest.shards} | {MANIFEST_NAME}
+    journals = {job.journal.name for job in jobs} | {"settings.json", "lock"}
+    for path in [*folder.glob("shard-*.array_record"), *folder.glob(".*.partial")]:
+        if path.name not in used:
+            path.unlink()
+    for path in (folder / "journal").iterdir():
+        if path.name not in journals:
+            path.unlink()
+
+
+# --- the work ---------------------------------------------------------------------------------------------------------
+
+
+def _jobs(listing: Listing, folder: Path, processing: Processing) -> list[ShardJob]:
+    size = max(RECORDINGS_PER_SHARD, math.ceil(len(listing.recordings) / MAX_SHARDS))
+    groups = [listing.recordings[start : start + size] for start in range(0, len(listing.recordings), size)]
+    return [
+        ShardJob(
+            number=number,
+            out=folder,
+            recordings=group,
+            processing=processing,
+            fingerprint=fingerprint(group, processing),
+        )
+        for number, group in enumerate(groups)
+    ]
+
+
+def _run(
+    pending: Sequence[ShardJob], jobs: Sequence[ShardJob], workers: int, progress: bool
+) -> dict[int, dict[str, Any]]:
+    """Journals of the pending shards, by number."""
+    total = sum(len(job.recordings) for job in jobs)
+    columns = (
+        TextColumn("preparing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("recordings"),
+        TimeRemainingColumn(),
+    )
+    journals = {}
+    with Progress(*columns, disable=not progress) as bar:
+        task = bar.add_task("", total=total, completed=total - sum(len(job.recordings) for job in pending))
+        results = map(_numbered, pending) if min(workers, len(pending)) <= 1 else _in_processes(pending, workers)
+        for job, journal in results:
+            journals[job.number] = journal
+            bar.advance(task, len(job.recordings))
+    return journals
+
+
+def _numbered(job: ShardJob) -> tuple[ShardJob, dict[str, Any]]:
+    return job, make_shard(job)
+
+
+def _in_processes(pending: Sequence[ShardJob], workers: int) -> Iterator[tuple[ShardJob, dict[str, Any]]]:
+    # Spawned, not forked: the caller may have started jax, whose threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    count = min(workers, len(pending))
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker) as executor:
+        futures = [executor.submit(_numbered, job) for job in pending]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise PrepareError(
+                "a worker process ended unexpectedly (out of memory, or a script without an "
+                "`if __name__ == '__main__'` around its work). Finished shards are kept: run the same command again, "
+                "with fewer workers if memory was short"
+            ) from error
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """Ctrl-C is the parent's to handle, and no worker outlives a parent that was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+# --- the manifest -----------------------------------------------------------------------------------------------------
+
+
+def _assemble(
+    source: Path,
+    listing: Listing,
+    jobs: Sequence[ShardJob],
+    journals: Mapping[int, Mapping[str, Any]],
+    spec: FeatureSpec,
+    validation: float,
+    test: float,
+) -> tuple[Manifest, tuple[tuple[str, str], ...], tuple[tuple[str, int], ...]]:
+    """Manifest, skipped recordings and clipped utterances, from the journals of all shards."""
+    by_id = {recording.id: recording for recording in listing.recordings}
+    used = [job for job in jobs if journals[job.number]["entries"]]
+    found = [
+        (entry, by_id[entry["id"]], shard, index)
+        for shard, job in enumerate(used)
+        for index, entry in enumerate(journals[job.number]["entries"])
+    ]
+    skipped = [*listing.skipped, *(tuple(pair) for job in jobs for pair in journals[job.number]["skipped"])]
+    if not found:
+        reasons = "\n  ".join(f"{name}: {reason}" for name, reason in skipped[:5])
+        raise PrepareError(f"none of the {len(listing.recordings)} recordings in {source} can be used:\n  {reasons}")
+    speakers = tuple(sorted({recording.speaker for _, recording, _, _ in found}))
+    splits = _splits([recording for _, recording, _, _ in found], validation, test)
+    utterances = [
+        _entry(entry, recording, split, source, speakers.index(recording.speaker), (shard, index))
+        for (entry, recording, shard, index), split in zip(found, splits, strict=True)
+    ]
+    manifest = Manifest(
+        spec=spec,
+        speakers=speakers,
+        shards=tuple((job.name, len(journals[job.number]["entries"])) for job in used),
+        utterances=tuple(utterances),
+    )
+    clipped = tuple((entry["id"], entry["clipped"]) for entry, _, _, _ in found if entry["clipped"])
+    return manifest, tuple((name, reason) for name, reason in skipped), clipped
+
+
+def _entry(
+    entry: Mapping[str, Any], recording: Recording, split: str, source: Path, speaker: int, place: tuple[int, int]
+) -> UtteranceEntry:
+    return entry_from_dict(
+        {
+            **entry,
+            "transcript": recording.transcript,
+            "speaker": speaker,
+            "split": split,
+            "source": recording.path.relative_to(source).as_posix(),
+            "shard": place[0],
+            "index": place[1],
+        }
+    )
+
+
+def _splits(recordings: Sequence[Recording], validation: float, test: float) -> list[str]:
+    groups = [split_group(recording.transcript, recording.id) for recording in recordings]
+    fixed = {group: r.split for group, r in zip(groups, recordings, strict=True) if r.split is not None}
+    return assign_splits(groups, validation=validation, test=test, fixed=fixed)

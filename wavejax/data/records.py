@@ -1,0 +1,133 @@
+"""One utterance as one record, many records as one ArrayRecord shard.
+
+A record is a msgpack map: the waveform as little-endian int16, the log-mel as little-endian float32, its number of
+bands and a CRC-32 of both, because ArrayRecord does not promise to notice every damaged byte. Shards appear whole or
+not at all: they are written under a temporary name and renamed.
+"""
+
+import errno
+import os
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import numpy as np
+from jaxtyping import Float, Int16
+
+from wavejax.extras import require_extra
+
+INT16_SCALE = 32768.0
+"""A stored sample is round(32768 x), clipped to [-32768, 32767]; it is read as stored / 32768."""
+
+
+class RecordError(ValueError):
+    """A record or shard is damaged or missing; the message names it and says what to do."""
+
+
+def quantize_waveform(waveform: Float[np.ndarray, " time"]) -> Int16[np.ndarray, " time"]:
+    """The int16 samples that a record stores for a waveform in [-1, 1]; values outside are clipped."""
+    scaled = np.rint(np.asarray(waveform, np.float64) * INT16_SCALE)
+    return np.clip(scaled, -INT16_SCALE, INT16_SCALE - 1).astype(np.int16)
+
+
+def dequantize_waveform(samples: Int16[np.ndarray, " time"]) -> Float[np.ndarray, " time"]:
+    """float32 waveform in [-1, 1) of stored samples."""
+    return samples.astype(np.float32) / np.float32(INT16_SCALE)
+
+
+def encode_record(samples: Int16[np.ndarray, " time"], log_mel: Float[np.ndarray, "frames n_mels"]) -> bytes:
+    """The bytes of one record."""
+    waveform_bytes = np.ascontiguousarray(samples, "<i2").tobytes()
+    mel_bytes = np.ascontiguousarray(log_mel, "<f4").tobytes()
+    record = {
+        "waveform": waveform_bytes,
+        "log_mel": mel_bytes,
+        "n_mels": int(log_mel.shape[1]),
+        "crc32": _checksum(waveform_bytes, mel_bytes),
+    }
+    return msgpack.packb(record)
+
+
+def decode_record(data: bytes, name: str) -> tuple[Int16[np.ndarray, " time"], Float[np.ndarray, "frames n_mels"]]:
+    """Samples int16 [T] and log-mel float32 [F, n_mels] of one record; `name` is what an error calls it.
+
+    Raises RecordError if the record is not what `encode_record` wrote.
+    """
+    try:
+        record = msgpack.unpackb(data)
+        waveform_bytes, mel_bytes, n_mels = record["waveform"], record["log_mel"], record["n_mels"]
+        sound = record["crc32"] == _checksum(waveform_bytes, mel_bytes)
+    except (msgpack.UnpackException, ValueError, KeyError, TypeError) as error:
+        raise RecordError(f"record of {name} is damaged ({error!r}); {_REPAIR}") from error
+    if not sound:
+        raise RecordError(f"record of {name} is damaged (its checksum does not match); {_REPAIR}")
+    return np.frombuffer(waveform_bytes, "<i2"), np.frombuffer(mel_bytes, "<f4").reshape(-1, n_mels)
+
+
+_REPAIR = "remove the file and run `wavejax prepare` again with the same arguments: only what is missing is made again"
+
+
+def _checksum(waveform_bytes: bytes, mel_bytes: bytes) -> int:
+    return zlib.crc32(mel_bytes, zlib.crc32(waveform_bytes))
+
+
+def write_shard(path: Path, records: Iterable[bytes]) -> int:
+    """Writes records as one shard, atomically, and returns how many; with none, nothing is written.
+
+    Raises OSError (read-only or full disk) with the final path as its filename; nothing is left behind then.
+    """
+    module = require_extra("array_record.python.array_record_module", "train", "writing a prepared corpus")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    count = 0
+    try:
+        partial.touch()  # a disk that cannot be written fails here, as an OSError with a reason
+        writer = module.ArrayRecordWriter(str(partial), "group_size:1,uncompressed")  # one record per random access
+        try:
+            for record in records:
+                writer.write(record)
+                count += 1
+        finally:
+            writer.close()
+        if count:
+            with partial.open("rb") as stream:
+                os.fsync(stream.fileno())
+            os.replace(partial, path)
+    except RuntimeError as error:  # the writer's own complaint, e.g. a disk that filled up while it wrote
+        code = errno.ENOSPC if os.strerror(errno.ENOSPC) in str(error) else errno.EIO
+        raise OSError(code, str(error), str(path)) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+class ShardReader:
+    """Random access to the records of several shards, as if they were one list. Safe to use from several threads."""
+
+    def __init__(self, paths: Sequence[Path], counts: Sequence[int]) -> None:
+        """`paths` in the order of the manifest; `counts` says how many records each must hold.
+
+        Raises RecordError naming the first shard that is missing or holds another number of records.
+        """
+        module = require_extra("array_record.python.array_record_data_source", "train", "reading a prepared corpus")
+        for path in paths:
+            if not path.is_file():
+                raise RecordError(f"shard {path} is missing; {_REPAIR}")
+        try:
+            self._source: Any = module.ArrayRecordDataSource([str(path) for path in paths])
+            total = len(self._source)
+        except (RuntimeError, ValueError) as error:
+            raise RecordError(f"a shard in {paths[0].parent} is damaged ({error}); {_REPAIR}") from error
+        if total != sum(counts):
+            raise RecordError(
+                f"the shards in {paths[0].parent} hold {total} records, the manifest says {sum(counts)}; {_REPAIR}"
+            )
+        self._starts = np.concatenate([[0], np.cumsum(counts)])
+
+    def read(self, shard: int, index: int) -> bytes:
+        """The bytes of record `index` of shard `shard`."""
+        try:
+            return self._source[int(self._starts[shard]) + index]
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise RecordError(f"record {index} of shard {shard} cannot be read ({error}); {_REPAIR}") from error

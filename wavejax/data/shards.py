@@ -1,0 +1,149 @@
+"""Making one shard of a prepared corpus: the work of one worker process, which never imports jax."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from wavejax.audio.files import AudioError, read_audio
+from wavejax.audio.host_features import log_mel_numpy
+from wavejax.audio.levels import frame_levels_db, loudness_normalize, peak_normalize, trim_silence
+from wavejax.audio.specs import FeatureSpec
+from wavejax.data.manifest import active_blocks, runs_of, write_json
+from wavejax.data.records import dequantize_waveform, encode_record, quantize_waveform, write_shard
+from wavejax.data.sources import Recording
+
+Normalize = Literal["none", "peak", "loudness"]
+NORMALIZATIONS: tuple[str, ...] = ("none", "peak", "loudness")
+RECORD_VERSION = 1
+TRIM_MARGIN_SECONDS = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processing:
+    """What is done to the sound of every recording."""
+
+    spec: FeatureSpec
+    normalize: str = "none"
+    """"peak" to 0.95, "loudness" to -23 LUFS (BS.1770-4), or "none": levels stay as they are."""
+    trim: bool = False
+    """Cut silence at both ends, all but 50 ms."""
+    min_seconds: float = 0.3
+    """Shorter recordings are skipped."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, for the settings file and the fingerprints."""
+        return {**asdict(self), "spec": self.spec.to_dict()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardJob:
+    """One shard to make."""
+
+    number: int
+    out: Path
+    recordings: tuple[Recording, ...]
+    processing: Processing
+    fingerprint: str
+
+    @property
+    def name(self) -> str:
+        """File name of the shard; another processing or another recording gives another name."""
+        return f"shard-{self.number:05d}-{self.fingerprint}.array_record"
+
+    @property
+    def journal(self) -> Path:
+        """The file whose presence says that the shard is finished."""
+        return self.out / "journal" / f"{self.name}.json"
+
+
+def fingerprint(recordings: tuple[Recording, ...], processing: Processing) -> str:
+    """A name for what a shard is made from: settings, ids, and size and time of each file."""
+    stats = [recording.path.stat() for recording in recordings]
+    files = [(r.id, str(r.path), s.st_size, s.st_mtime_ns) for r, s in zip(recordings, stats, strict=True)]
+    content = json.dumps([RECORD_VERSION, processing.to_dict(), files], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+def finished(job: ShardJob) -> dict[str, Any] | None:
+    """The journal of a shard that an earlier run finished, or None."""
+    try:
+        journal = json.loads(job.journal.read_text(encoding="utf-8"))
+        size = (job.out / job.name).stat().st_size if journal["entries"] else 0
+    except (OSError, ValueError, KeyError):
+        return None
+    return journal if size == journal["bytes"] else None
+
+
+def make_shard(job: ShardJob) -> dict[str, Any]:
+    """Writes the shard, then its journal, and returns the journal: {"entries", "skipped", "bytes"}.
+
+    A recording that cannot be used is listed under "skipped" with its reason. Raises OSError where the output cannot be
+    written; then neither file is left behind.
+    """
+    entries: list[dict[str, Any]] = []
+    skipped: list[tuple[str, str]] = []
+    records = []
+    for recording in job.recordings:
+        try:
+            record, entry = process(recording, job.processing)
+        except ValueError as error:  # AudioError and every other complaint about the sound itself
+            skipped.append((recording.id, str(error)))
+        else:
+            records.append(record)
+            entries.append({"id": recording.id, **entry})
+    size = 0
+    if write_shard(job.out / job.name, records):
+        size = (job.out / job.name).stat().st_size
+    journal = {"entries": entries, "skipped": skipped, "bytes": size}
+    write_json(job.journal, journal)
+    return journal
+
+
+def process(recording: Recording, processing: Processing) -> tuple[bytes, dict[str, Any]]:
+    """Record bytes of one recording and what the manifest says of its sound. Raises ValueError if it cannot be used."""
+    spec = processing.spec
+    try:
+        digest = hashlib.sha256(recording.path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise AudioError(f"{recording.path} cannot be read: {error.strerror}") from error
+    raw, _ = read_audio(recording.path, spec.sample_rate)
+    _check_usable(raw, recording, processing)
+    shaped = _shape(raw, processing)
+    samples = quantize_waveform(shaped)
+    waveform = dequantize_waveform(samples)
+    log_mel = log_mel_numpy(waveform, spec)
+    entry = {
+        "num_samples": len(samples),
+        "num_frames": len(log_mel),
+        "active_runs": runs_of(active_blocks(waveform, spec.hop_length)),
+        "source_sha256": digest,
+        "clipped": int(np.count_nonzero(np.abs(shaped) > 1.0)),
+    }
+    return encode_record(samples, log_mel), entry
+
+
+def _shape(raw: Float[np.ndarray, " time"], processing: Processing) -> Float[np.ndarray, " time"]:
+    rate = processing.spec.sample_rate
+    trimmed = trim_silence(raw, margin=round(TRIM_MARGIN_SECONDS * rate))[0] if processing.trim else raw
+    if processing.normalize == "peak":
+        return peak_normalize(trimmed)
+    return loudness_normalize(trimmed, rate, max_peak=0.95) if processing.normalize == "loudness" else trimmed
+
+
+def _check_usable(raw: Float[np.ndarray, " time"], recording: Recording, processing: Processing) -> None:
+    spec = processing.spec
+    seconds = len(raw) / spec.sample_rate
+    if seconds < processing.min_seconds:
+        raise AudioError(
+            f"{recording.path} is too short: {seconds:.3f} s, and min_seconds asks for {processing.min_seconds} s"
+        )
+    if spec.num_frames(len(raw)) < 1:
+        raise AudioError(f"{recording.path} is too short: {len(raw)} samples give no frame of spec {spec.name!r}")
+    if not active_blocks(raw, spec.hop_length).any():
+        loudest = float(np.max(frame_levels_db(raw, frame_length=spec.hop_length, hop_length=spec.hop_length)))
+        raise AudioError(f"{recording.path} is silent: it never rises above {loudest:.0f} dB of full scale")
