@@ -1,0 +1,35 @@
+"""Checkpoints that notice when a byte of them has changed, and small folders of parameters for inference.
+
+The only place of wavejax that knows Orbax.
+"""
+
+from wavejax.checkpoints.checksums import leaf_checksum, tree_checksums
+from wavejax.checkpoints.errors import (
+    CheckpointDamaged,
+    CheckpointError,
+    CheckpointMismatch,
+    CheckpointNotFound,
+    CheckpointWriteError,
+    DamageReport,
+)
+from wavejax.checkpoints.export import export_params, load_params
+from wavejax.checkpoints.reading import LoadedParams, load_any, read_checkpoint_params
+from wavejax.checkpoints.store import CheckpointStore, Restored
+
+__all__ = [
+    "CheckpointDamaged",
+    "CheckpointError",
+    "CheckpointMismatch",
+    "CheckpointNotFound",
+    "CheckpointStore",
+    "CheckpointWriteError",
+    "DamageReport",
+    "LoadedParams",
+    "Restored",
+    "export_params",
+    "leaf_checksum",
+    "load_any",
+    "load_params",
+    "read_checkpoint_params",
+    "tree_checksums",
+]

@@ -1,0 +1,102 @@
+"""A checksum of array contents that does not care where the array lives.
+
+Every element's bits are mixed with its position by a bijection of 32-bit words (the finaliser of MurmurHash3, Appleby
+2011) and the results are summed modulo 2**32. The sum is independent of the order of summation, so an array split over
+any devices is summed where it lies; a change confined to one element always changes it, any other damage goes unnoticed
+with probability 2**-32; and elements that change places are noticed.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, UInt32
+
+_POSITION_FACTOR = 0x9E3779B9  # odd, so positions stay distinct modulo 2**32
+_MIX_1 = 0x85EBCA6B
+_MIX_2 = 0xC2B2AE35
+
+
+def leaf_checksum(leaf: Any) -> int:
+    """The checksum, 0 to 2**32 - 1, of one array, number or PRNG key array; computed where a JAX array lives.
+
+    It depends on the bits and their order, not on the shape or the dtype's name; those are to be compared beside it.
+    """
+    return tree_checksums({"leaf": leaf})["leaf"]
+
+
+def tree_checksums(leaves: Mapping[str, Any]) -> dict[str, int]:
+    """Checksums of named arrays: one compiled program for all that live on the same devices.
+
+    Arrays of JAX (any dtype, any sharding, several processes included), typed PRNG keys, NumPy arrays and Python
+    numbers give the same value for the same bits.
+    """
+    sums: dict[str, int] = {}
+    groups: dict[frozenset[Any], dict[str, jax.Array]] = {}
+    for name, leaf in leaves.items():
+        if isinstance(leaf, jax.Array):
+            groups.setdefault(frozenset(leaf.sharding.device_set), {})[name] = leaf
+        else:
+            sums[name] = _numpy_checksum(np.asarray(leaf))
+    for group in groups.values():
+        computed = _device_checksums(list(group.values()))
+        for name, value in zip(group, computed, strict=True):
+            local = value if value.is_fully_addressable else value.addressable_data(0)
+            sums[name] = int(np.asarray(local))
+    return {name: sums[name] for name in leaves}
+
+
+def _numpy_checksum(array: np.ndarray) -> int:
+    data = np.ascontiguousarray(array)
+    if data.dtype.kind in "OSUVM" and data.dtype.names is None and not jnp.issubdtype(data.dtype, np.number):
+        raise TypeError(f"a checkpoint holds numbers; got an array of dtype {data.dtype}")
+    width = data.dtype.itemsize
+    unsigned = {1: np.uint8, 2: np.uint16}.get(width, np.uint32)
+    words = data.reshape(-1).view(unsigned).astype(np.uint32)
+    positions = np.arange(words.size, dtype=np.uint64).astype(np.uint32)
+    mixed = words ^ (positions * np.uint32(_POSITION_FACTOR) + np.uint32(1))
+    mixed = (mixed ^ (mixed >> np.uint32(16))) * np.uint32(_MIX_1)
+    mixed = (mixed ^ (mixed >> np.uint32(13))) * np.uint32(_MIX_2)
+    mixed = mixed ^ (mixed >> np.uint32(16))
+    return int(np.sum(mixed, dtype=np.uint32))
+
+
+@jax.jit
+def _device_checksums(leaves: list[jax.Array]) -> list[UInt32[Array, ""]]:
+    return [_traced_checksum(leaf) for leaf in leaves]
+
+
+def _traced_checksum(leaf: jax.Array) -> UInt32[Array, ""]:
+    words = _as_words(leaf)
+    positions = jnp.zeros(words.shape, jnp.uint32)
+    stride = 1
+    for axis in reversed(range(words.ndim)):
+        along = jax.lax.broadcasted_iota(jnp.uint32, words.shape, axis)
+        positions = positions + along * jnp.uint32(stride % 2**32)
+        stride *= words.shape[axis]
+    mixed = words ^ (positions * jnp.uint32(_POSITION_FACTOR) + jnp.uint32(1))
+    mixed = (mixed ^ (mixed >> jnp.uint32(16))) * jnp.uint32(_MIX_1)
+    mixed = (mixed ^ (mixed >> jnp.uint32(13))) * jnp.uint32(_MIX_2)
+    mixed = mixed ^ (mixed >> jnp.uint32(16))
+    return jnp.sum(mixed, dtype=jnp.uint32)
+
+
+def _as_words(leaf: jax.Array) -> UInt32[Array, "..."]:
+    """The bits of an array as uint32, wide elements on a further axis, in the order of NumPy's memory."""
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    if leaf.dtype == jnp.bool_:
+        return leaf.astype(jnp.uint32)
+    if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+        leaf = jnp.stack([leaf.real, leaf.imag], axis=-1)
+    if leaf.dtype.itemsize == 1 and jnp.iinfo(jnp.int8).bits != _bits_of(leaf.dtype):
+        return leaf.astype(jnp.int8).astype(jnp.uint8).astype(jnp.uint32)  # int4 and the like, a byte each in NumPy
+    unsigned = {1: jnp.uint8, 2: jnp.uint16}.get(leaf.dtype.itemsize, jnp.uint32)
+    return jax.lax.bitcast_convert_type(leaf, unsigned).astype(jnp.uint32)
+
+
+def _bits_of(dtype: Any) -> int:
+    kind = jnp.iinfo if jnp.issubdtype(dtype, jnp.integer) else jnp.finfo
+    return int(kind(dtype).bits)

@@ -1,0 +1,173 @@
+"""A small folder for inference: `params.npz` beside `config.json`, checksummed and replaced atomically."""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from wavejax.checkpoints.checksums import tree_checksums
+from wavejax.checkpoints.errors import (
+    CheckpointDamaged,
+    CheckpointNotFound,
+    CheckpointWriteError,
+    first_few,
+)
+from wavejax.checkpoints.leaves import LeafInfo, leaf_info, named_leaves, nested
+from wavejax.checkpoints.record import Record, json_copy
+from wavejax.types import PyTree
+
+CONFIG_NAME = "config.json"
+
+
+def export_params(folder: str | os.PathLike[str], params: PyTree, meta: Mapping[str, Any]) -> Path:
+    """Writes parameters and their description into a folder that `load_params` reads; returns the folder.
+
+    Arrays are stored under their paths ("layers/kernel") in an uncompressed NumPy archive, in their own dtypes
+    (bfloat16 as its bits). A folder that exists keeps its old contents until the new ones are complete: what is there
+    at any moment is one export, whole.
+
+    Args:
+      folder: where to; its parents are made.
+      params: nested dicts of arrays.
+      meta: JSON-able description (model config, feature spec).
+
+    Raises:
+      CheckpointWriteError: the folder holds other things, or cannot be written.
+      TypeError: `meta` is not JSON-able.
+    """
+    target = Path(folder).absolute()
+    arrays = {name: np.asarray(jax.device_get(leaf)) for name, leaf in named_leaves(params).items()}
+    record = Record(
+        meta=json_copy(meta, "meta"),
+        metrics={},
+        leaves={name: leaf_info(array) for name, array in arrays.items()},
+        checksums=tree_checksums(arrays),
+    )
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **{name: _as_bits(array) for name, array in arrays.items()})
+    data = buffer.getvalue()
+    try:
+        _write_folder(target, data, record)
+    except OSError as error:
+        raise CheckpointWriteError(
+            f"cannot export parameters to {target}: {error}; choose a folder that can be written to and has room for "
+            f"{len(data) / 1e6:.1f} MB"
+        ) from error
+    return target
+
+
+def load_params(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parameters, nested dicts of NumPy arrays, and the description that `export_params` wrote; both verified.
+
+    Raises:
+      CheckpointNotFound: there is no export in the folder.
+      CheckpointDamaged: something in it has changed; names the file and, where it can be told, the leaves.
+    """
+    source = Path(folder)
+    config = source / CONFIG_NAME
+    if not config.exists():
+        raise CheckpointNotFound(f"no exported parameters in {source}: it has no {CONFIG_NAME}")
+    try:
+        content = json.loads(config.read_text(encoding="utf-8"))
+        record = Record.from_json(content["record"])
+        archive_name, digest = str(content["archive"]), str(content["archive_sha256"])
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise CheckpointDamaged(f"{config} is damaged: {error}; export the parameters again") from error
+    archive = source / Path(archive_name).name
+    try:
+        data = archive.read_bytes()
+    except OSError as error:
+        raise CheckpointDamaged(f"{archive} cannot be read: {error}; export the parameters again") from error
+    arrays, wrong = _read_archive(data, record)
+    if wrong or hashlib.sha256(data).hexdigest() != digest:
+        leaves = f"; changed or unreadable leaves: {first_few(wrong)}" if wrong else "; every leaf is still sound"
+        raise CheckpointDamaged(
+            f"{archive} has changed since it was written{leaves}. Copy the folder again, or export the parameters again"
+        )
+    return nested(arrays), record.meta
+
+
+def _write_folder(target: Path, data: bytes, record: Record) -> None:
+    digest = hashlib.sha256(data).hexdigest()
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            fresh.chmod(0o755)
+            _write_files(fresh, "params.npz", data, digest, record)
+            fresh.rename(target)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+        return
+    others = [path.name for path in target.iterdir() if not _is_ours(path.name)] if target.is_dir() else ["a file"]
+    if others and not (target / CONFIG_NAME).exists():
+        raise FileExistsError(f"the folder exists and holds other things ({first_few(sorted(others))})")
+    # The config names its archive, so replacing the config replaces both at once.
+    name = f"params-{digest[:12]}.npz" if (target / "params.npz").exists() else "params.npz"
+    _write_files(target, name, data, digest, record)
+    for path in target.iterdir():
+        if _is_ours(path.name) and path.name not in (name, CONFIG_NAME):
+            path.unlink()
+
+
+def _write_files(folder: Path, name: str, data: bytes, digest: str, record: Record) -> None:
+    config = {"archive": name, "archive_sha256": digest, "record": record.to_json()}
+    _write_file(folder / name, data)
+    _write_file(folder / CONFIG_NAME, (json.dumps(config, indent=1) + "\n").encode())
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _is_ours(name: str) -> bool:
+    return name.removesuffix(".tmp") == CONFIG_NAME or (name.startswith("params") and ".npz" in name)
+
+
+def _as_bits(array: np.ndarray) -> np.ndarray:
+    """The array itself where NumPy's format knows its dtype, else its bits (bfloat16 and the like)."""
+    if array.dtype.isbuiltin == 1:
+        return array
+    return array.view({1: np.uint8, 2: np.uint16, 4: np.uint32}[array.dtype.itemsize])
+
+
+def _read_archive(data: bytes, record: Record) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The arrays of an archive, and the names of those that are missing, unreadable or changed."""
+    try:
+        archive: Mapping[str, np.ndarray] = np.load(io.BytesIO(data), allow_pickle=False)
+    except Exception:
+        archive = {}
+    arrays: dict[str, np.ndarray] = {}
+    wrong = []
+    for name, info in record.leaves.items():
+        array = _read_leaf(archive, name, info)
+        if array is None or tree_checksums({name: array})[name] != record.checksums[name]:
+            wrong.append(name)
+        else:
+            arrays[name] = array
+    return arrays, wrong
+
+
+def _read_leaf(archive: Mapping[str, np.ndarray], name: str, info: LeafInfo) -> np.ndarray | None:
+    try:
+        stored = np.asarray(archive[name])
+        array = stored if str(stored.dtype) == info.dtype else stored.view(np.dtype(info.dtype))
+    except Exception:  # a damaged archive fails in many ways, all of which mean the same
+        return None
+    return array if tuple(array.shape) == info.shape else None

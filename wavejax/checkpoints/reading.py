@@ -1,0 +1,94 @@
+"""Parameters for inference, from a checkpoint or an exported folder, without knowing the model."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wavejax.checkpoints.errors import CheckpointDamaged, CheckpointNotFound, DamageReport
+from wavejax.checkpoints.export import CONFIG_NAME, load_params
+from wavejax.checkpoints.leaves import nested
+from wavejax.checkpoints.storage import DamagedStep, read_arrays, read_record, saved_steps
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class LoadedParams(NamedTuple):
+    """Parameters as a nested dict of NumPy arrays, the description saved with them, and the step (None: exported)."""
+
+    params: dict[str, Any]
+    meta: dict[str, Any]
+    step: int | None
+
+
+def read_checkpoint_params(
+    directory: str | os.PathLike[str], step: int | None = None, *, subtree: str = "ema_params"
+) -> LoadedParams:
+    """The averaged parameters of the newest sound checkpoint, verified leaf by leaf; nothing else is read.
+
+    Nothing is written or removed, so the checkpoints of a running training may be read.
+
+    Args:
+      directory: the folder of a `CheckpointStore`.
+      step: one of its steps; None for the newest sound one.
+      subtree: the part of the saved state to read, e.g. "params".
+
+    Raises:
+      CheckpointNotFound: there is no (such) checkpoint, or it has no such part.
+      CheckpointDamaged: no sound one is left.
+    """
+    folder = Path(directory).absolute()
+    steps = saved_steps(folder)
+    if not steps or (step is not None and step not in steps):
+        asked = "checkpoint" if step is None else f"checkpoint of step {step}"
+        found = f"; steps found: {', '.join(map(str, steps))}" if steps else ""
+        raise CheckpointNotFound(f"no {asked} in {folder}{found}")
+    reports: list[DamageReport] = []
+    for candidate in reversed(steps) if step is None else [step]:
+        try:
+            loaded = _read_subtree(folder / str(candidate), candidate, subtree)
+        except DamagedStep as damage:
+            reports.append(damage.report)
+            continue
+        for report in reports:
+            _LOGGER.warning("damaged checkpoint in %s: %s. Step %d is used instead", folder, report, candidate)
+        return loaded
+    details = "\n".join(f"  {report}" for report in reports)
+    raise CheckpointDamaged(f"no sound checkpoint in {folder}:\n{details}", tuple(reports))
+
+
+def load_any(path: str | os.PathLike[str], step: int | None = None) -> LoadedParams:
+    """Parameters from whatever a path holds: an exported folder, a folder of checkpoints, or one that contains such a
+    folder named `checkpoints` (a run's working folder).
+
+    Args:
+      path: see above.
+      step: a checkpoint's step; None for the newest sound one.
+
+    Raises:
+      CheckpointNotFound: none of these is there.
+      CheckpointDamaged: nothing sound is left.
+    """
+    folder = Path(path)
+    if (folder / CONFIG_NAME).exists() or (folder.is_dir() and any(folder.glob("params*.npz"))):
+        return LoadedParams(*load_params(folder), None)
+    for candidate in (folder, folder / "checkpoints"):
+        if saved_steps(candidate):
+            return read_checkpoint_params(candidate, step)
+    if not folder.exists():
+        raise CheckpointNotFound(f"{folder} does not exist; give an exported folder or a folder of checkpoints")
+    raise CheckpointNotFound(
+        f"{folder} holds neither exported parameters ({CONFIG_NAME}) nor checkpoints (folders named by step)"
+    )
+
+
+def _read_subtree(folder: Path, step: int, subtree: str) -> LoadedParams:
+    record = read_record(folder, step)
+    prefix = subtree + "/"
+    names = [name for name in record.leaves if name.startswith(prefix)]
+    if not names:
+        parts = sorted({name.partition("/")[0] for name in record.leaves})
+        raise CheckpointNotFound(f"the checkpoint {folder} has no part {subtree!r}; it has {', '.join(parts)}")
+    arrays = read_arrays(folder, step, record, dict.fromkeys(names))
+    params = nested({name.removeprefix(prefix): array for name, array in arrays.items()})
+    return LoadedParams(params, record.meta, step)

@@ -1,0 +1,84 @@
+"""The JSON record beside the arrays of every checkpoint: the caller's description and what each leaf must be."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wavejax.checkpoints.leaves import LeafInfo
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What a checkpoint says of itself.
+
+    Attributes:
+      meta: the caller's JSON-able description (config, feature spec).
+      metrics: numbers by which the best step is chosen.
+      leaves: shape and dtype by name.
+      checksums: checksum by name.
+    """
+
+    meta: dict[str, Any]
+    metrics: dict[str, float]
+    leaves: dict[str, LeafInfo]
+    checksums: dict[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON-able dict, sealed with a digest of its own contents."""
+        body = {
+            "format": FORMAT,
+            "meta": self.meta,
+            "metrics": self.metrics,
+            "leaves": {
+                name: {"shape": list(info.shape), "dtype": info.dtype, "checksum": self.checksums[name]}
+                for name, info in self.leaves.items()
+            },
+        }
+        return {**body, "sha256": _digest(body)}
+
+    @classmethod
+    def from_json(cls, data: Any) -> "Record":
+        """The inverse of `to_json`.
+
+        Raises:
+          ValueError: the digest does not match (damage), or the format is a later one.
+        """
+        if not isinstance(data, dict) or "sha256" not in data:
+            raise ValueError("its record is no record of a wavejax checkpoint")
+        body = {name: value for name, value in data.items() if name != "sha256"}
+        if _digest(body) != data["sha256"]:
+            raise ValueError("its record of leaves and config has changed since it was saved (digest mismatch)")
+        if body["format"] != FORMAT:
+            raise ValueError(f"its format is {body['format']}, this wavejax reads {FORMAT}; install a later wavejax")
+        leaves = body["leaves"].items()
+        return cls(
+            meta=body["meta"],
+            metrics=body["metrics"],
+            leaves={name: LeafInfo(tuple(entry["shape"]), entry["dtype"]) for name, entry in leaves},
+            checksums={name: entry["checksum"] for name, entry in leaves},
+        )
+
+
+def json_copy(value: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A copy of a mapping as JSON gives it back (tuples become lists).
+
+    Raises:
+      TypeError: it holds what JSON cannot.
+    """
+    try:
+        copied = json.loads(json.dumps(value))
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{name} must be JSON-able (numbers, strings, lists, dicts with string keys): {error}"
+        ) from error
+    if not isinstance(copied, dict):
+        raise TypeError(f"{name} must be a dict; got {type(value).__name__}")
+    return copied
+
+
+def _digest(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

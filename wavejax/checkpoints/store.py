@@ -1,0 +1,364 @@
+"""The checkpoints of a run: asynchronous, atomic, verified on the way back in."""
+
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from wavejax.checkpoints.checksums import tree_checksums
+from wavejax.checkpoints.errors import (
+    CheckpointDamaged,
+    CheckpointMismatch,
+    CheckpointNotFound,
+    CheckpointWriteError,
+    DamageReport,
+)
+from wavejax.checkpoints.leaves import compare, is_key, leaf_info, named_leaves, nested
+from wavejax.checkpoints.manifest import write_manifest
+from wavejax.checkpoints.record import Record, json_copy
+from wavejax.checkpoints.storage import (
+    ARRAYS,
+    RECORD,
+    TEMPORARY_MARK,
+    DamagedStep,
+    read_arrays,
+    read_record,
+    saved_steps,
+)
+from wavejax.types import PyTree
+
+_LOGGER = logging.getLogger(__name__)
+_DELETING = ".deleting-"
+_REPLACED = ".replaced-"
+_DAMAGED = "damaged-"
+
+
+class Restored(NamedTuple):
+    """A verified checkpoint: the state on its devices, the caller's description, the step."""
+
+    state: PyTree
+    meta: dict[str, Any]
+    step: int
+
+
+class CheckpointStore:
+    """The checkpoints of one run in one folder, a sub-folder per step. Close it, or use it in a `with` statement.
+
+    A save is atomic: a process killed at any moment leaves every earlier step whole, and the next store that opens the
+    folder removes what was half-written. Each leaf's checksum is taken on the device before the save and compared after
+    a restore; `restore` passes over damaged steps to the newest sound one.
+
+    Args:
+      directory: the folder; made where it does not exist.
+      keep_last: how many of the newest steps stay; 2 or more, so that a damaged newest one has a predecessor.
+      keep_every: steps that are multiples of it stay for good; None for no such steps.
+      best: ("validation/loss", "min") keeps the step with the least such metric as well; "max" the greatest.
+      read_only: nothing is written or removed, so a running training may be read.
+
+    Raises:
+      CheckpointWriteError: the folder cannot be made or written to.
+      ValueError: arguments out of range.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        keep_last: int = 3,
+        keep_every: int | None = None,
+        best: tuple[str, Literal["min", "max"]] | None = None,
+        read_only: bool = False,
+    ) -> None:
+        if keep_last < 2:
+            raise ValueError(
+                f"keep_last={keep_last} must be 2 or more: a damaged newest checkpoint needs a predecessor"
+            )
+        if keep_every is not None and keep_every < 1:
+            raise ValueError(f"keep_every={keep_every} must be 1 or more, or None")
+        if best is not None and best[1] not in ("min", "max"):
+            raise ValueError(f"best={best!r} must be a metric's name with 'min' or 'max'")
+        self.directory = Path(directory).absolute()
+        self.damage_reports: list[DamageReport] = []
+        self._keep_last, self._keep_every, self._best, self._read_only = keep_last, keep_every, best, read_only
+        self._metrics: dict[int, dict[str, float]] = {}
+        self._saving: int | None = None
+        self._manager: ocp.CheckpointManager | None = None
+        if not read_only:
+            self._open()
+
+    def __enter__(self) -> "CheckpointStore":
+        return self
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        self.close()
+
+    def save(
+        self,
+        step: int,
+        state: PyTree,
+        meta: Mapping[str, Any],
+        *,
+        metrics: Mapping[str, float] | None = None,
+        force: bool = False,
+    ) -> bool:
+        """Starts to save a state and returns once the state may be changed or donated; writing goes on behind.
+
+        Args:
+          step: its number of updates.
+          state: a pytree of arrays (PRNG keys and Python numbers included).
+          meta: JSON-able description (config, feature spec), returned by `restore`.
+          metrics: numbers by which `best` is chosen.
+          force: replace the step where it is saved already; it is kept until the new one is complete.
+
+        Returns:
+          False where the step is saved already and `force` is not given: nothing was done.
+
+        Raises:
+          CheckpointWriteError: this save could not be started, or an earlier one could not be finished.
+          TypeError: `meta` is not JSON-able.
+        """
+        manager = self._writable()
+        self.wait()
+        exists = step in self.steps()
+        if exists and not force:
+            return False
+        record, arrays = _described(state, json_copy(meta, "meta"), json_copy(dict(metrics or {}), "metrics"))
+        if exists:
+            self._set_aside(step)
+        self._saving = step
+        with self._writing(step):
+            manager.save(
+                step,
+                args=ocp.args.Composite(
+                    **{ARRAYS: ocp.args.StandardSave(nested(arrays)), RECORD: ocp.args.JsonSave(record.to_json())}
+                ),
+                force=True,
+            )
+        return True
+
+    def restore(self, target: PyTree, step: int | None = None) -> Restored:
+        """The newest sound checkpoint (or the given step), every leaf verified.
+
+        Damaged steps are passed over with a warning, listed in `damage_reports` and renamed to `damaged-STEP`, so that
+        training can save those steps again; nothing is deleted.
+
+        Args:
+          target: the tree to restore into: arrays, or `jax.ShapeDtypeStruct`s with the wanted sharding (that of now,
+            not of then), e.g. `strategy.abstract(state)`. NumPy leaves and Python numbers come back as such.
+          step: a step of `steps()`; None for the newest sound one.
+
+        Raises:
+          CheckpointNotFound: there is no (such) checkpoint.
+          CheckpointMismatch: it holds another model; names the leaves that differ.
+          CheckpointDamaged: no sound one is left (or the given one is damaged); names leaves and files of each.
+        """
+        self.wait()
+        steps = self.steps()
+        if not steps or (step is not None and step not in steps):
+            asked = "checkpoint" if step is None else f"checkpoint of step {step}"
+            found = f"; steps found: {', '.join(map(str, steps))}" if steps else ""
+            raise CheckpointNotFound(f"no {asked} in {self.directory}{found}")
+        reports: list[DamageReport] = []
+        for candidate in reversed(steps) if step is None else [step]:
+            try:
+                restored = self._restore_step(candidate, target)
+            except DamagedStep as damage:
+                reports.append(damage.report)
+                continue
+            self._report_damage(reports, restored.step)
+            return restored
+        details = "\n".join(f"  {report}" for report in reports)
+        advice = "restore a copy of the folder" if step is None else "restore another step, or leave it to None"
+        raise CheckpointDamaged(f"no sound checkpoint in {self.directory}:\n{details}\n{advice}", tuple(reports))
+
+    def steps(self) -> tuple[int, ...]:
+        """Steps on disk, ascending; one that is being written is not among them."""
+        return saved_steps(self.directory)
+
+    def wait(self) -> None:
+        """Returns once everything is on disk, and removes the steps that need not stay.
+
+        Raises:
+          CheckpointWriteError: the last save could not be finished; earlier steps are intact.
+        """
+        if self._manager is None:
+            return
+        if self._saving is not None:
+            step, self._saving = self._saving, None
+            with self._writing(step):
+                self._manager.wait_until_finished()
+                self._manager.check_for_errors()
+            self._remove(f"{_REPLACED}{step}")
+        self._prune()
+
+    def close(self) -> None:
+        """Waits, then releases what the store holds; a second call does nothing."""
+        manager = self._manager
+        if manager is None:
+            return
+        try:
+            self.wait()
+        finally:
+            self._manager = None
+            with contextlib.suppress(Exception):  # a failed save has been reported by wait()
+                manager.close()
+
+    # What follows is the store's own bookkeeping.
+
+    def _open(self) -> None:
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.directory, os.W_OK | os.X_OK):
+                raise PermissionError("the folder is not writable")
+            if jax.process_index() == 0:
+                self._clean_up()
+            options = ocp.CheckpointManagerOptions(
+                async_options=ocp.options.AsyncOptions(post_finalization_callback=self._seal)
+            )
+            self._manager = ocp.CheckpointManager(self.directory, options=options)
+        except OSError as error:
+            raise CheckpointWriteError(
+                f"cannot keep checkpoints in {self.directory}: {error}; choose a folder that can be written to"
+            ) from error
+
+    def _clean_up(self) -> None:
+        """Removes what a killed process left half-written or half-deleted, and puts back what it had set aside."""
+        for path in sorted(self.directory.iterdir()):
+            if TEMPORARY_MARK in path.name or path.name.startswith(_DELETING):
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name.startswith(_REPLACED):
+                final = self.directory / path.name.removeprefix(_REPLACED)
+                if final.exists():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.rename(final)
+
+    def _writable(self) -> ocp.CheckpointManager:
+        if self._manager is None:
+            how = "is read-only" if self._read_only else "is closed"
+            raise ValueError(f"the checkpoint store of {self.directory} {how}; open another one to save")
+        return self._manager
+
+    @contextlib.contextmanager
+    def _writing(self, step: int) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._saving = None
+            for path in self.directory.glob(f"{step}{TEMPORARY_MARK}*"):
+                shutil.rmtree(path, ignore_errors=True)
+            aside = self.directory / f"{_REPLACED}{step}"
+            if aside.exists() and not (self.directory / str(step)).exists():
+                aside.rename(self.directory / str(step))
+            intact = ", ".join(map(str, self.steps())) or "none"
+            raise CheckpointWriteError(
+                f"cannot write the checkpoint of step {step} to {self.directory}: {error}. Free space or make the "
+                f"folder writable, then start again; checkpoints on disk, untouched: {intact}"
+            ) from error
+
+    def _seal(self) -> None:
+        """Called by Orbax when all files of a step are written, before the rename that commits it."""
+        if jax.process_index() == 0:
+            for folder in self.directory.glob(f"{self._saving}{TEMPORARY_MARK}*"):
+                write_manifest(folder)
+
+    def _set_aside(self, step: int) -> None:
+        if jax.process_index() == 0:
+            (self.directory / str(step)).rename(self.directory / f"{_REPLACED}{step}")
+        self._reload()
+
+    def _reload(self) -> None:
+        if self._manager is not None:
+            self._manager.reload()
+
+    def _restore_step(self, step: int, target: PyTree) -> Restored:
+        folder = self.directory / str(step)
+        record = read_record(folder, step)
+        wanted = named_leaves(target)
+        differences = compare(record.leaves, {name: leaf_info(leaf) for name, leaf in wanted.items()})
+        if differences:
+            lines = "\n".join(f"  {line}" for line in differences[:8])
+            more = f"\n  and {len(differences) - 8} more" if len(differences) > 8 else ""
+            raise CheckpointMismatch(
+                f"the checkpoint of step {step} in {self.directory} holds another model or optimizer:\n{lines}{more}\n"
+                f"It was saved with {_summary(record.meta)}\nUse that configuration, or another folder for this run"
+            )
+        arrays = read_arrays(folder, step, record, {name: _placed(leaf) for name, leaf in wanted.items()})
+        leaves = [_as_target(arrays[name], leaf) for name, leaf in wanted.items()]
+        return Restored(jax.tree.unflatten(jax.tree.structure(target), leaves), record.meta, step)
+
+    def _report_damage(self, reports: list[DamageReport], used: int) -> None:
+        for report in reports:
+            self.damage_reports.append(report)
+            _LOGGER.warning("damaged checkpoint in %s: %s. Step %d is used instead", self.directory, report, used)
+            if not self._read_only and jax.process_index() == 0:
+                aside = self.directory / f"{_DAMAGED}{report.step}"
+                self._remove(aside.name)
+                (self.directory / str(report.step)).rename(aside)
+        if reports:
+            self._reload()
+
+    def _prune(self) -> None:
+        steps = self.steps()
+        kept = set(steps[-self._keep_last :])
+        if self._keep_every is not None:
+            kept |= {step for step in steps if step % self._keep_every == 0}
+        if self._best is not None:
+            name, mode = self._best
+            values = {step: value for step in steps if (value := self._metric(step, name)) is not None}
+            if values:
+                choose: Callable[..., int] = min if mode == "min" else max
+                kept.add(choose(values, key=lambda step: values[step]))
+        if kept == set(steps) or jax.process_index() != 0:
+            return
+        for step in set(steps) - kept:
+            doomed = self.directory / f"{_DELETING}{step}"
+            (self.directory / str(step)).rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+        self._reload()
+
+    def _metric(self, step: int, name: str) -> float | None:
+        if step not in self._metrics:
+            try:
+                self._metrics[step] = read_record(self.directory / str(step), step).metrics
+            except DamagedStep:
+                self._metrics[step] = {}
+        return self._metrics[step].get(name)
+
+    def _remove(self, name: str) -> None:
+        if jax.process_index() == 0:
+            shutil.rmtree(self.directory / name, ignore_errors=True)
+
+
+def _described(state: PyTree, meta: dict[str, Any], metrics: dict[str, float]) -> tuple[Record, dict[str, Any]]:
+    """The record of a state and its arrays as they are stored."""
+    leaves = named_leaves(state)
+    infos = {name: leaf_info(leaf) for name, leaf in leaves.items()}
+    arrays = {name: jax.random.key_data(leaf) if is_key(leaf) else leaf for name, leaf in leaves.items()}
+    arrays = {name: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf) for name, leaf in arrays.items()}
+    record = Record(meta=meta, metrics=metrics, leaves=infos, checksums=tree_checksums(arrays))
+    return record, {name: array for name, array in arrays.items() if not infos[name].is_empty}
+
+
+def _placed(leaf: Any) -> jax.ShapeDtypeStruct | None:
+    """How a target's leaf is to be read: onto devices, or (None) to the host."""
+    if not isinstance(leaf, jax.Array | jax.ShapeDtypeStruct):
+        return None
+    sharding = leaf.sharding or jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+def _as_target(array: Any, leaf: Any) -> Any:
+    return type(leaf)(array.item()) if isinstance(leaf, bool | int | float | complex) else array
+
+
+def _summary(meta: dict[str, Any], limit: int = 600) -> str:
+    text = ", ".join(f"{name}={value!r}" for name, value in meta.items()) or "no description"
+    return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -1,0 +1,21 @@
+"""How devices are used: data-parallel strategies with one signature, and the set-up of several processes.
+
+The only place of wavejax that knows meshes, shardings and `pmap`.
+"""
+
+from wavejax.parallel.collectives import DATA_AXIS, example_indices, mean_over_devices, sum_over_devices
+from wavejax.parallel.processes import initialize_processes
+from wavejax.parallel.strategies import STRATEGIES, PmapStrategy, SpmdStrategy, Strategy, get_strategy
+
+__all__ = [
+    "DATA_AXIS",
+    "STRATEGIES",
+    "PmapStrategy",
+    "SpmdStrategy",
+    "Strategy",
+    "example_indices",
+    "get_strategy",
+    "initialize_processes",
+    "mean_over_devices",
+    "sum_over_devices",
+]

@@ -1,0 +1,30 @@
+"""Training of anything: state, step, schedules, the loop, its hooks and loggers. Knows no audio and no model."""
+
+from wavejax.training.evaluation import evaluate, make_eval_step
+from wavejax.training.fit import FitResult, NonFiniteError, fit
+from wavejax.training.hooks import CallHook, CheckpointHook, Hook, LogHook
+from wavejax.training.loggers import ConsoleLogger, JsonLinesLogger, Logger, LoggerGroup, TensorBoardLogger
+from wavejax.training.optimizers import OptimizerConfig
+from wavejax.training.state import TrainState, create_train_state
+from wavejax.training.step import make_train_step
+
+__all__ = [
+    "CallHook",
+    "CheckpointHook",
+    "ConsoleLogger",
+    "FitResult",
+    "Hook",
+    "JsonLinesLogger",
+    "LogHook",
+    "Logger",
+    "LoggerGroup",
+    "NonFiniteError",
+    "OptimizerConfig",
+    "TensorBoardLogger",
+    "TrainState",
+    "create_train_state",
+    "evaluate",
+    "fit",
+    "make_eval_step",
+    "make_train_step",
+]

@@ -1,0 +1,237 @@
+"""The training loop: generic, interruptible, and never silent about a number that is not finite."""
+
+import contextlib
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from wavejax.training.hooks import Hook
+
+LOOKAHEAD = 2
+"""Steps that may be under way before the loop looks at the oldest one's metrics; the device never waits."""
+
+LAST_VALUE_METRICS = frozenset({"learning_rate"})
+"""Metrics of which a hook sees the last value; of all others the mean since its last call."""
+
+Reason = Literal["finished", "interrupted", "exhausted", "failed"]
+
+
+class NonFiniteError(FloatingPointError):
+    """A step's loss or gradient was not finite; the run stopped, and the state is that before the step.
+
+    Attributes:
+      step: the update that failed (the first is 1).
+      batch_ids: the `id` entries of its batch, empty where it has none.
+      checkpoint: the last good checkpoint as a hook named it, or None.
+      metrics: what the step reported.
+    """
+
+    def __init__(self, step: int, batch_ids: Sequence[Any], checkpoint: str | None, metrics: Mapping[str, float]):
+        self.step, self.batch_ids, self.checkpoint, self.metrics = step, tuple(batch_ids), checkpoint, dict(metrics)
+        ids = ", ".join(map(str, self.batch_ids)) or "unknown (the batch has no 'id')"
+        super().__init__(
+            f"step {step}: loss {metrics.get('loss')}, gradient norm {metrics.get('gradient_norm')}: not finite. Batch "
+            f"ids: {ids}. Last good checkpoint: {checkpoint or 'none'}. Lower the learning rate, clip the gradient "
+            "(clip_norm), or look at these examples; then start again, which resumes from that checkpoint"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitResult:
+    """How a run ended.
+
+    Attributes:
+      state: the last state.
+      step: its number of updates.
+      reason: `finished` (num_steps reached), `interrupted` (Ctrl-C or SIGTERM) or `exhausted` (no more batches).
+    """
+
+    state: Any
+    step: int
+    reason: Reason
+
+
+def fit(
+    step: Callable[[Any, Any], tuple[Any, Mapping[str, Any]]],
+    state: Any,
+    batches: Iterable[Any],
+    hooks: Sequence[Hook] = (),
+    *,
+    num_steps: int,
+) -> FitResult:
+    """Trains until `num_steps` updates are made in all, counted from `state.step`.
+
+    Metrics are fetched a few steps behind the device, so that it never waits; where a hook is due the loop catches up
+    first, so that no hook ever sees (or saves) a state that a non-finite step has been skipped in. A hook sees the mean
+    of each metric over the steps since its last call, and `step_seconds`, the mean wall time of those steps without
+    the time that hooks took and without the first step, which compiles.
+
+    Ctrl-C and SIGTERM let the step under way finish; the hooks' `on_end` are called, and the result says
+    `interrupted`. A second signal acts at once. Hooks' `on_end` run in the reverse order of the hooks, after a failure
+    too (with the state None and the reason "failed").
+
+    Args:
+      step: compiled `step(state, batch) -> (state, metrics)`; metrics are scalars and hold `loss` and `finite`.
+      state: has an attribute `step`; the caller's copy is donated.
+      batches: the batches from this state's step on (`fit` draws exactly one per step).
+      hooks: called in order.
+      num_steps: updates in all; a state that has them already is returned as it is.
+
+    Raises:
+      NonFiniteError: names the step, the ids of its batch and the last good checkpoint.
+    """
+    loop = _Loop(state, hooks)
+    iterator = iter(batches)
+    with _SignalFlag() as stop:
+        try:
+            for hook in hooks:
+                hook.on_start(loop.step, loop.state)
+            reason = loop.run(step, iterator, num_steps, stop)
+        except BaseException:
+            _end_hooks(hooks, loop.step, None, "failed")
+            raise
+        _end_hooks(hooks, loop.step, loop.state, reason)
+    return FitResult(state=loop.state, step=loop.step, reason=reason)
+
+
+@dataclass
+class _Pending:
+    """A step that was dispatched and whose metrics have not been looked at."""
+
+    step: int
+    batch_ids: list[Any]
+    metrics: Mapping[str, Any]
+
+
+@dataclass
+class _Means:
+    """Metrics summed since a hook's last call."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)
+    count: int = 0
+    seconds: float = 0.0
+    timed: int = 0
+
+    def add(self, metrics: Mapping[str, float]) -> None:
+        self.last = dict(metrics)
+        self.count += 1
+        for name, value in metrics.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def take(self) -> dict[str, float]:
+        means = {
+            name: self.last[name] if name in LAST_VALUE_METRICS else self.sums[name] / self.count for name in self.last
+        }
+        if self.timed:
+            means["step_seconds"] = self.seconds / self.timed
+        self.sums, self.last, self.count, self.seconds, self.timed = {}, {}, 0, 0.0, 0
+        return means
+
+
+class _Loop:
+    """The state of one call of `fit`."""
+
+    def __init__(self, state: Any, hooks: Sequence[Hook]) -> None:
+        self.state = state
+        self.step = int(state.step)
+        self.hooks = hooks
+        self.pending: deque[_Pending] = deque()
+        self.means = [_Means() for _ in hooks]
+
+    def run(
+        self, step: Callable[..., Any], iterator: Iterator[Any], num_steps: int, stop: "_SignalFlag"
+    ) -> Literal["finished", "interrupted", "exhausted"]:
+        first = self.step
+        started = time.perf_counter()
+        while self.step < num_steps:
+            if stop.is_set:
+                self.check_pending(0)
+                return "interrupted"
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                self.check_pending(0)
+                return "exhausted"
+            self.state, metrics = step(self.state, batch)
+            self.step += 1
+            self.pending.append(_Pending(self.step, _batch_ids(batch), metrics))
+            due = [i for i, hook in enumerate(self.hooks) if hook.is_due(self.step, num_steps)]
+            compiled_now = self.step == first + 1
+            self.check_pending(0 if due or compiled_now else LOOKAHEAD)
+            for means in self.means:
+                if not compiled_now:
+                    means.seconds += time.perf_counter() - started
+                    means.timed += 1
+            self.call_hooks(due)
+            started = time.perf_counter()
+        self.check_pending(0)
+        return "finished"
+
+    def call_hooks(self, due: list[int]) -> None:
+        for i in due:
+            self.hooks[i].on_step(self.step, self.state, self.means[i].take())
+
+    def check_pending(self, allowed: int) -> None:
+        """Looks at the metrics of dispatched steps until at most `allowed` are unseen."""
+        while len(self.pending) > allowed:
+            seen = self.pending.popleft()
+            metrics = {name: float(value) for name, value in jax.device_get(dict(seen.metrics)).items()}
+            if not metrics["finite"]:
+                checkpoints = [name for hook in self.hooks if (name := hook.last_checkpoint()) is not None]
+                raise NonFiniteError(seen.step, seen.batch_ids, checkpoints[-1] if checkpoints else None, metrics)
+            for means in self.means:
+                means.add(metrics)
+
+
+def _batch_ids(batch: Any) -> list[Any]:
+    if not isinstance(batch, Mapping) or "id" not in batch:
+        return []
+    ids = batch["id"]
+    if isinstance(ids, jax.Array) and not ids.is_fully_addressable:
+        return []
+    return np.asarray(ids).reshape(-1).tolist()
+
+
+def _end_hooks(hooks: Sequence[Hook], step: int, state: Any, reason: Reason) -> None:
+    """Calls every `on_end`, in reverse order, even where one of them fails."""
+    with contextlib.ExitStack() as stack:
+        for hook in hooks:
+            stack.callback(hook.on_end, step, state, reason)
+
+
+class _SignalFlag:
+    """Turns the first SIGINT or SIGTERM into a flag; the handlers of before act on a second one, and return on exit.
+
+    Signals reach the main thread only; elsewhere it changes nothing.
+    """
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "_SignalFlag":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._receive)
+        return self
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self.is_set = True
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._previous = {}
+
+    def __exit__(self, *exception: object) -> None:
+        self._restore()

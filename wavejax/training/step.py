@@ -1,0 +1,187 @@
+"""One update: sums over micro-batches and devices, one division, one optimizer step, the moving average, a guard."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from wavejax.parallel import example_indices, mean_over_devices, sum_over_devices
+from wavejax.training.state import TrainState
+from wavejax.types import LossFn, PyTree
+
+RESERVED_METRICS = ("loss", "weight", "gradient_norm", "learning_rate", "finite")
+"""Names that the step itself reports; a loss function's metrics have others."""
+
+TrainStep = Callable[[TrainState, PyTree], tuple[TrainState, dict[str, Array]]]
+
+
+def make_train_step(
+    loss_fn: LossFn,
+    optimizer: optax.GradientTransformation,
+    *,
+    ema_decay: float = 0.9999,
+    accumulation_steps: int = 1,
+    learning_rate: Callable[[Array], Array] | None = None,
+) -> TrainStep:
+    """A pure `step(state, batch) -> (state, metrics)`, the same for every strategy; compile it with one.
+
+    The gradient is that of (sum of losses) / (sum of weights) over the whole global batch: all sums are completed over
+    micro-batches and devices before the one division, so masks and uneven weights give the same update however the
+    batch is cut. Weights must not depend on the parameters. Each example has a key of its own, folded from the step's
+    key and its position in the global batch. `model_state` passes through the micro-batches in turn and is averaged
+    over devices.
+
+    Metrics, [] float32 each: `loss` (mean per unit of weight), `weight` (their sum), `gradient_norm` (global, before
+    clipping), `finite` (1, or 0 where loss or gradient is not: then the returned state equals the given one),
+    `learning_rate` where given, and each of the loss function's sums divided by the weight.
+
+    Args:
+      loss_fn: `(params, model_state, batch, keys) -> (loss_sum, weight, model_state, metrics)`, with arrays
+        [rows, ...] in `batch`, keys [rows], scalars for both sums and for each metric (a sum, too).
+      optimizer: e.g. `OptimizerConfig(...).build()`; clipping is its part.
+      ema_decay: final decay of the average of parameters; at update t (from 0) it is min(ema_decay, (1+t)/(10+t)).
+      accumulation_steps: micro-batches per update; the rows must be a multiple of it.
+      learning_rate: schedule to report, e.g. `config.learning_rate_at`.
+
+    Raises:
+      ValueError: arguments out of range; when traced: rows not divisible, or a loss of the wrong form.
+    """
+    if not 0 <= ema_decay < 1:
+        raise ValueError(f"ema_decay={ema_decay} must be in [0, 1); 0 makes the average equal to the parameters")
+    if accumulation_steps < 1:
+        raise ValueError(f"accumulation_steps={accumulation_steps} must be 1 or more")
+
+    def train_step(state: TrainState, batch: PyTree) -> tuple[TrainState, dict[str, Array]]:
+        step_key = jax.random.fold_in(state.key, state.step)
+        sums, model_state = _summed_over_batch(loss_fn, state, batch, step_key, accumulation_steps)
+        loss, metrics, gradients = _divided(sums, state.params)
+        norm = optax.tree.norm(gradients)
+        finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+        updated = _updated(state, gradients, optimizer, model_state, ema_decay)
+        kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), updated, state)
+        report = {"loss": loss, "weight": sums[1], "gradient_norm": norm, "finite": finite.astype(jnp.float32)}
+        if learning_rate is not None:
+            report["learning_rate"] = jnp.asarray(learning_rate(state.step), jnp.float32)
+        return kept, {**report, **metrics}
+
+    return train_step
+
+
+def example_keys(key: PRNGKeyArray, num_examples: int) -> PRNGKeyArray:
+    """One key per example that the traced step sees, [num_examples], folded from its position in the global batch."""
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, example_indices(num_examples))
+
+
+def num_rows(batch: PyTree) -> int:
+    """Rows of a batch: the length of axis 0 of its arrays.
+
+    Raises:
+      ValueError: there is no array.
+    """
+    leaves = jax.tree.leaves(batch)
+    if not leaves:
+        raise ValueError("the batch holds no array")
+    return int(leaves[0].shape[0])
+
+
+def checked_loss(loss_fn: LossFn, *arguments: Any) -> tuple[Array, Array, PyTree, dict[str, Array]]:
+    """Calls a loss function and returns its sums in float32.
+
+    Raises:
+      ValueError: a sum that is no scalar, or a metric whose name the step itself reports.
+    """
+    loss_sum, weight, model_state, metrics = loss_fn(*arguments)
+    sums: Mapping[str, Array] = {"loss_sum": loss_sum, "weight": weight, **metrics}
+    wrong = {name: jnp.shape(value) for name, value in sums.items() if jnp.shape(value) != ()}
+    if wrong:
+        raise ValueError(f"the loss function returned arrays where sums (scalars) are expected: {wrong}; sum them")
+    taken = sorted(set(metrics) & set(RESERVED_METRICS))
+    if taken:
+        raise ValueError(f"the loss function's metrics {taken} have names of the step's own; rename them")
+    as_float = {name: jnp.asarray(value).astype(jnp.float32) for name, value in sums.items()}
+    return as_float.pop("loss_sum"), as_float.pop("weight"), model_state, as_float
+
+
+Sums = tuple[Float[Array, ""], Float[Array, ""], dict[str, Array], PyTree]
+"""Loss, weight, metrics and gradients in float32, each a sum over the examples."""
+
+
+def _summed_over_batch(
+    loss_fn: LossFn, state: TrainState, batch: PyTree, step_key: PRNGKeyArray, accumulation_steps: int
+) -> tuple[Sums, PyTree]:
+    def loss_of_params(params: PyTree, model_state: PyTree, rows: PyTree, keys: PRNGKeyArray) -> tuple[Array, Any]:
+        loss_sum, weight, model_state, metrics = checked_loss(loss_fn, params, model_state, rows, keys)
+        return loss_sum, (weight, model_state, metrics)
+
+    def sums_of(model_state: PyTree, rows: PyTree, keys: PRNGKeyArray) -> tuple[Sums, PyTree]:
+        (loss_sum, (weight, model_state, metrics)), gradients = jax.value_and_grad(loss_of_params, has_aux=True)(
+            state.params, model_state, rows, keys
+        )
+        gradients = jax.tree.map(lambda g: g.astype(jnp.float32), gradients)
+        return (loss_sum, weight, metrics, gradients), model_state
+
+    rows = num_rows(batch)
+    keys = example_keys(step_key, rows)
+    if accumulation_steps == 1:
+        sums, model_state = sums_of(state.model_state, batch, keys)
+    else:
+        if rows % accumulation_steps:
+            raise ValueError(
+                f"{rows} rows cannot be split into accumulation_steps={accumulation_steps} equal micro-batches; "
+                f"choose a batch size that is a multiple of {accumulation_steps} on each device"
+            )
+        micro_batches = jax.tree.map(lambda x: _interleaved(x, accumulation_steps), (batch, keys))
+        shapes, _ = jax.eval_shape(sums_of, state.model_state, *jax.tree.map(lambda x: x[0], micro_batches))
+        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+
+        def body(carry: tuple[Sums, PyTree], rows_and_keys: tuple[PyTree, PRNGKeyArray]) -> tuple[Any, None]:
+            total, model_state = carry
+            sums, model_state = sums_of(model_state, *rows_and_keys)
+            return (jax.tree.map(jnp.add, total, sums), model_state), None
+
+        (sums, model_state), _ = jax.lax.scan(body, (zeros, state.model_state), micro_batches)
+    return sum_over_devices(sums), mean_over_devices(model_state)
+
+
+def _interleaved(x: Array, parts: int) -> Array:
+    """[rows, ...] -> [parts, rows/parts, ...] with row i in part i % parts: rows stay on the device that has them."""
+    return jnp.swapaxes(x.reshape(x.shape[0] // parts, parts, *x.shape[1:]), 0, 1)
+
+
+def _divided(sums: Sums, params: PyTree) -> tuple[Array, dict[str, Array], PyTree]:
+    loss_sum, weight, metric_sums, gradient_sums = sums
+    divisor = jnp.where(weight > 0, weight, jnp.float32(1))  # a batch that is all masked: no loss, no gradient
+    gradients = jax.tree.map(lambda g, p: (g / divisor).astype(p.dtype), gradient_sums, params)
+    return loss_sum / divisor, {name: value / divisor for name, value in metric_sums.items()}, gradients
+
+
+def _updated(
+    state: TrainState,
+    gradients: PyTree,
+    optimizer: optax.GradientTransformation,
+    model_state: PyTree,
+    ema_decay: float,
+) -> TrainState:
+    """The state after the update."""
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes Python numbers and integer counters
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    t = state.step.astype(jnp.float32)
+    decay = jnp.minimum(jnp.float32(ema_decay), (1 + t) / (10 + t))
+
+    def average(ema: Array, new: Array) -> Array:
+        if not jnp.issubdtype(new.dtype, jnp.floating):
+            return new
+        return ema + (1 - decay) * (new.astype(jnp.float32) - ema)
+
+    return TrainState(
+        step=state.step + jnp.int32(1),
+        params=params,
+        ema_params=jax.tree.map(average, state.ema_params, params),
+        opt_state=opt_state,
+        model_state=model_state,
+        key=state.key,
+    )
