@@ -68,15 +68,12 @@ class Strategy(abc.ABC):
                 lambda words: jax.random.wrap_key_data(words, impl=implementation), out_shardings=self.state_sharding
             )
             return wrap(data)
-        if not isinstance(leaf, jax.Array):
-            leaf = np.asarray(leaf)
-            leaf = leaf.astype(jax.dtypes.canonicalize_dtype(leaf.dtype))
-        elif leaf.weak_type:
-            leaf = jnp.asarray(leaf, dtype=leaf.dtype)
+        # By way of the host: a device-to-device copy may share the source's buffer, which the first step would donate.
+        host = np.array(leaf)
+        host = host.astype(jax.dtypes.canonicalize_dtype(host.dtype), copy=False)
         if jax.process_count() > 1:
-            host = np.asarray(leaf)
             return jax.make_array_from_callback(host.shape, self.state_sharding, lambda index: host[index])
-        return jax.device_put(leaf, self.state_sharding, may_alias=False)
+        return jax.device_put(host, self.state_sharding)
 
     def abstract(self, state: PyTree) -> PyTree:
         """Shapes, dtypes and this strategy's sharding of a state: the target that a checkpoint restores to.

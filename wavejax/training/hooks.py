@@ -1,7 +1,7 @@
 """What happens around the steps of a run: logging, checkpoints, and whatever a task adds."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from wavejax.training.loggers import Logger
 
@@ -94,6 +94,7 @@ class LogHook(Hook):
         self.logger.close()
 
 
+@runtime_checkable
 class Store(Protocol):
     """Where checkpoints go, e.g. `wavejax.checkpoints.CheckpointStore`."""
 
