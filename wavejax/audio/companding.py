@@ -47,10 +47,9 @@ def mu_law_decode(
 ) -> Float[jax.Array, "..."]:
     """float32 waveform values of mu-law classes, elementwise: x = sign(y) ((1 + mu)^|y| - 1) / mu.
 
-    y is (code - N // 2) / (N / 2) for ``wavejax`` and ``librosa`` and 2 code / mu - 1 for ``r9y9``. Values are read
-    from a table computed in float64; codes outside [0, num_classes) are clipped. Encoding the result gives the codes
-    back for ``wavejax``. In ``r9y9`` levels sit on the lower edges of the bins and in ``librosa`` off-centre, as in the
-    originals: both still encode to the same class.
+    y is (code - N // 2) / (N / 2) for ``wavejax`` and ``librosa`` and 2 code / mu - 1, the lower edge of the bin, for
+    ``r9y9``. Values are read from a table computed in float64; codes outside [0, num_classes) are clipped. Encoding the
+    result gives the code back (``librosa`` with thousands of classes: to within one, as levels nearly touch edges).
     """
     return _look_up(_mu_law_levels(num_classes, convention), codes)
 
@@ -197,7 +196,11 @@ def _mu_law_thresholds(num_classes: int, convention: Convention) -> np.ndarray:
 def _mu_law_levels(num_classes: int, convention: Convention) -> np.ndarray:
     _check_num_classes(num_classes)
     _check_convention(convention, num_classes)
-    return _frozen(_expand(_scalars64(num_classes, convention), num_classes - 1).astype(np.float32))
+    levels = _expand(_scalars64(num_classes, convention), num_classes - 1).astype(np.float32)
+    if convention == "r9y9":
+        # A level on the edge of its bin must not be rounded out of it.
+        levels[1:] = _mu_law_thresholds(num_classes, convention)
+    return _frozen(levels)
 
 
 @functools.lru_cache(maxsize=32)

@@ -48,7 +48,7 @@ def hz_to_mel(frequency: np.ndarray | float, scale: MelScale = "slaney") -> np.n
     """Mel value of a frequency in Hz. ``htk``: 2595 log10(1 + f / 700); ``slaney``: linear to 1 kHz, logarithmic on."""
     hertz = np.asarray(frequency, np.float64)
     if scale == "htk":
-        return 2595.0 * np.log10(1.0 + hertz / 700.0)
+        return np.asarray(2595.0 * np.log10(1.0 + hertz / 700.0))
     knee = _SLANEY_KNEE_HZ / _SLANEY_HZ_PER_MEL
     above = knee + np.log(np.maximum(hertz, _SLANEY_KNEE_HZ) / _SLANEY_KNEE_HZ) / _SLANEY_LOG_STEP
     return np.where(hertz < _SLANEY_KNEE_HZ, hertz / _SLANEY_HZ_PER_MEL, above)
@@ -58,7 +58,7 @@ def mel_to_hz(mel: np.ndarray | float, scale: MelScale = "slaney") -> np.ndarray
     """Frequency in Hz of a mel value: the inverse of `hz_to_mel`."""
     mels = np.asarray(mel, np.float64)
     if scale == "htk":
-        return 700.0 * (10.0 ** (mels / 2595.0) - 1.0)
+        return np.asarray(700.0 * (10.0 ** (mels / 2595.0) - 1.0))
     knee = _SLANEY_KNEE_HZ / _SLANEY_HZ_PER_MEL
     above = _SLANEY_KNEE_HZ * np.exp(_SLANEY_LOG_STEP * (np.maximum(mels, knee) - knee))
     return np.where(mels < knee, mels * _SLANEY_HZ_PER_MEL, above)

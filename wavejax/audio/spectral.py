@@ -30,6 +30,10 @@ def pad_waveform(
 
     Reflection goes on to and fro when the padding is longer than the waveform; a single sample is repeated.
     """
+    num_samples = waveform.shape[-1]
+    if mode == "reflect" and max(left, right) >= num_samples:
+        # Several reflections: one look-up instead of a concatenation for each.
+        return jnp.take(waveform, jnp.asarray(np.pad(np.arange(num_samples), (left, right), mode="reflect")), axis=-1)
     widths = [(0, 0)] * (waveform.ndim - 1) + [(left, right)]
     return jnp.pad(waveform, widths, mode="reflect" if mode == "reflect" else "constant")
 
