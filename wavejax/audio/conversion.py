@@ -1,10 +1,11 @@
-"""Features of one spec turned into features of another: exactly, or not at all."""
+"""Features of one spec turned into features of another: exactly, or not at all. No jax here."""
 
 import bisect
 import dataclasses
 
 import numpy as np
-from jaxtyping import ArrayLike, Float
+from jaxtyping import Float
+from numpy.typing import ArrayLike
 
 from wavejax.audio.feature_spec import FeatureSpec
 
@@ -34,8 +35,8 @@ def describe_difference(source: FeatureSpec, target: FeatureSpec) -> str:
 
 
 def convert_features(
-    mel: Float[ArrayLike, "*batch frame band"], source: FeatureSpec, target: FeatureSpec, allow_lossy: bool = False
-) -> Float[np.ndarray, "*batch frame2 band"]:
+    mel: ArrayLike, source: FeatureSpec, target: FeatureSpec, allow_lossy: bool = False
+) -> Float[np.ndarray, "*batch frame band"]:
     """float32 features of ``target`` made from features of ``source`` ([..., F, n_mels]; numpy).
 
     Exact, to rounding, where the specs differ only in log base, scale and offset, or a floor that rises (the higher
