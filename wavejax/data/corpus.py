@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int16
@@ -18,7 +18,7 @@ from wavejax.data.manifest import Manifest, ManifestError, UtteranceEntry, activ
 from wavejax.data.records import RecordError, ShardReader, decode_record, dequantize_waveform, quantize_waveform
 from wavejax.data.sources import read_metadata
 
-Recorded = tuple[Int16[np.ndarray, " time"], Float[np.ndarray, "frames n_mels"]]
+Recorded = tuple[Int16[np.ndarray, "_"], Float[np.ndarray, "_ _"]]
 """Stored samples int16 [T] and log-mel float32 [F, n_mels] of one utterance."""
 
 EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
@@ -38,6 +38,7 @@ class Utterance:
     transcript: str
 
 
+@runtime_checkable
 class _Source(Protocol):
     def load(self, position: int) -> Recorded:
         """The sound of utterance `position`."""
@@ -116,7 +117,7 @@ class Corpus:
         """The utterances of one split, whole, in order."""
         return (self.utterance(position) for position in self.indices(split))
 
-    def names_of(self, hashes: Iterable[int]) -> list[str]:
+    def names_of(self, hashes: Iterable[int] | np.ndarray) -> list[str]:
         """Ids whose CRC-32 is among `hashes` (the `id` of a batch), for error reports."""
         wanted = {int(value) for value in hashes}
         return [entry.id for entry in self.manifest.utterances if id_hash(entry.id) in wanted]

@@ -45,7 +45,7 @@ def encode_record(samples: Int16[np.ndarray, " time"], log_mel: Float[np.ndarray
         "waveform": waveform_bytes,
         "log_mel": mel_bytes,
         "n_mels": int(log_mel.shape[1]),
-        "crc32": _checksum(waveform_bytes, mel_bytes),
+        "crc32": _checksum(waveform_bytes, mel_bytes, int(log_mel.shape[1])),
     }
     return msgpack.packb(record)
 
@@ -58,7 +58,7 @@ def decode_record(data: bytes, name: str) -> tuple[Int16[np.ndarray, " time"], F
     try:
         record = msgpack.unpackb(data)
         waveform_bytes, mel_bytes, n_mels = record["waveform"], record["log_mel"], record["n_mels"]
-        sound = record["crc32"] == _checksum(waveform_bytes, mel_bytes)
+        sound = record["crc32"] == _checksum(waveform_bytes, mel_bytes, n_mels)
     except (msgpack.UnpackException, ValueError, KeyError, TypeError) as error:
         raise RecordError(f"record of {name} is damaged ({error!r}); {_REPAIR}") from error
     if not sound:
@@ -69,8 +69,8 @@ def decode_record(data: bytes, name: str) -> tuple[Int16[np.ndarray, " time"], F
 _REPAIR = "remove the file and run `wavejax prepare` again with the same arguments: only what is missing is made again"
 
 
-def _checksum(waveform_bytes: bytes, mel_bytes: bytes) -> int:
-    return zlib.crc32(mel_bytes, zlib.crc32(waveform_bytes))
+def _checksum(waveform_bytes: bytes, mel_bytes: bytes, n_mels: int) -> int:
+    return zlib.crc32(mel_bytes, zlib.crc32(waveform_bytes, n_mels))
 
 
 def write_shard(path: Path, records: Iterable[bytes]) -> int:
@@ -108,26 +108,41 @@ class ShardReader:
     def __init__(self, paths: Sequence[Path], counts: Sequence[int]) -> None:
         """`paths` in the order of the manifest; `counts` says how many records each must hold.
 
-        Raises RecordError naming the first shard that is missing or holds another number of records.
+        Raises RecordError naming the first shard that is missing, damaged or holds another number of records.
         """
-        module = require_extra("array_record.python.array_record_data_source", "train", "reading a prepared corpus")
         for path in paths:
             if not path.is_file():
                 raise RecordError(f"shard {path} is missing; {_REPAIR}")
-        try:
-            self._source: Any = module.ArrayRecordDataSource([str(path) for path in paths])
-            total = len(self._source)
-        except (RuntimeError, ValueError) as error:
-            raise RecordError(f"a shard in {paths[0].parent} is damaged ({error}); {_REPAIR}") from error
-        if total != sum(counts):
-            raise RecordError(
-                f"the shards in {paths[0].parent} hold {total} records, the manifest says {sum(counts)}; {_REPAIR}"
-            )
+        self._paths = paths
         self._starts = np.concatenate([[0], np.cumsum(counts)])
+        try:
+            self._source = _open_shards(paths)
+            sound = len(self._source) == sum(counts)
+        except RuntimeError:
+            sound = False
+        if not sound:
+            raise _find_damage(paths, counts)
 
     def read(self, shard: int, index: int) -> bytes:
-        """The bytes of record `index` of shard `shard`."""
+        """The bytes of record `index` of shard `shard`. Raises RecordError naming the shard if it is damaged."""
         try:
             return self._source[int(self._starts[shard]) + index]
         except (RuntimeError, ValueError, IndexError) as error:
-            raise RecordError(f"record {index} of shard {shard} cannot be read ({error}); {_REPAIR}") from error
+            raise RecordError(f"shard {self._paths[shard]} is damaged ({error}); {_REPAIR}") from error
+
+
+def _open_shards(paths: Sequence[Path]) -> Any:
+    module = require_extra("array_record.python.array_record_data_source", "train", "reading a prepared corpus")
+    return module.ArrayRecordDataSource([str(path) for path in paths])
+
+
+def _find_damage(paths: Sequence[Path], counts: Sequence[int]) -> RecordError:
+    """The error that names the shard because of which they could not be opened together."""
+    for path, count in zip(paths, counts, strict=True):
+        try:
+            found = len(_open_shards([path]))
+        except RuntimeError as error:
+            return RecordError(f"shard {path} is damaged ({error}); {_REPAIR}")
+        if found != count:
+            return RecordError(f"shard {path} holds {found} records, the manifest says {count}; {_REPAIR}")
+    return RecordError(f"the shards in {paths[0].parent} cannot be opened together; {_REPAIR}")

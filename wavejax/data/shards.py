@@ -127,7 +127,7 @@ def process(recording: Recording, processing: Processing) -> tuple[bytes, dict[s
     return encode_record(samples, log_mel), entry
 
 
-def _shape(raw: Float[np.ndarray, " time"], processing: Processing) -> Float[np.ndarray, " time"]:
+def _shape(raw: Float[np.ndarray, " time"], processing: Processing) -> Float[np.ndarray, " kept"]:
     rate = processing.spec.sample_rate
     trimmed = trim_silence(raw, margin=round(TRIM_MARGIN_SECONDS * rate))[0] if processing.trim else raw
     if processing.normalize == "peak":

@@ -1,0 +1,128 @@
+"""scripts/fetch_corpora, on a small imitation of the packages it unpacks."""
+
+import gzip
+import importlib.machinery
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from wavejax.data.sources import list_source
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "fetch_corpora"
+TRANSCRIPTS = """; A comment: with a colon
+hello: Hello.
+at: at [@]
+digits/1: one
+beep: [this is a simple beep tone]
+intro: Speak after the tone. (simple tone sound plays)
+pipe: a | b
+note: [whispered]
+silence/1: (1 second of silence)
+empty: Nothing.
+"""
+
+
+@pytest.fixture(scope="module")
+def script():
+    loader = importlib.machinery.SourceFileLoader("fetch_corpora", str(SCRIPT))
+    spec = importlib.util.spec_from_loader("fetch_corpora", loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["fetch_corpora"] = module  # dataclasses look their module up
+    loader.exec_module(module)
+    yield module
+    del sys.modules["fetch_corpora"]
+
+
+@pytest.fixture
+def unpacked(tmp_path, script, monkeypatch):
+    """A folder as `dpkg-deb -x` leaves it, and a decoder that needs no G.722."""
+    root = tmp_path / "root"
+    base = root / "usr/share/doc/asterisk-core-sounds-fr"
+    for folder in (base, base.with_name(f"{base.name}-g722")):
+        folder.mkdir(parents=True)
+        (folder / "copyright").write_text("Copyright: June Wallack\nLicense: CC-BY-SA-3.0\n")
+    (base / "core-sounds-fr.txt.gz").write_bytes(gzip.compress(TRANSCRIPTS.encode("utf-8-sig")))
+    sounds = root / "usr/share/asterisk/sounds/fr_CA_f_June"
+    for name in ("hello", "at", "digits/1", "beep", "intro", "pipe", "note", "silence/1", "unwritten", "empty"):
+        (sounds / name).parent.mkdir(parents=True, exist_ok=True)
+        (sounds / f"{name}.g722").write_bytes(b"" if name == "empty" else b"\x80" * 100)
+    monkeypatch.setattr(script, "_unpack", lambda packages, scratch, folder: root)
+    monkeypatch.setattr(script, "decode", lambda path: np.arange(path.stat().st_size * 2, dtype=np.int16))
+    return root
+
+
+def test_a_fetched_corpus_is_an_ljspeech_folder_without_the_traps(script, unpacked, tmp_path, capsys):
+    folder = script.fetch("june-fr", tmp_path / "out")
+    listing = list_source(folder)
+    assert listing.layout == "ljspeech"
+    assert listing.skipped == ()
+    assert {r.id: r.transcript for r in listing.recordings} == {
+        "hello": "Hello.",
+        "at": "at",
+        "digits_1": "one",
+        "pipe": "a b",
+        "unwritten": "",
+    }
+    samples, rate = soundfile.read(folder / "wavs" / "hello.flac", dtype="int16")
+    assert rate == 16_000
+    np.testing.assert_array_equal(samples, np.arange(200))
+    credit = (folder / "CREDITS.md").read_text()
+    assert "Recorded by June Wallack" in credit
+    for line in (
+        "- beep: not speech",
+        "- intro: not speech",
+        "- note: the transcript is only a note",
+        "- empty: empty",
+    ):
+        assert line in credit
+    assert "- silence_1: silence" in credit
+    assert "CC-BY-SA-3.0" in (folder / "LICENCE").read_text()
+    assert "5 recordings" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["june-fr"], "no half-written folder"
+
+
+def test_a_corpus_that_is_there_is_left_alone(script, unpacked, tmp_path, capsys):
+    (tmp_path / "out" / "june-fr").mkdir(parents=True)
+    script.fetch("june-fr", tmp_path / "out")
+    assert "exists, skipped" in capsys.readouterr().out
+    assert list((tmp_path / "out" / "june-fr").iterdir()) == []
+
+
+def test_the_embedded_held_out_utterances_stay_held_out(script, tmp_path):
+    script._hold_out_as_embedded(tmp_path)
+    rows = dict(line.split("|") for line in (tmp_path / "splits.csv").read_text().splitlines())
+    assert list(rows.values()).count("test") == 8
+    assert list(rows.values()).count("validation") == 4
+    assert rows["tt-weasels"] == "test"
+
+
+def test_without_apt_it_says_what_to_download(script, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(script.FetchError, match=r"dpkg-deb is not on this machine.*https://packages.debian.org"):
+        script.fetch("festvox-ru", tmp_path)
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/dpkg-deb" if name == "dpkg-deb" else None)
+    with pytest.raises(script.FetchError, match=r"apt-get is not on this machine. Download festvox-ru .*--packages"):
+        script.fetch("festvox-ru", tmp_path)
+    with pytest.raises(script.FetchError, match=r"holds no festvox-ru_\*.deb; download it from"):
+        script.fetch("festvox-ru", tmp_path, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["alison-en", "OUT"], "unknown corpus 'alison-en'. Corpora: allison-en,"),
+        (["allison-en"], "'allison-en' is a corpus, not a folder to write to"),
+        ([], "name the folder to write to, for example: scripts/fetch_corpora allison-en DATA"),
+    ],
+)
+def test_wrong_arguments(arguments, message):
+    ran = subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert message in ran.stderr

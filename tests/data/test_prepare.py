@@ -1,0 +1,305 @@
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.data.recordings import TINY, write_ljspeech, write_tone
+from wavejax.audio.host_features import log_mel_numpy
+from wavejax.audio.specs import get_spec
+from wavejax.data import Corpus, ManifestError, PrepareError, RecordError, prepare
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _prepare(source, out, **options):
+    return prepare(source, out, **{"spec": TINY, "workers": 1, "progress": False, **options})
+
+
+def _contents(out):
+    """The manifest's text and the bytes of all shards, by name."""
+    return {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Seventy recordings: three shards."""
+    source = tmp_path_factory.mktemp("many") / "voice"
+    return write_ljspeech(source, {f"u{n:02d}": f"Sentence {n}." for n in range(70)}, seconds=0.35)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(many, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "out"
+    _prepare(many, out)
+    return _contents(out)
+
+
+def test_a_prepared_corpus_holds_the_sound_and_its_features(tmp_path):
+    source = write_ljspeech(tmp_path / "anna", {"a": "Hello there.", "b": "Good bye!"})
+    time = np.arange(22_050) / 44_100
+    stereo = np.stack([0.4 * np.sin(2 * np.pi * 300 * time), np.zeros_like(time)], axis=1)
+    soundfile.write(source / "wavs" / "a.wav", stereo, 44_100)
+    report = prepare(source, tmp_path / "out", workers=1, progress=False)
+    corpus = Corpus.open(tmp_path / "out")
+    assert corpus.manifest == report.manifest
+    assert corpus.manifest.speakers == ("anna",)
+    spec = get_spec("speech-16k")
+    assert report.manifest.sample_rate == 16_000
+    assert corpus.manifest.spec == spec
+    first, second = corpus.utterance(0), corpus.utterance(1)
+    assert (first.id, first.transcript, first.speaker) == ("a", "Hello there.", 0)
+    assert first.waveform.shape == (8000,)
+    assert np.max(np.abs(first.waveform)) == pytest.approx(0.2, abs=0.01), "mixed down by the mean, level kept"
+    np.testing.assert_array_equal(first.log_mel, log_mel_numpy(first.waveform, spec))
+    original = soundfile.read(source / "wavs" / "b.wav", dtype="float32")[0]
+    np.testing.assert_array_equal(second.waveform, original)
+    entry = corpus.manifest.utterances[1]
+    assert entry.source == "wavs/b.wav"
+    assert len(entry.source_sha256) == 64
+    assert entry.active_runs == ((0, 40),)
+    assert corpus.names_of([0]) == []
+
+
+def test_levels_and_ends_on_request(tmp_path):
+    tone = 0.1 * np.sin(0.2 * np.arange(16_000))
+    quiet = np.concatenate([np.zeros(8000), tone, np.zeros(8000)])
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / "a.wav", quiet, 16_000)
+    _prepare(tmp_path / "in", tmp_path / "peak", normalize="peak", trim=True)
+    waveform = Corpus.open(tmp_path / "peak").utterance(0).waveform
+    assert np.max(np.abs(waveform)) == pytest.approx(0.95, abs=1e-3)
+    assert 16_000 <= len(waveform) <= 16_000 + 2 * 1300, "50 ms are left at each end"
+    _prepare(tmp_path / "in", tmp_path / "loudness", normalize="loudness")
+    assert np.max(np.abs(Corpus.open(tmp_path / "loudness").utterance(0).waveform)) != pytest.approx(0.1, abs=1e-3)
+
+
+def _write_bad_recordings(folder):
+    folder.mkdir()
+    write_tone(folder / "truncated.wav")
+    (folder / "truncated.wav").write_bytes((folder / "truncated.wav").read_bytes()[:5000])
+    (folder / "empty.wav").write_bytes(b"")
+    (folder / "text.flac").write_text("this is no audio")
+    soundfile.write(folder / "no_samples.wav", np.zeros(0), 16_000)
+    soundfile.write(folder / "silent.wav", np.zeros(16_000), 16_000)
+    soundfile.write(folder / "nan.wav", np.full(16_000, np.nan, np.float32), 16_000, subtype="FLOAT")
+    write_tone(folder / "short.wav", seconds=0.1)
+
+
+def test_bad_recordings_are_skipped_by_name_and_reason(tmp_path):
+    _write_bad_recordings(tmp_path / "in")
+    write_tone(tmp_path / "in" / "good.wav")
+    report = _prepare(tmp_path / "in", tmp_path / "out")
+    assert [u.id for u in report.manifest.utterances] == ["good"]
+    reasons = dict(report.skipped)
+    expected = {
+        "truncated": "truncated.wav is cut short",
+        "empty": "empty.wav is empty",
+        "text": "text.flac cannot be decoded",
+        "no_samples": "no_samples.wav holds no samples",
+        "silent": "silent.wav is silent: it never rises above -120 dB of full scale",
+        "nan": "nan.wav holds NaN or infinity",
+        "short": "short.wav is too short: 0.100 s, and min_seconds asks for 0.3 s",
+    }
+    assert reasons.keys() == expected.keys()
+    for name, reason in expected.items():
+        assert reason in reasons[name]
+        assert f"skipped {name}: " in str(report)
+
+
+def test_nothing_usable_is_an_error_with_reasons(tmp_path):
+    _write_bad_recordings(tmp_path / "in")
+    with pytest.raises(PrepareError, match=r"(?s)none of the 7 recordings in .* can be used:\n  empty: .*is empty"):
+        _prepare(tmp_path / "in", tmp_path / "out")
+    with pytest.raises(ManifestError, match=r"is not a prepared corpus"):
+        Corpus.open(tmp_path / "out")
+
+
+def test_prompts_that_repeat_stay_together(tmp_path):
+    names = {f"{take}{n}": f"Prompt {n}!" for n in range(12) for take in "ab"}
+    report = _prepare(write_ljspeech(tmp_path / "in", names), tmp_path / "out", validation=0.3, test=0.3)
+    splits = {u.id: u.split for u in report.manifest.utterances}
+    assert set(splits.values()) == {"train", "validation", "test"}
+    assert all(splits[f"a{n}"] == splits[f"b{n}"] for n in range(12))
+
+
+def test_processes_make_the_same_corpus(many, uninterrupted, tmp_path):
+    report = _prepare(many, tmp_path / "out", workers=2)
+    assert report.shards_made == 3
+    assert _contents(tmp_path / "out") == uninterrupted
+
+
+KILLED = """
+import os, signal, sys
+from tests.data.recordings import TINY
+from wavejax.data import prepare, records, shards
+target, count = {target}, {count}
+owner, name = target
+original, calls = getattr(owner, name), []
+def dying(*args, **kwargs):
+    calls.append(None)
+    if len(calls) == count:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*args, **kwargs)
+setattr(owner, name, dying)
+prepare(sys.argv[1], sys.argv[2], spec=TINY, workers=1, progress=False)
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "count", "kept"),
+    [
+        ("(shards, 'encode_record')", 40, 1),  # in the middle of the second shard
+        ("(os, 'replace')", 4, 1),  # the second shard is written under its temporary name
+        ("(os, 'replace')", 5, 1),  # it is in place, its journal is not
+        ("(os, 'replace')", 8, 3),  # all that is missing is the manifest
+    ],
+)
+def test_killed_at_any_moment_and_started_again(many, uninterrupted, tmp_path, target, count, kept):
+    out = tmp_path / "out"
+    script = KILLED.format(target=target, count=count)
+    died = subprocess.run([sys.executable, "-c", script, str(many), str(out)], cwd=ROOT, capture_output=True)
+    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
+    with pytest.raises(ManifestError, match="finish an interrupted one with the same command"):
+        Corpus.open(out)
+    report = _prepare(many, out)
+    assert (report.shards_kept, report.shards_made) == (kept, 3 - kept)
+    assert _contents(out) == uninterrupted
+
+
+def test_the_same_command_again_does_nothing(many, uninterrupted, tmp_path):
+    _prepare(many, tmp_path / "out")
+    report = _prepare(many, tmp_path / "out")
+    assert (report.shards_kept, report.shards_made) == (3, 0)
+    assert _contents(tmp_path / "out") == uninterrupted
+
+
+def test_only_what_changed_is_made_again(many, uninterrupted, tmp_path):
+    source = tmp_path / "voice"
+    shutil.copytree(many, source)
+    _prepare(source, tmp_path / "out")
+    write_tone(source / "wavs" / "u69.wav", seconds=0.6)
+    report = _prepare(source, tmp_path / "out")
+    assert (report.shards_kept, report.shards_made) == (2, 1)
+    corpus = Corpus.open(tmp_path / "out")
+    assert len(corpus.utterance(69).waveform) == 9600
+    assert len(list((tmp_path / "out").glob("shard-*"))) == 3, "the shard it replaces is gone"
+    assert len(list((tmp_path / "out" / "journal").glob("shard-*"))) == 3
+
+
+def test_a_damaged_shard_is_named_and_made_again(many, uninterrupted, tmp_path):
+    out = tmp_path / "out"
+    _prepare(many, out)
+    victim = sorted(out.glob("shard-*"))[1]
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 4] = b"\xff\x00\xff\x00"
+    victim.write_bytes(bytes(data))
+    with pytest.raises(
+        RecordError, match=f"{victim.name} is damaged .*remove the file and run `wavejax prepare` again"
+    ):
+        list(Corpus.open(out).utterance(i) for i in range(70))
+    victim.unlink()
+    assert _prepare(many, out).shards_made == 1
+    assert _contents(out) == uninterrupted
+
+
+def test_other_settings_need_another_folder(many, uninterrupted, tmp_path):
+    out = tmp_path / "out"
+    _prepare(many, out)
+    with pytest.raises(PrepareError, match=r"was prepared with other settings .normalize was none, now peak.; choose"):
+        _prepare(many, out, normalize="peak")
+    assert _contents(out) == uninterrupted
+    report = _prepare(many, out, normalize="peak", overwrite=True)
+    assert report.shards_made == 3
+    assert np.max(np.abs(Corpus.open(out).utterance(0).waveform)) == pytest.approx(0.95, abs=1e-3)
+
+
+def test_output_folders_that_are_refused(many, tmp_path):
+    with pytest.raises(PrepareError, match="is the source itself; choose another folder"):
+        _prepare(many, many)
+    (tmp_path / "busy").mkdir()
+    (tmp_path / "busy" / "thesis.doc").write_text("precious")
+    with pytest.raises(PrepareError, match="is not empty and holds no prepared corpus"):
+        _prepare(many, tmp_path / "busy")
+    assert os.listdir(tmp_path / "busy") == ["thesis.doc"]
+    with pytest.raises(PrepareError, match=r"cannot write .*thesis.doc.*: Not a directory. Finished shards in"):
+        _prepare(many, tmp_path / "busy" / "thesis.doc" / "out")
+
+
+def test_two_preparations_of_one_folder(many, tmp_path):
+    (tmp_path / "out" / "journal").mkdir(parents=True)
+    with (tmp_path / "out" / "journal" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(PrepareError, match=r"another preparation is writing to .*; wait for it"):
+            _prepare(many, tmp_path / "out")
+
+
+def test_a_disk_that_fills_up(many, tmp_path):
+    """A limit on file size makes the system refuse a write in the middle of a shard, as a full disk does."""
+    out = tmp_path / "out"
+    script = (
+        "import resource, sys\n"
+        "from wavejax.data import prepare\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "prepare(sys.argv[1], sys.argv[2], workers=1, progress=False)\n"
+    )
+    failed = subprocess.run(
+        [sys.executable, "-c", script, str(many), str(out)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert failed.returncode == 1
+    assert "PrepareError: cannot write" in failed.stderr
+    assert "make room or choose a folder that can be written, then run the same command again" in failed.stderr
+    assert [path.name for path in out.iterdir()] == ["journal"], "nothing half-written is left"
+
+
+def test_the_disk_is_full_at_the_end(many, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    original = os.replace
+
+    def full(source, target):
+        if Path(target).name == "manifest.json":
+            raise OSError(28, "No space left on device", str(target))
+        original(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(PrepareError, match=r"cannot write .*manifest.json: No space left on device. Finished shards"):
+        _prepare(many, out)
+    monkeypatch.undo()
+    assert _prepare(many, out).shards_kept == 3
+
+
+def test_arguments_out_of_range(many, tmp_path):
+    for message, options in (
+        ("unknown normalisation 'rms'; choose none, peak, loudness", {"normalize": "rms"}),
+        ("min_seconds is -1", {"min_seconds": -1.0}),
+        ("validation 0.5 and test 0.5 must be parts of the corpus", {"validation": 0.5, "test": 0.5}),
+        ("workers is 0; it must be 1 or more", {"workers": 0}),
+        ("speech-17k", {"spec": "speech-17k"}),
+    ):
+        with pytest.raises(ValueError, match=message):
+            _prepare(many, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_workers_never_import_jax(many, tmp_path):
+    script = (
+        "import sys\n"
+        "from wavejax.data import prepare\n"
+        "prepare(sys.argv[1], sys.argv[2], workers=1, progress=False, normalize='peak', trim=True)\n"
+        "assert not {'jax', 'grain'} & set(sys.modules), 'jax was imported'\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(many), str(tmp_path / "out")], cwd=ROOT, check=True)
+
+
+def test_the_manifest_is_json_that_others_can_read(many, tmp_path):
+    _prepare(many, tmp_path / "out")
+    content = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert content["feature_spec"]["hop_length"] == 10
+    assert len(content["utterances"]) == sum(count for _, count in content["shards"]) == 70
