@@ -1,6 +1,5 @@
 """The training loop: generic, interruptible, and never silent about a number that is not finite."""
 
-import contextlib
 import signal
 import threading
 import time
@@ -95,10 +94,13 @@ def fit(
             for hook in hooks:
                 hook.on_start(loop.step, loop.state)
             reason = loop.run(step, iterator, num_steps, stop)
-        except BaseException:
-            _end_hooks(hooks, loop.step, None, "failed")
+        except BaseException as error:
+            _note(error, _end_hooks(hooks, loop.step, None, "failed"))
             raise
-        _end_hooks(hooks, loop.step, loop.state, reason)
+        failures = _end_hooks(hooks, loop.step, loop.state, reason)
+        if failures:
+            _note(failures[0], failures[1:])
+            raise failures[0]
     return FitResult(state=loop.state, step=loop.step, reason=reason)
 
 
@@ -201,11 +203,20 @@ def _batch_ids(batch: Any) -> list[Any]:
     return np.asarray(ids).reshape(-1).tolist()
 
 
-def _end_hooks(hooks: Sequence[Hook], step: int, state: Any, reason: Reason) -> None:
-    """Calls every `on_end`, in reverse order, even where one of them fails."""
-    with contextlib.ExitStack() as stack:
-        for hook in hooks:
-            stack.callback(hook.on_end, step, state, reason)
+def _end_hooks(hooks: Sequence[Hook], step: int, state: Any, reason: Reason) -> list[Exception]:
+    """Calls every `on_end`, in reverse order, even where one of them fails; returns the failures."""
+    failures = []
+    for hook in reversed(hooks):
+        try:
+            hook.on_end(step, state, reason)
+        except Exception as error:
+            failures.append(error)
+    return failures
+
+
+def _note(error: BaseException, failures: Sequence[Exception]) -> None:
+    for failure in failures:
+        error.add_note(f"The end of a hook failed, too: {failure!r}")
 
 
 class _SignalFlag:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from wavejax.parallel import example_indices, mean_over_devices, sum_over_devices
 from wavejax.training.state import TrainState
@@ -57,8 +57,7 @@ def make_train_step(
     def train_step(state: TrainState, batch: PyTree) -> tuple[TrainState, dict[str, Array]]:
         step_key = jax.random.fold_in(state.key, state.step)
         sums, model_state = _summed_over_batch(loss_fn, state, batch, step_key, accumulation_steps)
-        loss, metrics, gradients = _divided(sums, state.params)
-        norm = optax.tree.norm(gradients)
+        loss, metrics, gradients, norm = _divided(sums, state.params)
         finite = jnp.isfinite(loss) & jnp.isfinite(norm)
         updated = _updated(state, gradients, optimizer, model_state, ema_decay)
         kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), updated, state)
@@ -70,7 +69,7 @@ def make_train_step(
     return train_step
 
 
-def example_keys(key: PRNGKeyArray, num_examples: int) -> PRNGKeyArray:
+def example_keys(key: PRNGKeyArray, num_examples: int) -> Key[Array, "num_examples"]:
     """One key per example that the traced step sees, [num_examples], folded from its position in the global batch."""
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, example_indices(num_examples))
 
@@ -112,11 +111,13 @@ Sums = tuple[Float[Array, ""], Float[Array, ""], dict[str, Array], PyTree]
 def _summed_over_batch(
     loss_fn: LossFn, state: TrainState, batch: PyTree, step_key: PRNGKeyArray, accumulation_steps: int
 ) -> tuple[Sums, PyTree]:
-    def loss_of_params(params: PyTree, model_state: PyTree, rows: PyTree, keys: PRNGKeyArray) -> tuple[Array, Any]:
+    def loss_of_params(
+        params: PyTree, model_state: PyTree, rows: PyTree, keys: Key[Array, "rows"]
+    ) -> tuple[Array, Any]:
         loss_sum, weight, model_state, metrics = checked_loss(loss_fn, params, model_state, rows, keys)
         return loss_sum, (weight, model_state, metrics)
 
-    def sums_of(model_state: PyTree, rows: PyTree, keys: PRNGKeyArray) -> tuple[Sums, PyTree]:
+    def sums_of(model_state: PyTree, rows: PyTree, keys: Key[Array, "rows"]) -> tuple[Sums, PyTree]:
         (loss_sum, (weight, model_state, metrics)), gradients = jax.value_and_grad(loss_of_params, has_aux=True)(
             state.params, model_state, rows, keys
         )
@@ -137,7 +138,7 @@ def _summed_over_batch(
         shapes, _ = jax.eval_shape(sums_of, state.model_state, *jax.tree.map(lambda x: x[0], micro_batches))
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
 
-        def body(carry: tuple[Sums, PyTree], rows_and_keys: tuple[PyTree, PRNGKeyArray]) -> tuple[Any, None]:
+        def body(carry: tuple[Sums, PyTree], rows_and_keys: tuple[PyTree, Array]) -> tuple[Any, None]:
             total, model_state = carry
             sums, model_state = sums_of(model_state, *rows_and_keys)
             return (jax.tree.map(jnp.add, total, sums), model_state), None
@@ -151,11 +152,13 @@ def _interleaved(x: Array, parts: int) -> Array:
     return jnp.swapaxes(x.reshape(x.shape[0] // parts, parts, *x.shape[1:]), 0, 1)
 
 
-def _divided(sums: Sums, params: PyTree) -> tuple[Array, dict[str, Array], PyTree]:
+def _divided(sums: Sums, params: PyTree) -> tuple[Array, dict[str, Array], PyTree, Array]:
     loss_sum, weight, metric_sums, gradient_sums = sums
     divisor = jnp.where(weight > 0, weight, jnp.float32(1))  # a batch that is all masked: no loss, no gradient
-    gradients = jax.tree.map(lambda g, p: (g / divisor).astype(p.dtype), gradient_sums, params)
-    return loss_sum / divisor, {name: value / divisor for name, value in metric_sums.items()}, gradients
+    gradients = jax.tree.map(lambda g: g / divisor, gradient_sums)
+    norm = jnp.sqrt(sum((jnp.sum(jnp.square(g)) for g in jax.tree.leaves(gradients)), start=jnp.float32(0)))
+    metrics = {name: value / divisor for name, value in metric_sums.items()}
+    return loss_sum / divisor, metrics, jax.tree.map(lambda g, p: g.astype(p.dtype), gradients, params), norm
 
 
 def _updated(

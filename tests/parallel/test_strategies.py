@@ -1,0 +1,194 @@
+"""Every strategy gives the same numbers, compiles once, and copies what it is given."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wavejax.parallel import (
+    example_indices,
+    get_strategy,
+    initialize_processes,
+    mean_over_devices,
+    sum_over_devices,
+)
+
+RUNS = [("spmd", 1), ("spmd", 8), ("pmap", 8), ("pmap", 2)]
+
+
+def _initial_state() -> dict:
+    weights = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    return {"w": jnp.asarray(weights), "key": jax.random.key(7), "step": jnp.zeros((), jnp.int32)}
+
+
+def _batch(step: int) -> dict[str, np.ndarray]:
+    draw = np.random.default_rng(100 + step)
+    x = draw.normal(size=(16, 5)).astype(np.float32)
+    return {"x": x, "y": np.tanh(x[:, :3]), "mask": draw.random(16) > 0.4}
+
+
+def _step(state: dict, batch: dict) -> tuple[dict, dict]:
+    """Gradient descent on a masked mean with dropout from a key per example, written once for all strategies."""
+    rows = batch["x"].shape[0]
+    key = jax.random.fold_in(state["key"], state["step"])
+    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, example_indices(rows))
+    kept = jax.vmap(lambda k: jax.random.bernoulli(k, 0.8, (5,)))(keys)
+
+    def loss(w: jax.Array) -> jax.Array:
+        predicted = jnp.tanh(jnp.where(kept, batch["x"], jnp.float32(0)) @ w)
+        error = jnp.sum((predicted - batch["y"]) ** 2, axis=1)
+        return jnp.sum(jnp.where(batch["mask"], error, jnp.float32(0)))
+
+    value, gradient = jax.value_and_grad(loss)(state["w"])
+    weight = jnp.sum(batch["mask"].astype(jnp.float32))
+    value, gradient, weight = sum_over_devices((value, gradient, weight))
+    new = {"w": state["w"] - 0.1 * gradient / weight, "key": state["key"], "step": state["step"] + jnp.int32(1)}
+    return new, {"loss": value / weight, "weight": weight}
+
+
+def _train(name: str, num_devices: int, steps: int = 10) -> tuple[dict, list[float]]:
+    strategy = get_strategy(name, jax.devices()[:num_devices])
+    assert strategy.num_devices == num_devices
+    step, state, losses = strategy.compile(_step), strategy.place(_initial_state()), []
+    for i in range(steps):
+        state, metrics = step(state, _batch(i))
+        losses.append(float(metrics["loss"]))
+    return strategy.fetch(state), losses
+
+
+@pytest.mark.parametrize(("name", "num_devices"), RUNS)
+def test_strategies_agree_with_one_device_without_any(name: str, num_devices: int) -> None:
+    state, losses = _initial_state(), []
+    plain = jax.jit(_step)
+    for i in range(10):
+        state, metrics = plain(state, _batch(i))
+        losses.append(float(metrics["loss"]))
+    got, got_losses = _train(name, num_devices)
+    # Only the order of float32 sums differs: ten steps on values of order one.
+    np.testing.assert_allclose(got["w"], state["w"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(got_losses, losses, rtol=1e-5)
+    assert got["step"] == 10
+    assert losses[-1] < losses[0]
+    np.testing.assert_array_equal(got["key"], jax.random.key_data(jax.random.key(7)))
+
+
+@pytest.fixture
+def compilations() -> Iterator[list[str]]:
+    events: list[str] = []
+
+    def listen(name: str, seconds: float, **extra: object) -> None:
+        if name == "/jax/core/compile/backend_compile_duration":
+            events.append(name)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield events
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@pytest.mark.parametrize("name", ["spmd", "pmap"])
+def test_only_the_first_step_compiles(name: str, compilations: list[str]) -> None:
+    strategy = get_strategy(name)
+    step = strategy.compile(lambda state, batch: _step(state, batch))  # a function no cache has seen
+    weak = {**_initial_state(), "step": 0}  # a Python number must not cost a second compilation
+    state = strategy.place(weak)
+    compilations.clear()
+    state, _ = step(state, _batch(0))
+    assert compilations  # else the listener is deaf
+    compilations.clear()
+    for i in range(1, 5):
+        state, _ = step(state, strategy.shard_batch(_batch(i)) if i % 2 else _batch(i))
+    assert compilations == []
+
+
+@pytest.mark.parametrize("name", ["spmd", "pmap"])
+@pytest.mark.parametrize("num_devices", [1, 8])
+def test_the_placed_copy_is_donated_and_the_original_survives(name: str, num_devices: int) -> None:
+    strategy = get_strategy(name, jax.devices()[:num_devices])
+    host = np.ones((5, 3), np.float32)
+    original = {**_initial_state(), "host": host}
+    placed = strategy.place(original)
+    assert all(leaf.sharding == strategy.state_sharding for leaf in jax.tree.leaves(placed))
+
+    def step(state: dict, batch: dict) -> tuple[dict, dict]:
+        new, metrics = _step({name: state[name] for name in ("w", "key", "step")}, batch)
+        return {**new, "host": state["host"] * 2}, metrics
+
+    after, _ = strategy.compile(step)(placed, _batch(0))
+    assert placed["w"].is_deleted()
+    assert after["w"].sharding == strategy.state_sharding
+    np.testing.assert_array_equal(host, 1)
+    np.testing.assert_array_equal(original["w"], _initial_state()["w"])
+    np.testing.assert_array_equal(strategy.fetch(after)["host"], 2)
+    with pytest.raises(RuntimeError, match="deleted"):
+        np.asarray(placed["w"])
+
+
+@pytest.mark.parametrize(("name", "num_devices"), RUNS)
+def test_evaluation_donates_nothing_and_sees_every_row_once(name: str, num_devices: int) -> None:
+    strategy = get_strategy(name, jax.devices()[:num_devices])
+
+    def evaluate(state: dict, batch: dict) -> dict:
+        indices = example_indices(batch["x"].shape[0])
+        weighted = batch["x"][:, 0] * (indices.astype(jnp.float32) + 1)
+        return sum_over_devices({"sum": jnp.sum(weighted), "indices": jnp.sum(indices)})
+
+    state, batch = strategy.place(_initial_state()), _batch(3)
+    run = strategy.compile_evaluation(evaluate)
+    run(state, batch)
+    got = strategy.fetch(run(state, batch))
+    assert got["indices"] == 16 * 15 // 2
+    np.testing.assert_allclose(got["sum"], np.sum(batch["x"][:, 0] * np.arange(1, 17)), rtol=1e-5)
+
+
+def test_running_statistics_are_averaged_over_devices() -> None:
+    strategy = get_strategy("pmap", jax.devices()[:4])
+
+    def step(state: dict, batch: dict) -> tuple[dict, dict]:
+        local = {"mean": jnp.mean(batch["x"]), "count": state["count"] + jnp.int32(1)}
+        return mean_over_devices(local), {}
+
+    x = np.arange(8, dtype=np.float32)
+    state = strategy.place({"mean": np.float32(0), "count": np.int32(2)})
+    got = strategy.fetch(strategy.compile(step)(state, {"x": x})[0])
+    assert got == {"mean": x.mean(), "count": 3}
+
+
+@pytest.mark.parametrize("name", ["spmd", "pmap"])
+def test_rows_that_do_not_divide_are_refused_with_both_numbers(name: str) -> None:
+    strategy = get_strategy(name)
+    with pytest.raises(ValueError, match=r"batch of 12 rows .* over 8 devices; .* multiple of 8"):
+        strategy.compile(_step)(strategy.place(_initial_state()), {"x": np.zeros((12, 5), np.float32)})
+    with pytest.raises(ValueError, match=r"same number of rows.*'x': \(8, 5\), 'y': \(16,\)"):
+        strategy.shard_batch({"x": np.zeros((8, 5)), "y": np.zeros(16)})
+    with pytest.raises(ValueError, match=r"same number of rows.*'rate': \(\)"):
+        strategy.shard_batch({"rate": 3.0})
+    with pytest.raises(ValueError, match="batch of 0 rows"):
+        strategy.shard_batch({"x": np.zeros((0, 5))})
+
+
+def test_a_split_batch_passes_through() -> None:
+    strategy = get_strategy("spmd")
+    once = strategy.shard_batch(_batch(0))
+    assert strategy.shard_batch(once) is once
+    assert once["x"].sharding == strategy.batch_sharding
+
+
+def test_abstract_is_what_place_makes() -> None:
+    strategy = get_strategy("spmd", jax.devices()[:2])
+    state = {**_initial_state(), "number": 3, "half": np.zeros(2, jnp.bfloat16)}
+    placed = strategy.place(state)
+    described = jax.tree.map(lambda x: (x.shape, x.dtype, x.sharding), placed)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype, x.sharding), strategy.abstract(state)) == described
+    shapes = jax.eval_shape(_initial_state)
+    assert jax.tree.map(lambda x: x.sharding, strategy.abstract(shapes))["key"] == strategy.state_sharding
+
+
+def test_what_is_asked_wrongly_is_explained() -> None:
+    with pytest.raises(ValueError, match=r"unknown strategy 'ddp'; choose one of pmap, spmd"):
+        get_strategy("ddp")
+    with pytest.raises(ValueError, match="no device given"):
+        get_strategy("spmd", [])
+    with pytest.raises(ValueError, match=r"coordinator='localhost:1', num_processes=None.*give all three"):
+        initialize_processes("localhost:1")
