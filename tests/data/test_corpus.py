@@ -43,6 +43,15 @@ def test_features_are_those_of_the_waveform(embedded):
     np.testing.assert_array_equal(utterance.log_mel, log_mel_numpy(utterance.waveform, embedded.manifest.spec))
 
 
+def test_what_is_shared_cannot_be_changed(embedded):
+    assert embedded_corpus() is embedded
+    for array in embedded.load(0):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+    embedded.utterance(0).waveform[0] = 1.0  # a copy
+    assert embedded.utterance(0).waveform[0] != 1.0
+
+
 def test_crops_of_speech_are_mostly_speech(embedded):
     shape = CropShape(history=100, length=2000)
     batches = itertools.islice(training_batches(embedded, "train", shape, batch_size=32, seed=0), 8)

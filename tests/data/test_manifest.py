@@ -24,6 +24,9 @@ def test_a_manifest_comes_back_as_it_was(tmp_path):
     assert manifest.sample_rate == TINY.sample_rate
     assert manifest.seconds() == pytest.approx(1605 / 16_000)
     assert manifest.seconds("test") == 0
+    assert manifest.speaker_index("two") == 1
+    with pytest.raises(ValueError, match="unknown speaker 'three'; this corpus has one, two"):
+        manifest.speaker_index("three")
 
 
 def _damage(tmp_path, change):

@@ -1,5 +1,6 @@
 """A corpus that can be read: prepared on disk, or held in memory like the recordings that ship with wavejax."""
 
+import functools
 import threading
 import zlib
 from collections import OrderedDict
@@ -71,7 +72,7 @@ class Corpus:
         recorded: list[Recorded] = []
         for utterance, split in zip(utterances, splits, strict=True):
             samples = quantize_waveform(utterance.waveform)
-            recorded.append((samples, utterance.log_mel))
+            recorded.append((_read_only(samples), _read_only(utterance.log_mel)))
             entries.append(
                 UtteranceEntry(
                     id=utterance.id,
@@ -175,15 +176,23 @@ class _RecordSource:
         return samples, log_mel
 
 
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def _size(recorded: Recorded) -> int:
     return recorded[0].nbytes + recorded[1].nbytes
 
 
+@functools.lru_cache(maxsize=2)
 def embedded_corpus(spec: FeatureSpec | None = None) -> Corpus:
     """The recordings that ship with wavejax: 65 prompts, 3.7 minutes, one speaker, with a fixed held-out part.
 
-    Decoded and analysed in memory (a second or two), so it needs neither preparation nor optional packages. `spec` is
-    `speech-16k` unless given. Recordings: Allison Smith, CC-BY-SA-3.0, see wavejax/data/embedded/CREDITS.md.
+    Decoded and analysed in memory on the first call (a second or two), so it needs neither preparation nor optional
+    packages. `spec` is `speech-16k` unless given. Recordings: Allison Smith, CC-BY-SA-3.0, see
+    wavejax/data/embedded/CREDITS.md.
     """
     chosen = spec or get_spec("speech-16k")
     rows = read_metadata(EMBEDDED_FOLDER / "metadata.csv")

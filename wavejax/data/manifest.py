@@ -87,6 +87,12 @@ class Manifest:
             )
         return found
 
+    def speaker_index(self, name: str) -> int:
+        """The number of a speaker. Raises ValueError that lists the speakers."""
+        if name not in self.speakers:
+            raise ValueError(f"unknown speaker {name!r}; this corpus has {', '.join(self.speakers)}")
+        return self.speakers.index(name)
+
     def seconds(self, split: str | None = None) -> float:
         """Total duration, of one split or of all."""
         chosen = (u for u in self.utterances if split is None or u.split == split)

@@ -121,7 +121,7 @@ def prepare(
         journals = {job.number: journal for job in jobs if (journal := finished(job)) is not None}
         kept = len(journals)
         pending = [job for job in jobs if job.number not in journals]
-        journals |= _run(pending, jobs, workers or len(os.sched_getaffinity(0)), progress)
+        journals |= _run(pending, jobs, workers or _available_cores(), progress)
         manifest, skipped, clipped = _assemble(Path(source), listing, jobs, journals, chosen, validation, test)
         manifest.save(folder)
         _remove_leftovers(folder, jobs, manifest)
@@ -256,6 +256,10 @@ def _run(
             journals[job.number] = journal
             bar.advance(task, len(job.recordings))
     return journals
+
+
+def _available_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _numbered(job: ShardJob) -> tuple[ShardJob, dict[str, Any]]:
