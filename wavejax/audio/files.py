@@ -4,10 +4,10 @@ import os
 import secrets
 import struct
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import ArrayLike
 
 from wavejax.audio.resampling import resample
 
@@ -55,9 +55,7 @@ def read_audio(path: str | os.PathLike[str], sample_rate: int | None = None) -> 
     return resample(waveform, rate, sample_rate), sample_rate
 
 
-def write_audio(
-    path: str | os.PathLike[str], waveform: Float[Any, " time"], sample_rate: int, subtype: str | None = None
-) -> int:
+def write_audio(path: str | os.PathLike[str], waveform: ArrayLike, sample_rate: int, subtype: str | None = None) -> int:
     """Writes a waveform [T] in [-1, 1] as WAV or FLAC (by suffix) and returns how many samples were clipped to that
     range.
 
@@ -134,7 +132,7 @@ def _check_wav_length(source: Path, header: bytes, size: int) -> None:
         position += 8 + length + (length & 1)
 
 
-def _check_writable(target: Path, waveform: Any, sample_rate: int, subtype: str | None) -> tuple[np.ndarray, str]:
+def _check_writable(target: Path, waveform: ArrayLike, sample_rate: int, subtype: str | None) -> tuple[np.ndarray, str]:
     suffix = target.suffix.lower()
     if suffix not in _WRITE_FORMATS:
         raise AudioError(f"{target} has suffix {target.suffix!r}; audio is written as {' or '.join(_WRITE_FORMATS)}.")

@@ -108,7 +108,7 @@ def trim_silence(
 
 
 def _to_lufs(power: np.ndarray | np.floating) -> np.ndarray:
-    return -0.691 + 10.0 * np.log10(np.maximum(power, 1e-30))
+    return np.asarray(-0.691 + 10.0 * np.log10(np.maximum(power, 1e-30)))
 
 
 def _k_weighted(channels: np.ndarray, sample_rate: int) -> np.ndarray:
