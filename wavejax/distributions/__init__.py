@@ -1,0 +1,21 @@
+"""Output distributions: what a network's output says of the next value.
+
+Each is a frozen, hashable dataclass (static under `jax.jit`) with `output_size`, `noise_size`, `log_prob(output,
+value)`, `sample(output, noise, temperature, probability_floor)` and `mode(output)`; see `wavejax.types.Distribution`.
+All of them compute in float32 whatever the output's dtype.
+"""
+
+from wavejax.distributions.categorical import Categorical
+from wavejax.distributions.coarse_fine import CoarseFine
+from wavejax.distributions.inverse_cdf import cdf_error, draw_class, draw_mode
+from wavejax.distributions.mixtures import GaussianMixture, LogisticMixture
+
+__all__ = [
+    "Categorical",
+    "CoarseFine",
+    "GaussianMixture",
+    "LogisticMixture",
+    "cdf_error",
+    "draw_class",
+    "draw_mode",
+]

@@ -1,0 +1,124 @@
+"""Draws of a class by inversion of its cumulative distribution: one uniform a draw, no sequential prefix sum.
+
+The classes lie in a table of about sqrt(N) x sqrt(N). A draw adds up its rows, finds the row by the row sums' prefix
+sum and the class by the prefix sum within that row; each prefix sum is one small product with a triangular matrix. In
+a batch-1 loop on a CPU that takes about half the time of `jnp.cumsum` over all classes, with a tighter rounding bound.
+"""
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+
+def table_shape(num_classes: int) -> tuple[int, int]:
+    """(rows, columns) of the table that holds `num_classes` classes in row-major order; one row up to 32 classes."""
+    if num_classes <= 32:
+        return 1, num_classes
+    columns = 2 ** math.ceil(math.log2(num_classes) / 2)
+    return -(-num_classes // columns), columns
+
+
+def cdf_error(num_classes: int) -> float:
+    """Bound on the rounding error of `draw_class`'s cumulative probabilities, given its float32 probabilities.
+
+    A draw is the exact one for the given probabilities unless the uniform lies within this distance (in units of
+    probability) of a bin edge. Each sum has at most rows + 2 columns terms one after the other, each addition rounds
+    by at most 2^-24 of the total, and so does the product of uniform and total.
+    """
+    rows, columns = table_shape(num_classes)
+    return (rows + 2 * columns + 1) * 2.0**-24
+
+
+def at_class(values: Float[Array, "*batch classes"], index: Int[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """values[..., index], as a masked sum: its gradient is a select, not a scatter. 0 where the index is no class."""
+    return jnp.sum(jnp.where(_iota(values) == index[..., None], values, jnp.float32(0)), axis=-1)
+
+
+def draw_mode(logits: Float[Array, "*batch classes"]) -> Int[Array, "*batch"]:
+    """The class of the largest logit, the first of equals (`argmax`, as one vectorised reduction)."""
+    is_largest = logits == jnp.max(logits, axis=-1, keepdims=True)
+    return jnp.min(jnp.where(is_largest, _iota(logits), logits.shape[-1] - 1), axis=-1)
+
+
+def draw_class(
+    logits: Float[Array, "*batch classes"],
+    uniform: Float[Array, "*batch"],
+    temperature: Float[Array, "..."] | float,
+    probability_floor: float = 0.0,
+) -> Int[Array, "*batch"]:
+    """A class drawn from softmax(logits / temperature), its tail cut.
+
+    Args:
+      logits: float32.
+      uniform: in (0, 1); the result is the number of cumulative probabilities that do not exceed it, to `cdf_error`.
+      temperature: broadcastable to `uniform`; 0 (or less) gives `draw_mode(logits)` exactly.
+      probability_floor: classes whose probability at that temperature is below it are never drawn, and the rest are
+        renormalised; the most probable class always stays.
+
+    Returns:
+      int32 in [0, classes). A class of probability zero is never returned.
+    """
+    largest = jnp.max(logits, axis=-1, keepdims=True)
+    heat = per_draw(temperature, uniform)[..., None]
+    is_warm = heat > 0
+    # At temperature 0 the largest logits alone have weight, and a uniform of 0 takes the first of them.
+    weights = jnp.where(
+        is_warm,
+        jnp.exp((logits - largest) / jnp.where(is_warm, heat, jnp.float32(1))),
+        (logits == largest).astype(jnp.float32),
+    )
+    if probability_floor > 0:
+        least = jnp.float32(probability_floor) * jnp.sum(weights, axis=-1, keepdims=True)
+        weights = jnp.where(weights >= jnp.minimum(least, jnp.float32(1)), weights, jnp.float32(0))
+    return _invert(weights, jnp.where(is_warm[..., 0], uniform, jnp.float32(0)))
+
+
+def per_draw(temperature: Float[Array, "..."] | float, uniform: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """The temperature of each draw in float32, 0 where it is negative or too small for a normal float32."""
+    heat = jnp.broadcast_to(jnp.asarray(temperature, jnp.float32), uniform.shape)
+    return jnp.where(heat >= np.finfo(np.float32).tiny, heat, jnp.float32(0))
+
+
+def _invert(weights: Float[Array, "*batch classes"], uniform: Float[Array, "*batch"]) -> Int[Array, "*batch"]:
+    """The class that `uniform` falls in when the classes' weights are laid end to end and scaled to 1."""
+    num_classes = weights.shape[-1]
+    rows, columns = table_shape(num_classes)
+    if rows == 1:
+        edges = _prefix_sum(weights)
+        return _first_beyond(weights, edges, uniform * edges[..., -1])
+    padding = [(0, 0)] * (weights.ndim - 1) + [(0, rows * columns - num_classes)]
+    table = jnp.pad(weights, padding).reshape(*weights.shape[:-1], rows, columns)
+    row_weights = jnp.sum(table, axis=-1)
+    row_edges = _prefix_sum(row_weights)
+    target = uniform * row_edges[..., -1]
+    row = _first_beyond(row_weights, row_edges, target)
+    is_row = _iota(row_weights) == row[..., None]
+    within = jnp.sum(jnp.where(is_row[..., None], table, jnp.float32(0)), axis=-2)
+    before = jnp.sum(jnp.where(is_row, row_edges - row_weights, jnp.float32(0)), axis=-1)
+    column = _first_beyond(within, _prefix_sum(within) + before[..., None], target)
+    return jnp.minimum(row * columns + column, num_classes - 1)
+
+
+def _prefix_sum(weights: Float[Array, "*batch classes"]) -> Float[Array, "*batch classes"]:
+    size = weights.shape[-1]
+    ones = jnp.asarray(np.triu(np.ones((size, size), np.float32)))
+    return jnp.matmul(weights, ones, precision=lax.Precision.HIGHEST)
+
+
+def _first_beyond(
+    weights: Float[Array, "*batch classes"], edges: Float[Array, "*batch classes"], target: Float[Array, "*batch"]
+) -> Int[Array, "*batch"]:
+    """The first class with weight whose edge exceeds the target; the last with weight where rounding leaves none."""
+    size = weights.shape[-1]
+    index = _iota(weights)
+    # One reduction does both: classes beyond rank by index, the others with weight by 2 size - index, the rest last.
+    rank = jnp.where(weights > 0, jnp.where(edges > target[..., None], index, 2 * size - index), 3 * size)
+    best = jnp.min(rank, axis=-1)
+    return jnp.clip(jnp.where(best >= size, 2 * size - best, best), 0, size - 1)
+
+
+def _iota(values: Array) -> Int[Array, "..."]:
+    return lax.broadcasted_iota(jnp.int32, values.shape, values.ndim - 1)
