@@ -8,7 +8,7 @@ import pytest
 
 from wavejax.audio.companding import SampleCoding, dequantize, mu_law_decode, mu_law_encode, quantize
 
-CLASSES = (16, 255, 256, 1024, 65536)
+CLASSES = (16, 255, 256, 65536)
 
 
 def waveform(size: int = 20011, seed: int = 0) -> np.ndarray:
@@ -33,7 +33,7 @@ def test_wavejax_codes_are_the_stated_formula(num_classes: int) -> None:
     np.testing.assert_array_equal(codes, expected)
 
 
-@pytest.mark.parametrize("num_classes", [16, 256, 1024, 65536])
+@pytest.mark.parametrize("num_classes", [16, 256, 65536])
 def test_librosa_codes_and_values(num_classes: int) -> None:
     x = waveform()
     expected = librosa.mu_compress(x.astype(np.float64), mu=num_classes - 1, quantize=True)
@@ -116,7 +116,7 @@ def test_linear_of_16_bits_is_the_integer_samples() -> None:
     np.testing.assert_array_equal(dequantize(codes, 65536), integers.astype(np.float32) / 32768)
 
 
-@pytest.mark.parametrize("num_classes", CLASSES)
+@pytest.mark.parametrize("num_classes", [255, 256])
 @pytest.mark.parametrize(("kind", "convention"), [("mu_law", "wavejax"), ("linear", "wavejax"), ("mu_law", "r9y9")])
 def test_silence_is_the_stated_class(num_classes: int, kind: str, convention: str) -> None:
     coding = SampleCoding(kind=kind, num_classes=num_classes, convention=convention, pre_emphasis=0.85, gain=0.55)
@@ -170,6 +170,23 @@ def test_scalars_and_levels_agree_with_the_methods() -> None:
         assert np.max(np.abs(coding.scalars)) <= 1.0
     mu_law = SampleCoding()
     np.testing.assert_allclose(mu_law.scalars, compress(mu_law.levels, 255), atol=1e-6)
+
+
+@pytest.mark.parametrize("num_classes", [17, 256])
+@pytest.mark.parametrize("kind", ["mu_law", "linear"])
+def test_edges_separate_the_classes(kind: str, num_classes: int) -> None:
+    coding = SampleCoding(kind=kind, num_classes=num_classes)
+    edges, x = coding.edges, waveform(5003)
+    assert edges.shape == (num_classes - 1,)
+    x = x[~np.isin(x, edges)]
+    np.testing.assert_array_equal(np.searchsorted(edges, x, side="right"), coding.encode(x))
+    assert np.all(coding.levels[:-1] < edges)
+    assert np.all(edges <= coding.levels[1:])
+
+
+def test_a_continuous_coding_has_no_edges() -> None:
+    with pytest.raises(ValueError, match="'continuous' coding has no classes"):
+        _ = SampleCoding(kind="continuous").edges
 
 
 @pytest.mark.parametrize("gain", [1.0, 0.5])

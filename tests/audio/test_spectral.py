@@ -40,7 +40,7 @@ LENGTHS = [1, 2, 199, 601, 1024, 4001, 7919]
 
 
 @pytest.mark.parametrize(("sample_rate", "n_fft", "hop", "win"), FRAMES)
-@pytest.mark.parametrize("num_samples", [4001, 7919])
+@pytest.mark.parametrize("num_samples", [4001])
 def test_centred_stft_is_librosas(sample_rate: int, n_fft: int, hop: int, win: int, num_samples: int) -> None:
     x = broadband(num_samples)
     window = frame_window(n_fft, win, hop)
@@ -89,10 +89,10 @@ def test_a_filter_between_two_bins_is_empty_rather_than_wrong() -> None:
 
 
 LOG_BASES = ["e", "10", "db20"]
-# Every framing with every padding and power; the log base and the length take turns.
+# Every framing with every padding; power, log base and length take turns.
 GRID = [
-    (frames, padding, power, LOG_BASES[i % 3], LENGTHS[i % len(LENGTHS)])
-    for i, (frames, padding, power) in enumerate(itertools.product(FRAMES, ["centre", "same", "none"], [1, 2]))
+    (frames, padding, 1 + i % 2, LOG_BASES[(i + i // 3) % 3], LENGTHS[i % len(LENGTHS)])
+    for i, (frames, padding) in enumerate(itertools.product(FRAMES, ["centre", "same", "none"]))
 ]
 
 

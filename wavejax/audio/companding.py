@@ -25,8 +25,7 @@ def mu_law_encode(
 ) -> Int[jax.Array, "..."]:
     """int32 classes in [0, num_classes) of a waveform in [-1, 1] (values outside are clipped), elementwise.
 
-    With N classes, mu = N - 1 and y = sign(x) ln(1 + mu |x|) / ln(1 + mu) (ITU-T G.711 for N = 256; WaveNet, section
-    2.2):
+    With N classes, mu = N - 1 and y = sign(x) ln(1 + mu |x|) / ln(1 + mu) (ITU-T G.711; WaveNet, section 2.2):
 
     - ``wavejax``: round(y N/2) + N // 2, clipped to [0, N - 1]. Zero is class N // 2 and decodes to exactly 0.
     - ``librosa``: ``librosa.mu_compress(x, mu=N - 1, quantize=True) + N // 2``; zero is class N // 2, decoded as in
@@ -55,11 +54,10 @@ def mu_law_decode(
 
 
 def quantize(x: Float[ArrayLike, "..."], num_classes: int) -> Int[jax.Array, "..."]:
-    """int32 classes of a waveform in [-1, 1], evenly spaced: round(x N/2) + N // 2 clipped to [0, N - 1]; zero is N //
-    2.
+    """int32 classes of a waveform in [-1, 1], evenly spaced: round(x N/2) + N // 2, clipped to [0, N - 1].
 
-    With N = 65536 a 16-bit file's samples are exactly its classes minus 32768. Raises ValueError on fewer than 2
-    classes.
+    Zero is class N // 2. With N = 65536 a 16-bit file's samples are exactly its classes minus 32768. Raises ValueError
+    on fewer than 2 classes.
     """
     _check_num_classes(num_classes)
     samples = jnp.clip(jnp.asarray(x, jnp.float32), -1.0, 1.0)
@@ -125,12 +123,29 @@ class SampleCoding:
         return _scalars(self.num_classes, "wavejax")
 
     @property
+    def edges(self) -> np.ndarray:
+        """Signal values between the classes, float32 [num_classes - 1], ascending, read-only.
+
+        The class of a signal value x in [-1, 1] is the number of edges <= x (``linear``: an x exactly on an edge may
+        round down). Raises ValueError for ``continuous``, which has no classes.
+        """
+        if self.kind == "mu_law":
+            return _mu_law_thresholds(self.num_classes, self.convention)
+        if self.kind == "linear":
+            return _linear_edges(self.num_classes)
+        raise ValueError("a 'continuous' coding has no classes and so no edges; use kind='mu_law' or 'linear'.")
+
+    @property
     def scalars(self) -> np.ndarray:
         """Companded scalar of every class, float32 [num_classes] in [-1, 1], read-only: what `to_scalar` looks up."""
         return _scalars(self.num_classes, self.convention)
 
     def encode(self, waveform: Float[ArrayLike, "*batch time"]) -> Shaped[jax.Array, "*batch time"]:
-        """Values of a waveform that begins from silence: int32 classes, or float32 in [-1, 1] for ``continuous``."""
+        """Values of a waveform that begins from silence: int32 classes, or float32 in [-1, 1] for ``continuous``.
+
+        Pre-emphasis is a multiplication and an addition, which a compiler may fuse into one rounding: at the very edge
+        of a bin the class may then be its neighbour. Without pre-emphasis classes are the same everywhere.
+        """
         signal = jnp.asarray(waveform, jnp.float32) * jnp.float32(self.gain)
         if self.pre_emphasis:
             signal = filters.pre_emphasis(signal, self.pre_emphasis)
@@ -201,6 +216,12 @@ def _mu_law_levels(num_classes: int, convention: Convention) -> np.ndarray:
         # A level on the edge of its bin must not be rounded out of it.
         levels[1:] = _mu_law_thresholds(num_classes, convention)
     return _frozen(levels)
+
+
+@functools.lru_cache(maxsize=32)
+def _linear_edges(num_classes: int) -> np.ndarray:
+    edges = (np.arange(1, num_classes) - 0.5 - num_classes // 2) / (num_classes / 2)
+    return _frozen(edges.astype(np.float32))
 
 
 @functools.lru_cache(maxsize=32)

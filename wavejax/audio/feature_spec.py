@@ -29,7 +29,7 @@ class FeatureSpec:
     The path: waveform -> high-pass -> pre-emphasis -> padding -> frames x window -> FFT -> magnitude ** power -> mel
     bands -> max(., floor) -> logarithm -> scale and offset -> clip.
 
-    name: what people call it; takes no part in comparisons of the numbers.
+    name: what people call it; two specs that differ in nothing else are equal.
     sample_rate: Hz. n_fft, win_length, hop_length: samples; the window sits in the middle of the n_fft samples.
     window: ``hann`` periodic, or ``sqrt_hann`` as `sqrt_hann_window`.
     padding: ``centre`` n_fft // 2 samples each side (1 + T // hop frames); ``same`` n_fft - hop in total, split evenly
@@ -47,7 +47,7 @@ class FeatureSpec:
     Raises ValueError at construction on any impossible combination.
     """
 
-    name: str
+    name: str = dataclasses.field(compare=False)
     sample_rate: int
     n_fft: int
     win_length: int

@@ -27,7 +27,10 @@ def log_mel(waveform: Float[ArrayLike, "*batch time"], spec: FeatureSpec) -> Flo
     """float32 features [..., F, n_mels] of a waveform in [-1, 1] at spec.sample_rate, F = spec.num_frames(T).
 
     Frame f is centred on sample spec.frame_centre + f * spec.hop_length. jit-safe (spec static), differentiable with a
-    finite gradient on silence, always float32. Raises ValueError when the waveform is too short for one frame.
+    finite gradient on silence. Raises ValueError when the waveform is too short for one frame.
+
+    Everything is float32, whose rounding is relative to the loudest bin of a frame: against float64 the logarithm is
+    off by 1e-6 on broadband sound, and by up to 3e-4 in a band that lies at the floor, 100 dB below the loudest.
     """
     mel = jnp.maximum(mel_magnitudes(waveform, spec), jnp.float32(spec.floor))
     log = jnp.log(mel) * jnp.float32(LOG_FACTORS[spec.log_base])

@@ -56,8 +56,7 @@ def read_audio(path: str | os.PathLike[str], sample_rate: int | None = None) -> 
 
 
 def write_audio(path: str | os.PathLike[str], waveform: ArrayLike, sample_rate: int, subtype: str | None = None) -> int:
-    """Writes a waveform [T] in [-1, 1] as WAV or FLAC (by suffix) and returns how many samples were clipped to that
-    range.
+    """Writes a waveform [T] in [-1, 1] as WAV or FLAC (by suffix); returns how many samples had to be clipped.
 
     ``subtype``: PCM_16 (default; x is round(32768 x), so what `read_audio` gave comes back exactly), PCM_24, and FLOAT
     for WAV (not clipped). Parent folders are made. The file appears whole or not at all: it is written beside its

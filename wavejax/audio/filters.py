@@ -35,11 +35,9 @@ def de_emphasis(x: Float[Array, "*batch time"], coefficient: float) -> Float[Arr
 def high_pass(
     x: Float[Array, "*batch time"], sample_rate: int, cutoff: float, num_taps: int = 255
 ) -> Float[Array, "*batch time"]:
-    """Linear-phase FIR high-pass along the last axis, its delay removed, so nothing moves in time. Zeros outside the
-    signal.
+    """Linear-phase FIR high-pass along the last axis, its delay removed, so that nothing moves in time.
 
-    Args: ``cutoff`` in Hz (gain 1/2), ``num_taps`` odd. Taps as in `high_pass_taps`. Shape and dtype kept.
-        Differentiable.
+    Args: ``cutoff`` in Hz, ``num_taps`` odd; taps as in `high_pass_taps`. Shape and dtype kept. Differentiable.
     """
     taps = jnp.asarray(high_pass_taps(sample_rate, cutoff, num_taps), x.dtype)
     flat = x.reshape((-1, 1, x.shape[-1]))

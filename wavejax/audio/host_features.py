@@ -11,8 +11,7 @@ _BLOCK = 1024
 
 
 def log_mel_numpy(waveform: Float[np.ndarray, " time"], spec: FeatureSpec) -> Float[np.ndarray, "frame band"]:
-    """float32 features [F, n_mels] of one waveform [T]: what `log_mel` computes, to rounding (float64 inside), without
-    jax.
+    """float32 features [F, n_mels] of one waveform [T]: what `log_mel` computes, in float64 and without jax.
 
     Raises ValueError when the waveform is not one-dimensional or too short for one frame.
     """

@@ -19,11 +19,12 @@ def peak_normalize(waveform: Float[np.ndarray, " time"], peak: float = 0.95) -> 
 
 
 def loudness(waveform: Float[np.ndarray, " *channels"], sample_rate: int) -> float:
-    """Integrated loudness in LUFS (ITU-R BS.1770-4, both gates) of [T] or [T, channels] (L, R, C, Ls, Rs); -inf for
-    silence.
+    """Integrated loudness in LUFS (ITU-R BS.1770-4, both gates); -inf for silence.
 
-    A recording shorter than one gating block of 400 ms is measured as one block. A full-scale 997 Hz sine in one
-    channel is -3.01 LUFS. Raises ValueError on no samples, a bad rate or more than five channels.
+    ``waveform`` is [T] or [T, channels] (L, R, C, Ls, Rs). A recording shorter than one gating block of 400 ms is
+    measured as one block. A full-scale 997 Hz sine in one channel is -3.01 LUFS (the standard's filters are for 48 kHz;
+    redesigned for 16 kHz they read 0.04 LU more). Raises ValueError on no samples, a bad rate or more than five
+    channels.
     """
     samples = np.asarray(waveform, np.float64)
     channels = samples[:, None] if samples.ndim == 1 else samples
@@ -65,8 +66,7 @@ def loudness_normalize(
 def frame_levels_db(
     waveform: Float[np.ndarray, " time"], frame_length: int = 400, hop_length: int = 100
 ) -> Float[np.ndarray, " frame"]:
-    """RMS level of each frame in dB re full scale (a constant 1 is 0 dB), float32 [ceil(T / hop_length)], at least
-    -120.
+    """RMS level of each frame in dB re full scale, float32 [ceil(T / hop_length)]: a constant 1 is 0, the least -120.
 
     Frame f covers samples f hop_length .. f hop_length + frame_length - 1; beyond the end only what exists is averaged.
     """

@@ -41,8 +41,7 @@ def pad_waveform(
 def frames_of(
     waveform: Float[Array, "*batch time"], frame_length: int, hop_length: int
 ) -> Float[Array, "*batch frame n"]:
-    """Overlapping frames [..., F, frame_length], F = 1 + (T - frame_length) // hop_length, frame f starting at f
-    hop_length.
+    """Overlapping frames [..., 1 + (T - frame_length) // hop_length, frame_length], each hop_length after the last.
 
     Built from shifted slices rather than an index gather, so that the gradient is slices too. Raises ValueError when T
     is shorter than one frame.
