@@ -1,0 +1,133 @@
+"""Pictures of sound: a comparison for people, and an image for training logs that needs no plotting package."""
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from wavejax.audio.feature_spec import FeatureSpec
+from wavejax.evaluation.spectra import mel_decibels
+from wavejax.extras import require_extra
+
+RANGE_DB = (-85.0, -5.0)
+"""What `spectrogram_image` shows from dark to bright, in dB of a full-scale sine: speech at an ordinary level."""
+
+_COLOURS = np.asarray(
+    (
+        *((0, 0, 6), (24, 18, 76), (84, 22, 118), (156, 42, 110)),
+        *((222, 74, 72), (249, 142, 42), (250, 210, 92), (255, 252, 220)),
+    ),
+    np.float64,
+)
+"""Dark to bright, evenly spaced; brightness rises throughout, so the picture also reads in grey."""
+
+
+def spectrogram_image(
+    waveform: Float[np.ndarray, " time"], spec: FeatureSpec, range_db: tuple[float, float] = RANGE_DB
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Log-mel picture of a waveform [T] for TensorBoard, uint8 [H, W, 3]: time to the right, low bands at the bottom.
+
+    One column per frame; each band is repeated so that H >= 160. The scale is absolute (`range_db`, dB of a full-scale
+    sine), so pictures of different recordings compare and silence is dark. Raises ValueError on a waveform too short
+    for a frame.
+    """
+    low, high = range_db
+    share = np.clip((mel_decibels(waveform, spec) - low) / (high - low), 0.0, 1.0)
+    place = np.linspace(0.0, 1.0, len(_COLOURS))
+    colours = np.stack([np.interp(share, place, channel) for channel in _COLOURS.T], axis=-1)
+    image = np.round(colours).astype(np.uint8).transpose(1, 0, 2)[::-1]
+    return np.repeat(image, max(1, -(-160 // spec.n_mels)), axis=0)
+
+
+def compare_picture(
+    path: str | Path,
+    original: Float[np.ndarray, " time"],
+    generated: Float[np.ndarray, " other_time"],
+    spec: FeatureSpec,
+    title: str = "",
+) -> None:
+    """Writes a PNG of 1200 x 900: waveform and log-mel of `original` above those of `generated`, same scales.
+
+    Time in seconds (the longer recording sets the width), waveforms on one amplitude scale, log-mel in dB on one
+    colour scale from the loudest point of both down to 80 dB below it, mel bands labelled in Hz. Missing folders are
+    made; the file appears whole or not at all. Raises MissingExtra without matplotlib, ValueError on a recording that
+    is empty, not finite, or too short for a frame.
+    """
+    figure_module = require_extra("matplotlib.figure", "plot", "compare_picture")
+    recordings = {"original": original, "generated": generated}
+    for name, waveform in recordings.items():
+        if not len(waveform) or not np.isfinite(waveform).all():
+            raise ValueError(f"the {name} recording of {len(waveform)} samples is empty or not finite; nothing to show")
+    mels = [mel_decibels(waveform, spec) for waveform in recordings.values()]
+    loudest = max(mel.max() for mel in mels)
+    peak = max(float(np.abs(waveform).max()) for waveform in recordings.values()) or 1.0
+    seconds = max(map(len, recordings.values())) / spec.sample_rate
+
+    figure = figure_module.Figure(figsize=(12, 9), dpi=100, layout="constrained")
+    axes = figure.subplots(4, 1, sharex=True, gridspec_kw={"height_ratios": (1, 2, 1, 2)})
+    image = None
+    for row, (name, waveform) in enumerate(recordings.items()):
+        _draw_waveform(axes[2 * row], waveform, spec.sample_rate, name, 1.05 * peak)
+        image = _draw_mel(axes[2 * row + 1], mels[row], spec, (loudest - 80.0, loudest))
+    axes[-1].set_xlim(0.0, seconds)
+    axes[-1].set_xlabel("time (s)")
+    figure.colorbar(image, ax=[axes[1], axes[3]], label="mel magnitude (dB of a full-scale sine)", pad=0.01, aspect=40)
+    if title:
+        figure.suptitle(title, fontsize=13)
+    _save(figure, Path(path))
+
+
+def _draw_waveform(axis: Any, waveform: np.ndarray, sample_rate: int, name: str, limit: float) -> None:
+    axis.plot(np.arange(len(waveform)) / sample_rate, waveform, linewidth=0.5, color="#1f3b73")
+    axis.set_ylim(-limit, limit)
+    axis.set_ylabel("amplitude")
+    axis.set_title(name, loc="left", fontsize=12, fontweight="bold")
+    axis.grid(alpha=0.3)
+
+
+def _draw_mel(axis: Any, mel: np.ndarray, spec: FeatureSpec, limits: tuple[float, float]) -> Any:
+    hop = spec.hop_length / spec.sample_rate
+    # Each frame's column is centred on the sample that the frame is centred on.
+    left = spec.frame_centre / spec.sample_rate - hop / 2
+    extent = (left, left + len(mel) * hop, -0.5, mel.shape[1] - 0.5)
+    colors = require_extra("matplotlib.colors", "plot", "compare_picture")
+    colour_map = colors.LinearSegmentedColormap.from_list("wavejax", _COLOURS / 255.0)
+    image = axis.imshow(
+        mel.T,
+        origin="lower",
+        aspect="auto",
+        extent=extent,
+        interpolation="nearest",
+        cmap=colour_map,
+        vmin=limits[0],
+        vmax=limits[1],
+    )
+    centres = _band_centres(spec)
+    marks = np.asarray([mark for mark in (250, 500, 1000, 2000, 4000, 8000) if centres[0] <= mark <= centres[-1] * 1.1])
+    axis.set_yticks(np.interp(marks, centres, np.arange(len(centres))), [str(mark) for mark in marks])
+    axis.set_ylabel("frequency (Hz)")
+    return image
+
+
+def _band_centres(spec: FeatureSpec) -> np.ndarray:
+    """Centre of gravity of each mel filter in Hz; a filter too narrow for any bin gets its place by interpolation."""
+    frequency = np.linspace(0.0, spec.sample_rate / 2, spec.n_fft // 2 + 1)
+    weight = spec.filterbank.sum(axis=0)
+    known = weight > 0
+    centres = (frequency @ spec.filterbank)[known] / weight[known]
+    return np.interp(np.arange(spec.n_mels), np.flatnonzero(known), centres)
+
+
+def _save(figure: Any, path: Path) -> None:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(buffer.getvalue())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
