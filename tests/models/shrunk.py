@@ -1,0 +1,113 @@
+"""Presets made small enough for tests, every option kept."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wavejax.audio.companding import SampleCoding
+from wavejax.distributions import Categorical, CoarseFine
+from wavejax.models.wavenet import PRESETS, WaveNet, WaveNetConfig, initial_params
+
+SCALES = {200: (2, 2), 256: (2, 2), 512: (4, 2)}
+
+
+def shrink(config: WaveNetConfig) -> WaveNetConfig:
+    """The same kind of network with few narrow layers, a short hop and few channels of conditioning."""
+    changes: dict[str, object] = {
+        "dilations": (1, 2, 3),
+        "residual_channels": 6,
+        "gate_channels": 5,
+        "skip_channels": 7,
+        "tail_channels": tuple(8 for _ in config.tail_channels),
+        "input_kernel_size": min(config.input_kernel_size, 3),
+    }
+    if isinstance(config.distribution, CoarseFine):
+        changes["distribution"] = CoarseFine(coarse=4, fine=4)
+        changes["coding"] = dataclasses.replace(config.coding, num_classes=16)
+    elif isinstance(config.distribution, Categorical):
+        changes["distribution"] = Categorical(num_classes=16)
+        changes["coding"] = dataclasses.replace(config.coding, num_classes=16)
+    if config.frame_network is not None and config.upsampler is not None:
+        network, up = config.frame_network, config.upsampler
+        scales = SCALES[up.hop_length]
+        hop = int(np.prod(scales))
+        changes["frame_network"] = dataclasses.replace(
+            network,
+            input_channels=3,
+            channels=3 if network.channels == 80 else 4,
+            num_blocks=min(network.num_blocks, 1),
+        )
+        changes["upsampler"] = dataclasses.replace(
+            up,
+            hop_length=hop,
+            frame_centre=up.frame_centre * hop // up.hop_length,
+            scales=scales if up.scales else (),
+            kernel_size=up.kernel_size * hop // up.hop_length,
+        )
+    return dataclasses.replace(config, **changes)
+
+
+def with_speakers(config: WaveNetConfig) -> WaveNetConfig:
+    return dataclasses.replace(config, num_speakers=3, global_channels=2, global_bias=True)
+
+
+CONFIGS = {name: shrink(config) for name, config in PRESETS.items()}
+CONFIGS["r9y9-mol+speakers"] = with_speakers(CONFIGS["r9y9-mol"])
+CONFIGS["speech-16k+speakers"] = with_speakers(CONFIGS["speech-16k"])
+CONFIGS["ibab+speakers"] = with_speakers(CONFIGS["ibab"])
+CONFIGS["linear-centre"] = dataclasses.replace(
+    CONFIGS["speech-16k-small"], upsampler=dataclasses.replace(CONFIGS["speech-16k-small"].upsampler, frame_centre=0)
+)
+CONFIGS["unconditional-mu-law-scalar"] = WaveNetConfig(
+    dilations=(1, 2, 5),
+    kernel_size=3,
+    residual_channels=5,
+    gate_channels=4,
+    skip_channels=6,
+    tail_channels=(7, 6),
+    input_kind="scalar",
+    coding=SampleCoding(num_classes=12),
+    distribution=Categorical(num_classes=12),
+)
+
+
+def make(name: str, seed: int = 0) -> tuple[WaveNet, dict]:
+    """A shrunk model and parameters large enough that every part matters."""
+    model = WaveNet(CONFIGS[name], precision="highest")
+    params = initial_params(model, jax.random.key(seed))
+    leaves, tree = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(seed + 1), len(leaves))
+    noisy = [leaf + 0.3 * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
+    return model, jax.tree.unflatten(tree, noisy)
+
+
+def inputs(model: WaveNet, batch: int, num_frames: int, seed: int = 2) -> dict[str, np.ndarray]:
+    """Conditioning arguments of `generate` for `model`."""
+    rng = np.random.default_rng(seed)
+    out: dict[str, np.ndarray] = {}
+    if model.hop_length is not None:
+        out["local_conditioning"] = rng.normal(-5, 2, (batch, num_frames, model.local_channels)).astype(np.float32)
+    if model.num_speakers:
+        out["global_conditioning"] = rng.integers(0, model.num_speakers, batch).astype(np.int32)
+    return out
+
+
+def parallel_outputs(model: WaveNet, params: dict, values: np.ndarray | jax.Array, conditioning: dict) -> jax.Array:
+    """Outputs for all values of a whole recording, through the parallel form with the true start's silence."""
+    field, (batch, length) = model.receptive_field, values.shape
+    silence = jnp.full((batch, field), model.coding.silence, values.dtype)
+    padded = jnp.concatenate([silence, jnp.asarray(values)], axis=1)
+    frames, first = None, 0
+    if model.hop_length is not None:
+        history = -(-field // model.hop_length)
+        first = history * model.hop_length - field + 1
+        needed = -(-length // model.hop_length)
+        index = np.arange(-history - model.lookback, needed + model.lookahead)
+        given = conditioning["local_conditioning"]
+        frames = jnp.asarray(given[:, np.clip(index, 0, given.shape[1] - 1)])
+    speaker = conditioning.get("global_conditioning")
+    speaker = None if speaker is None else jnp.asarray(speaker)
+    outputs = model.apply({"params": params}, padded[:, :-1], frames, speaker, first=first)
+    return outputs[:, field - 1 :]

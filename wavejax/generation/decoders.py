@@ -1,0 +1,284 @@
+"""Decoders: a model and its parameters, packed for stepping through samples.
+
+A decoder is a pytree (arrays inside, sizes static) with four pure methods, `encode_frame`, `condition`, `warm_up` and
+`step`. `ModelDecoder` serves any `AutoregressiveModel`; a model with a `WaveNet`'s structure gets `WaveNetDecoder`.
+"""
+
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jax import lax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from wavejax.generation.state import Conditioning
+from wavejax.models.wavenet import WaveNet
+from wavejax.types import AutoregressiveModel, Params, PyTree, Steppable
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """What `run_block` needs."""
+
+    model: Any
+    back: int
+    """Entries before its own interval that a sample may touch."""
+    forward: int
+
+    def encode_frame(self, window: Array | None, global_conditioning: Array | None) -> PyTree:
+        """One frame's entry from its window [B, W, C]."""
+
+    def condition(self, entries: PyTree, offset: Array) -> PyTree:
+        """Conditioning of the sample `offset` samples after interval 0 began (entries[back] is its frame)."""
+
+    def warm_up(self, values: Array, entries: PyTree, offset: Array) -> PyTree:
+        """The cache after consuming values [B, N]; `offset` is that of the sample after values[:, 0]."""
+
+    def step(self, cache: PyTree, value: Array, condition: PyTree) -> tuple[PyTree, Array]:
+        """(cache, previous value [B], condition) -> (cache, output [B, output_size])."""
+
+
+def pack(model: AutoregressiveModel, params: Params, dtype: DTypeLike | None = None) -> "Decoder":
+    """Pack `params` of `model` for generation.
+
+    A pure function, fit for jit. `dtype` is the type of weights and activations (default float32); output
+    distributions always see float32. Nothing outside the decoder knows the packed layout.
+    """
+    dtype = jnp.float32 if dtype is None else dtype
+    if isinstance(model, WaveNet):
+        return _pack_wavenet(model, params, dtype)
+    if not isinstance(model, Steppable):
+        raise TypeError(f"{type(model).__name__} cannot be stepped: give it the methods of wavejax.types.Steppable")
+    params = jax.tree.map(lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, params)
+    return ModelDecoder(params=params, model=model)
+
+
+@struct.dataclass
+class ModelDecoder:
+    """Any model, through its own linen methods; warm-up runs its step."""
+
+    params: PyTree
+    model: Any = struct.field(pytree_node=False)
+
+    back = 0
+    forward = 0
+
+    def encode_frame(self, window: Array | None, global_conditioning: Array | None) -> PyTree:
+        """One frame's entry."""
+        return self.model.apply({"params": self.params}, window, global_conditioning, method="encode_frame")
+
+    def condition(self, entries: PyTree, offset: Array) -> PyTree:
+        """The entry of the interval that holds the sample."""
+        hop = self.model.hop_length
+        index = jnp.int32(0) if hop is None else offset // jnp.int32(hop)
+        return jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, index, 0, keepdims=False), entries)
+
+    def warm_up(self, values: Array, entries: PyTree, offset: Array) -> PyTree:
+        """Step through the values one by one."""
+        cache = self.model.apply({"params": self.params}, values.shape[0], method="init_cache")
+
+        def consume(carry: tuple[PyTree, Array], value: Array) -> tuple[tuple[PyTree, Array], None]:
+            cache, offset = carry
+            condition = self.condition(entries, offset)
+            cache, _ = self.model.apply({"params": self.params}, cache, value, condition, method="step")
+            return (cache, offset + 1), None
+
+        (cache, _), _ = lax.scan(consume, (cache, offset), jnp.moveaxis(values, 1, 0))
+        return cache
+
+    def step(self, cache: PyTree, value: Array, condition: PyTree) -> tuple[PyTree, Array]:
+        """One step of the model."""
+        cache, output = self.model.apply({"params": self.params}, cache, value, condition, method="step")
+        return cache, output.astype(jnp.float32)
+
+
+@struct.dataclass
+class WaveNetDecoder:
+    """A WaveNet with old taps batched, skips deferred to one product, and every constant factor folded in.
+
+    The cache holds one ring [rows, B, R], in which layer l owns (kernel_size - 1) * d_l rows, the row of each layer that
+    the next step writes (`phase` [L], the step's number modulo the layer's rows), and the last values where the input
+    layer has several taps (`history` [taps - 1, B]). A step reads all layers' old taps with one gather and one batched product before the serial chain, in which
+    only each layer's newest tap and residual map remain; the L gated outputs meet the skips in a single product.
+    """
+
+    params: PyTree
+    """The model's own, for the conditioning network."""
+    table: Float[Array, "taps classes residual"]
+    old: Float[Array, "layers taps_residual gates"]
+    current: tuple[Array, ...]
+    residual: tuple[Array, ...]
+    residual_bias: tuple[Array, ...]
+    skip: Float[Array, "layers_gate skip"]
+    skip_bias: Float[Array, "skip"]
+    skip_input: Array | None
+    tail: tuple[Array, ...]
+    tail_bias: tuple[Array, ...]
+    model: WaveNet = struct.field(pytree_node=False)
+
+    @property
+    def back(self) -> int:
+        """Entries before its own interval that a sample may touch."""
+        upsampler = self.model.config.upsampler
+        return upsampler.back if upsampler is not None and upsampler.at_frame_rate else 0
+
+    @property
+    def forward(self) -> int:
+        """Entries after its own interval that a sample may touch."""
+        upsampler = self.model.config.upsampler
+        return upsampler.forward if upsampler is not None and upsampler.at_frame_rate else 0
+
+    def encode_frame(self, window: Array | None, global_conditioning: Array | None) -> PyTree:
+        """Gate inputs of one frame (or of each of its samples), every layer's bias included."""
+        return self.model.apply({"params": self.params}, window, global_conditioning, method="encode_frame")
+
+    def condition(self, entries: PyTree, offset: Array) -> PyTree:
+        """Gate inputs of one sample: {"gates": [L, B, 2G]}."""
+        upsampler = self.model.config.upsampler
+        if upsampler is None:
+            return jax.tree.map(lambda leaf: leaf[0, 0], entries)
+        if not upsampler.at_frame_rate:
+            hop = jnp.int32(upsampler.hop_length)
+            interval = offset // hop
+            return jax.tree.map(lambda leaf: leaf[interval, offset - interval * hop], entries)
+        index, weight = upsampler.interpolation(offset)
+        index = index + self.back
+        if upsampler.kind == "repeat":
+            return jax.tree.map(lambda leaf: leaf[index, 0], entries)
+
+        def mix(leaf: Array) -> Array:
+            pair = lax.dynamic_slice_in_dim(leaf, index, 2, axis=0)
+            return pair[0, 0] + (pair[1, 0] - pair[0, 0]) * weight
+
+        return jax.tree.map(mix, entries)
+
+    def step(self, cache: PyTree, value: Array, condition: PyTree) -> tuple[PyTree, Array]:
+        """One sample through all layers."""
+        config = self.model.config
+        dtype = self.old.dtype
+        rows, starts, ages = self._layout()
+        phase, batch = cache["phase"], value.shape[0]
+        slots = starts + phase
+        old = cache["ring"][starts[:, None] + (phase[:, None] - ages) % rows[:, None]]  # [L, k-1, B, R]
+        old = jnp.moveaxis(old, 1, 2).reshape(config.num_layers, batch, -1)
+        gates = jnp.einsum("lbr,lrg->lbg", old, self.old, preferred_element_type=jnp.float32) + condition["gates"]
+        history = jnp.concatenate([cache["history"], value[None]], axis=0)
+        first = x = self._input(history)
+        inputs, hidden = [], []
+        scale = jnp.asarray(config.residual_coefficient, dtype)
+        for layer in range(config.num_layers):
+            inputs.append(x)
+            z = gates[layer] + jnp.dot(x, self.current[layer], preferred_element_type=jnp.float32)
+            tanh, sigmoid = z[:, : config.gate_channels], z[:, config.gate_channels :]
+            h = (jnp.tanh(tanh) * jax.nn.sigmoid(sigmoid)).astype(dtype)
+            hidden.append(h)
+            if layer < config.num_layers - 1:
+                out = jnp.dot(h, self.residual[layer], preferred_element_type=jnp.float32)
+                x = x * scale + (out + self.residual_bias[layer][None]).astype(dtype)
+        ring = cache["ring"].at[slots].set(jnp.stack(inputs), unique_indices=True)
+        output = self._tail(jnp.concatenate(hidden, axis=-1), first, condition)
+        return {"ring": ring, "phase": jnp.where(phase + 1 == rows, 0, phase + 1), "history": history[1:]}, output
+
+    def warm_up(self, values: Array, entries: PyTree, offset: Array) -> PyTree:
+        """Fill the ring in parallel from the last receptive_field - 1 values."""
+        config = self.model.config
+        dtype, taps = self.old.dtype, config.kernel_size - 1
+        batch, length = values.shape
+        total = taps * sum(config.dilations)
+        ring = jnp.zeros((total, batch, config.residual_channels), dtype)
+        lag = config.input_kernel_size - 1
+        silence = jnp.full((batch, lag), self.model.coding.silence, values.dtype)
+        padded = jnp.concatenate([silence, values], axis=1)
+        x = self._input(jnp.stack([padded[:, i : i + length].T for i in range(lag + 1)]))  # [N, B, R]
+        kernels = jnp.concatenate([self.old, jnp.stack(self.current)], axis=1)
+        offsets = offset + jnp.arange(length, dtype=jnp.int32)
+        start, scale = 0, jnp.asarray(config.residual_coefficient, dtype)
+        for layer, dilation in enumerate(config.dilations):
+            rows = taps * dilation
+            recent = x[max(length - rows, 0) :]
+            recent = jnp.pad(recent, ((rows - recent.shape[0], 0), (0, 0), (0, 0)))
+            ring = lax.dynamic_update_slice(ring, recent, (start, 0, 0))
+            start += rows
+            if layer == config.num_layers - 1:
+                break
+            shifted = [jnp.pad(x, ((back * dilation, 0), (0, 0), (0, 0)))[:length] for back in range(taps, 0, -1)]
+            one = {"gates": entries["gates"][:, :, layer : layer + 1]}
+            gates = jax.vmap(lambda at, one=one: self.condition(one, at)["gates"][0])(offsets)
+            z = jnp.matmul(jnp.concatenate([*shifted, x], axis=-1), kernels[layer], preferred_element_type=jnp.float32)
+            z = z + gates
+            h = jnp.tanh(z[..., : config.gate_channels]) * jax.nn.sigmoid(z[..., config.gate_channels :])
+            out = jnp.matmul(h.astype(dtype), self.residual[layer], preferred_element_type=jnp.float32)
+            x = x * scale + (out + self.residual_bias[layer][None, None]).astype(dtype)
+        phase = jnp.zeros((config.num_layers,), jnp.int32)
+        return {"ring": ring, "phase": phase, "history": padded[:, length:].T}
+
+    def _layout(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each layer: rows [L] of the ring, its first row [L], and the age of each tap [L, k-1], the oldest first."""
+        config = self.model.config
+        dilations = np.asarray(config.dilations, np.int32)
+        rows = (config.kernel_size - 1) * dilations
+        starts = (np.cumsum(rows) - rows).astype(np.int32)
+        return rows, starts, np.arange(config.kernel_size - 1, 0, -1, dtype=np.int32)[None] * dilations[:, None]
+
+    def _input(self, history: Array) -> Array:
+        """The input layer over values [taps, ..., B], the oldest first."""
+        coding = self.model.coding
+        if self.model.config.input_kind == "scalar":
+            shape = (*history.shape[1:], self.table.shape[-1])
+            total = jnp.broadcast_to(self.table[0, 1], shape)
+            for i, tap in enumerate(history):
+                total = total + coding.to_scalar(tap)[..., None] * jnp.broadcast_to(self.table[i, 0], shape)
+            return total.astype(self.old.dtype)
+        terms = [self.table[i][tap] for i, tap in enumerate(history)]
+        return sum(terms[1:], terms[0]).astype(self.old.dtype)
+
+    def _tail(self, hidden: Array, first: Array, condition: PyTree) -> Array:
+        x = jnp.dot(hidden, self.skip, preferred_element_type=jnp.float32) + self.skip_bias[None]
+        if self.skip_input is not None:
+            x = x + jnp.dot(first, self.skip_input, preferred_element_type=jnp.float32)
+        for i, kernel in enumerate(self.tail):
+            x = jnp.dot(jax.nn.relu(x).astype(kernel.dtype), kernel, preferred_element_type=jnp.float32)
+            if self.tail_bias:
+                x = x + self.tail_bias[i][None]
+            if i == 0 and "tail" in condition:
+                x = x + condition["tail"]
+        return x
+
+
+def _pack_wavenet(model: WaveNet, params: Params, dtype: DTypeLike) -> WaveNetDecoder:
+    config = model.config
+    arrays = model.apply({"params": params}, method="kernels")
+    layers, gate = config.num_layers, config.gate_channels
+    taps = config.kernel_size - 1
+    table = arrays["input"]
+    bias = arrays.get("input_bias", jnp.zeros((config.residual_channels,), jnp.float32))
+    if config.input_kind == "scalar":
+        table = jnp.concatenate([table, jnp.broadcast_to(bias, table.shape)], axis=1)
+    else:
+        table = table.at[-1].add(bias[None])
+    scale = jnp.float32(config.residual_coefficient)
+    coefficients = jnp.asarray(config.skip_coefficients, jnp.float32)
+    skip_bias = jnp.einsum("l,ls->s", coefficients, arrays["skip_bias"])
+    if config.skip_input:
+        skip_bias = skip_bias + arrays["skip_input_bias"]
+    tails = range(len(config.tail_channels) + 1)
+    return WaveNetDecoder(
+        params=params,
+        table=table,
+        old=arrays["dilated"][:, :taps].reshape(layers, taps * config.residual_channels, 2 * gate).astype(dtype),
+        current=tuple(arrays["dilated"][layer, taps].astype(dtype) for layer in range(layers)),
+        residual=tuple((kernel * scale).astype(dtype) for kernel in arrays["residual"]),
+        residual_bias=tuple(arrays["residual_bias"] * scale),
+        skip=(arrays["skip"] * coefficients[:, None, None]).reshape(layers * gate, -1).astype(dtype),
+        skip_bias=skip_bias,
+        skip_input=arrays["skip_input"].astype(dtype) if config.skip_input else None,
+        tail=tuple(arrays[f"tail_{i}"].astype(dtype) for i in tails),
+        tail_bias=tuple(arrays[f"tail_{i}_bias"] for i in tails) if config.tail_bias else (),
+        model=model,
+    )
+
+
+__all__ = ["Conditioning", "Decoder", "ModelDecoder", "WaveNetDecoder", "pack"]

@@ -1,0 +1,486 @@
+"""Drivers: Python around the pure layer. `Streamer` takes frames as they arrive; `stream` and `generate` are built on it.
+
+All of them run the same compiled functions with the same largest block, so what they return is equal bit for bit.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int
+
+from wavejax.generation.decoders import Decoder, pack
+from wavejax.generation.engine import encode_conditioning, encode_window, history_frames, init_state, run_block
+from wavejax.generation.noise import join_index, split_index, uniforms
+from wavejax.generation.state import Conditioning, GenerationState, Samples
+from wavejax.types import AnyArray, AutoregressiveModel, Params, PyTree
+
+LARGEST_BLOCK = 1024
+"""Samples that one call of the compiled block makes at most. Fixed, so that chunking cannot change the program."""
+
+Progress = Callable[[int, int], None]
+
+
+class ConditioningError(ValueError):
+    """Conditioning that does not fit the model or the number of samples asked for."""
+
+
+@partial(jax.jit, static_argnames=("model", "dtype"))
+def _pack(model: AutoregressiveModel, params: Params, dtype: DTypeLike | None) -> Decoder:
+    return pack(model, params, dtype)
+
+
+@jax.jit
+def _encode_static(decoder: Decoder, global_conditioning: Array | None, temperature: Array) -> Conditioning:
+    return encode_conditioning(decoder, None, global_conditioning, temperature=temperature)
+
+
+@partial(jax.jit, static_argnames="num_entries")
+def _encode(decoder: Decoder, frames: Array, speaker: Array | None, num_entries: int, count: Array) -> PyTree:
+    return encode_window(decoder, frames, speaker, num_entries, count)
+
+
+@jax.jit
+def _init(
+    decoder: Decoder, conditioning: Conditioning, seed: Array, stream_ids: Array, prompt: Array | None
+) -> GenerationState:
+    batch = stream_ids.shape[0]
+    return init_state(decoder, conditioning, batch_size=batch, seed=seed, stream_ids=stream_ids, prompt=prompt)
+
+
+@partial(jax.jit, static_argnames="probability_floor")
+def _block(
+    decoder: Decoder, state: GenerationState, conditioning: Conditioning, count: Array, probability_floor: float
+) -> tuple[GenerationState, Samples]:
+    noise = uniforms(state.keys, state.position, LARGEST_BLOCK, decoder.model.distribution.noise_size)
+    return run_block(decoder, state, conditioning, noise, count, probability_floor=probability_floor)
+
+
+class Streamer:
+    """A voice that speaks while its conditioning arrives.
+
+    `push` takes any number of frames and returns the samples they complete: those whose conditioning network has seen
+    all of its `lookahead` frames. `flush` ends the recording (the last frame is repeated) and returns the rest. However
+    the frames are cut, the samples equal those of `generate` bit for bit.
+
+    Args:
+        model, params: the model and its parameters.
+        batch_size: streams that run together.
+        seed, stream_ids: pick each stream's noise; the ids default to 0 .. B-1.
+        global_conditioning: speaker ids [B] or vectors [B, C].
+        prompt: waveform [B, P] that was heard before; its frames come first.
+        temperature: a number or [B]; `push` can set it frame by frame.
+        probability_floor: values less probable than this are never drawn.
+        dtype: type of weights and activations, default float32.
+        backend: "scan", or "auto" for the fastest available.
+        state: continue from this state (of `generate(..., return_state=True)` or `.state`).
+        first_frame: index of the first frame that will be pushed, when continuing.
+    """
+
+    def __init__(
+        self,
+        model: AutoregressiveModel,
+        params: Params,
+        *,
+        batch_size: int = 1,
+        seed: int = 0,
+        stream_ids: Int[AnyArray, "batch"] | None = None,
+        global_conditioning: AnyArray | None = None,
+        prompt: Float[AnyArray, "batch prompt"] | None = None,
+        temperature: float | AnyArray = 1.0,
+        probability_floor: float = 0.0,
+        dtype: DTypeLike | None = None,
+        backend: Literal["auto", "scan"] = "auto",
+        state: GenerationState | None = None,
+        first_frame: int = 0,
+    ) -> None:
+        if backend not in ("auto", "scan"):
+            raise ValueError(f"backend must be 'auto' or 'scan', got {backend!r}")
+        if state is not None and prompt is not None:
+            raise ValueError("give either a prompt or a state to continue from, not both")
+        self.model, self._batch, self._floor = model, batch_size, float(probability_floor)
+        self._decoder = _pack(model, params, dtype)
+        self._seed = jnp.asarray(split_index(seed))
+        self._ids = (
+            jnp.arange(batch_size, dtype=jnp.int32) if stream_ids is None else jnp.asarray(stream_ids, jnp.int32)
+        )
+        self._speaker = _check_speaker(model, global_conditioning, batch_size)
+        self._prompt = None if prompt is None else jnp.asarray(prompt, jnp.float32)
+        self._temperature = _check_temperature(temperature, batch_size)
+        self._state = state
+        self._position = join_index(state.position) if state is not None else 0 if prompt is None else prompt.shape[1]
+        self._first_frame = first_frame
+        channels = getattr(model, "local_channels", 0)
+        self._frames = np.zeros((batch_size, 0, channels), np.float32)
+        self._temperatures = np.zeros((batch_size, 0), np.float32)
+        self._static: Conditioning | None = None
+        if model.hop_length is None:
+            self._static = _encode_static(self._decoder, self._speaker, jnp.asarray(self._temperature))
+
+    @property
+    def lookahead(self) -> int:
+        """Frames that must have arrived after a frame before its samples are made."""
+        return self.model.lookahead
+
+    @property
+    def position(self) -> int:
+        """Index of the next sample; a prompt's samples count."""
+        return self._position
+
+    @property
+    def state(self) -> GenerationState:
+        """The state after the last sample returned, to continue from."""
+        if self._state is None:
+            self._state = self._initial_state()
+        return self._state
+
+    @property
+    def available(self) -> int:
+        """Samples that can be made from the frames that have arrived."""
+        if self.model.hop_length is None:
+            raise ConditioningError("this model has no local conditioning: ask for samples with `take(num_samples)`")
+        complete = self._received - self.lookahead
+        return max(complete * self.model.hop_length - self._position, 0)
+
+    @property
+    def _received(self) -> int:
+        return self._first_frame + self._frames.shape[1]
+
+    def push(self, frames: Float[AnyArray, "batch frames channels"], temperature: AnyArray | None = None) -> np.ndarray:
+        """Add frames [B, f, C] (f >= 0), with temperatures [B, f] if they vary; returns samples [B, n], n >= 0."""
+        self.add_frames(frames, temperature)
+        return self.take(self.available)
+
+    def add_frames(self, frames: Float[AnyArray, "batch frames channels"], temperature: AnyArray | None = None) -> None:
+        """Like `push`, but makes no samples yet."""
+        if self.model.hop_length is None:
+            raise ConditioningError("this model has no local conditioning, but frames were given")
+        frames = np.asarray(frames, np.float32)
+        channels = getattr(self.model, "local_channels", frames.shape[-1])
+        if frames.ndim != 3 or frames.shape[0] != self._batch or frames.shape[-1] != channels:
+            raise ConditioningError(
+                f"frames must have shape (batch {self._batch}, frames, channels {channels}), got {frames.shape}"
+            )
+        if not np.isfinite(frames).all():
+            index = int(np.argwhere(~np.isfinite(frames))[0, 1]) + self._received
+            raise ConditioningError(f"conditioning frame {index} holds a value that is not finite: check the features")
+        if temperature is None:
+            temperature = np.broadcast_to(self._temperature[:, None], frames.shape[:2])
+        if self._frames.shape[-1] != channels:
+            self._frames = np.zeros((self._batch, 0, channels), np.float32)
+        self._frames = np.concatenate([self._frames, frames], axis=1)
+        self._temperatures = np.concatenate([self._temperatures, np.asarray(temperature, np.float32)], axis=1)
+
+    def flush(self) -> np.ndarray:
+        """End of the recording: returns the samples that were waiting for look-ahead, [B, n]."""
+        return self.take(self.remaining)
+
+    @property
+    def remaining(self) -> int:
+        """Samples that can be made if no further frame comes."""
+        if self.model.hop_length is None:
+            return 0
+        return max(self._received * self.model.hop_length - self._position, 0)
+
+    def take(self, num_samples: int) -> np.ndarray:
+        """Make exactly `num_samples` samples [B, num_samples] from the conditioning at hand."""
+        pieces = list(self.blocks(num_samples))
+        return np.concatenate(pieces, axis=1) if pieces else np.zeros((self._batch, 0), np.float32)
+
+    def blocks(self, num_samples: int) -> Iterator[np.ndarray]:
+        """`take`, block by block."""
+        end = self._position + num_samples
+        if self.model.hop_length is not None and num_samples > self.remaining:
+            raise ConditioningError(
+                f"{num_samples} samples from {self._position} on need {-(-end // self.model.hop_length)} conditioning "
+                f"frames of {self.model.hop_length} samples, got {self._received}: give more frames or ask for less"
+            )
+        while self._position < end:
+            count = min(end - self._position, LARGEST_BLOCK)
+            state = self.state
+            self._state, samples = _block(
+                self._decoder, state, self._conditioning(count), jnp.asarray(count, jnp.int32), self._floor
+            )
+            self._position += count
+            self._forget()
+            yield np.asarray(samples.waveform)[:, :count]
+
+    def _initial_state(self) -> GenerationState:
+        if self._static is not None:
+            return _init(self._decoder, self._static, self._seed, self._ids, self._prompt)
+        history, prompted = history_frames(self._decoder), (self._position - 1) // self.model.hop_length + 1
+        conditioning = self._window(-history, history + prompted, history + prompted)
+        return _init(self._decoder, conditioning, self._seed, self._ids, self._prompt)
+
+    def _conditioning(self, count: int) -> Conditioning:
+        if self._static is not None:
+            return self._static
+        hop = self.model.hop_length
+        first = self._position // hop
+        used = (self._position + count - 1) // hop - first + 1
+        return self._window(first, (LARGEST_BLOCK - 1) // hop + 2, used)
+
+    def _window(self, first: int, intervals: int, used: int) -> Conditioning:
+        """Encode frame intervals first .. first + used - 1 in a buffer for `intervals` of them."""
+        model, decoder = self.model, self._decoder
+        index = np.arange(first - model.lookback, first + intervals + model.lookahead)
+        index = np.clip(index, 0, self._received - 1) - self._first_frame
+        if index[0] < 0:
+            raise ConditioningError(
+                f"continuing at sample {self._position} needs conditioning frames from "
+                f"{max(first - model.lookback, 0)} on, but the first one given is {self._first_frame}"
+            )
+        extra = decoder.back + decoder.forward
+        entries = _encode(
+            decoder,
+            jnp.asarray(self._frames[:, index]),
+            self._speaker,
+            intervals + extra,
+            jnp.asarray(used + extra, jnp.int32),
+        )
+        rows = np.clip(np.arange(first, first + intervals), 0, self._received - 1) - self._first_frame
+        temperature = jnp.asarray(self._temperatures[:, rows].T)
+        return Conditioning(entries, temperature, jnp.asarray(split_index(first * model.hop_length)))
+
+    def _forget(self) -> None:
+        """Drop frames that no later sample needs, so that an endless stream keeps a bounded buffer."""
+        if self.model.hop_length is None:
+            return
+        unused = self._position // self.model.hop_length - self.model.lookback - self._first_frame
+        if unused > 256:
+            self._frames, self._temperatures = self._frames[:, unused:].copy(), self._temperatures[:, unused:].copy()
+            self._first_frame += unused
+
+
+def stream(
+    model: AutoregressiveModel,
+    params: Params,
+    *,
+    num_samples: int | None = None,
+    local_conditioning: Float[AnyArray, "batch frames channels"] | Iterable[AnyArray] | None = None,
+    block_size: int | None = None,
+    temperature: float | AnyArray = 1.0,
+    progress: Progress | None = None,
+    batch_size: int | None = None,
+    **options: Any,
+) -> Iterator[np.ndarray]:
+    """Yield the waveform in blocks [B, block_size] (the last may be shorter).
+
+    Takes what `generate` takes; `local_conditioning` may also be an iterator of frames [B, f, C] as they arrive, and a
+    block is then yielded as soon as its look-ahead has come. Blocks of any size add up to `generate`, bit for bit.
+    """
+    block_size = LARGEST_BLOCK if block_size is None else block_size
+    if block_size < 1:
+        raise ValueError(f"block_size must be at least 1 sample, got {block_size}")
+    _refuse_tracers("stream", params, local_conditioning, options)
+    pieces: Iterator[AnyArray] | None = None
+    if local_conditioning is not None and not hasattr(local_conditioning, "shape"):
+        pieces = iter(local_conditioning)
+        local_conditioning = next(pieces, None)
+        if local_conditioning is None:
+            raise ConditioningError("local_conditioning is an iterator that yielded no frames")
+    options["batch_size"] = _batch_size(batch_size, local_conditioning, options)
+    per_frame = np.ndim(temperature) == 2
+    streamer = _open(model, params, local_conditioning, 1.0 if per_frame else temperature, temperature, options)
+    start = streamer.position
+    if model.hop_length is None and num_samples is None:
+        raise ConditioningError("a model without local conditioning needs num_samples")
+
+    def emit(limit: int, whole: bool) -> Iterator[np.ndarray]:
+        while limit >= block_size or (whole and limit > 0):
+            count = min(block_size, limit)
+            yield streamer.take(count)
+            limit -= count
+            if progress is not None:
+                progress(streamer.position - start, streamer.position - start + limit)
+
+    def left(amount: int) -> int:
+        return amount if num_samples is None else min(amount, start + num_samples - streamer.position)
+
+    for piece in pieces or ():
+        yield from emit(left(streamer.available), whole=False)
+        if num_samples is not None and left(1) <= 0:
+            return
+        streamer.add_frames(piece)
+    total = start + num_samples - streamer.position if num_samples is not None else streamer.remaining
+    yield from emit(total, whole=True)
+
+
+def generate(
+    model: AutoregressiveModel,
+    params: Params,
+    *,
+    num_samples: int | None = None,
+    lengths: Int[AnyArray, "batch"] | None = None,
+    seed: int = 0,
+    batch_size: int | None = None,
+    state: GenerationState | None = None,
+    return_state: bool = False,
+    stream_ids: Int[AnyArray, "batch"] | None = None,
+    local_conditioning: Float[AnyArray, "batch frames channels"] | None = None,
+    global_conditioning: AnyArray | None = None,
+    prompt: Float[AnyArray, "batch prompt"] | None = None,
+    temperature: float | AnyArray = 1.0,
+    probability_floor: float = 0.0,
+    dtype: DTypeLike | None = None,
+    backend: Literal["auto", "scan"] = "auto",
+    block_size: int | None = None,
+    progress: Progress | None = None,
+) -> Any:
+    """Generate waveforms [B, T] float32, numpy.
+
+    Args:
+        model, params: any `AutoregressiveModel` and its parameters.
+        num_samples: samples to make, a prompt's not counted; default frames x hop_length, less what was heard before.
+        lengths: samples of each stream of a ragged batch: later ones are zero, and conditioning after a stream's end
+            repeats its last frame, so a stream sounds as it would alone.
+        seed, stream_ids: pick the noise: a pure function of (seed, stream id, sample index). Ids default to 0 .. B-1.
+        batch_size: streams; default what the other arguments imply, else 1.
+        state: continue where a call with `return_state` ended; `local_conditioning` is then still the whole recording's.
+        return_state: return (waveform, state).
+        local_conditioning: frames [B, F, C] from sample 0 on, a prompt's included.
+        global_conditioning: speaker ids [B] or vectors [B, C].
+        prompt: waveform [B, P] to continue; not part of the output.
+        temperature: a number, [B], or [B, F] frame by frame; 0 is the mode.
+        probability_floor: values less probable than this are never drawn.
+        dtype: type of weights and activations (default float32).
+        backend: "scan", or "auto" for the fastest available.
+        block_size: samples between two calls of `progress` (default 1024). It never changes the result.
+        progress: called with (samples made, samples in all) after each block.
+
+    Raises:
+        ConditioningError: conditioning of a wrong shape or length, not finite, or an unknown speaker.
+        TypeError: called under a JAX transformation; there, use `run_block`.
+    """
+    options: dict[str, Any] = {
+        "seed": seed,
+        "state": state,
+        "stream_ids": stream_ids,
+        "global_conditioning": global_conditioning,
+        "prompt": prompt,
+        "probability_floor": probability_floor,
+        "dtype": dtype,
+        "backend": backend,
+    }
+    _refuse_tracers("generate", params, local_conditioning, options)
+    batch = options["batch_size"] = _batch_size(batch_size, local_conditioning, options)
+    if lengths is not None:
+        lengths = np.asarray(lengths)
+        if lengths.shape != (batch,) or lengths.min() < 0:
+            raise ConditioningError(f"lengths must be {batch} non-negative numbers of samples, got {lengths}")
+        local_conditioning = _repeat_last(local_conditioning, lengths, model.hop_length)
+    per_frame = np.ndim(temperature) == 2
+    streamer = _open(model, params, local_conditioning, 1.0 if per_frame else temperature, temperature, options)
+    total = streamer.remaining if num_samples is None and model.hop_length is not None else num_samples
+    if total is None:
+        raise ConditioningError("a model without local conditioning needs num_samples")
+    pieces, start = [np.zeros((batch, 0), np.float32)], streamer.position
+    for count in _counts(total, block_size or LARGEST_BLOCK):
+        pieces.append(streamer.take(count))
+        if progress is not None:
+            progress(streamer.position - start, total)
+    waveform = np.concatenate(pieces, axis=1)
+    if lengths is not None:
+        waveform = np.where(np.arange(start, start + total)[None] < lengths[:, None], waveform, np.float32(0))
+    return (waveform, streamer.state) if return_state else waveform
+
+
+def _counts(total: int, block_size: int) -> Iterator[int]:
+    if block_size < 1 or total < 0:
+        raise ValueError(f"block_size must be at least 1 and num_samples at least 0, got {block_size} and {total}")
+    for done in range(0, total, block_size):
+        yield min(block_size, total - done)
+
+
+def _open(
+    model: AutoregressiveModel,
+    params: Params,
+    local_conditioning: AnyArray | None,
+    steady: float | AnyArray,
+    temperature: float | AnyArray,
+    options: dict[str, Any],
+) -> Streamer:
+    """A streamer that holds the given conditioning, from the first frame that it still needs."""
+    if model.hop_length is None:
+        if local_conditioning is not None:
+            raise ConditioningError("this model has no local conditioning, but local_conditioning was given")
+        return Streamer(model, params, temperature=steady, **options)
+    if local_conditioning is None:
+        raise ConditioningError("this model needs local_conditioning: frames [B, F, C]")
+    frames = np.asarray(local_conditioning, np.float32)
+    if frames.ndim != 3 or not frames.shape[1]:
+        raise ConditioningError(f"local_conditioning must have shape [B, F >= 1, C], got {frames.shape}")
+    state = options.get("state")
+    position = join_index(state.position) if state is not None else 0
+    first = max(position // model.hop_length - model.lookback, 0)
+    prompt = options.get("prompt")
+    if prompt is not None and prompt.shape[1] > frames.shape[1] * model.hop_length:
+        raise ConditioningError(
+            f"conditioning covers the prompt first: {prompt.shape[1]} samples of prompt need "
+            f"{-(-prompt.shape[1] // model.hop_length)} frames, got {frames.shape[1]}"
+        )
+    streamer = Streamer(model, params, temperature=steady, first_frame=first, **options)
+    frame_temperatures = None
+    if np.ndim(temperature) == 2:
+        frame_temperatures = np.asarray(temperature, np.float32)
+        if frame_temperatures.shape != frames.shape[:2] or not (frame_temperatures >= 0).all():
+            raise ConditioningError(
+                f"temperature per frame must be non-negative of shape {frames.shape[:2]}, got {frame_temperatures.shape}"
+            )
+        frame_temperatures = frame_temperatures[:, first:]
+    streamer.add_frames(frames[:, first:], frame_temperatures)
+    return streamer
+
+
+def _repeat_last(frames: AnyArray | None, lengths: np.ndarray, hop_length: int | None) -> np.ndarray | None:
+    if frames is None or hop_length is None:
+        return None if frames is None else np.asarray(frames)
+    frames = np.asarray(frames, np.float32)
+    last = np.maximum(-(-lengths // hop_length), 1) - 1
+    index = np.minimum(np.arange(frames.shape[1])[None], last[:, None])
+    return np.take_along_axis(frames, index[:, :, None], axis=1)
+
+
+def _batch_size(given: int | None, frames: AnyArray | None, options: dict[str, Any]) -> int:
+    sizes = {"batch_size": given}
+    for name, value in {"local_conditioning": frames, **options}.items():
+        if name in ("local_conditioning", "stream_ids", "global_conditioning", "prompt") and value is not None:
+            sizes[name] = np.shape(value)[0] if np.ndim(value) else None
+    if options.get("state") is not None:
+        sizes["state"] = options["state"].value.shape[0]
+    known = {name: size for name, size in sizes.items() if size is not None}
+    if len(set(known.values())) > 1:
+        raise ConditioningError(f"these arguments disagree on the batch size: {known}")
+    return next(iter(known.values()), 1)
+
+
+def _check_speaker(model: AutoregressiveModel, speaker: AnyArray | None, batch: int) -> AnyArray | None:
+    if speaker is None:
+        return None
+    known = getattr(model, "num_speakers", 0)
+    if not known:
+        return jnp.asarray(speaker, jnp.float32)
+    ids = np.asarray(speaker)
+    if ids.shape != (batch,) or not np.issubdtype(ids.dtype, np.integer) or ids.min() < 0 or ids.max() >= known:
+        raise ConditioningError(f"global_conditioning must be {batch} speaker ids from 0 to {known - 1}, got {ids}")
+    return jnp.asarray(ids, jnp.int32)
+
+
+def _check_temperature(temperature: float | AnyArray, batch: int) -> np.ndarray:
+    value = np.asarray(temperature, np.float32)
+    if value.shape not in ((), (batch,)) or not (value >= 0).all():
+        raise ValueError(f"temperature must be a non-negative number or [{batch}] of them, got {temperature}")
+    return np.broadcast_to(value, (batch,))
+
+
+def _refuse_tracers(name: str, *trees: Any) -> None:
+    leaves = jax.tree.leaves([tree for tree in trees if not isinstance(tree, Iterator)])
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+        raise TypeError(
+            f"{name} runs Python between blocks and cannot be traced by jit, vmap or grad: inside a transformation use "
+            "wavejax.generation.run_block with init_state and encode_conditioning"
+        )

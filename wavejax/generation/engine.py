@@ -1,0 +1,214 @@
+"""The engine's pure layer: fit for jit, vmap, shard_map and export; it never donates and never touches the host.
+
+One block of samples is `run_block(decoder, state, conditioning, noise, count)`. Every shape in it is fixed by the largest
+block and `count` is a run-time value, so any way of cutting a stream into blocks computes the same numbers.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from wavejax.generation.decoders import Decoder
+from wavejax.generation.noise import advance, split_index, stream_keys
+from wavejax.generation.state import Conditioning, GenerationState, Samples
+from wavejax.types import AnyArray, PyTree
+
+
+def encode_window(
+    decoder: Decoder,
+    frames: Float[Array, "batch frames channels"],
+    global_conditioning: Array | None,
+    num_entries: int,
+    count: Array | None = None,
+) -> PyTree:
+    """Entries of `num_entries` consecutive frames, each from its own fixed-size window.
+
+    `frames` holds the windows' union: `num_entries - 1 + W` frames. Only the first `count` entries are computed (the
+    others are zero). One window at a time, so an entry's value does not depend on what arrived with it.
+    """
+    window = frames.shape[1] - num_entries + 1
+
+    def encode(index: Array) -> PyTree:
+        piece = lax.dynamic_slice_in_dim(frames, index, window, axis=1)
+        return decoder.encode_frame(piece, global_conditioning)
+
+    shapes = jax.eval_shape(encode, jnp.int32(0))
+    empty = jax.tree.map(lambda leaf: jnp.zeros((num_entries, *leaf.shape), leaf.dtype), shapes)
+
+    def body(index: Array, entries: PyTree) -> PyTree:
+        return jax.tree.map(
+            lambda all_, one: lax.dynamic_update_index_in_dim(all_, one, index, 0), entries, encode(index)
+        )
+
+    return lax.fori_loop(0, num_entries if count is None else count, body, empty)
+
+
+def history_frames(decoder: Decoder) -> int:
+    """Frame intervals before sample 0 that the receptive field reaches into."""
+    model = decoder.model
+    return 0 if model.hop_length is None else -(-model.receptive_field // model.hop_length)
+
+
+def encode_conditioning(
+    decoder: Decoder,
+    local_conditioning: Float[AnyArray, "batch frames channels"] | None = None,
+    global_conditioning: AnyArray | None = None,
+    *,
+    temperature: float | AnyArray = 1.0,
+) -> Conditioning:
+    """Encode a whole recording's conditioning, which begins at sample 0.
+
+    Args:
+        decoder: from `pack`.
+        local_conditioning: frames [B, F, C]; beyond both ends the edge frame is repeated.
+        global_conditioning: speaker ids [B] int32 or vectors [B, C].
+        temperature: a number, [B], or [B, F].
+    """
+    model = decoder.model
+    if global_conditioning is not None:
+        global_conditioning = jnp.asarray(global_conditioning)
+    if local_conditioning is None:
+        entry = decoder.encode_frame(None, global_conditioning)
+        entries = jax.tree.map(lambda leaf: leaf[None], entry)
+        return Conditioning(entries, _temperature_rows(temperature, 1, 0), jnp.zeros((2,), jnp.uint32))
+    before = history_frames(decoder)
+    num_frames = local_conditioning.shape[1]
+    padding = ((0, 0), (before + model.lookback, model.lookahead), (0, 0))
+    frames = jnp.pad(jnp.asarray(local_conditioning, jnp.float32), padding, mode="edge")
+    entries = encode_window(decoder, frames, global_conditioning, before + num_frames + decoder.back + decoder.forward)
+    first = jnp.asarray(split_index(-before * model.hop_length))
+    return Conditioning(entries, _temperature_rows(temperature, num_frames, before), first)
+
+
+def _temperature_rows(temperature: float | AnyArray, num_frames: int, before: int) -> Array:
+    value = jnp.asarray(temperature, jnp.float32)
+    if value.ndim < 2:
+        return value.reshape(1, -1)
+    return jnp.pad(value[:, :num_frames], ((0, 0), (before, 0)), mode="edge").T
+
+
+def init_state(
+    decoder: Decoder,
+    conditioning: Conditioning,
+    *,
+    batch_size: int = 1,
+    seed: int | AnyArray = 0,
+    stream_ids: Int[AnyArray, "batch"] | None = None,
+    prompt: Float[AnyArray, "batch prompt"] | None = None,
+) -> GenerationState:
+    """The state from which sample 0, or the first sample after the prompt, is drawn.
+
+    Before sample 0 the network has heard encoded silence under the first frame's conditioning, exactly as in training
+    at a recording's true start. `stream_ids` (default 0 .. B-1) pick each stream's noise; `prompt` [B, P] is a waveform
+    whose samples take positions 0 .. P-1.
+    """
+    model = decoder.model
+    ids = jnp.arange(batch_size, dtype=jnp.int32) if stream_ids is None else jnp.asarray(stream_ids, jnp.int32)
+    silence = jnp.asarray(model.coding.silence, _value_dtype(model))
+    field, length = model.receptive_field, 0
+    values = jnp.broadcast_to(silence, (batch_size, field))
+    memory = jnp.zeros((batch_size,), jnp.float32)
+    if prompt is not None and prompt.shape[1]:
+        length = prompt.shape[1]
+        encoded = model.coding.encode(jnp.asarray(prompt, jnp.float32))
+        values = jnp.concatenate([values, encoded.astype(values.dtype)], axis=1)[:, -field:]
+        memory = _heard(model, encoded.astype(values.dtype), memory)
+    position = jnp.asarray(split_index(length))
+    offset = conditioning.offset(position) - jnp.int32(field - 1)
+    cache = decoder.warm_up(values[:, :-1], conditioning.entries, offset)
+    return GenerationState(
+        position=position, keys=stream_keys(seed, ids), value=values[:, -1], memory=memory, cache=cache
+    )
+
+
+def _heard(model: object, values: Array, memory: Array) -> Array:
+    """The de-emphasis memory after `values` [B, P]."""
+    coding = model.coding  # type: ignore[attr-defined]
+
+    def consume(memory: Array, value: Array) -> tuple[Array, None]:
+        return coding.de_emphasize(coding.decode_values(value), memory)[1], None
+
+    return lax.scan(consume, memory, values.T)[0]
+
+
+def _value_dtype(model: object) -> type:
+    return jnp.float32 if isinstance(model.coding.silence, float) else jnp.int32  # type: ignore[attr-defined]
+
+
+def run_block(
+    decoder: Decoder,
+    state: GenerationState,
+    conditioning: Conditioning,
+    noise: Float[Array, "block batch noise"],
+    count: int | Int[Array, ""],
+    *,
+    probability_floor: float = 0.0,
+) -> tuple[GenerationState, Samples]:
+    """Generate `count` samples, at most as many as `noise` has rows.
+
+    Args:
+        decoder: from `pack`.
+        state: from `init_state` or an earlier block; not changed.
+        conditioning: must cover samples position .. position + count - 1.
+        noise: uniforms of those samples, `noise_size` for each draw (see `uniforms`).
+        count: a run-time value: one compilation serves every count.
+        probability_floor: cut less probable values than this before drawing; static.
+
+    Returns:
+        The state after the block, and the samples [B, block] (zero from `count` on).
+    """
+    model, block = decoder.model, noise.shape[0]
+    start = conditioning.offset(state.position)
+    values = jnp.zeros((block, *state.value.shape), state.value.dtype)
+    waveform = jnp.zeros((block, *state.memory.shape), jnp.float32)
+
+    def body(index: Array, carry: tuple) -> tuple:
+        value, memory, cache, values, waveform = carry
+        offset = start + index
+        cache, output = decoder.step(cache, value, decoder.condition(conditioning.entries, offset))
+        temperature = _temperature_at(model, conditioning, offset, memory.shape[0])
+        value = model.distribution.sample(output, noise[index], temperature, probability_floor).astype(value.dtype)
+        sample, memory = model.coding.de_emphasize(model.coding.decode_values(value), memory)
+        values = lax.dynamic_update_index_in_dim(values, value, index, 0)
+        waveform = lax.dynamic_update_index_in_dim(waveform, sample, index, 0)
+        return value, memory, cache, values, waveform
+
+    count = jnp.asarray(count, jnp.int32)
+    carry = (state.value, state.memory, state.cache, values, waveform)
+    value, memory, cache, values, waveform = lax.fori_loop(0, count, body, carry)
+    position = advance(state.position, count)
+    state = state.replace(position=position, value=value, memory=memory, cache=cache)
+    return state, Samples(values=values.T, waveform=waveform.T)
+
+
+def _temperature_at(model: object, conditioning: Conditioning, offset: Array, batch: int) -> Array:
+    rows = conditioning.temperature
+    hop = model.hop_length  # type: ignore[attr-defined]
+    index = jnp.int32(0) if hop is None or rows.shape[0] == 1 else offset // jnp.int32(hop)
+    return jnp.broadcast_to(lax.dynamic_index_in_dim(rows, index, 0, keepdims=False), (batch,))
+
+
+def replay(
+    decoder: Decoder, state: GenerationState, conditioning: Conditioning, values: AnyArray
+) -> tuple[GenerationState, Float[Array, "batch time outputs"]]:
+    """Teacher-forced generation: the same step, but `values` [B, N] are taken instead of drawn.
+
+    Returns the state after them and the outputs [B, N, output_size]: row i is what the step said of values[:, i].
+    """
+    start = conditioning.offset(state.position)
+    coding = decoder.model.coding
+
+    def body(carry: tuple, inputs: tuple[Array, Array]) -> tuple[tuple, Array]:
+        value, memory, cache = carry
+        index, given = inputs
+        cache, output = decoder.step(cache, value, decoder.condition(conditioning.entries, start + index))
+        _, memory = coding.de_emphasize(coding.decode_values(given), memory)
+        return (given, memory, cache), output
+
+    count = values.shape[1]
+    inputs = (jnp.arange(count, dtype=jnp.int32), jnp.asarray(values).T.astype(state.value.dtype))
+    (value, memory, cache), outputs = lax.scan(body, (state.value, state.memory, state.cache), inputs)
+    position = advance(state.position, jnp.int32(count))
+    state = state.replace(position=position, value=value, memory=memory, cache=cache)
+    return state, jnp.moveaxis(outputs, 0, 1)

@@ -1,0 +1,58 @@
+"""Uniform noise as a pure function of (seed, stream id, sample index).
+
+Threefry 2x32 (Salmon et al. 2011) is called directly, so neither `jax.config` nor a change of JAX's default generator
+moves a single draw. A sample index is a pair of 32-bit words: streams longer than 2^31 samples keep their noise.
+"""
+
+import jax
+import jax.extend.random
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, UInt32
+
+_WORD = 0xFFFFFFFF
+
+
+def split_index(index: int) -> np.ndarray:
+    """A Python integer as (high, low) 32-bit words, two's complement where it is negative."""
+    return np.asarray([(index >> 32) & _WORD, index & _WORD], np.uint32)
+
+
+def join_index(words: Array | np.ndarray) -> int:
+    """The inverse of `split_index` for indices below 2^63."""
+    high, low = (int(word) for word in np.asarray(words))
+    value = (high << 32) | low
+    return value - (1 << 64) if high >> 31 else value
+
+
+def advance(words: UInt32[Array, "2"], count: Array) -> UInt32[Array, "2"]:
+    """Add a non-negative int32 count to an index, with carry."""
+    low = words[1] + count.astype(jnp.uint32)
+    return jnp.stack([words[0] + (low < words[1]).astype(jnp.uint32), low])
+
+
+def stream_keys(seed: int | UInt32[Array, "2"], stream_ids: Int[Array, "batch"]) -> UInt32[Array, "batch 2"]:
+    """One Threefry key per stream; the seed is a 64-bit integer, or its words from `split_index`."""
+    key = jnp.asarray(split_index(seed)) if isinstance(seed, int) else seed
+    ids = stream_ids.astype(jnp.uint32)
+    return _hash(jnp.broadcast_to(key, (*ids.shape, 2)), jnp.stack([jnp.ones_like(ids), ids], axis=-1))
+
+
+def uniforms(
+    keys: UInt32[Array, "batch 2"], position: UInt32[Array, "2"], count: int, noise_size: int
+) -> Float[Array, "count batch noise"]:
+    """Noise of samples position .. position + count - 1: midpoints (k + 1/2) / 2^23, so 0 and 1 never occur."""
+    low = position[1] + jnp.arange(count, dtype=jnp.uint32)
+    high = position[0] + (low < position[1]).astype(jnp.uint32)
+    index = jnp.broadcast_to(jnp.stack([high, low], axis=-1)[:, None], (count, keys.shape[0], 2))
+    words = []
+    for pair in range(-(-noise_size // 2)):
+        label = jnp.broadcast_to(jnp.asarray([2, pair], jnp.uint32), keys.shape)
+        words.append(_hash(jnp.broadcast_to(_hash(keys, label)[None], index.shape), index))
+    bits = jnp.concatenate(words, axis=-1)[..., :noise_size] >> jnp.uint32(9)
+    return (bits.astype(jnp.float32) + jnp.float32(0.5)) * jnp.float32(2.0**-23)
+
+
+def _hash(keys: UInt32[Array, "... 2"], counters: UInt32[Array, "... 2"]) -> UInt32[Array, "... 2"]:
+    flat_keys, flat_counters = keys.reshape(-1, 2), counters.reshape(-1, 2)
+    return jax.vmap(jax.extend.random.threefry_2x32)(flat_keys, flat_counters).reshape(keys.shape)

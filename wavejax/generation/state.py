@@ -1,0 +1,49 @@
+"""What the engine passes around: pytrees, every field with its shape and unit."""
+
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float, UInt32
+
+from wavejax.types import PyTree
+
+
+@struct.dataclass
+class GenerationState:
+    """Everything that the next sample depends on, for all streams of a batch."""
+
+    position: UInt32[Array, "2"]
+    """Index of the next sample, (high, low) words; a prompt's samples count, from 0."""
+    keys: UInt32[Array, "batch 2"]
+    """Threefry key of each stream."""
+    value: Array
+    """[B]: the last value, int32 class or float32."""
+    memory: Float[Array, "batch"]
+    """De-emphasis: the last sample of the waveform, times the coding's gain."""
+    cache: PyTree
+    """The decoder's own: for a WaveNet the packed ring buffer of layer inputs."""
+
+
+@struct.dataclass
+class Conditioning:
+    """Encoded frames, and from which sample on they hold."""
+
+    entries: PyTree
+    """Leaves [frames, ...]: what `encode_frame` returned, one per frame."""
+    temperature: Float[Array, "frames batch"]
+    """Per frame interval; a single row holds throughout."""
+    first: UInt32[Array, "2"]
+    """Sample at which interval 0 begins: entries[back] is its frame."""
+
+    def offset(self, position: UInt32[Array, "2"]) -> Array:
+        """Samples from the beginning of interval 0 to `position`, int32."""
+        return (position[1] - self.first[1]).astype(jnp.int32)
+
+
+@struct.dataclass
+class Samples:
+    """What a block produced; columns from the count on are zero."""
+
+    values: Array
+    """[B, block]: the values drawn."""
+    waveform: Float[Array, "batch block"]
+    """The sound they decode to, in [-1, 1] up to rounding."""

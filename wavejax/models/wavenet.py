@@ -1,0 +1,676 @@
+"""WaveNet (van den Oord et al. 2016, arXiv 1609.03499): dilated causal convolutions over samples.
+
+The network reads values[<= n] and predicts values[n + 1]. Layer parameters are stacked on a leading layer axis: one
+compiled layer serves all of them (`lax.scan`), and the generation engine packs them without renaming anything.
+
+    x_0     = input(values)
+    z_l     = dilated(x_l; dilation d_l) + local(frames) + global(speaker)                    (paper, section 2.5)
+    h_l     = tanh(z_l[:G]) * sigmoid(z_l[G:])                                               (equation 2)
+    x_{l+1} = (x_l + residual(h_l)) * residual_scale
+    output  = tail(relu(sum_l skip(h_l) * skip_scale_l))                                      (figure 4)
+"""
+
+import dataclasses
+import math
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jax import lax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Key
+
+from wavejax.audio.companding import SampleCoding
+from wavejax.distributions import Categorical, CoarseFine, GaussianMixture, LogisticMixture
+from wavejax.nn import FrameNetwork, FrameNetworkConfig, Upsampler, UpsamplerConfig, declare_kernel, drop
+
+_LAYER_LABEL, _NOISE_LABEL = 1000, 2000
+"""What the examples' keys are used for: frame network blocks count from 0, layers and input noise from these."""
+
+OutputDistribution = Categorical | CoarseFine | LogisticMixture | GaussianMixture
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WaveNetConfig:
+    """Sizes and options of a WaveNet. Every preset is one of these; `dataclasses.replace` makes another."""
+
+    dilations: tuple[int, ...]
+    kernel_size: int = 2
+    residual_channels: int = 64
+    gate_channels: int = 64
+    """Width after the tanh/sigmoid split."""
+    skip_channels: int = 256
+    tail_channels: tuple[int, ...] = (256,)
+    """Widths between the summed skips and the output, a ReLU before each."""
+    tail_bias: bool = True
+    input_kind: Literal["one_hot", "embedding", "scalar"] = "one_hot"
+    """one_hot: a 1x1 convolution of the class; embedding: the same without bias; scalar: of the companded value."""
+    input_kernel_size: int = 1
+    input_bias: bool = True
+    input_noise: float = 0.0
+    """In training: standard deviation added to continuous inputs, or the share of input classes moved by one or two."""
+    coding: SampleCoding = SampleCoding()
+    distribution: OutputDistribution = Categorical(num_classes=256)
+    frame_network: FrameNetworkConfig | None = None
+    """None: no local conditioning."""
+    upsampler: UpsamplerConfig | None = None
+    local_bias: bool = False
+    tail_local: bool = False
+    """Also feed the local conditioning to the first tail layer (NSynth)."""
+    num_speakers: int = 0
+    """Speakers known by id; 0 with global_channels > 0 means that a vector is given."""
+    global_channels: int = 0
+    global_bias: bool = False
+    residual_scale: Literal["none", "sqrt_half"] = "none"
+    skip_scale: Literal["none", "sqrt_layers", "recursive_sqrt_half"] = "none"
+    skip_input: bool = False
+    """Also send the input layer to the skips (NSynth)."""
+    last_residual: bool = True
+    """False: the last layer has no residual map (nv-wavenet); it could reach nothing."""
+    weight_normalization: bool = False
+    dropout: float = 0.0
+    """On each layer's input (r9y9)."""
+
+    def __post_init__(self) -> None:
+        if not self.dilations or min(self.dilations) < 1:
+            raise ValueError(f"dilations must be a non-empty tuple of integers >= 1, got {self.dilations}")
+        if self.kernel_size < 2:
+            raise ValueError(f"kernel_size must be at least 2, got {self.kernel_size}")
+        if self.coding.is_discrete != isinstance(self.distribution, Categorical | CoarseFine):
+            raise ValueError(
+                f"coding {self.coding.kind!r} does not fit {type(self.distribution).__name__}: classes go with "
+                "Categorical or CoarseFine, continuous values with LogisticMixture or GaussianMixture"
+            )
+        if self.coding.is_discrete and self._num_output_classes != self.coding.num_classes:
+            raise ValueError(
+                f"the distribution has {self._num_output_classes} classes but the coding {self.coding.num_classes}: "
+                "make them equal"
+            )
+        if not self.coding.is_discrete and self.input_kind != "scalar":
+            raise ValueError(f"continuous values need input_kind='scalar', got {self.input_kind!r}")
+        if (self.frame_network is None) != (self.upsampler is None):
+            raise ValueError("local conditioning needs both frame_network and upsampler, got only one of them")
+        if self.num_speakers and not self.global_channels:
+            raise ValueError(f"{self.num_speakers} speakers need global_channels >= 1 for their embedding, got 0")
+
+    @property
+    def _num_output_classes(self) -> int:
+        if isinstance(self.distribution, CoarseFine):
+            return self.distribution.coarse * self.distribution.fine
+        return getattr(self.distribution, "num_classes", 0)
+
+    @property
+    def num_layers(self) -> int:
+        """Number of dilated layers."""
+        return len(self.dilations)
+
+    @property
+    def receptive_field(self) -> int:
+        """Past values that one prediction sees."""
+        return (self.kernel_size - 1) * sum(self.dilations) + self.input_kernel_size
+
+    @property
+    def local_channels(self) -> int:
+        """Channels of a conditioning frame as given; 0 without local conditioning."""
+        return self.frame_network.input_channels if self.frame_network else 0
+
+    @property
+    def skip_coefficients(self) -> tuple[float, ...]:
+        """Factor of each layer's skip in the sum."""
+        count = self.num_layers
+        if self.skip_scale == "none":
+            return (1.0,) * count
+        if self.skip_scale == "sqrt_layers":
+            return (1.0 / math.sqrt(count),) * count
+        return tuple(0.5 ** ((count - max(layer, 1)) / 2) for layer in range(count))
+
+    @property
+    def residual_coefficient(self) -> float:
+        """Factor of each residual sum."""
+        return math.sqrt(0.5) if self.residual_scale == "sqrt_half" else 1.0
+
+    @property
+    def macs_per_sample(self) -> int:
+        """Multiplications per generated sample, conditioning network left out."""
+        layer = self.kernel_size * self.residual_channels * 2 * self.gate_channels
+        layer += self.gate_channels * (self.residual_channels + self.skip_channels)
+        widths = (self.skip_channels, *self.tail_channels, self.distribution.output_size)
+        return self.num_layers * layer + sum(a * b for a, b in zip(widths[:-1], widths[1:], strict=True))
+
+
+class Stack(nn.Module):
+    """The dilated layers: [B, N, R] and conditioning -> summed skips [B, scored, S]."""
+
+    config: WaveNetConfig
+    dtype: DTypeLike = jnp.float32
+    precision: Any = None
+
+    def setup(self) -> None:
+        config, layers = self.config, self.config.num_layers
+        residual, gate, skip = config.residual_channels, config.gate_channels, config.skip_channels
+        norm, zeros = config.weight_normalization, nn.initializers.zeros
+
+        def kernel(name: str, *shape: int, gain: float = 1.0) -> Array:
+            return declare_kernel(self, name, shape, weight_normalization=norm, num_stacked=1, gain=gain)
+
+        self.dilated_kernel = kernel("dilated_kernel", layers, config.kernel_size, residual, 2 * gate)
+        self.dilated_bias = self.param("dilated_bias", zeros, (layers, 2 * gate))
+        last = layers if config.last_residual else layers - 1
+        self.residual_kernel = kernel("residual_kernel", last, gate, residual)
+        self.residual_bias = self.param("residual_bias", zeros, (last, residual))
+        self.skip_kernel = kernel("skip_kernel", layers, gate, skip)
+        self.skip_bias = self.param("skip_bias", zeros, (layers, skip))
+        if config.frame_network is not None:
+            self.local_kernel = kernel("local_kernel", layers, config.frame_network.output_channels, 2 * gate)
+            if config.local_bias:
+                self.local_bias = self.param("local_bias", zeros, (layers, 2 * gate))
+        if config.global_channels:
+            self.global_kernel = kernel("global_kernel", layers, config.global_channels, 2 * gate)
+            if config.global_bias:
+                self.global_bias = self.param("global_bias", zeros, (layers, 2 * gate))
+
+    def layer_bias(self, speaker: Float[Array, "batch channels"] | None) -> Array:
+        """All that is added to every sample's gates: biases and global conditioning. [L, B or 1, 2G]."""
+        bias = self.dilated_bias
+        if self.config.frame_network is not None and self.config.local_bias:
+            bias = bias + self.local_bias
+        bias = bias[:, None]
+        if speaker is not None:
+            bias = bias + jnp.einsum("bc,lcg->lbg", speaker, self.global_kernel, precision=self.precision)
+            if self.config.global_bias:
+                bias = bias + self.global_bias[:, None]
+        return bias
+
+    def project(self, frames: Float[Array, "batch frames channels"]) -> Float[Array, "layers batch frames gates"]:
+        """Local conditioning of every layer."""
+        kernel = self.local_kernel.astype(frames.dtype)
+        return jnp.einsum("bfc,lcg->lbfg", frames, kernel, precision=self.precision)
+
+    def __call__(
+        self, x: Array, bias: Array, local: Array | None, first: int, keys: Array | None, *, scored: int, remat: bool
+    ) -> Array:
+        """Run all layers; `local` is [B, frames, C] at frame rate or [B, N, C] at sample rate."""
+        config, dtype = self.config, self.dtype
+        batch, length = x.shape[:2]
+        deepest = (config.kernel_size - 1) * max(config.dilations)
+        scale = jnp.asarray(config.residual_coefficient, dtype)
+        frame_rate = config.upsampler is not None and config.upsampler.at_frame_rate
+        projected = None if local is None else self.project(local)
+
+        def layer(x: Array, inputs: tuple[Array | None, ...]) -> tuple[Array, Array]:
+            kernel, layer_bias, residual_kernel, residual_bias, dilation, number, projected = inputs
+            x_in = drop(x, keys, config.dropout, number)
+            padded = jnp.pad(x_in, ((0, 0), (deepest, 0), (0, 0)))
+            taps = [
+                lax.dynamic_slice_in_dim(padded, deepest - back * dilation, length, axis=1)
+                for back in range(config.kernel_size - 1, 0, -1)
+            ]
+            gates = jnp.matmul(jnp.concatenate([*taps, x_in], axis=-1), kernel, precision=self.precision)
+            gates = gates + layer_bias[:, None]
+            if projected is not None:
+                gates = gates + (config.upsampler.spread(projected, first, length) if frame_rate else projected)
+            gates = gates.astype(dtype)
+            hidden = jnp.tanh(gates[..., : config.gate_channels]) * jax.nn.sigmoid(gates[..., config.gate_channels :])
+            out = jnp.matmul(hidden, residual_kernel, precision=self.precision) + residual_bias[None, None]
+            return (x + out.astype(dtype)) * scale, hidden[:, length - scored :]
+
+        missing = config.num_layers - self.residual_kernel.shape[0]
+        stacked = (
+            self.dilated_kernel.reshape(config.num_layers, -1, 2 * config.gate_channels).astype(dtype),
+            bias.astype(dtype),
+            jnp.pad(self.residual_kernel, ((0, missing), (0, 0), (0, 0))).astype(dtype),
+            jnp.pad(self.residual_bias, ((0, missing), (0, 0))).astype(dtype),
+            jnp.asarray(config.dilations, jnp.int32),
+            jnp.arange(config.num_layers) + _LAYER_LABEL,
+            projected,
+        )
+        _, hidden = lax.scan(jax.checkpoint(layer) if remat else layer, x, stacked)
+        coefficients = jnp.asarray(config.skip_coefficients, jnp.float32)
+        kernel = (self.skip_kernel * coefficients[:, None, None]).astype(dtype)
+        skips = jnp.einsum("lbtg,lgs->bts", hidden, kernel, precision=self.precision)
+        return skips + jnp.einsum("l,ls->s", coefficients, self.skip_bias).astype(dtype)[None, None]
+
+
+class WaveNet(nn.Module):
+    """WaveNet as a linen module and as an `AutoregressiveModel` that the generation engine runs.
+
+    Call: `model.apply({"params": params}, values, frames, speaker, ...) -> outputs`.
+    """
+
+    config: WaveNetConfig
+    dtype: DTypeLike = jnp.float32
+    """Compute type of the layers; parameters and the output stay float32."""
+    precision: Any = None
+
+    def setup(self) -> None:
+        config = self.config
+        norm = config.weight_normalization
+        classes = config.coding.num_classes if config.input_kind != "scalar" else 1
+        shape = (config.input_kernel_size, classes, config.residual_channels)
+        # A class picks one row of the kernel: its variance must not shrink with the number of classes.
+        gain = math.sqrt(classes) if classes > 1 else 1.0
+        self.input_kernel = declare_kernel(self, "input_kernel", shape, weight_normalization=norm, gain=gain)
+        if config.input_bias:
+            self.input_bias = self.param("input_bias", nn.initializers.zeros, (config.residual_channels,))
+        self.stack = Stack(config, self.dtype, self.precision)
+        if config.skip_input:
+            shape = (config.residual_channels, config.skip_channels)
+            self.skip_input_kernel = declare_kernel(self, "skip_input_kernel", shape, weight_normalization=norm)
+            self.skip_input_bias = self.param("skip_input_bias", nn.initializers.zeros, (config.skip_channels,))
+        widths = (config.skip_channels, *config.tail_channels, config.distribution.output_size)
+        self.tail_kernels = [
+            declare_kernel(self, f"tail_{i}_kernel", pair, weight_normalization=norm, gain=gain)
+            for i, (pair, gain) in enumerate(
+                (pair, math.sqrt(2.0) if i < len(config.tail_channels) else 0.1)
+                for i, pair in enumerate(zip(widths[:-1], widths[1:], strict=True))
+            )
+        ]
+        if config.tail_bias:
+            self.tail_biases = [
+                self.param(f"tail_{i}_bias", nn.initializers.zeros, (width,)) for i, width in enumerate(widths[1:])
+            ]
+        if config.frame_network is not None and config.upsampler is not None:
+            self.frame_network = FrameNetwork(config.frame_network, self.dtype)
+            if not config.upsampler.at_frame_rate:
+                self.upsampler = Upsampler(config.upsampler, self.dtype)
+            if config.tail_local:
+                shape = (config.frame_network.output_channels, config.tail_channels[0])
+                self.tail_local_kernel = declare_kernel(self, "tail_local_kernel", shape, weight_normalization=norm)
+        if config.num_speakers:
+            shape = (config.num_speakers, config.global_channels)
+            self.speaker_embedding = self.param("speaker_embedding", nn.initializers.normal(0.1), shape)
+
+    # What the engine reads.
+
+    @property
+    def distribution(self) -> OutputDistribution:
+        """The output distribution."""
+        return self.config.distribution
+
+    @property
+    def coding(self) -> SampleCoding:
+        """How the waveform becomes values."""
+        return self.config.coding
+
+    @property
+    def receptive_field(self) -> int:
+        """Past values that one prediction sees."""
+        return self.config.receptive_field
+
+    @property
+    def hop_length(self) -> int | None:
+        """Samples per conditioning frame; None without local conditioning."""
+        return self.config.upsampler.hop_length if self.config.upsampler else None
+
+    @property
+    def local_channels(self) -> int:
+        """Channels of a conditioning frame; 0 without local conditioning."""
+        return self.config.local_channels
+
+    @property
+    def num_speakers(self) -> int:
+        """Speakers known by id."""
+        return self.config.num_speakers
+
+    @property
+    def lookback(self) -> int:
+        """Past frames that a frame interval's samples depend on."""
+        config = self.config
+        return config.frame_network.lookback + config.upsampler.back if config.frame_network and config.upsampler else 0
+
+    @property
+    def lookahead(self) -> int:
+        """Future frames that a frame interval's samples depend on."""
+        config = self.config
+        if not (config.frame_network and config.upsampler):
+            return 0
+        return config.frame_network.lookahead + config.upsampler.forward
+
+    def __call__(
+        self,
+        values: Array,
+        frames: Float[Array, "batch frames channels"] | None = None,
+        global_conditioning: Array | None = None,
+        *,
+        first: int = 0,
+        scored: int | None = None,
+        keys: Key[Array, "batch"] | None = None,
+        remat: bool = False,
+    ) -> Float[Array, "batch time outputs"]:
+        """Teacher-forced outputs: output i is the distribution of values[:, i + 1].
+
+        Args:
+            values: encoded samples [B, N], int32 classes or float32.
+            frames: local conditioning [B, lookback + intervals + lookahead, C] around the predicted samples.
+            global_conditioning: speaker ids [B] int32, or vectors [B, global_channels].
+            first: position of the first PREDICTED sample (the one after values[:, 0]), in samples after the
+                interval of frames[:, lookback] began.
+            scored: return only the outputs of the last `scored` positions (default: all).
+            keys: one PRNG key per example turn dropout and input noise on (training).
+            remat: recompute layers in the backward pass: less memory, more time.
+
+        Returns:
+            float32 [B, scored, distribution.output_size].
+        """
+        length = values.shape[1]
+        scored = length if scored is None else scored
+        speaker = self._speaker(values.shape[0], global_conditioning)
+        local = self._conditioning(frames, first, length, keys)
+        if keys is not None and self.config.input_noise:
+            values = self._perturb(values, keys)
+        x = self._input(values)
+        skips = self.stack(x, self.stack.layer_bias(speaker), local, first, keys, scored=scored, remat=remat)
+        if self.config.skip_input:
+            skips = skips + (x[:, length - scored :] @ self.skip_input_kernel + self.skip_input_bias[None, None])
+        tail_local = None
+        if self.config.tail_local and local is not None:
+            if self.config.upsampler.at_frame_rate:
+                local = self.config.upsampler.spread(local, first, length)
+            tail_local = local[:, length - scored :] @ self.tail_local_kernel
+        return self._tail(skips, tail_local)
+
+    def _input(self, values: Array) -> Array:
+        config, size = self.config, self.config.input_kernel_size
+        kernel = self.input_kernel
+        if config.input_kind == "scalar":
+            scalar = config.coding.to_scalar(values)
+            padded = jnp.pad(scalar, ((0, 0), (size - 1, 0)))
+            length = values.shape[1]
+            x = sum(padded[:, t : t + length, None] * kernel[t][None] for t in range(size))
+        else:
+            x = kernel[size - 1][values]
+            for back in range(1, size):
+                row = kernel[size - 1 - back][values]
+                x = x + jnp.pad(row, ((0, 0), (back, 0), (0, 0)))[:, : values.shape[1]]
+        if config.input_bias:
+            x = x + self.input_bias[None, None]
+        return jnp.asarray(x).astype(self.dtype)
+
+    def _perturb(self, values: Array, keys: Array) -> Array:
+        config = self.config
+        keys = jax.vmap(lambda key: jax.random.fold_in(key, _NOISE_LABEL))(keys)
+        shape = values.shape[1:]
+        if not config.coding.is_discrete:
+            noise = jax.vmap(lambda key: jax.random.normal(key, shape, jnp.float32))(keys)
+            return values + jnp.float32(config.input_noise) * noise
+        moved, step = jax.vmap(
+            lambda key: (
+                jax.random.bernoulli(key, config.input_noise, shape),
+                jax.random.choice(jax.random.fold_in(key, 1), jnp.asarray([-2, -1, 1, 2], jnp.int32), shape),
+            )
+        )(keys)
+        return jnp.where(moved, jnp.clip(values + step, 0, config.coding.num_classes - 1), values)
+
+    def _speaker(self, batch: int, global_conditioning: Array | None) -> Array | None:
+        config = self.config
+        if not config.global_channels:
+            if global_conditioning is not None:
+                raise ValueError("this WaveNet has no global conditioning, but global_conditioning was given")
+            return None
+        if global_conditioning is None:
+            raise ValueError(
+                "this WaveNet needs global_conditioning: "
+                + (f"speaker ids below {config.num_speakers}" if config.num_speakers else "vectors [B, C]")
+            )
+        if config.num_speakers:
+            return self.speaker_embedding[global_conditioning]
+        if global_conditioning.shape != (batch, config.global_channels):
+            expected = (batch, config.global_channels)
+            raise ValueError(f"global_conditioning must have shape {expected}, got {global_conditioning.shape}")
+        return global_conditioning
+
+    def _conditioning(self, frames: Array | None, first: int, length: int, keys: Array | None) -> Array | None:
+        config = self.config
+        if config.frame_network is None or config.upsampler is None:
+            if frames is not None:
+                raise ValueError("this WaveNet has no local conditioning, but frames were given")
+            return None
+        if frames is None:
+            raise ValueError(f"this WaveNet needs conditioning frames [B, F, {config.local_channels}], got none")
+        if frames.shape[-1] != config.local_channels:
+            raise ValueError(f"conditioning frames need {config.local_channels} channels, got {frames.shape[-1]}")
+        needed = self.lookback + self.lookahead + -(-(first + length) // config.upsampler.hop_length)
+        if frames.shape[1] < needed or first < 0:
+            raise ValueError(
+                f"{length} samples from {first} on need {needed} frames (of which lookback {self.lookback} and "
+                f"lookahead {self.lookahead}), got {frames.shape[1]}"
+            )
+        encoded = self.frame_network(frames, keys)
+        if config.upsampler.at_frame_rate:
+            return encoded
+        return self.upsampler(encoded)[:, first : first + length]
+
+    def _tail(self, skips: Array, tail_local: Array | None) -> Array:
+        x = skips
+        for i, kernel in enumerate(self.tail_kernels):
+            x = jnp.matmul(jax.nn.relu(x), kernel.astype(x.dtype), precision=self.precision)
+            if self.config.tail_bias:
+                x = x + self.tail_biases[i].astype(x.dtype)[None, None]
+            if i == 0 and tail_local is not None:
+                x = x + tail_local.astype(x.dtype)
+        return x.astype(jnp.float32)
+
+    # The decoder's conditioning: everything that is known before a sample is drawn.
+
+    def encode_frame(self, window: Array | None, global_conditioning: Array | None) -> dict[str, Array]:
+        """Gate inputs of one frame from its own window [B, W, C].
+
+        At frame rate W is the frame network's context + 1 and the entry holds one row, [1, L, B, 2G], which the
+        decoder interpolates; otherwise W is lookback + 1 + lookahead and it holds one row per sample, [hop, L, B, 2G].
+        Without local conditioning it is a single row, B being 1 where nothing depends on the stream. `tail` is the
+        same for the tail's input.
+        """
+        config = self.config
+        batch = (
+            window.shape[0] if window is not None else 1 if global_conditioning is None else len(global_conditioning)
+        )
+        bias = self.stack.layer_bias(self._speaker(batch, global_conditioning))
+        if window is None:
+            return {"gates": bias[None]}
+        encoded = self.frame_network(window)
+        rows = encoded if config.upsampler.at_frame_rate else self.upsampler(encoded)
+        entry = {"gates": jnp.moveaxis(self.stack.project(rows).astype(jnp.float32), 2, 0) + bias[None]}
+        if config.tail_local:
+            entry["tail"] = jnp.moveaxis((rows @ self.tail_local_kernel).astype(jnp.float32), 1, 0)
+        return entry
+
+    def kernels(self) -> dict[str, Array]:
+        """Effective (weight-normalised) arrays by name, for the engine's packing."""
+        config, stack = self.config, self.stack
+        arrays = {
+            "input": self.input_kernel,
+            "dilated": stack.dilated_kernel,
+            "residual": stack.residual_kernel,
+            "residual_bias": stack.residual_bias,
+            "skip": stack.skip_kernel,
+            "skip_bias": stack.skip_bias,
+        }
+        if config.input_bias:
+            arrays["input_bias"] = self.input_bias
+        if config.skip_input:
+            arrays["skip_input"], arrays["skip_input_bias"] = self.skip_input_kernel, self.skip_input_bias
+        for i, kernel in enumerate(self.tail_kernels):
+            arrays[f"tail_{i}"] = kernel
+            if config.tail_bias:
+                arrays[f"tail_{i}_bias"] = self.tail_biases[i]
+        return arrays
+
+
+def powers(stacks: int, layers: int) -> tuple[int, ...]:
+    """Dilations 1, 2, 4, ... repeated: `powers(3, 10)` is the 30-layer original."""
+    return tuple(2**layer for _ in range(stacks) for layer in range(layers))
+
+
+def initial_params(model: WaveNet, key: Array) -> Any:
+    """Parameters of `model`, drawn from `key`."""
+    config = model.config
+    values = jnp.full((1, 2), config.coding.silence, jnp.int32 if config.coding.is_discrete else jnp.float32)
+    frames = None
+    if config.upsampler is not None:
+        frames = jnp.zeros((1, model.lookback + 1 + model.lookahead + 2, config.local_channels), jnp.float32)
+    speaker = None
+    if config.num_speakers:
+        speaker = jnp.zeros((1,), jnp.int32)
+    elif config.global_channels:
+        speaker = jnp.zeros((1, config.global_channels), jnp.float32)
+    return model.init(key, values, frames, speaker)["params"]
+
+
+def count_parameters(params: Any) -> int:
+    """Number of values in a parameter tree."""
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
+
+
+# Presets. Sizes from the projects' own configuration files.
+
+_SPEECH_16K = UpsamplerConfig(kind="linear", hop_length=200, frame_centre=100)
+
+
+def _voice(**changes: Any) -> WaveNetConfig:
+    base = WaveNetConfig(
+        dilations=powers(2, 8),
+        residual_channels=48,
+        gate_channels=48,
+        skip_channels=96,
+        tail_channels=(128,),
+        input_kind="embedding",
+        input_bias=False,
+        coding=SampleCoding(kind="mu_law", num_classes=256, pre_emphasis=0.85),
+        frame_network=FrameNetworkConfig(
+            input_kernel_size=3, channels=192, num_blocks=4, dropout=0.1, input_offset=-6.0, input_scale=0.4
+        ),
+        upsampler=_SPEECH_16K,
+    )
+    return dataclasses.replace(base, **changes)
+
+
+def _r9y9(**changes: Any) -> WaveNetConfig:
+    base = WaveNetConfig(
+        dilations=powers(4, 6),
+        kernel_size=3,
+        residual_channels=128,
+        gate_channels=128,
+        skip_channels=128,
+        tail_channels=(128,),
+        input_kind="scalar",
+        coding=SampleCoding(kind="continuous", num_classes=65536, pre_emphasis=0.85, gain=0.55),
+        distribution=LogisticMixture(num_mixtures=10, num_classes=65536, log_scale_min=-16.0),
+        frame_network=FrameNetworkConfig(input_kernel_size=5, channels=80, bias=False),
+        upsampler=UpsamplerConfig(
+            kind="stretch", hop_length=256, frame_centre=0, scales=(4, 4, 4, 4), weight_normalization=True
+        ),
+        residual_scale="sqrt_half",
+        skip_scale="sqrt_layers",
+        weight_normalization=True,
+    )
+    return dataclasses.replace(base, **changes)
+
+
+_R9Y9_CLASSES = SampleCoding(kind="mu_law", num_classes=256, pre_emphasis=0.85, gain=0.55, convention="r9y9")
+_CLASSES = SampleCoding(kind="mu_law", num_classes=256)
+
+PRESETS: dict[str, WaveNetConfig] = {
+    # The voice of the demo: small enough to train on two CPU cores, mel-conditioned, 16 kHz.
+    "speech-16k-small": _voice(),
+    # The same with two-level classes: 10 bits for less arithmetic than a flat 256.
+    "speech-16k": _voice(
+        skip_channels=128,
+        coding=SampleCoding(kind="mu_law", num_classes=1024, pre_emphasis=0.85),
+        distribution=CoarseFine(coarse=32, fine=32),
+    ),
+    # van den Oord et al. 2016: 30 layers in three stacks; the paper leaves the widths open, these are ours.
+    "wavenet-30": WaveNetConfig(
+        dilations=powers(3, 10),
+        residual_channels=128,
+        gate_channels=128,
+        skip_channels=256,
+        tail_channels=(256,),
+        coding=_CLASSES,
+        frame_network=FrameNetworkConfig(),
+        upsampler=_SPEECH_16K,
+    ),
+    # r9y9/wavenet_vocoder, 2019 presets, and the 2018 mixture-of-logistics model whose weights are public.
+    "r9y9-mol": _r9y9(),
+    "r9y9-gaussian": _r9y9(distribution=GaussianMixture(num_mixtures=1, num_classes=65536, log_scale_min=-16.0)),
+    "r9y9-mulaw256": _r9y9(
+        dilations=powers(3, 10),
+        input_kind="one_hot",
+        coding=_R9Y9_CLASSES,
+        distribution=Categorical(num_classes=256),
+    ),
+    "r9y9-mol-2018": _r9y9(
+        residual_channels=512,
+        gate_channels=256,
+        skip_channels=256,
+        tail_channels=(256,),
+        coding=SampleCoding(kind="continuous", num_classes=65536),
+        distribution=LogisticMixture(num_mixtures=10, num_classes=65536, log_scale_min=-32.236191301916641),
+        frame_network=FrameNetworkConfig(),
+        upsampler=UpsamplerConfig(
+            kind="transposed_2d", hop_length=256, frame_centre=0, scales=(4, 4, 4, 4), weight_normalization=True
+        ),
+        local_bias=True,
+        skip_scale="recursive_sqrt_half",
+        dropout=0.05,
+    ),
+    # NVIDIA/nv-wavenet: the training model of its PyTorch folder, and its benchmark's 20 layers.
+    "nv-wavenet": WaveNetConfig(
+        dilations=powers(2, 8),
+        tail_bias=False,
+        input_kind="embedding",
+        input_bias=False,
+        coding=_CLASSES,
+        frame_network=FrameNetworkConfig(),
+        upsampler=UpsamplerConfig(kind="transposed", hop_length=200, frame_centre=100, kernel_size=800),
+        local_bias=True,
+        last_residual=False,
+    ),
+    "nv-wavenet-20": WaveNetConfig(
+        dilations=powers(2, 10),
+        tail_bias=False,
+        input_kind="embedding",
+        input_bias=False,
+        coding=_CLASSES,
+        frame_network=FrameNetworkConfig(),
+        upsampler=UpsamplerConfig(kind="transposed", hop_length=200, frame_centre=100, kernel_size=800),
+        local_bias=True,
+        last_residual=False,
+    ),
+    # ibab/tensorflow-wavenet, wavenet_params.json, with its first layer of 32 taps.
+    "ibab": WaveNetConfig(
+        dilations=powers(5, 10),
+        residual_channels=32,
+        gate_channels=32,
+        skip_channels=512,
+        tail_channels=(512,),
+        input_bias=False,
+        input_kernel_size=32,
+        coding=_CLASSES,
+    ),
+    # Engel et al. 2017 (arXiv 1704.01279): NSynth's decoder stack; its encoder's 16 channels are the conditioning.
+    "nsynth": WaveNetConfig(
+        dilations=powers(3, 10),
+        kernel_size=3,
+        residual_channels=512,
+        gate_channels=512,
+        skip_channels=256,
+        tail_channels=(256,),
+        input_kind="scalar",
+        input_kernel_size=3,
+        coding=_CLASSES,
+        frame_network=FrameNetworkConfig(input_channels=16),
+        upsampler=UpsamplerConfig(kind="repeat", hop_length=512, frame_centre=256),
+        local_bias=True,
+        tail_local=True,
+        skip_input=True,
+    ),
+}
+
+
+def get_preset(name: str) -> WaveNetConfig:
+    """The configuration called `name`; an unknown name lists those that exist."""
+    if name not in PRESETS:
+        raise KeyError(f"no WaveNet preset is called {name!r}; there are {', '.join(sorted(PRESETS))}")
+    return PRESETS[name]

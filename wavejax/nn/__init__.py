@@ -1,0 +1,8 @@
+"""Layers, each with a parallel form and, where it is causal, a step form."""
+
+from wavejax.nn.dropout import drop
+from wavejax.nn.frame_network import FrameNetwork, FrameNetworkConfig
+from wavejax.nn.kernels import declare_kernel
+from wavejax.nn.upsampling import Upsampler, UpsamplerConfig
+
+__all__ = ["FrameNetwork", "FrameNetworkConfig", "Upsampler", "UpsamplerConfig", "declare_kernel", "drop"]

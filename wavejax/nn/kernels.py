@@ -1,0 +1,52 @@
+"""Kernels of linear maps, plain or weight-normalised (Salimans & Kingma 2016, arXiv 1602.07868)."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+from jaxtyping import Array
+
+
+def declare_kernel(
+    module: nn.Module,
+    name: str,
+    shape: tuple[int, ...],
+    *,
+    weight_normalization: bool = False,
+    num_stacked: int = 0,
+    gain: float = 1.0,
+) -> Array:
+    """Declare parameter `name` on `module` and return the kernel to multiply with.
+
+    Args:
+        module: the linen module that owns the parameter.
+        name: its name; with weight normalisation the parameters are `name` (direction) and `name_g` (length).
+        shape: stacked axes first, then the inputs of the map, the output channel last.
+        weight_normalization: return g * v / ||v||, the norm taken per output channel over the inputs.
+        num_stacked: how many leading axes count layers and are not inputs.
+        gain: scale of the initial values; their variance is gain^2 / fan_in.
+    """
+    fan_in = math.prod(shape[num_stacked:-1])
+
+    def initial(key: Array, shape: tuple[int, ...]) -> Array:
+        return jax.random.normal(key, shape, jnp.float32) * jnp.float32(gain / math.sqrt(fan_in))
+
+    direction = module.param(name, initial, shape)
+    if not weight_normalization:
+        return direction
+    axes = tuple(range(num_stacked, len(shape) - 1))
+
+    def length(value: Array) -> Array:
+        return jnp.sqrt(jnp.sum(value * value, axis=axes, keepdims=True) + jnp.float32(1e-12))
+
+    norm = length(direction)
+    g = module.param(
+        f"{name}_g", lambda _key: length(lax.stop_gradient(direction)).reshape(_g_shape(shape, num_stacked))
+    )
+    return direction / norm * g.reshape(norm.shape)
+
+
+def _g_shape(shape: tuple[int, ...], num_stacked: int) -> tuple[int, ...]:
+    return (*shape[:num_stacked], shape[-1])

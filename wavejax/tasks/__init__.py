@@ -1,0 +1,1 @@
+"""Tasks: a model, a loss and data put together into something that trains and speaks."""

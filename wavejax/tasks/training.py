@@ -1,0 +1,301 @@
+"""`train_and_evaluate`: from a corpus to a vocoder, resumable at any moment."""
+
+import dataclasses
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from wavejax.audio.conversion import SpecMismatch
+from wavejax.checkpoints import CheckpointStore, export_params
+from wavejax.data import Corpus, CropShape, embedded_corpus, training_batches, validation_batches
+from wavejax.models.wavenet import WaveNet, initial_params
+from wavejax.parallel import get_strategy
+from wavejax.tasks.vocoder import Vocoder, load, make_loss, metadata, read_metadata
+from wavejax.tasks.vocoder_config import VocoderConfig
+from wavejax.training import (
+    CallHook,
+    CheckpointHook,
+    ConsoleLogger,
+    Hook,
+    JsonLinesLogger,
+    Logger,
+    LoggerGroup,
+    LogHook,
+    TensorBoardLogger,
+    TrainState,
+    create_train_state,
+    evaluate,
+    fit,
+    make_eval_step,
+    make_train_step,
+)
+from wavejax.types import Params
+
+_LOG = logging.getLogger(__name__)
+
+
+class TrainingError(ValueError):
+    """A run that cannot start: configuration, corpus and checkpoint do not fit together."""
+
+
+def train_and_evaluate(
+    config: VocoderConfig,
+    workdir: str | Path,
+    *,
+    init_from: str | Path | None = None,
+    corpus: Corpus | None = None,
+    console: Logger | None = None,
+    hooks: Iterable[Hook] = (),
+) -> TrainState:
+    """Train `config` in `workdir` until `config.training.num_steps`, resuming from its newest sound checkpoint.
+
+    The batches, dropout masks and averages of a resumed run are those of one that was never stopped.
+
+    Args:
+        config: the experiment.
+        workdir: holds `checkpoints/`, `metrics.jsonl` and TensorBoard's `events/`.
+        init_from: start from these parameters (a training folder, an export or a voice) where the workdir has no
+            checkpoint yet; speakers that are new keep their fresh rows.
+        corpus: use this one instead of `config.data.corpus`.
+        console: progress; default a bar on the terminal.
+        hooks: further ones.
+
+    Returns:
+        The last state, on the devices.
+
+    Raises:
+        TrainingError, SpecMismatch, CheckpointError: see their messages.
+        NonFiniteError: loss or gradient stopped being finite; names step, examples and last good checkpoint.
+    """
+    workdir, training = Path(workdir), config.training
+    corpus = open_corpus(config) if corpus is None else corpus
+    check_corpus(config, corpus)
+    strategy = get_strategy(training.strategy)
+    optimizer = config.optimizer.build()
+    loss_fn = make_loss(config)
+    speakers = corpus.manifest.speakers if config.model.num_speakers else ()
+    meta = metadata(config, speakers)
+    with CheckpointStore(workdir / "checkpoints", keep_last=training.keep_last) as store:
+        state = _starting_state(config, store, strategy, optimizer, init_from)
+        logger = LoggerGroup(_loggers(config, workdir, console))
+        step = make_train_step(
+            loss_fn,
+            optimizer,
+            ema_decay=training.ema_decay,
+            accumulation_steps=training.accumulation_steps,
+            learning_rate=config.optimizer.learning_rate_at,
+        )
+        samples = training.batch_size * config.data.crop_length
+        all_hooks = [
+            LogHook(logger, every=training.log_every, units_per_step=samples),
+            CheckpointHook(store, meta, every=training.checkpoint_every),
+            *_evaluation_hooks(config, corpus, strategy, loss_fn, logger, speakers),
+            *hooks,
+        ]
+        batches = _batches(config, corpus, int(state.step))
+        result = fit(strategy.compile(step), state, batches, all_hooks, num_steps=training.num_steps)
+    return result.state
+
+
+def open_corpus(config: VocoderConfig) -> Corpus:
+    """The corpus that the configuration names."""
+    if config.data.corpus == "embedded":
+        return embedded_corpus(config.spec)
+    return Corpus.open(config.data.corpus)
+
+
+def check_corpus(config: VocoderConfig, corpus: Corpus) -> None:
+    """Refuse a corpus of other features or with speakers that the model has no place for."""
+    if config.model.frame_network is not None and corpus.manifest.spec != config.spec:
+        raise SpecMismatch(
+            f"the corpus holds features of another spec than the model reads; prepare it again with --spec "
+            f"{config.spec.name}.\ncorpus: {corpus.manifest.spec}\nmodel:  {config.spec}"
+        )
+    if corpus.manifest.sample_rate != config.spec.sample_rate:
+        raise TrainingError(
+            f"the corpus is at {corpus.manifest.sample_rate} Hz but the model at {config.spec.sample_rate} Hz: prepare "
+            f"it again with --spec {config.spec.name}"
+        )
+    known, found = config.model.num_speakers, len(corpus.manifest.speakers)
+    if known and found > known:
+        raise TrainingError(
+            f"the corpus has {found} speakers but the model only {known}: set model.num_speakers={found}"
+        )
+
+
+def dry_run(config: VocoderConfig) -> dict[str, float]:
+    """Bytes that the compiled train step needs, without training: {"temporary_bytes", "state_bytes"}."""
+    optimizer = config.optimizer.build()
+    step = make_train_step(make_loss(config), optimizer, ema_decay=config.training.ema_decay)
+    state = jax.eval_shape(lambda: _fresh_state(config, optimizer))
+    batch = {
+        name: jax.ShapeDtypeStruct(value.shape, value.dtype)
+        for name, value in example_batch(config.crop_shape, config).items()
+    }
+    memory = jax.jit(step, donate_argnums=0).lower(state, batch).compile().memory_analysis()
+    return {
+        "temporary_bytes": float(memory.temp_size_in_bytes),
+        "state_bytes": float(memory.argument_size_in_bytes),
+    }
+
+
+def example_batch(shape: CropShape, config: VocoderConfig) -> dict[str, np.ndarray]:
+    """An empty batch of the right shapes."""
+    rows = config.training.batch_size
+    frames = shape.frames_before + shape.num_frames(config.spec.hop_length) + shape.frames_after
+    return {
+        "waveform": np.zeros((rows, shape.history + shape.length), np.float32),
+        "mask": np.ones((rows, shape.length), np.bool_),
+        "local_conditioning": np.zeros((rows, frames, config.spec.n_mels), np.float32),
+        "speaker": np.zeros((rows,), np.int32),
+        "id": np.zeros((rows,), np.uint32),
+    }
+
+
+def export(source: str | Path, folder: str | Path, step: int | None = None) -> Path:
+    """Write the averaged parameters of a training folder as a small inference folder that `wavejax.load` reads."""
+    vocoder = load(source, step)
+    return export_params(folder, vocoder.params, metadata(vocoder.config, vocoder.speakers))
+
+
+def _fresh_state(config: VocoderConfig, optimizer: Any) -> TrainState:
+    key = jax.random.key(config.training.seed, impl="threefry2x32")
+    params = initial_params(WaveNet(config.model), jax.random.fold_in(key, 0))
+    return create_train_state(params, optimizer, key=jax.random.fold_in(key, 1))
+
+
+def _starting_state(
+    config: VocoderConfig, store: CheckpointStore, strategy: Any, optimizer: Any, init_from: str | Path | None
+) -> TrainState:
+    if store.steps():
+        target = strategy.abstract(jax.eval_shape(lambda: _fresh_state(config, optimizer)))
+        restored = store.restore(target)
+        _check_same_run(config, restored.meta, str(store.directory))
+        _LOG.info("resuming from step %d", restored.step)
+        return restored.state
+    state = jax.jit(lambda: _fresh_state(config, optimizer))()
+    if init_from is not None:
+        given = load(init_from)
+        if given.spec != config.spec:
+            raise SpecMismatch(f"{init_from} reads other features.\nit:  {given.spec}\nnew: {config.spec}")
+        params = _merge(state.params, given.params, str(init_from))
+        state = create_train_state(params, optimizer, key=state.key)
+    return strategy.place(state)
+
+
+def _check_same_run(config: VocoderConfig, meta: Mapping[str, Any], where: str) -> None:
+    saved, _ = read_metadata(meta, where)
+    for name in ("model", "spec"):
+        if getattr(saved, name) != getattr(config, name):
+            changed = _differences(getattr(saved, name), getattr(config, name))
+            raise TrainingError(
+                f"{where} belongs to another {name} ({changed}): use another workdir, or the configuration it was "
+                "started with"
+            )
+
+
+def _differences(old: Any, new: Any) -> str:
+    names = [field.name for field in dataclasses.fields(old) if getattr(old, field.name) != getattr(new, field.name)]
+    return ", ".join(f"{name}: {getattr(old, name)} -> {getattr(new, name)}" for name in names)
+
+
+def _merge(fresh: Any, given: Params, where: str) -> Any:
+    """`given` in the tree of `fresh`; a speaker table may be longer than the one given."""
+    flat = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(given)}
+
+    def choose(path: Any, leaf: Any) -> Any:
+        name = jax.tree_util.keystr(path)
+        old = flat.pop(name, None)
+        if old is None and "speaker_embedding" in name:
+            return leaf
+        if old is None or old.shape[1:] != leaf.shape[1:] or ("speaker" not in name and old.shape != leaf.shape):
+            found = "nothing" if old is None else old.shape
+            raise TrainingError(f"{where} does not fit the model: {name} should be {leaf.shape}, it holds {found}")
+        rows = min(old.shape[0], leaf.shape[0]) if old.ndim else 0
+        return leaf.at[:rows].set(old[:rows]) if old.shape != leaf.shape else jax.numpy.asarray(old)
+
+    merged = jax.tree_util.tree_map_with_path(choose, fresh)
+    if flat:
+        raise TrainingError(f"{where} has parameters that this model has no place for: {sorted(flat)[:5]}")
+    return merged
+
+
+def _batches(config: VocoderConfig, corpus: Corpus, start_step: int) -> Iterator[dict[str, np.ndarray]]:
+    training, count = config.training, config.training.overfit_batches
+    options: dict[str, Any] = {
+        "batch_size": training.batch_size,
+        "seed": training.seed,
+        "num_threads": config.data.num_threads,
+    }
+    if not count:
+        yield from training_batches(corpus, "train", config.crop_shape, start_step=start_step, **options)
+        return
+    source = training_batches(corpus, "train", config.crop_shape, **options)
+    kept = [next(source) for _ in range(count)]
+    step = start_step
+    while True:
+        yield kept[step % count]
+        step += 1
+
+
+def _loggers(config: VocoderConfig, workdir: Path, console: Logger | None) -> list[Logger]:
+    loggers: list[Logger] = [console or ConsoleLogger(config.training.num_steps)]
+    loggers.append(JsonLinesLogger(workdir / "metrics.jsonl"))
+    if config.training.tensorboard:
+        loggers.append(TensorBoardLogger(workdir / "events"))
+    return loggers
+
+
+def _evaluation_hooks(
+    config: VocoderConfig, corpus: Corpus, strategy: Any, loss_fn: Any, logger: Logger, speakers: tuple[str, ...]
+) -> list[Hook]:
+    training, hooks = config.training, []
+    has_validation = "validation" in {entry.split for entry in corpus.manifest.utterances}
+    if training.validate_every and has_validation:
+
+        def quiet_loss(params: Any, model_state: Any, batch: Any, keys: Any) -> Any:
+            del keys
+            return loss_fn(params, model_state, batch, None)
+
+        eval_step = strategy.compile_evaluation(make_eval_step(quiet_loss))
+
+        def validate(step: int, state: Any, metrics: Mapping[str, float]) -> None:
+            batches = validation_batches(corpus, "validation", config.crop_shape, batch_size=training.batch_size)
+            logger.scalars(step, {"validation/loss": evaluate(eval_step, state, batches)["loss"]})
+
+        hooks.append(CallHook(validate, every=training.validate_every))
+    if training.audio_every and has_validation and training.tensorboard:
+
+        def speak(step: int, state: Any, metrics: Mapping[str, float]) -> None:
+            _log_audio(config, corpus, strategy.fetch(state.ema_params), step, logger, speakers)
+
+        hooks.append(CallHook(speak, every=training.audio_every))
+    return hooks
+
+
+def _log_audio(
+    config: VocoderConfig, corpus: Corpus, params: Params, step: int, logger: Logger, speakers: tuple[str, ...]
+) -> None:
+    """Free-running audio and its spectrogram, from averaged parameters on a held-out mel."""
+    from wavejax.evaluation.pictures import spectrogram_image
+
+    utterance = corpus.utterance(corpus.indices("validation")[0])
+    vocoder = Vocoder(config=config, params=params, speakers=speakers)
+    rate = config.spec.sample_rate
+    num_samples = min(int(config.training.audio_seconds * rate), len(utterance.waveform))
+    mel = utterance.log_mel if config.model.frame_network is not None else None
+    speaker = utterance.speaker if config.model.num_speakers else None
+    waveform = vocoder(mel, speaker=speaker, num_samples=num_samples)
+    logger.audio(step, "free_running", waveform, rate)
+    logger.image(step, "free_running", spectrogram_image(waveform, config.spec))
+    if step <= config.training.audio_every:
+        original = utterance.waveform[:num_samples]
+        logger.audio(step, "original", original, rate)
+        logger.image(step, "original", spectrogram_image(original, config.spec))
+
+
+__all__ = ["TrainingError", "check_corpus", "dry_run", "export", "open_corpus", "train_and_evaluate"]

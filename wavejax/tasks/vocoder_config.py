@@ -1,0 +1,143 @@
+"""What a vocoder experiment is: model, features, data, optimizer and training, in one frozen tree."""
+
+import dataclasses
+import math
+from typing import Literal
+
+from wavejax.audio.specs import FeatureSpec, get_spec
+from wavejax.data.crops import CropShape
+from wavejax.models.wavenet import PRESETS, WaveNetConfig, get_preset
+from wavejax.training.optimizers import OptimizerConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where recordings come from and how they are cut."""
+
+    corpus: str = "embedded"
+    """A folder made by `wavejax prepare`, or "embedded": the recordings that ship with the package."""
+    crop_length: int = 4000
+    """Scored samples per example, a multiple of the hop length."""
+    num_threads: int = 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How long, how wide, and how often to look."""
+
+    num_steps: int = 100_000
+    batch_size: int = 8
+    """Of the whole job, all devices together."""
+    accumulation_steps: int = 1
+    seed: int = 0
+    ema_decay: float = 0.999
+    strategy: Literal["spmd", "pmap"] = "spmd"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Compute type; parameters, averages and log-probabilities stay float32."""
+    remat: bool = False
+    """Recompute layers in the backward pass: about a third more time, far less memory."""
+    overfit_batches: int = 0
+    """Above 0: train on these first batches only, over and over (a model that cannot is broken)."""
+    log_every: int = 20
+    validate_every: int = 1000
+    """Validation bits from the averaged parameters; 0: never."""
+    audio_every: int = 5000
+    """Free-running audio on a held-out mel; 0: never."""
+    audio_seconds: float = 2.0
+    checkpoint_every: int = 1000
+    keep_last: int = 3
+    tensorboard: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("num_steps", "batch_size", "accumulation_steps", "log_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"training.{name} must be at least 1, got {getattr(self, name)}")
+        if self.batch_size % self.accumulation_steps:
+            raise ValueError(
+                f"training.batch_size {self.batch_size} is not a multiple of accumulation_steps {self.accumulation_steps}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VocoderConfig:
+    """A vocoder: features in, waveform out."""
+
+    name: str = "vocoder"
+    model: WaveNetConfig
+    spec: FeatureSpec
+    data: DataConfig = DataConfig()
+    optimizer: OptimizerConfig = OptimizerConfig(
+        learning_rate=1e-3, schedule="constant", warmup_steps=200, clip_norm=1.0, betas=(0.9, 0.99)
+    )
+    training: TrainingConfig = TrainingConfig()
+
+    def __post_init__(self) -> None:
+        upsampler, spec = self.model.upsampler, self.spec
+        if upsampler is not None:
+            if upsampler.hop_length != spec.hop_length:
+                raise ValueError(
+                    f"the model's hop_length {upsampler.hop_length} is not the spec's {spec.hop_length} ({spec.name}): "
+                    "set model.upsampler.hop_length (and scales) or choose another spec"
+                )
+            if upsampler.frame_centre != spec.frame_centre:
+                raise ValueError(
+                    f"the model takes frame 0 to be centred on sample {upsampler.frame_centre}, but the spec {spec.name} "
+                    f"centres it on {spec.frame_centre}: set model.upsampler.frame_centre={spec.frame_centre}"
+                )
+            if self.model.local_channels != spec.n_mels:
+                raise ValueError(
+                    f"the model reads frames of {self.model.local_channels} channels, but the spec {spec.name} has "
+                    f"{spec.n_mels} mel bands: set model.frame_network.input_channels={spec.n_mels}"
+                )
+        if self.data.crop_length % spec.hop_length:
+            fit = max(self.data.crop_length // spec.hop_length, 1) * spec.hop_length
+            raise ValueError(
+                f"data.crop_length {self.data.crop_length} is not a multiple of the hop length {spec.hop_length}: "
+                f"use {fit}"
+            )
+
+    @property
+    def history_intervals(self) -> int:
+        """Frame intervals that the receptive field reaches into before a crop."""
+        return math.ceil(self.model.receptive_field / self.spec.hop_length)
+
+    @property
+    def crop_shape(self) -> CropShape:
+        """What one example holds: one sample more than the receptive field, for the pre-emphasis."""
+        frames_before = frames_after = 0
+        if self.model.frame_network is not None and self.model.upsampler is not None:
+            frames_before = self.history_intervals + self.model.frame_network.lookback + self.model.upsampler.back
+            frames_after = self.model.frame_network.lookahead + self.model.upsampler.forward
+        return CropShape(
+            history=self.model.receptive_field + 1,
+            length=self.data.crop_length,
+            frames_before=frames_before,
+            frames_after=frames_after,
+        )
+
+
+_SPECS = {"r9y9-mol-2018": "r9y9-old", "nv-wavenet": "nv-wavenet", "nv-wavenet-20": "nv-wavenet"}
+
+
+def preset(name: str) -> VocoderConfig:
+    """The experiment around the model preset `name`: its features, the embedded corpus, sensible training.
+
+    Raises:
+        KeyError: no such preset; the message lists them.
+    """
+    model = get_preset(name)
+    spec = get_spec(_SPECS.get(name, "r9y9-new" if name.startswith("r9y9") else "speech-16k"))
+    if model.upsampler is not None and model.local_channels == spec.n_mels:
+        upsampler = dataclasses.replace(model.upsampler, frame_centre=spec.frame_centre)
+        model = dataclasses.replace(model, upsampler=upsampler)
+    elif model.upsampler is not None:
+        raise KeyError(
+            f"the preset {name!r} is conditioned on learned features that no spec describes: import it as a library model"
+        )
+    crop = 4000 if spec.hop_length == 200 else 40 * spec.hop_length
+    return VocoderConfig(name=name, model=model, spec=spec, data=DataConfig(crop_length=crop))
+
+
+def preset_names() -> tuple[str, ...]:
+    """Presets that can be trained as vocoders."""
+    return tuple(name for name in sorted(PRESETS) if PRESETS[name].local_channels in (0, 80))

@@ -1,0 +1,96 @@
+"""Protocols and aliases that every floor of wavejax may use; this module imports nothing of wavejax."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+Params = Mapping[str, Any]
+"""Parameters of a model: a nested mapping of arrays, in the names that the model's golden file freezes."""
+
+PyTree = Any
+
+AnyArray = jax.Array | np.ndarray
+"""What drivers accept: arrays on a device or on the host."""
+
+LossFn = Callable[
+    [PyTree, PyTree, Mapping[str, Array], PRNGKeyArray],
+    tuple[Array, Array, PyTree, Mapping[str, Array]],
+]
+"""`loss_fn(params, model_state, batch, keys) -> (loss_sum, weight, model_state, metrics)`; all sums, reduced later."""
+
+
+@runtime_checkable
+class Distribution(Protocol):
+    """What a network's output says of the next value. Implementations are frozen, hashable and static under jit."""
+
+    @property
+    def noise_size(self) -> int:
+        """Uniforms in (0, 1) that one draw takes."""
+
+    @property
+    def output_size(self) -> int:
+        """Channels of the network's output."""
+
+    def log_prob(self, output: Array, value: Array) -> Array:
+        """Natural log of the probability mass of `value`'s bin. [..., output_size], [...] -> [...] float32."""
+
+    def sample(self, output: Array, noise: Array, temperature: Array, probability_floor: float = 0.0) -> Array:
+        """One value from [..., output_size], noise [..., noise_size], temperature [...] (0 is the mode)."""
+
+    def mode(self, output: Array) -> Array:
+        """The most probable value. [..., output_size] -> [...]."""
+
+
+@runtime_checkable
+class Coding(Protocol):
+    """How a waveform becomes the values a network predicts, and back (`wavejax.audio.SampleCoding`)."""
+
+    @property
+    def silence(self) -> int | float:
+        """The value that encodes a zero sample."""
+
+    def encode(self, waveform: Array) -> Array:
+        """Waveform [..., T] float32 -> values [..., T]."""
+
+    def decode_values(self, values: Array) -> Array:
+        """Values -> signal, elementwise; what remains is `de_emphasize`."""
+
+    def de_emphasize(self, signal: Array, memory: Array) -> tuple[Array, Array]:
+        """One sample of signal and the memory [B] -> waveform sample and the next memory."""
+
+
+@runtime_checkable
+class AutoregressiveModel(Protocol):
+    """What the drivers need of a model: a linen module with these attributes and methods.
+
+    The methods are called through `model.apply({"params": params}, ..., method=...)`. A frame of local conditioning
+    lasts `hop_length` samples. `encode_frame` sees `lookback` frames before and `lookahead` frames after its own. The
+    engine runs a model that is also `Steppable`, or one that it knows how to pack (WaveNet).
+    """
+
+    distribution: Distribution
+    coding: Coding
+    receptive_field: int
+    hop_length: int | None
+    lookback: int
+    lookahead: int
+
+    def apply(self, variables: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run a method with the given parameters (linen)."""
+
+    def encode_frame(self, window: Float[Array, "batch window channels"] | None, global_conditioning: Any) -> PyTree:
+        """Conditioning of one frame: a pytree that `step` receives for each of the frame's samples."""
+
+
+@runtime_checkable
+class Steppable(AutoregressiveModel, Protocol):
+    """A model that the engine steps through samples with the model's own code."""
+
+    def init_cache(self, batch_size: int) -> PyTree:
+        """The recurrent state before any sample."""
+
+    def step(self, cache: PyTree, value: Array, condition: PyTree) -> tuple[PyTree, Array]:
+        """(cache, previous value [B], conditioning of this sample) -> (cache, output [B, output_size])."""
