@@ -52,6 +52,8 @@ def _numpy_checksum(array: np.ndarray) -> int:
     data = np.ascontiguousarray(array)
     if data.dtype.kind in "OSUVM" and data.dtype.names is None and not jnp.issubdtype(data.dtype, np.number):
         raise TypeError(f"a checkpoint holds numbers; got an array of dtype {data.dtype}")
+    if _is_four_bits(data.dtype):
+        data = data.astype(np.int8).view(np.uint8) & np.uint8(15)
     width = data.dtype.itemsize
     unsigned = {1: np.uint8, 2: np.uint16}.get(width, np.uint32)
     words = data.reshape(-1).view(unsigned).astype(np.uint32)
@@ -91,12 +93,12 @@ def _as_words(leaf: jax.Array) -> UInt32[Array, "..."]:
         return leaf.astype(jnp.uint32)
     if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
         leaf = jnp.stack([leaf.real, leaf.imag], axis=-1)
-    if leaf.dtype.itemsize == 1 and jnp.iinfo(jnp.int8).bits != _bits_of(leaf.dtype):
-        return leaf.astype(jnp.int8).astype(jnp.uint8).astype(jnp.uint32)  # int4 and the like, a byte each in NumPy
+    if _is_four_bits(leaf.dtype):
+        return leaf.astype(jnp.int32).astype(jnp.uint32) & jnp.uint32(15)
     unsigned = {1: jnp.uint8, 2: jnp.uint16}.get(leaf.dtype.itemsize, jnp.uint32)
     return jax.lax.bitcast_convert_type(leaf, unsigned).astype(jnp.uint32)
 
 
-def _bits_of(dtype: Any) -> int:
-    kind = jnp.iinfo if jnp.issubdtype(dtype, jnp.integer) else jnp.finfo
-    return int(kind(dtype).bits)
+def _is_four_bits(dtype: Any) -> bool:
+    """Whether the numbers are int4 or uint4, of whose byte in memory only the low half is defined."""
+    return bool(jnp.issubdtype(dtype, jnp.integer) and jnp.iinfo(dtype).bits == 4)

@@ -21,7 +21,7 @@ from wavejax.checkpoints.errors import (
     first_few,
 )
 from wavejax.checkpoints.leaves import LeafInfo, leaf_info, named_leaves, nested
-from wavejax.checkpoints.record import Record, json_copy
+from wavejax.checkpoints.record import Record, digest, json_copy
 from wavejax.types import PyTree
 
 CONFIG_NAME = "config.json"
@@ -77,8 +77,10 @@ def load_params(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[st
         raise CheckpointNotFound(f"no exported parameters in {source}: it has no {CONFIG_NAME}")
     try:
         content = json.loads(config.read_text(encoding="utf-8"))
+        if content.pop("sha256") != digest(content):
+            raise ValueError("its contents have changed since it was written")
         record = Record.from_json(content["record"])
-        archive_name, digest = str(content["archive"]), str(content["archive_sha256"])
+        archive_name, archive_digest = str(content["archive"]), str(content["archive_sha256"])
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise CheckpointDamaged(f"{config} is damaged: {error}; export the parameters again") from error
     archive = source / Path(archive_name).name
@@ -87,7 +89,7 @@ def load_params(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[st
     except OSError as error:
         raise CheckpointDamaged(f"{archive} cannot be read: {error}; export the parameters again") from error
     arrays, wrong = _read_archive(data, record)
-    if wrong or hashlib.sha256(data).hexdigest() != digest:
+    if wrong or hashlib.sha256(data).hexdigest() != archive_digest:
         leaves = f"; changed or unreadable leaves: {first_few(wrong)}" if wrong else "; every leaf is still sound"
         raise CheckpointDamaged(
             f"{archive} has changed since it was written{leaves}. Copy the folder again, or export the parameters again"
@@ -96,13 +98,13 @@ def load_params(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[st
 
 
 def _write_folder(target: Path, data: bytes, record: Record) -> None:
-    digest = hashlib.sha256(data).hexdigest()
+    archive_digest = hashlib.sha256(data).hexdigest()
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
             fresh.chmod(0o755)
-            _write_files(fresh, "params.npz", data, digest, record)
+            _write_files(fresh, "params.npz", data, archive_digest, record)
             fresh.rename(target)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -111,15 +113,16 @@ def _write_folder(target: Path, data: bytes, record: Record) -> None:
     if others and not (target / CONFIG_NAME).exists():
         raise FileExistsError(f"the folder exists and holds other things ({first_few(sorted(others))})")
     # The config names its archive, so replacing the config replaces both at once.
-    name = f"params-{digest[:12]}.npz" if (target / "params.npz").exists() else "params.npz"
-    _write_files(target, name, data, digest, record)
+    name = f"params-{archive_digest[:12]}.npz" if (target / "params.npz").exists() else "params.npz"
+    _write_files(target, name, data, archive_digest, record)
     for path in target.iterdir():
         if _is_ours(path.name) and path.name not in (name, CONFIG_NAME):
             path.unlink()
 
 
-def _write_files(folder: Path, name: str, data: bytes, digest: str, record: Record) -> None:
-    config = {"archive": name, "archive_sha256": digest, "record": record.to_json()}
+def _write_files(folder: Path, name: str, data: bytes, archive_digest: str, record: Record) -> None:
+    config = {"archive": name, "archive_sha256": archive_digest, "record": record.to_json()}
+    config["sha256"] = digest(config)
     _write_file(folder / name, data)
     _write_file(folder / CONFIG_NAME, (json.dumps(config, indent=1) + "\n").encode())
 
@@ -150,7 +153,7 @@ def _as_bits(array: np.ndarray) -> np.ndarray:
 def _read_archive(data: bytes, record: Record) -> tuple[dict[str, np.ndarray], list[str]]:
     """The arrays of an archive, and the names of those that are missing, unreadable or changed."""
     try:
-        archive: Mapping[str, np.ndarray] = np.load(io.BytesIO(data), allow_pickle=False)
+        archive: Any = np.load(io.BytesIO(data), allow_pickle=False)
     except Exception:
         archive = {}
     arrays: dict[str, np.ndarray] = {}
@@ -164,7 +167,7 @@ def _read_archive(data: bytes, record: Record) -> tuple[dict[str, np.ndarray], l
     return arrays, wrong
 
 
-def _read_leaf(archive: Mapping[str, np.ndarray], name: str, info: LeafInfo) -> np.ndarray | None:
+def _read_leaf(archive: Any, name: str, info: LeafInfo) -> np.ndarray | None:
     try:
         stored = np.asarray(archive[name])
         array = stored if str(stored.dtype) == info.dtype else stored.view(np.dtype(info.dtype))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from wavejax.checkpoints.errors import CheckpointDamaged, CheckpointNotFound, DamageReport
 from wavejax.checkpoints.export import CONFIG_NAME, load_params
 from wavejax.checkpoints.leaves import nested
+from wavejax.checkpoints.manifest import damaged_files
 from wavejax.checkpoints.storage import DamagedStep, read_arrays, read_record, saved_steps
 
 _LOGGER = logging.getLogger(__name__)
@@ -89,6 +90,6 @@ def _read_subtree(folder: Path, step: int, subtree: str) -> LoadedParams:
     if not names:
         parts = sorted({name.partition("/")[0] for name in record.leaves})
         raise CheckpointNotFound(f"the checkpoint {folder} has no part {subtree!r}; it has {', '.join(parts)}")
-    arrays = read_arrays(folder, step, record, dict.fromkeys(names))
+    arrays = read_arrays(folder, step, record, dict.fromkeys(names), damaged_files(folder))
     params = nested({name.removeprefix(prefix): array for name, array in arrays.items()})
     return LoadedParams(params, record.meta, step)

@@ -38,7 +38,7 @@ class Record:
                 for name, info in self.leaves.items()
             },
         }
-        return {**body, "sha256": _digest(body)}
+        return {**body, "sha256": digest(body)}
 
     @classmethod
     def from_json(cls, data: Any) -> "Record":
@@ -50,7 +50,7 @@ class Record:
         if not isinstance(data, dict) or "sha256" not in data:
             raise ValueError("its record is no record of a wavejax checkpoint")
         body = {name: value for name, value in data.items() if name != "sha256"}
-        if _digest(body) != data["sha256"]:
+        if digest(body) != data["sha256"]:
             raise ValueError("its record of leaves and config has changed since it was saved (digest mismatch)")
         if body["format"] != FORMAT:
             raise ValueError(f"its format is {body['format']}, this wavejax reads {FORMAT}; install a later wavejax")
@@ -80,5 +80,6 @@ def json_copy(value: Mapping[str, Any], name: str) -> dict[str, Any]:
     return copied
 
 
-def _digest(body: dict[str, Any]) -> str:
+def digest(body: dict[str, Any]) -> str:
+    """SHA-256 of a JSON-able dict, whatever the order of its keys and the white space it is written with."""
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -1,6 +1,8 @@
 """One saved step on disk: reading its record and arrays through Orbax, and telling what is wrong with it."""
 
-from collections.abc import Mapping
+import functools
+import operator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +47,17 @@ def read_record(folder: Path, step: int) -> Record:
             data = reader.restore(folder / RECORD, args=ocp.args.JsonRestore())
         return Record.from_json(data)
     except Exception as error:
-        raise DamagedStep(_report(folder, step, (), f"its record cannot be read: {_first_line(error)}")) from error
+        files = tuple(damaged_files(folder))
+        reason = f"its record cannot be read: {_first_line(error)}"
+        raise DamagedStep(DamageReport(step=step, leaves=(), files=files, reason=reason)) from error
 
 
 def read_arrays(
-    folder: Path, step: int, record: Record, targets: Mapping[str, jax.ShapeDtypeStruct | None]
+    folder: Path,
+    step: int,
+    record: Record,
+    targets: Mapping[str, jax.ShapeDtypeStruct | None],
+    files: Sequence[str],
 ) -> dict[str, Any]:
     """Some or all arrays of a saved step, verified.
 
@@ -59,21 +67,51 @@ def read_arrays(
       record: its record.
       targets: by leaf name: a `jax.ShapeDtypeStruct` with a sharding (gives a JAX array, typed keys included), or None
         (gives a NumPy array; keys as their words).
+      files: what `damaged_files` says of the folder; if anything, each leaf is read by itself, so that those that are
+        lost can be named.
 
     Raises:
-      DamagedStep: they cannot be read, or a checksum is wrong.
+      DamagedStep: leaves cannot be read, or have another checksum.
     """
     stored = {name: _stored_form(target, record.leaves[name]) for name, target in targets.items()}
     wanted = {name: form for name, form in stored.items() if not record.leaves[name].is_empty}
-    try:
-        arrays = _flat(_restore(folder / ARRAYS, nested(wanted)), wanted) if wanted else {}
+    if files:
+        arrays, wrong = _rescued(folder, wanted, record)
+    else:
+        try:
+            arrays = _restore(folder / ARRAYS, wanted)
+        except Exception as error:
+            reason = f"its arrays cannot be read: {_first_line(error)}"
+            raise DamagedStep(DamageReport(step=step, leaves=(), files=(), reason=reason)) from error
         wrong = _changed_leaves(arrays, wanted, record)
-    except Exception as error:
-        raise DamagedStep(_report(folder, step, (), f"its arrays cannot be read: {_first_line(error)}")) from error
     if wrong:
-        reason = f"checksum mismatch in {first_few(wrong)}"
-        raise DamagedStep(_report(folder, step, tuple(wrong), reason))
+        reason = f"checksum mismatch or unreadable: {first_few(wrong)}"
+        raise DamagedStep(DamageReport(step=step, leaves=tuple(wrong), files=tuple(files), reason=reason))
     return {name: _finished(arrays.get(name), target, record.leaves[name]) for name, target in targets.items()}
+
+
+def _rescued(
+    folder: Path, wanted: Mapping[str, jax.ShapeDtypeStruct], record: Record
+) -> tuple[dict[str, Any], list[str]]:
+    """The leaves of a step whose files have changed, each read by itself through the host; and names of the lost."""
+    arrays: dict[str, Any] = {}
+    wrong = []
+    for name, form in wanted.items():
+        on_host = {name: _stored_form(None, record.leaves[name])}
+        try:
+            read = _restore(folder / ARRAYS, on_host)
+        except Exception:  # what a damaged file makes of a reader has no one type
+            wrong.append(name)
+            continue
+        if _changed_leaves(read, on_host, record):
+            wrong.append(name)
+        else:
+            arrays[name] = read[name] if form.sharding is None else _on_devices(read[name], form.sharding)
+    return arrays, wrong
+
+
+def _on_devices(host: np.ndarray, sharding: jax.sharding.Sharding) -> jax.Array:
+    return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
 
 def _stored_form(target: jax.ShapeDtypeStruct | None, info: LeafInfo) -> Any:
@@ -86,45 +124,41 @@ def _stored_form(target: jax.ShapeDtypeStruct | None, info: LeafInfo) -> Any:
     return jax.ShapeDtypeStruct(words.shape, words.dtype, sharding=target.sharding)
 
 
-def _restore(folder: Path, target: dict[str, Any]) -> Any:
-    def how(form: Any) -> ocp.RestoreArgs:
+def _restore(folder: Path, wanted: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, Any]:
+    def how(form: jax.ShapeDtypeStruct) -> ocp.RestoreArgs:
         if form.sharding is not None:
             return ocp.ArrayRestoreArgs(sharding=form.sharding, global_shape=form.shape, dtype=form.dtype)
         return ocp.RestoreArgs(restore_type=np.ndarray)
 
+    if not wanted:
+        return {}
+    target = nested(wanted)
     with ocp.PyTreeCheckpointer() as reader:
-        return reader.restore(
+        tree = reader.restore(
             folder,
             args=ocp.args.PyTreeRestore(item=target, restore_args=jax.tree.map(how, target), partial_restore=True),
         )
-
-
-def _flat(tree: Any, names: Mapping[str, Any]) -> dict[str, Any]:
-    flat = {}
-    for name in names:
-        node = tree
-        for part in name.split("/"):
-            node = node[part]
-        flat[name] = node
-    return flat
+    return {name: functools.reduce(operator.getitem, name.split("/"), tree) for name in wanted}
 
 
 def _changed_leaves(arrays: Mapping[str, Any], wanted: Mapping[str, Any], record: Record) -> list[str]:
-    """Names of leaves whose shape, dtype or checksum is not what was saved."""
-    sums = tree_checksums(arrays)
+    """Names of leaves whose shape, dtype or checksum is not what was saved, or that Orbax did not find."""
 
-    def is_sound(name: str) -> bool:
-        info, array, form = record.leaves[name], arrays[name], wanted[name]
-        same_form = array.dtype == form.dtype and (info.is_key or tuple(array.shape) == info.shape)
-        return same_form and sums[name] == record.checksums[name]
+    def has_form(name: str) -> bool:
+        info, array = record.leaves[name], arrays[name]
+        if not isinstance(array, jax.Array | np.ndarray):
+            return False  # a name that is lost from Orbax's index comes back as the placeholder it was asked with
+        return array.dtype == wanted[name].dtype and (info.is_key or tuple(array.shape) == info.shape)
 
-    return [name for name in arrays if not is_sound(name)]
+    formed = {name: array for name, array in arrays.items() if has_form(name)}
+    sums = tree_checksums(formed)
+    return [name for name in arrays if name not in formed or sums[name] != record.checksums[name]]
 
 
 def _finished(array: Any, target: jax.ShapeDtypeStruct | None, info: LeafInfo) -> Any:
     if array is None:  # it has no element, so nothing was saved
         empty = np.zeros(info.shape, np.dtype(info.dtype))
-        return empty if target is None else jax.device_put(empty, target.sharding)
+        return empty if target is None else _on_devices(empty, target.sharding)
     if target is None or not is_key(target):
         return array
     implementations: list[Any] = []
@@ -139,7 +173,3 @@ def _finished(array: Any, target: jax.ShapeDtypeStruct | None, info: LeafInfo) -
 def _first_line(error: Exception) -> str:
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:300]
-
-
-def _report(folder: Path, step: int, leaves: tuple[str, ...], reason: str) -> DamageReport:
-    return DamageReport(step=step, leaves=leaves, files=tuple(damaged_files(folder)), reason=reason)

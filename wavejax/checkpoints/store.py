@@ -21,7 +21,7 @@ from wavejax.checkpoints.errors import (
     DamageReport,
 )
 from wavejax.checkpoints.leaves import compare, is_key, leaf_info, named_leaves, nested
-from wavejax.checkpoints.manifest import write_manifest
+from wavejax.checkpoints.manifest import damaged_files, write_manifest
 from wavejax.checkpoints.record import Record, json_copy
 from wavejax.checkpoints.storage import (
     ARRAYS,
@@ -38,6 +38,7 @@ _LOGGER = logging.getLogger(__name__)
 _DELETING = ".deleting-"
 _REPLACED = ".replaced-"
 _DAMAGED = "damaged-"
+_SHOWN_DIFFERENCES = 6
 
 
 class Restored(NamedTuple):
@@ -61,6 +62,10 @@ class CheckpointStore:
       keep_every: steps that are multiples of it stay for good; None for no such steps.
       best: ("validation/loss", "min") keeps the step with the least such metric as well; "max" the greatest.
       read_only: nothing is written or removed, so a running training may be read.
+
+    Attributes:
+      directory: the folder.
+      damage_reports: what `restore` found damaged so far.
 
     Raises:
       CheckpointWriteError: the folder cannot be made or written to.
@@ -191,10 +196,11 @@ class CheckpointStore:
         if self._manager is None:
             return
         if self._saving is not None:
-            step, self._saving = self._saving, None
+            step = self._saving
             with self._writing(step):
                 self._manager.wait_until_finished()
                 self._manager.check_for_errors()
+            self._saving = None
             self._remove(f"{_REPLACED}{step}")
         self._prune()
 
@@ -284,13 +290,21 @@ class CheckpointStore:
         wanted = named_leaves(target)
         differences = compare(record.leaves, {name: leaf_info(leaf) for name, leaf in wanted.items()})
         if differences:
-            lines = "\n".join(f"  {line}" for line in differences[:8])
-            more = f"\n  and {len(differences) - 8} more" if len(differences) > 8 else ""
+            lines = "\n".join(f"  {line}" for line in differences[:_SHOWN_DIFFERENCES])
+            more = (
+                f"\n  and {len(differences) - _SHOWN_DIFFERENCES} more" if len(differences) > _SHOWN_DIFFERENCES else ""
+            )
             raise CheckpointMismatch(
                 f"the checkpoint of step {step} in {self.directory} holds another model or optimizer:\n{lines}{more}\n"
                 f"It was saved with {_summary(record.meta)}\nUse that configuration, or another folder for this run"
             )
-        arrays = read_arrays(folder, step, record, {name: _placed(leaf) for name, leaf in wanted.items()})
+        files = damaged_files(folder)
+        arrays = read_arrays(folder, step, record, {name: _placed(leaf) for name, leaf in wanted.items()}, files)
+        if files:
+            reason = "every leaf is sound, so the step is used, but its files have changed"
+            report = DamageReport(step=step, leaves=(), files=tuple(files), reason=reason)
+            self.damage_reports.append(report)
+            _LOGGER.warning("checkpoint in %s: %s", self.directory, report)
         leaves = [_as_target(arrays[name], leaf) for name, leaf in wanted.items()]
         return Restored(jax.tree.unflatten(jax.tree.structure(target), leaves), record.meta, step)
 
