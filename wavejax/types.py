@@ -71,12 +71,29 @@ class AutoregressiveModel(Protocol):
     engine runs a model that is also `Steppable`, or one that it knows how to pack (WaveNet).
     """
 
-    distribution: Distribution
-    coding: Coding
-    receptive_field: int
-    hop_length: int | None
-    lookback: int
-    lookahead: int
+    @property
+    def distribution(self) -> Distribution:
+        """What an output says of the next value."""
+
+    @property
+    def coding(self) -> Coding:
+        """How the waveform becomes values."""
+
+    @property
+    def receptive_field(self) -> int:
+        """Past values that one prediction sees."""
+
+    @property
+    def hop_length(self) -> int | None:
+        """Samples per conditioning frame; None without local conditioning."""
+
+    @property
+    def lookback(self) -> int:
+        """Past frames that a frame interval's samples depend on."""
+
+    @property
+    def lookahead(self) -> int:
+        """Future frames that a frame interval's samples depend on."""
 
     def apply(self, variables: Any, *args: Any, **kwargs: Any) -> Any:
         """Run a method with the given parameters (linen)."""

@@ -23,10 +23,17 @@ from wavejax.types import AutoregressiveModel, Params, PyTree, Steppable
 class Decoder(Protocol):
     """What `run_block` needs."""
 
-    model: Any
-    back: int
-    """Entries before its own interval that a sample may touch."""
-    forward: int
+    @property
+    def model(self) -> Any:
+        """The model it was packed from."""
+
+    @property
+    def back(self) -> int:
+        """Entries before its own interval that a sample may touch."""
+
+    @property
+    def forward(self) -> int:
+        """Entries after its own interval that a sample may touch."""
 
     def encode_frame(self, window: Array | None, global_conditioning: Array | None) -> PyTree:
         """One frame's entry from its window [B, W, C]."""
@@ -99,10 +106,11 @@ class ModelDecoder:
 class WaveNetDecoder:
     """A WaveNet with old taps batched, skips deferred to one product, and every constant factor folded in.
 
-    The cache holds one ring [rows, B, R], in which layer l owns (kernel_size - 1) * d_l rows, the row of each layer that
-    the next step writes (`phase` [L], the step's number modulo the layer's rows), and the last values where the input
-    layer has several taps (`history` [taps - 1, B]). A step reads all layers' old taps with one gather and one batched product before the serial chain, in which
-    only each layer's newest tap and residual map remain; the L gated outputs meet the skips in a single product.
+    The cache holds one ring [rows, B, R], in which layer l owns (kernel_size - 1) * d_l rows; the row of each layer
+    that the next step writes (`phase` [L], the step's number modulo the layer's rows); and the last values where the
+    input layer has several taps (`history` [taps - 1, B]). A step reads all layers' old taps with one gather and one
+    batched product before the serial chain, in which only each layer's newest tap and residual map remain; the L gated
+    outputs meet the skips in a single product.
     """
 
     params: PyTree
@@ -216,7 +224,7 @@ class WaveNetDecoder:
         return {"ring": ring, "phase": phase, "history": padded[:, length:].T}
 
     def _layout(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of each layer: rows [L] of the ring, its first row [L], and the age of each tap [L, k-1], the oldest first."""
+        """Of each layer: rows [L] of the ring, its first row [L], the age of each tap [L, k-1], the oldest first."""
         config = self.model.config
         dilations = np.asarray(config.dilations, np.int32)
         rows = (config.kernel_size - 1) * dilations
@@ -250,7 +258,7 @@ class WaveNetDecoder:
 
 def _pack_wavenet(model: WaveNet, params: Params, dtype: DTypeLike) -> WaveNetDecoder:
     config = model.config
-    arrays = model.apply({"params": params}, method="kernels")
+    arrays: Any = model.apply({"params": params}, method="kernels")
     layers, gate = config.num_layers, config.gate_channels
     taps = config.kernel_size - 1
     table = arrays["input"]

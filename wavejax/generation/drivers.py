@@ -1,4 +1,4 @@
-"""Drivers: Python around the pure layer. `Streamer` takes frames as they arrive; `stream` and `generate` are built on it.
+"""Drivers: Python around the pure layer. `Streamer` takes frames as they arrive; `stream`, `generate` build on it.
 
 All of them run the same compiled functions with the same largest block, so what they return is equal bit for bit.
 """
@@ -141,10 +141,13 @@ class Streamer:
     @property
     def available(self) -> int:
         """Samples that can be made from the frames that have arrived."""
+        return max((self._received - self.lookahead) * self._hop - self._position, 0)
+
+    @property
+    def _hop(self) -> int:
         if self.model.hop_length is None:
             raise ConditioningError("this model has no local conditioning: ask for samples with `take(num_samples)`")
-        complete = self._received - self.lookahead
-        return max(complete * self.model.hop_length - self._position, 0)
+        return self.model.hop_length
 
     @property
     def _received(self) -> int:
@@ -212,14 +215,14 @@ class Streamer:
     def _initial_state(self) -> GenerationState:
         if self._static is not None:
             return _init(self._decoder, self._static, self._seed, self._ids, self._prompt)
-        history, prompted = history_frames(self._decoder), (self._position - 1) // self.model.hop_length + 1
+        history, prompted = history_frames(self._decoder), (self._position - 1) // self._hop + 1
         conditioning = self._window(-history, history + prompted, history + prompted)
         return _init(self._decoder, conditioning, self._seed, self._ids, self._prompt)
 
     def _conditioning(self, count: int) -> Conditioning:
         if self._static is not None:
             return self._static
-        hop = self.model.hop_length
+        hop = self._hop
         first = self._position // hop
         used = (self._position + count - 1) // hop - first + 1
         return self._window(first, (LARGEST_BLOCK - 1) // hop + 2, used)
@@ -244,7 +247,7 @@ class Streamer:
         )
         rows = np.clip(np.arange(first, first + intervals), 0, self._received - 1) - self._first_frame
         temperature = jnp.asarray(self._temperatures[:, rows].T)
-        return Conditioning(entries, temperature, jnp.asarray(split_index(first * model.hop_length)))
+        return Conditioning(entries, temperature, jnp.asarray(split_index(first * self._hop)))
 
     def _forget(self) -> None:
         """Drop frames that no later sample needs, so that an endless stream keeps a bounded buffer."""
@@ -278,14 +281,15 @@ def stream(
         raise ValueError(f"block_size must be at least 1 sample, got {block_size}")
     _refuse_tracers("stream", params, local_conditioning, options)
     pieces: Iterator[AnyArray] | None = None
-    if local_conditioning is not None and not hasattr(local_conditioning, "shape"):
-        pieces = iter(local_conditioning)
-        local_conditioning = next(pieces, None)
-        if local_conditioning is None:
+    given: Any = local_conditioning
+    if given is not None and not hasattr(given, "shape"):
+        pieces = iter(given)
+        given = next(pieces, None)
+        if given is None:
             raise ConditioningError("local_conditioning is an iterator that yielded no frames")
-    options["batch_size"] = _batch_size(batch_size, local_conditioning, options)
+    options["batch_size"] = _batch_size(batch_size, given, options)
     per_frame = np.ndim(temperature) == 2
-    streamer = _open(model, params, local_conditioning, 1.0 if per_frame else temperature, temperature, options)
+    streamer = _open(model, params, given, 1.0 if per_frame else temperature, temperature, options)
     start = streamer.position
     if model.hop_length is None and num_samples is None:
         raise ConditioningError("a model without local conditioning needs num_samples")
@@ -340,7 +344,7 @@ def generate(
             repeats its last frame, so a stream sounds as it would alone.
         seed, stream_ids: pick the noise: a pure function of (seed, stream id, sample index). Ids default to 0 .. B-1.
         batch_size: streams; default what the other arguments imply, else 1.
-        state: continue where a call with `return_state` ended; `local_conditioning` is then still the whole recording's.
+        state: continue where a call with `return_state` ended; `local_conditioning` is still the whole recording's.
         return_state: return (waveform, state).
         local_conditioning: frames [B, F, C] from sample 0 on, a prompt's included.
         global_conditioning: speaker ids [B] or vectors [B, C].
@@ -429,7 +433,8 @@ def _open(
         frame_temperatures = np.asarray(temperature, np.float32)
         if frame_temperatures.shape != frames.shape[:2] or not (frame_temperatures >= 0).all():
             raise ConditioningError(
-                f"temperature per frame must be non-negative of shape {frames.shape[:2]}, got {frame_temperatures.shape}"
+                f"temperature per frame must be non-negative of shape {frames.shape[:2]}, got an array of "
+                f"{frame_temperatures.shape}"
             )
         frame_temperatures = frame_temperatures[:, first:]
     streamer.add_frames(frames[:, first:], frame_temperatures)

@@ -1,8 +1,10 @@
 """The engine's pure layer: fit for jit, vmap, shard_map and export; it never donates and never touches the host.
 
-One block of samples is `run_block(decoder, state, conditioning, noise, count)`. Every shape in it is fixed by the largest
-block and `count` is a run-time value, so any way of cutting a stream into blocks computes the same numbers.
+One block of samples is `run_block(decoder, state, conditioning, noise, count)`. Every shape in it is fixed by the
+largest block and `count` is a run-time value, so any way of cutting a stream into blocks computes the same numbers.
 """
+
+import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -117,9 +119,8 @@ def init_state(
     position = jnp.asarray(split_index(length))
     offset = conditioning.offset(position) - jnp.int32(field - 1)
     cache = decoder.warm_up(values[:, :-1], conditioning.entries, offset)
-    return GenerationState(
-        position=position, keys=stream_keys(seed, ids), value=values[:, -1], memory=memory, cache=cache
-    )
+    keys = stream_keys(seed if isinstance(seed, int) else jnp.asarray(seed), ids)
+    return GenerationState(position=position, keys=keys, value=values[:, -1], memory=memory, cache=cache)
 
 
 def _heard(model: object, values: Array, memory: Array) -> Array:
@@ -178,7 +179,7 @@ def run_block(
     carry = (state.value, state.memory, state.cache, values, waveform)
     value, memory, cache, values, waveform = lax.fori_loop(0, count, body, carry)
     position = advance(state.position, count)
-    state = state.replace(position=position, value=value, memory=memory, cache=cache)
+    state = dataclasses.replace(state, position=position, value=value, memory=memory, cache=cache)
     return state, Samples(values=values.T, waveform=waveform.T)
 
 
@@ -210,5 +211,5 @@ def replay(
     inputs = (jnp.arange(count, dtype=jnp.int32), jnp.asarray(values).T.astype(state.value.dtype))
     (value, memory, cache), outputs = lax.scan(body, (state.value, state.memory, state.cache), inputs)
     position = advance(state.position, jnp.int32(count))
-    state = state.replace(position=position, value=value, memory=memory, cache=cache)
+    state = dataclasses.replace(state, position=position, value=value, memory=memory, cache=cache)
     return state, jnp.moveaxis(outputs, 0, 1)

@@ -11,6 +11,7 @@ compiled layer serves all of them (`lax.scan`), and the generation engine packs 
 """
 
 import dataclasses
+import itertools
 import math
 from typing import Any, Literal
 
@@ -137,7 +138,7 @@ class WaveNetConfig:
         layer = self.kernel_size * self.residual_channels * 2 * self.gate_channels
         layer += self.gate_channels * (self.residual_channels + self.skip_channels)
         widths = (self.skip_channels, *self.tail_channels, self.distribution.output_size)
-        return self.num_layers * layer + sum(a * b for a, b in zip(widths[:-1], widths[1:], strict=True))
+        return self.num_layers * layer + sum(a * b for a, b in itertools.pairwise(widths))
 
 
 class Stack(nn.Module):
@@ -148,6 +149,7 @@ class Stack(nn.Module):
     precision: Any = None
 
     def setup(self) -> None:
+        """Declare the parameters."""
         config, layers = self.config, self.config.num_layers
         residual, gate, skip = config.residual_channels, config.gate_channels, config.skip_channels
         norm, zeros = config.weight_normalization, nn.initializers.zeros
@@ -193,13 +195,12 @@ class Stack(nn.Module):
     ) -> Array:
         """Run all layers; `local` is [B, frames, C] at frame rate or [B, N, C] at sample rate."""
         config, dtype = self.config, self.dtype
-        batch, length = x.shape[:2]
+        length, upsampler = x.shape[1], config.upsampler
         deepest = (config.kernel_size - 1) * max(config.dilations)
         scale = jnp.asarray(config.residual_coefficient, dtype)
-        frame_rate = config.upsampler is not None and config.upsampler.at_frame_rate
         projected = None if local is None else self.project(local)
 
-        def layer(x: Array, inputs: tuple[Array | None, ...]) -> tuple[Array, Array]:
+        def layer(x: Array, inputs: tuple[Any, ...]) -> tuple[Array, Array]:
             kernel, layer_bias, residual_kernel, residual_bias, dilation, number, projected = inputs
             x_in = drop(x, keys, config.dropout, number)
             padded = jnp.pad(x_in, ((0, 0), (deepest, 0), (0, 0)))
@@ -209,8 +210,8 @@ class Stack(nn.Module):
             ]
             gates = jnp.matmul(jnp.concatenate([*taps, x_in], axis=-1), kernel, precision=self.precision)
             gates = gates + layer_bias[:, None]
-            if projected is not None:
-                gates = gates + (config.upsampler.spread(projected, first, length) if frame_rate else projected)
+            if upsampler is not None:
+                gates = gates + (upsampler.spread(projected, first, length) if upsampler.at_frame_rate else projected)
             gates = gates.astype(dtype)
             hidden = jnp.tanh(gates[..., : config.gate_channels]) * jax.nn.sigmoid(gates[..., config.gate_channels :])
             out = jnp.matmul(hidden, residual_kernel, precision=self.precision) + residual_bias[None, None]
@@ -245,13 +246,14 @@ class WaveNet(nn.Module):
     precision: Any = None
 
     def setup(self) -> None:
+        """Declare the parameters."""
         config = self.config
         norm = config.weight_normalization
         classes = config.coding.num_classes if config.input_kind != "scalar" else 1
-        shape = (config.input_kernel_size, classes, config.residual_channels)
+        input_shape = (config.input_kernel_size, classes, config.residual_channels)
         # A class picks one row of the kernel: its variance must not shrink with the number of classes.
         gain = math.sqrt(classes) if classes > 1 else 1.0
-        self.input_kernel = declare_kernel(self, "input_kernel", shape, weight_normalization=norm, gain=gain)
+        self.input_kernel = declare_kernel(self, "input_kernel", input_shape, weight_normalization=norm, gain=gain)
         if config.input_bias:
             self.input_bias = self.param("input_bias", nn.initializers.zeros, (config.residual_channels,))
         self.stack = Stack(config, self.dtype, self.precision)
@@ -264,7 +266,7 @@ class WaveNet(nn.Module):
             declare_kernel(self, f"tail_{i}_kernel", pair, weight_normalization=norm, gain=gain)
             for i, (pair, gain) in enumerate(
                 (pair, math.sqrt(2.0) if i < len(config.tail_channels) else 0.1)
-                for i, pair in enumerate(zip(widths[:-1], widths[1:], strict=True))
+                for i, pair in enumerate(itertools.pairwise(widths))
             )
         ]
         if config.tail_bias:
@@ -366,8 +368,9 @@ class WaveNet(nn.Module):
             skips = skips + (x[:, length - scored :] @ self.skip_input_kernel + self.skip_input_bias[None, None])
         tail_local = None
         if self.config.tail_local and local is not None:
-            if self.config.upsampler.at_frame_rate:
-                local = self.config.upsampler.spread(local, first, length)
+            upsampler = self.config.upsampler
+            if upsampler is not None and upsampler.at_frame_rate:
+                local = upsampler.spread(local, first, length)
             tail_local = local[:, length - scored :] @ self.tail_local_kernel
         return self._tail(skips, tail_local)
 
@@ -467,7 +470,7 @@ class WaveNet(nn.Module):
             window.shape[0] if window is not None else 1 if global_conditioning is None else len(global_conditioning)
         )
         bias = self.stack.layer_bias(self._speaker(batch, global_conditioning))
-        if window is None:
+        if window is None or config.upsampler is None:
             return {"gates": bias[None]}
         encoded = self.frame_network(window)
         rows = encoded if config.upsampler.at_frame_rate else self.upsampler(encoded)

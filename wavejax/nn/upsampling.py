@@ -29,7 +29,8 @@ class UpsamplerConfig:
         linear         interpolation between the two nearest frame centres
         transposed     one transposed convolution over time, all channels mixed (nv-wavenet)
         stretch        per scale: repeat, then a convolution over time shared by all channels (r9y9, 2019)
-        transposed_2d  per scale: a transposed convolution over 3 neighbouring channels x scale samples, ReLU (r9y9, 2018)
+        transposed_2d  per scale: a transposed convolution over 3 neighbouring channels x scale samples, ReLU (r9y9,
+                       2018)
     """
 
     kind: Kind = "linear"
@@ -155,7 +156,7 @@ def _take_runs(frames: Array, index: np.ndarray) -> Array:
 
 
 def suggest_scales(hop_length: int) -> tuple[int, ...]:
-    """Factors of `hop_length`, none over 8 where its primes allow, largest last: a starting point for upsample_scales."""
+    """Prime factors of `hop_length` (twos in fours), largest last: a starting point for upsample_scales."""
     factors: list[int] = []
     rest = hop_length
     for factor in (5, 4, 3, 2, 7):

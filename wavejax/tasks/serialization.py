@@ -35,7 +35,7 @@ def from_json(cls: type[T], data: Any, where: str = "config") -> T:
     """The inverse of `to_json`; fields that are missing take their defaults.
 
     Raises:
-        ConfigError: an unknown field, a missing one without default, or a value of a wrong type; the message says where.
+        ConfigError: an unknown field, a missing one without default, or a value of a wrong type; it says where.
     """
     if not isinstance(data, Mapping):
         raise ConfigError(f"{where} must be an object with the fields of {cls.__name__}, got {data!r}")
@@ -85,7 +85,8 @@ def _one_of(options: tuple[Any, ...], data: Any, where: str) -> Any:
     if data is None and type(None) in options:
         return None
     if isinstance(data, Mapping):
-        classes = {option.__name__: option for option in options if dataclasses.is_dataclass(option)}
+        kinds = [typing.cast(type, option) for option in options if dataclasses.is_dataclass(option)]
+        classes = {kind.__name__: kind for kind in kinds}
         named = data.get(TAG) or (next(iter(classes)) if len(classes) == 1 else None)
         if named not in classes:
             raise ConfigError(f"{where}.{TAG} must be one of {sorted(classes)}, got {named!r}")

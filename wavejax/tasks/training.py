@@ -112,8 +112,10 @@ def check_corpus(config: VocoderConfig, corpus: Corpus) -> None:
     """Refuse a corpus of other features or with speakers that the model has no place for."""
     if config.model.frame_network is not None and corpus.manifest.spec != config.spec:
         raise SpecMismatch(
-            f"the corpus holds features of another spec than the model reads; prepare it again with --spec "
-            f"{config.spec.name}.\ncorpus: {corpus.manifest.spec}\nmodel:  {config.spec}"
+            "the corpus (source) holds features of another spec than the model (target) reads; prepare it again with "
+            f"--spec {config.spec.name}.",
+            corpus.manifest.spec,
+            config.spec,
         )
     if corpus.manifest.sample_rate != config.spec.sample_rate:
         raise TrainingError(
@@ -136,7 +138,7 @@ def dry_run(config: VocoderConfig) -> dict[str, float]:
         name: jax.ShapeDtypeStruct(value.shape, value.dtype)
         for name, value in example_batch(config.crop_shape, config).items()
     }
-    memory = jax.jit(step, donate_argnums=0).lower(state, batch).compile().memory_analysis()
+    memory: Any = jax.jit(step, donate_argnums=0).lower(state, batch).compile().memory_analysis()
     return {
         "temporary_bytes": float(memory.temp_size_in_bytes),
         "state_bytes": float(memory.argument_size_in_bytes),
@@ -181,7 +183,7 @@ def _starting_state(
     if init_from is not None:
         given = load(init_from)
         if given.spec != config.spec:
-            raise SpecMismatch(f"{init_from} reads other features.\nit:  {given.spec}\nnew: {config.spec}")
+            raise SpecMismatch(f"{init_from} (source) reads other features.", given.spec, config.spec)
         params = _merge(state.params, given.params, str(init_from))
         state = create_train_state(params, optimizer, key=state.key)
     return strategy.place(state)
@@ -253,7 +255,8 @@ def _loggers(config: VocoderConfig, workdir: Path, console: Logger | None) -> li
 def _evaluation_hooks(
     config: VocoderConfig, corpus: Corpus, strategy: Any, loss_fn: Any, logger: Logger, speakers: tuple[str, ...]
 ) -> list[Hook]:
-    training, hooks = config.training, []
+    training = config.training
+    hooks: list[Hook] = []
     has_validation = "validation" in {entry.split for entry in corpus.manifest.utterances}
     if training.validate_every and has_validation:
 

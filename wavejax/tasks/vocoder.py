@@ -91,7 +91,7 @@ class Vocoder:
         speaker: str | int | None = None,
         spec: FeatureSpec | None = None,
         allow_lossy: bool = False,
-    ) -> dict[str, np.ndarray]:
+    ) -> dict[str, Any]:
         """Arguments of `generate` for one utterance."""
         out = self._speaker(speaker)
         if self.config.model.frame_network is None:
@@ -124,7 +124,7 @@ class Vocoder:
         """A `Streamer` of one stream, for frames pushed by hand."""
         return Streamer(self.model, self.params, seed=seed, **self._speaker(speaker), **options)
 
-    def _speaker(self, speaker: str | int | None) -> dict[str, np.ndarray]:
+    def _speaker(self, speaker: str | int | None) -> dict[str, Any]:
         count = self.config.model.num_speakers
         if not count:
             if speaker is not None:
@@ -231,7 +231,7 @@ def make_loss(config: VocoderConfig) -> Any:
         values = config.model.coding.encode(batch["waveform"])[:, 1:]
         frames = batch["local_conditioning"] if config.model.frame_network is not None else None
         speaker = batch["speaker"] if config.model.num_speakers else None
-        outputs = model.apply(
+        outputs: Any = model.apply(
             {"params": params},
             values[:, :-1],
             frames,

@@ -54,7 +54,8 @@ class TrainingConfig:
                 raise ValueError(f"training.{name} must be at least 1, got {getattr(self, name)}")
         if self.batch_size % self.accumulation_steps:
             raise ValueError(
-                f"training.batch_size {self.batch_size} is not a multiple of accumulation_steps {self.accumulation_steps}"
+                f"training.batch_size {self.batch_size} is not a multiple of "
+                f"accumulation_steps {self.accumulation_steps}"
             )
 
 
@@ -81,8 +82,9 @@ class VocoderConfig:
                 )
             if upsampler.frame_centre != spec.frame_centre:
                 raise ValueError(
-                    f"the model takes frame 0 to be centred on sample {upsampler.frame_centre}, but the spec {spec.name} "
-                    f"centres it on {spec.frame_centre}: set model.upsampler.frame_centre={spec.frame_centre}"
+                    f"the model takes frame 0 to be centred on sample {upsampler.frame_centre}, but the spec "
+                    f"{spec.name} centres it on {spec.frame_centre}: set "
+                    f"model.upsampler.frame_centre={spec.frame_centre}"
                 )
             if self.model.local_channels != spec.n_mels:
                 raise ValueError(
@@ -132,7 +134,8 @@ def preset(name: str) -> VocoderConfig:
         model = dataclasses.replace(model, upsampler=upsampler)
     elif model.upsampler is not None:
         raise KeyError(
-            f"the preset {name!r} is conditioned on learned features that no spec describes: import it as a library model"
+            f"the preset {name!r} is conditioned on learned features that no spec describes: import it as a library "
+            "model"
         )
     crop = 4000 if spec.hop_length == 200 else 40 * spec.hop_length
     return VocoderConfig(name=name, model=model, spec=spec, data=DataConfig(crop_length=crop))
