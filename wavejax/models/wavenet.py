@@ -25,7 +25,15 @@ from jaxtyping import Array, Float, Key
 
 from wavejax.audio.companding import SampleCoding
 from wavejax.distributions import Categorical, CoarseFine, GaussianMixture, LogisticMixture
-from wavejax.nn import FrameNetwork, FrameNetworkConfig, Upsampler, UpsamplerConfig, declare_kernel, drop
+from wavejax.nn import (
+    FrameNetwork,
+    FrameNetworkConfig,
+    Upsampler,
+    UpsamplerConfig,
+    declare_kernel,
+    drop,
+    smooth_over_classes,
+)
 
 _LAYER_LABEL, _NOISE_LABEL = 1000, 2000
 """What the examples' keys are used for: frame network blocks count from 0, layers and input noise from these."""
@@ -251,9 +259,10 @@ class WaveNet(nn.Module):
         norm = config.weight_normalization
         classes = config.coding.num_classes if config.input_kind != "scalar" else 1
         input_shape = (config.input_kernel_size, classes, config.residual_channels)
-        # A class picks one row of the kernel: its variance must not shrink with the number of classes.
-        gain = math.sqrt(classes) if classes > 1 else 1.0
-        self.input_kernel = declare_kernel(self, "input_kernel", input_shape, weight_normalization=norm, gain=gain)
+        initializer = smooth_over_classes if config.input_kind != "scalar" else None
+        self.input_kernel = declare_kernel(
+            self, "input_kernel", input_shape, weight_normalization=norm, initializer=initializer
+        )
         if config.input_bias:
             self.input_bias = self.param("input_bias", nn.initializers.zeros, (config.residual_channels,))
         self.stack = Stack(config, self.dtype, self.precision)

@@ -2,7 +2,15 @@
 
 from wavejax.nn.dropout import drop
 from wavejax.nn.frame_network import FrameNetwork, FrameNetworkConfig
-from wavejax.nn.kernels import declare_kernel
+from wavejax.nn.kernels import declare_kernel, smooth_over_classes
 from wavejax.nn.upsampling import Upsampler, UpsamplerConfig
 
-__all__ = ["FrameNetwork", "FrameNetworkConfig", "Upsampler", "UpsamplerConfig", "declare_kernel", "drop"]
+__all__ = [
+    "FrameNetwork",
+    "FrameNetworkConfig",
+    "Upsampler",
+    "UpsamplerConfig",
+    "declare_kernel",
+    "drop",
+    "smooth_over_classes",
+]
