@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -209,6 +211,37 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert store.save(2, {"w": jnp.zeros((3,))}, META)  # there is room again
     store.close()
     assert store.steps() == (1, 2)
+
+
+_SAVE_UNDER_A_LIMIT = """
+import resource, sys
+import numpy as np
+from wavejax.checkpoints import CheckpointStore, CheckpointWriteError
+noise = np.random.default_rng(0).normal(size=300_000)
+with CheckpointStore(sys.argv[1]) as store:
+    store.save(1, {"w": noise[:1000]}, {})
+    store.wait()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
+    try:
+        store.save(2, {"w": noise}, {})
+        store.wait()
+    except CheckpointWriteError as error:
+        print(error)
+    print(store.save(3, {"w": noise[:1000]}, {}), store.restore({"w": noise[:1000]}).step, store.steps())
+"""
+
+
+@pytest.mark.slow
+def test_a_write_that_the_system_refuses_loses_nothing(tmp_path: Path) -> None:
+    # A limit on the size of files, which holds for every writer in the process, stands in for a disk that fills up.
+    command = [sys.executable, "-c", _SAVE_UNDER_A_LIMIT, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr
+    assert "cannot write the checkpoint of step 2 to" in done.stdout
+    assert "File too large" in done.stdout
+    assert "checkpoints on disk, untouched: 1" in done.stdout
+    assert done.stdout.splitlines()[-1] == "True 3 (1, 3)"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["1", "3"]
 
 
 def test_the_folder_is_orbax_s_own_format(tmp_path: Path) -> None:

@@ -164,6 +164,8 @@ def test_rows_that_do_not_divide_are_refused_with_both_numbers(name: str) -> Non
         strategy.shard_batch({"x": np.zeros((8, 5)), "y": np.zeros(16)})
     with pytest.raises(ValueError, match=r"same number of rows.*'rate': \(\)"):
         strategy.shard_batch({"rate": 3.0})
+    with pytest.raises(ValueError, match=r"a batch holds numbers; \['names'\] hold text"):
+        strategy.shard_batch({"x": np.zeros(8), "names": np.asarray(["a"] * 8)})
     with pytest.raises(ValueError, match="batch of 0 rows"):
         strategy.shard_batch({"x": np.zeros((0, 5))})
 
@@ -183,6 +185,13 @@ def test_abstract_is_what_place_makes() -> None:
     assert jax.tree.map(lambda x: (x.shape, x.dtype, x.sharding), strategy.abstract(state)) == described
     shapes = jax.eval_shape(_initial_state)
     assert jax.tree.map(lambda x: x.sharding, strategy.abstract(shapes))["key"] == strategy.state_sharding
+
+
+def test_pmap_serves_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    strategy = get_strategy("pmap")
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(ValueError, match="this run has 2; use strategy 'spmd'"):
+        strategy.compile(_step)
 
 
 def test_what_is_asked_wrongly_is_explained() -> None:

@@ -116,6 +116,15 @@ def test_a_bad_last_step_is_not_missed() -> None:
         fit(count, Counter(), nameless, num_steps=5)
 
 
+def test_without_a_flag_every_metric_has_to_be_finite() -> None:
+    def bare(state: Counter, batch: Mapping[str, Any]) -> tuple[Counter, dict[str, Any]]:
+        return count(state, batch)[0], {"loss": 1.0, "other": np.float32("inf") if batch["bad"] else 2.0}
+
+    assert fit(bare, Counter(), numbers(), num_steps=5).reason == "finished"
+    with pytest.raises(NonFiniteError, match=r"^step 3: loss 1\.0, "):
+        fit(bare, Counter(), numbers(bad=3), num_steps=5)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_lets_the_step_finish(number: signal.Signals) -> None:
     def interrupting(state: Counter, batch: Mapping[str, Any]) -> tuple[Counter, dict[str, Any]]:

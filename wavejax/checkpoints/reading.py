@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from wavejax.checkpoints.errors import CheckpointDamaged, CheckpointNotFound, DamageReport
 from wavejax.checkpoints.export import CONFIG_NAME, load_params
+from wavejax.checkpoints.folder import saved_steps
 from wavejax.checkpoints.leaves import nested
 from wavejax.checkpoints.manifest import damaged_files
-from wavejax.checkpoints.storage import DamagedStep, read_arrays, read_record, saved_steps
+from wavejax.checkpoints.storage import DamagedStep, read_arrays, read_record
 
 _LOGGER = logging.getLogger(__name__)
 

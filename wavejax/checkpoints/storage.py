@@ -18,7 +18,6 @@ from wavejax.checkpoints.record import Record
 
 ARRAYS = "state"
 RECORD = "meta"
-TEMPORARY_MARK = ".orbax-checkpoint-tmp"
 
 
 class DamagedStep(Exception):
@@ -27,13 +26,6 @@ class DamagedStep(Exception):
     def __init__(self, report: DamageReport) -> None:
         super().__init__(str(report))
         self.report = report
-
-
-def saved_steps(directory: Path) -> tuple[int, ...]:
-    """The committed steps of a directory, ascending; empty where there is no directory."""
-    if not directory.is_dir():
-        return ()
-    return tuple(sorted(int(path.name) for path in directory.iterdir() if path.name.isdecimal() and path.is_dir()))
 
 
 def read_record(folder: Path, step: int) -> Record:

@@ -3,42 +3,23 @@
 import contextlib
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 
-from wavejax.checkpoints.checksums import tree_checksums
-from wavejax.checkpoints.errors import (
-    CheckpointDamaged,
-    CheckpointMismatch,
-    CheckpointNotFound,
-    CheckpointWriteError,
-    DamageReport,
-)
-from wavejax.checkpoints.leaves import compare, is_key, leaf_info, named_leaves, nested
+from wavejax.checkpoints.errors import CheckpointDamaged, CheckpointNotFound, CheckpointWriteError, DamageReport
+from wavejax.checkpoints.folder import StepFolder, saved_steps, wait_for_all_processes
+from wavejax.checkpoints.leaves import named_leaves, nested
 from wavejax.checkpoints.manifest import damaged_files, write_manifest
-from wavejax.checkpoints.record import Record, json_copy
-from wavejax.checkpoints.storage import (
-    ARRAYS,
-    RECORD,
-    TEMPORARY_MARK,
-    DamagedStep,
-    read_arrays,
-    read_record,
-    saved_steps,
-)
+from wavejax.checkpoints.record import json_copy
+from wavejax.checkpoints.storage import ARRAYS, RECORD, DamagedStep, read_arrays, read_record
+from wavejax.checkpoints.targets import as_target, check_same_tree, describe, placement
 from wavejax.types import PyTree
 
 _LOGGER = logging.getLogger(__name__)
-_DELETING = ".deleting-"
-_REPLACED = ".replaced-"
-_DAMAGED = "damaged-"
-_SHOWN_DIFFERENCES = 6
 
 
 class Restored(NamedTuple):
@@ -90,6 +71,7 @@ class CheckpointStore:
         if best is not None and best[1] not in ("min", "max"):
             raise ValueError(f"best={best!r} must be a metric's name with 'min' or 'max'")
         self.directory = Path(directory).absolute()
+        self._folder = StepFolder(self.directory)
         self.damage_reports: list[DamageReport] = []
         self._keep_last, self._keep_every, self._best, self._read_only = keep_last, keep_every, best, read_only
         self._metrics: dict[int, dict[str, float]] = {}
@@ -134,9 +116,10 @@ class CheckpointStore:
         exists = step in self.steps()
         if exists and not force:
             return False
-        record, arrays = _described(state, json_copy(meta, "meta"), json_copy(dict(metrics or {}), "metrics"))
+        record, arrays = describe(state, json_copy(meta, "meta"), json_copy(dict(metrics or {}), "metrics"))
         if exists:
-            self._set_aside(step)
+            self._folder.set_aside(step)
+            self._reload()
         self._saving = step
         with self._writing(step):
             manager.save(
@@ -166,6 +149,7 @@ class CheckpointStore:
         """
         self.wait()
         steps = self.steps()
+        wait_for_all_processes("checkpoints listed")
         if not steps or (step is not None and step not in steps):
             asked = "checkpoint" if step is None else f"checkpoint of step {step}"
             found = f"; steps found: {', '.join(map(str, steps))}" if steps else ""
@@ -177,7 +161,7 @@ class CheckpointStore:
             except DamagedStep as damage:
                 reports.append(damage.report)
                 continue
-            self._report_damage(reports, restored.step)
+            self._step_over(reports, restored.step)
             return restored
         details = "\n".join(f"  {report}" for report in reports)
         advice = "restore a copy of the folder" if step is None else "restore another step, or leave it to None"
@@ -201,7 +185,7 @@ class CheckpointStore:
                 self._manager.wait_until_finished()
                 self._manager.check_for_errors()
             self._saving = None
-            self._remove(f"{_REPLACED}{step}")
+            self._folder.replaced(step)
         self._prune()
 
     def close(self) -> None:
@@ -216,15 +200,9 @@ class CheckpointStore:
             with contextlib.suppress(Exception):  # a failed save has been reported by wait()
                 manager.close()
 
-    # What follows is the store's own bookkeeping.
-
     def _open(self) -> None:
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            if not os.access(self.directory, os.W_OK | os.X_OK):
-                raise PermissionError("the folder is not writable")
-            if jax.process_index() == 0:
-                self._clean_up()
+            self._folder.open()
             options = ocp.CheckpointManagerOptions(
                 async_options=ocp.options.AsyncOptions(post_finalization_callback=self._seal)
             )
@@ -233,18 +211,6 @@ class CheckpointStore:
             raise CheckpointWriteError(
                 f"cannot keep checkpoints in {self.directory}: {error}; choose a folder that can be written to"
             ) from error
-
-    def _clean_up(self) -> None:
-        """Removes what a killed process left half-written or half-deleted, and puts back what it had set aside."""
-        for path in sorted(self.directory.iterdir()):
-            if TEMPORARY_MARK in path.name or path.name.startswith(_DELETING):
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.name.startswith(_REPLACED):
-                final = self.directory / path.name.removeprefix(_REPLACED)
-                if final.exists():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.rename(final)
 
     def _writable(self) -> ocp.CheckpointManager:
         if self._manager is None:
@@ -258,11 +224,7 @@ class CheckpointStore:
             yield
         except Exception as error:
             self._saving = None
-            for path in self.directory.glob(f"{step}{TEMPORARY_MARK}*"):
-                shutil.rmtree(path, ignore_errors=True)
-            aside = self.directory / f"{_REPLACED}{step}"
-            if aside.exists() and not (self.directory / str(step)).exists():
-                aside.rename(self.directory / str(step))
+            self._folder.abandon(step)
             intact = ", ".join(map(str, self.steps())) or "none"
             raise CheckpointWriteError(
                 f"cannot write the checkpoint of step {step} to {self.directory}: {error}. Free space or make the "
@@ -271,55 +233,41 @@ class CheckpointStore:
 
     def _seal(self) -> None:
         """Called by Orbax when all files of a step are written, before the rename that commits it."""
-        if jax.process_index() == 0:
-            for folder in self.directory.glob(f"{self._saving}{TEMPORARY_MARK}*"):
+        if self._saving is not None:
+            for folder in self._folder.unfinished(self._saving):
                 write_manifest(folder)
-
-    def _set_aside(self, step: int) -> None:
-        if jax.process_index() == 0:
-            (self.directory / str(step)).rename(self.directory / f"{_REPLACED}{step}")
-        self._reload()
 
     def _reload(self) -> None:
         if self._manager is not None:
             self._manager.reload()
 
     def _restore_step(self, step: int, target: PyTree) -> Restored:
-        folder = self.directory / str(step)
+        folder = self._folder.of(step)
         record = read_record(folder, step)
         wanted = named_leaves(target)
-        differences = compare(record.leaves, {name: leaf_info(leaf) for name, leaf in wanted.items()})
-        if differences:
-            lines = "\n".join(f"  {line}" for line in differences[:_SHOWN_DIFFERENCES])
-            more = (
-                f"\n  and {len(differences) - _SHOWN_DIFFERENCES} more" if len(differences) > _SHOWN_DIFFERENCES else ""
-            )
-            raise CheckpointMismatch(
-                f"the checkpoint of step {step} in {self.directory} holds another model or optimizer:\n{lines}{more}\n"
-                f"It was saved with {_summary(record.meta)}\nUse that configuration, or another folder for this run"
-            )
+        check_same_tree(record, wanted, f"the checkpoint of step {step} in {self.directory}")
         files = damaged_files(folder)
-        arrays = read_arrays(folder, step, record, {name: _placed(leaf) for name, leaf in wanted.items()}, files)
+        arrays = read_arrays(folder, step, record, {name: placement(leaf) for name, leaf in wanted.items()}, files)
         if files:
             reason = "every leaf is sound, so the step is used, but its files have changed"
             report = DamageReport(step=step, leaves=(), files=tuple(files), reason=reason)
             self.damage_reports.append(report)
             _LOGGER.warning("checkpoint in %s: %s", self.directory, report)
-        leaves = [_as_target(arrays[name], leaf) for name, leaf in wanted.items()]
+        leaves = [as_target(arrays[name], leaf) for name, leaf in wanted.items()]
         return Restored(jax.tree.unflatten(jax.tree.structure(target), leaves), record.meta, step)
 
-    def _report_damage(self, reports: list[DamageReport], used: int) -> None:
+    def _step_over(self, reports: list[DamageReport], used: int) -> None:
         for report in reports:
             self.damage_reports.append(report)
             _LOGGER.warning("damaged checkpoint in %s: %s. Step %d is used instead", self.directory, report, used)
-            if not self._read_only and jax.process_index() == 0:
-                aside = self.directory / f"{_DAMAGED}{report.step}"
-                self._remove(aside.name)
-                (self.directory / str(report.step)).rename(aside)
-        if reports:
+        if reports and not self._read_only:
+            self._folder.quarantine(report.step for report in reports)
             self._reload()
 
     def _prune(self) -> None:
+        """Removes the steps that need not stay."""
+        if jax.process_index() != 0:
+            return
         steps = self.steps()
         kept = set(steps[-self._keep_last :])
         if self._keep_every is not None:
@@ -330,49 +278,14 @@ class CheckpointStore:
             if values:
                 choose: Callable[..., int] = min if mode == "min" else max
                 kept.add(choose(values, key=lambda step: values[step]))
-        if kept == set(steps) or jax.process_index() != 0:
-            return
-        for step in set(steps) - kept:
-            doomed = self.directory / f"{_DELETING}{step}"
-            (self.directory / str(step)).rename(doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
-        self._reload()
+        if kept != set(steps):
+            self._folder.delete(step for step in steps if step not in kept)
+            self._reload()
 
     def _metric(self, step: int, name: str) -> float | None:
         if step not in self._metrics:
             try:
-                self._metrics[step] = read_record(self.directory / str(step), step).metrics
+                self._metrics[step] = read_record(self._folder.of(step), step).metrics
             except DamagedStep:
                 self._metrics[step] = {}
         return self._metrics[step].get(name)
-
-    def _remove(self, name: str) -> None:
-        if jax.process_index() == 0:
-            shutil.rmtree(self.directory / name, ignore_errors=True)
-
-
-def _described(state: PyTree, meta: dict[str, Any], metrics: dict[str, float]) -> tuple[Record, dict[str, Any]]:
-    """The record of a state and its arrays as they are stored."""
-    leaves = named_leaves(state)
-    infos = {name: leaf_info(leaf) for name, leaf in leaves.items()}
-    arrays = {name: jax.random.key_data(leaf) if is_key(leaf) else leaf for name, leaf in leaves.items()}
-    arrays = {name: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf) for name, leaf in arrays.items()}
-    record = Record(meta=meta, metrics=metrics, leaves=infos, checksums=tree_checksums(arrays))
-    return record, {name: array for name, array in arrays.items() if not infos[name].is_empty}
-
-
-def _placed(leaf: Any) -> jax.ShapeDtypeStruct | None:
-    """How a target's leaf is to be read: onto devices, or (None) to the host."""
-    if not isinstance(leaf, jax.Array | jax.ShapeDtypeStruct):
-        return None
-    sharding = leaf.sharding or jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
-
-
-def _as_target(array: Any, leaf: Any) -> Any:
-    return type(leaf)(array.item()) if isinstance(leaf, bool | int | float | complex) else array
-
-
-def _summary(meta: dict[str, Any], limit: int = 600) -> str:
-    text = ", ".join(f"{name}={value!r}" for name, value in meta.items()) or "no description"
-    return text if len(text) <= limit else text[: limit - 3] + "..."

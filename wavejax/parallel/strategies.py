@@ -98,12 +98,19 @@ class Strategy(abc.ABC):
           batch: a pytree of arrays [rows, ...]; with several processes, the rows of this process.
 
         Raises:
-          ValueError: leaves without a batch axis or of different numbers of rows, or rows that the devices do not
-            divide.
+          ValueError: leaves that are no numbers, without a batch axis or of different numbers of rows, or rows that the
+            devices do not divide.
         """
         leaves = jax.tree.leaves_with_path(batch)
         if all(isinstance(leaf, jax.Array) and leaf.sharding == self.batch_sharding for _, leaf in leaves):
             return batch
+        words = [
+            jax.tree_util.keystr(path, simple=True, separator="/")
+            for path, leaf in leaves
+            if getattr(leaf, "dtype", np.dtype(np.float32)).kind in "OSU"
+        ]
+        if words:
+            raise ValueError(f"a batch holds numbers; {words} hold text or objects: leave them out, or number them")
         rows = {np.shape(leaf)[:1] for _, leaf in leaves}
         if len(rows) != 1 or rows == {()}:
             shapes = {jax.tree_util.keystr(path, simple=True, separator="/"): np.shape(leaf) for path, leaf in leaves}

@@ -1,5 +1,6 @@
 """The training loop: generic, interruptible, and never silent about a number that is not finite."""
 
+import math
 import signal
 import threading
 import time
@@ -78,7 +79,8 @@ def fit(
     too (with the state None and the reason "failed").
 
     Args:
-      step: compiled `step(state, batch) -> (state, metrics)`; metrics are scalars and hold `loss` and `finite`.
+      step: compiled `step(state, batch) -> (state, metrics)`; metrics are scalars. `finite` (1 or
+        0) says whether the state was updated; without it, all metrics have to be finite.
       state: has an attribute `step`; the caller's copy is donated.
       batches: the batches from this state's step on (`fit` draws exactly one per step).
       hooks: called in order.
@@ -187,7 +189,7 @@ class _Loop:
         while len(self.pending) > allowed:
             seen = self.pending.popleft()
             metrics = {name: float(value) for name, value in jax.device_get(dict(seen.metrics)).items()}
-            if not metrics["finite"]:
+            if not metrics.get("finite", all(map(math.isfinite, metrics.values()))):
                 checkpoints = [name for hook in self.hooks if (name := hook.last_checkpoint()) is not None]
                 raise NonFiniteError(seen.step, seen.batch_ids, checkpoints[-1] if checkpoints else None, metrics)
             for means in self.means:

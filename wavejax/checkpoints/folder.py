@@ -1,0 +1,108 @@
+"""The folder of a run's checkpoints: a sub-folder per committed step, and names for those in between.
+
+Every change is one rename, before or after which anything may be killed. In a run of several processes the first one
+changes the folder, and the others neither run ahead of it nor fall behind.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import jax
+from jax.experimental import multihost_utils
+
+TEMPORARY_MARK = ".orbax-checkpoint-tmp"
+_DELETING = ".deleting-"
+_REPLACED = ".replaced-"
+_DAMAGED = "damaged-"
+
+
+def saved_steps(directory: Path) -> tuple[int, ...]:
+    """The committed steps of a directory, ascending; empty where there is no directory."""
+    if not directory.is_dir():
+        return ()
+    return tuple(sorted(int(path.name) for path in directory.iterdir() if path.name.isdecimal() and path.is_dir()))
+
+
+def wait_for_all_processes(name: str) -> None:
+    """Returns when every process of the run has come to the point of this name."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(f"wavejax: {name}")
+
+
+class StepFolder:
+    """The changes that a checkpoint store makes to its folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def of(self, step: int) -> Path:
+        """The sub-folder of a committed step."""
+        return self.path / str(step)
+
+    def open(self) -> None:
+        """Makes the folder, removes what a killed process left half-written or half-deleted, puts back the rest.
+
+        Raises:
+          OSError: it cannot be made or written to.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise PermissionError("the folder is not writable")
+        if _is_first():
+            for path in sorted(self.path.iterdir()):
+                if TEMPORARY_MARK in path.name or path.name.startswith(_DELETING):
+                    shutil.rmtree(path, ignore_errors=True)
+                elif path.name.startswith(_REPLACED):
+                    self._put_back(int(path.name.removeprefix(_REPLACED)))
+        wait_for_all_processes("checkpoint folder opened")
+
+    def unfinished(self, step: int) -> list[Path]:
+        """The temporary folders in which a step is being written; empty on every process but the first."""
+        return list(self.path.glob(f"{step}{TEMPORARY_MARK}*")) if _is_first() else []
+
+    def set_aside(self, step: int) -> None:
+        """Makes room for a new version of a step; the old one stays until `replaced`."""
+        wait_for_all_processes("checkpoint to be replaced")
+        if _is_first():
+            self.of(step).rename(self.path / f"{_REPLACED}{step}")
+
+    def replaced(self, step: int) -> None:
+        """Removes what was set aside: the new version is complete."""
+        if _is_first():
+            shutil.rmtree(self.path / f"{_REPLACED}{step}", ignore_errors=True)
+
+    def abandon(self, step: int) -> None:
+        """Removes a step that could not be written, and puts back the version that was set aside for it."""
+        for path in self.unfinished(step):
+            shutil.rmtree(path, ignore_errors=True)
+        if _is_first() and (self.path / f"{_REPLACED}{step}").exists():
+            self._put_back(step)
+
+    def quarantine(self, steps: Iterable[int]) -> None:
+        """Renames damaged steps, so that they can be saved again; an older damaged version is removed."""
+        wait_for_all_processes("checkpoints verified")
+        if _is_first():
+            for step in steps:
+                aside = self.path / f"{_DAMAGED}{step}"
+                shutil.rmtree(aside, ignore_errors=True)
+                self.of(step).rename(aside)
+
+    def delete(self, steps: Iterable[int]) -> None:
+        """Removes committed steps."""
+        for step in steps:
+            doomed = self.path / f"{_DELETING}{step}"
+            self.of(step).rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+
+    def _put_back(self, step: int) -> None:
+        aside = self.path / f"{_REPLACED}{step}"
+        if self.of(step).exists():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.rename(self.of(step))
+
+
+def _is_first() -> bool:
+    return jax.process_index() == 0
