@@ -41,7 +41,7 @@ def test_resuming_is_exact_on_the_same_devices_and_close_on_others(tmp_path: Pat
     straight = trained(12)
     with CheckpointStore(tmp_path) as store:
         store.save(5, trained(5), META)
-    for name, num_devices in [("spmd", 8), ("pmap", 8), ("spmd", 1)]:
+    for name, num_devices in [("spmd", 8), ("pmap", 2)]:
         strategy = get_strategy(name, jax.devices()[:num_devices])
         with CheckpointStore(tmp_path) as store:
             halfway = store.restore(strategy.abstract(jax.eval_shape(tiny_state))).state

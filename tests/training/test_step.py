@@ -64,7 +64,7 @@ def reference() -> tuple[TrainState, list[dict]]:
 
 @pytest.mark.parametrize(
     ("name", "num_devices", "accumulation_steps"),
-    [("spmd", 8, 1), ("pmap", 8, 1), ("spmd", 8, 2), ("pmap", 4, 2), ("spmd", 1, 16)],
+    [("spmd", 8, 1), ("pmap", 8, 1), ("spmd", 8, 2), ("pmap", 4, 4)],
 )
 def test_the_update_does_not_depend_on_how_the_batch_is_cut(
     name: str, num_devices: int, accumulation_steps: int, reference: tuple[TrainState, list[dict]]
@@ -135,7 +135,7 @@ def test_a_step_that_is_not_finite_changes_nothing(name: str, what: str) -> None
         value = jnp.sum(jnp.sqrt(params["w"] * batch["x"])) if what == "gradient" else jnp.sum(params["w"] * batch["x"])
         return value, jnp.float32(1), {"seen": model_state["seen"] + jnp.float32(1)}, {}
 
-    strategy = get_strategy(name)
+    strategy = get_strategy(name, jax.devices()[:2])
     optimizer = OptimizerConfig(clip_norm=1.0).build()
     state = create_train_state({"w": jnp.ones((1,))}, optimizer, key=1, model_state={"seen": jnp.zeros(())})
     step, state = strategy.compile(make_train_step(loss, optimizer)), strategy.place(state)
@@ -163,9 +163,9 @@ def test_a_batch_without_weight_gives_no_gradient() -> None:
     jax.tree.map(np.testing.assert_array_equal, after.params, state.params)
 
 
-@pytest.mark.parametrize(("name", "accumulation_steps", "calls"), [("spmd", 1, 1), ("spmd", 4, 4), ("pmap", 2, 2)])
+@pytest.mark.parametrize(("name", "accumulation_steps", "calls"), [("spmd", 4, 4), ("pmap", 2, 2)])
 def test_the_loss_function_carries_a_state(name: str, accumulation_steps: int, calls: int) -> None:
-    strategy, optimizer = get_strategy(name), OptimizerConfig().build()
+    strategy, optimizer = get_strategy(name, jax.devices()[:2]), OptimizerConfig().build()
     state = create_train_state(mlp_params(), optimizer, key=0, model_state={"steps": jnp.zeros((), jnp.int32)})
     step = strategy.compile(make_train_step(mlp_loss, optimizer, accumulation_steps=accumulation_steps))
     state, _ = step(strategy.place(state), make_batch(0))
