@@ -1,7 +1,10 @@
 """`train_and_evaluate`: from a corpus to a vocoder, resumable at any moment."""
 
 import dataclasses
+import itertools
 import logging
+import math
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -227,21 +230,21 @@ def _merge(fresh: Any, given: Params, where: str) -> Any:
 
 
 def _batches(config: VocoderConfig, corpus: Corpus, start_step: int) -> Iterator[dict[str, np.ndarray]]:
+    """The batches from a step on, until the time is up."""
     training, count = config.training, config.training.overfit_batches
     options: dict[str, Any] = {
         "batch_size": training.batch_size,
         "seed": training.seed,
         "num_threads": config.data.num_threads,
     }
-    if not count:
-        yield from training_batches(corpus, "train", config.crop_shape, start_step=start_step, **options)
-        return
-    source = training_batches(corpus, "train", config.crop_shape, **options)
-    kept = [next(source) for _ in range(count)]
-    step = start_step
-    while True:
-        yield kept[step % count]
-        step += 1
+    if count:
+        source = training_batches(corpus, "train", config.crop_shape, **options)
+        kept = list(itertools.islice(source, count))
+        batches = itertools.islice(itertools.cycle(kept), start_step % count, None)
+    else:
+        batches = training_batches(corpus, "train", config.crop_shape, start_step=start_step, **options)
+    deadline = time.monotonic() + (60.0 * training.max_minutes or math.inf)
+    return itertools.takewhile(lambda _batch: time.monotonic() < deadline, batches)
 
 
 def _loggers(config: VocoderConfig, workdir: Path, console: Logger | None) -> list[Logger]:

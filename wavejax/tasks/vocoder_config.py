@@ -26,6 +26,8 @@ class TrainingConfig:
     """How long, how wide, and how often to look."""
 
     num_steps: int = 100_000
+    max_minutes: float = 0.0
+    """Above 0: stop (and save) after so long, whatever num_steps says."""
     batch_size: int = 8
     """Of the whole job, all devices together."""
     accumulation_steps: int = 1
