@@ -374,13 +374,14 @@ class WaveNet(nn.Module):
         x = self._input(values)
         skips = self.stack(x, self.stack.layer_bias(speaker), local, first, keys, scored=scored, remat=remat)
         if self.config.skip_input:
-            skips = skips + (x[:, length - scored :] @ self.skip_input_kernel + self.skip_input_bias[None, None])
+            first_layer = x[:, length - scored :] @ self.skip_input_kernel.astype(x.dtype)
+            skips = skips + first_layer + self.skip_input_bias.astype(x.dtype)[None, None]
         tail_local = None
         if self.config.tail_local and local is not None:
             upsampler = self.config.upsampler
             if upsampler is not None and upsampler.at_frame_rate:
                 local = upsampler.spread(local, first, length)
-            tail_local = local[:, length - scored :] @ self.tail_local_kernel
+            tail_local = local[:, length - scored :] @ self.tail_local_kernel.astype(local.dtype)
         return self._tail(skips, tail_local)
 
     def _input(self, values: Array) -> Array:
@@ -485,7 +486,8 @@ class WaveNet(nn.Module):
         rows = encoded if config.upsampler.at_frame_rate else self.upsampler(encoded)
         entry = {"gates": jnp.moveaxis(self.stack.project(rows).astype(jnp.float32), 2, 0) + bias[None]}
         if config.tail_local:
-            entry["tail"] = jnp.moveaxis((rows @ self.tail_local_kernel).astype(jnp.float32), 1, 0)
+            tail = rows @ self.tail_local_kernel.astype(rows.dtype)
+            entry["tail"] = jnp.moveaxis(tail.astype(jnp.float32), 1, 0)
         return entry
 
     def kernels(self) -> dict[str, Array]:

@@ -9,7 +9,6 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array
 
-
 Initializer = Callable[[Array, tuple[int, ...]], Array]
 
 

@@ -132,6 +132,7 @@ class UpsamplerConfig:
             return _take_runs(frames, index)
         start = (first - self.frame_centre) // hop
         stop = (first + count - 1 - self.frame_centre) // hop
+        _check_reach(frames, start + back, stop + back + 1)
         weights = (np.arange(hop) / hop).astype(np.float32).reshape(hop, 1)
         low = frames[..., start + back : stop + back + 1, None, :]
         high = frames[..., start + back + 1 : stop + back + 2, None, :]
@@ -145,14 +146,18 @@ class UpsamplerConfig:
 
 def _take_runs(frames: Array, index: np.ndarray) -> Array:
     first, last = int(index[0]), int(index[-1])
-    if first < 0 or last >= frames.shape[-2]:
-        raise ValueError(f"samples reach frames {first} to {last}, but only {frames.shape[-2]} frames were given")
+    _check_reach(frames, first, last)
     return jnp.repeat(
         frames[..., first : last + 1, :],
         jnp.asarray(np.bincount(index - first)),
         axis=-2,
         total_repeat_length=len(index),
     )
+
+
+def _check_reach(frames: Array, first: int, last: int) -> None:
+    if first < 0 or last >= frames.shape[-2]:
+        raise ValueError(f"samples reach frames {first} to {last}, but only {frames.shape[-2]} frames were given")
 
 
 def suggest_scales(hop_length: int) -> tuple[int, ...]:

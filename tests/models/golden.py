@@ -1,0 +1,45 @@
+"""Golden parameter trees: names, shapes and types of every preset, frozen (parameter names are a public format).
+
+A tree that changes makes old checkpoints unreadable. Where that is meant, rewrite the files and say so in the commit:
+
+    python -m tests.models.golden            # every preset
+    python -m tests.models.golden NAME ...   # only these
+"""
+
+import functools
+import json
+import sys
+from pathlib import Path
+
+import jax
+
+from wavejax.models.wavenet import PRESETS, WaveNet, initial_params
+
+FOLDER = Path(__file__).parent / "golden"
+
+
+@functools.cache
+def tree(name: str) -> dict[str, dict]:
+    """Path -> shape and dtype of each parameter of a preset, from its abstract initialisation."""
+    shapes = jax.eval_shape(lambda: initial_params(WaveNet(PRESETS[name]), jax.random.key(0)))
+    return {
+        "/".join(key.key for key in path): {"shape": list(leaf.shape), "dtype": str(leaf.dtype)}
+        for path, leaf in jax.tree_util.tree_leaves_with_path(shapes)
+    }
+
+
+def read(name: str) -> dict[str, dict]:
+    """The frozen tree of a preset."""
+    return json.loads((FOLDER / f"{name}.json").read_text())
+
+
+def write(name: str) -> None:
+    """Freeze a preset's tree as it is now."""
+    rows = [f"  {json.dumps(path)}: {json.dumps(leaf)}" for path, leaf in sorted(tree(name).items())]
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / f"{name}.json").write_text("{\n" + ",\n".join(rows) + "\n}\n")
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or PRESETS:
+        write(name)
