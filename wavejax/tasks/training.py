@@ -5,7 +5,7 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ def train_and_evaluate(
     corpus: Corpus | None = None,
     console: Logger | None = None,
     hooks: Iterable[Hook] = (),
+    devices: Sequence[jax.Device] | None = None,
 ) -> TrainState:
     """Train `config` in `workdir` until `config.training.num_steps`, resuming from its newest sound checkpoint.
 
@@ -66,6 +67,7 @@ def train_and_evaluate(
         corpus: use this one instead of `config.data.corpus`.
         console: progress; default a bar on the terminal.
         hooks: further ones.
+        devices: train on these; default all of them.
 
     Returns:
         The last state, on the devices.
@@ -77,7 +79,7 @@ def train_and_evaluate(
     workdir, training = Path(workdir), config.training
     corpus = open_corpus(config) if corpus is None else corpus
     check_corpus(config, corpus)
-    strategy = get_strategy(training.strategy)
+    strategy = get_strategy(training.strategy, devices)
     optimizer = config.optimizer.build()
     loss_fn = make_loss(config)
     speakers = corpus.manifest.speakers if config.model.num_speakers else ()
@@ -215,7 +217,7 @@ def _merge(fresh: Any, given: Params, where: str) -> Any:
     def choose(path: Any, leaf: Any) -> Any:
         name = jax.tree_util.keystr(path)
         old = flat.pop(name, None)
-        if old is None and "speaker_embedding" in name:
+        if old is None and any(part in name for part in ("speaker_embedding", "global_kernel", "global_bias")):
             return leaf
         if old is None or old.shape[1:] != leaf.shape[1:] or ("speaker" not in name and old.shape != leaf.shape):
             found = "nothing" if old is None else old.shape

@@ -1,0 +1,173 @@
+"""`train_and_evaluate` end to end on a tiny WaveNet: resume, fine-tuning, speakers, refusals."""
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from tests.tasks.tiny import tiny_config, tiny_corpus
+from wavejax.audio import SpecMismatch, get_spec
+from wavejax.checkpoints import CheckpointStore
+from wavejax.tasks import training
+from wavejax.tasks.training import TrainingError, export
+from wavejax.tasks.vocoder import VocoderError, load
+from wavejax.training import Logger
+
+
+class Quiet(Logger):
+    """Keeps what was logged."""
+
+    def __init__(self) -> None:
+        self.records: list[dict] = []
+        self.names: list[str] = []
+
+    def scalars(self, step, values):
+        self.records.append({"step": step, **values})
+
+    def audio(self, step, name, waveform, sample_rate):
+        self.names.append(f"audio/{name}")
+        assert np.isfinite(waveform).all()
+
+    def image(self, step, name, image):
+        self.names.append(f"image/{name}")
+
+
+def train_and_evaluate(*arguments, **options):
+    """On one device: compilation for eight is what takes the time."""
+    return training.train_and_evaluate(*arguments, devices=jax.devices()[:1], **options)
+
+
+def leaves(state):
+    return {
+        jax.tree_util.keystr(path): np.asarray(jax.random.key_data(leaf) if "key" in str(path[0]) else leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+    }
+
+
+def assert_equal(a, b):
+    a, b = leaves(a), leaves(b)
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def test_a_resumed_run_equals_the_uninterrupted_one(tmp_path):
+    corpus = tiny_corpus(num_speakers=2)
+    config = tiny_config(num_speakers=2, num_steps=6)
+    devices = jax.devices()[:2]
+    whole = training.train_and_evaluate(config, tmp_path / "whole", corpus=corpus, console=Quiet(), devices=devices)
+    first = dataclasses.replace(config, training=dataclasses.replace(config.training, num_steps=4))
+    training.train_and_evaluate(first, tmp_path / "parts", corpus=corpus, console=Quiet(), devices=devices)
+    resumed = training.train_and_evaluate(config, tmp_path / "parts", corpus=corpus, console=Quiet(), devices=devices)
+    assert int(resumed.step) == 6
+    assert_equal(whole, resumed)
+    assert any(
+        np.any(a != b) for a, b in zip(jax.tree.leaves(whole.params), jax.tree.leaves(whole.ema_params), strict=True)
+    )
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_a_run_continues_as_if_nothing_had_happened(tmp_path):
+    command = [sys.executable, "-m", "tests.tasks.tiny"]
+    root = Path(__file__).parents[2]
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, cwd=root)
+    metrics = tmp_path / "killed" / "metrics.jsonl"
+    for wanted in (3, 8, 9, 17):  # saves are under way after every second step
+        process = subprocess.Popen([*command, str(tmp_path / "killed")], cwd=root)
+        while process.poll() is None:
+            steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()] if metrics.exists() else []
+            if steps and steps[-1] >= wanted:
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.01)
+        process.wait()
+    subprocess.run([*command, str(tmp_path / "killed")], check=True, cwd=root)
+    one, other = load(tmp_path / "whole"), load(tmp_path / "killed")
+    assert one.step == other.step == 30
+    assert_equal(one.params, other.params)
+
+
+def test_validation_audio_and_the_overfitted_batch(tmp_path):
+    corpus, console = tiny_corpus(), Quiet()
+    config = tiny_config(num_steps=30, overfit_batches=1, validate_every=15, audio_every=30, tensorboard=True)
+    train_and_evaluate(config, tmp_path, corpus=corpus, console=console)
+    losses = [record["loss"] for record in console.records if "loss" in record]
+    assert losses[-1] < losses[0] - 0.5
+    assert sum("validation/loss" in record for record in console.records) == 2
+    assert {"audio/free_running", "image/free_running"} <= set(console.names)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == 30
+    assert {"loss", "learning_rate", "gradient_norm", "samples_per_second"} <= set(lines[-2]) | set(lines[-1])
+    assert list((tmp_path / "events").glob("events*"))
+
+
+def test_export_speaks_like_the_checkpoint(tmp_path):
+    corpus = tiny_corpus()
+    train_and_evaluate(tiny_config(num_steps=2), tmp_path / "run", corpus=corpus, console=Quiet())
+    folder = export(tmp_path / "run", tmp_path / "voice")
+    one, other = load(tmp_path / "run"), load(folder)
+    assert (one.step, other.step) == (2, None)
+    mel = corpus.utterance(0).log_mel[:4]
+    np.testing.assert_array_equal(one(mel, seed=3), other(mel, seed=3))
+    np.testing.assert_array_equal(np.concatenate(list(one.stream([mel[:1], mel[1:]], seed=3))), one(mel, seed=3))
+    with pytest.raises(VocoderError, match=r"knows no speakers"):
+        one(mel, speaker="anna")
+
+
+def test_new_speakers_start_from_a_trained_voice(tmp_path):
+    config = tiny_config(num_speakers=2, num_steps=2)
+    train_and_evaluate(config, tmp_path / "two", corpus=tiny_corpus(num_speakers=2), console=Quiet())
+    three = tiny_config(num_speakers=3, num_steps=1)
+    frozen = dataclasses.replace(three, optimizer=dataclasses.replace(three.optimizer, learning_rate=1e-12))
+    state = train_and_evaluate(
+        frozen, tmp_path / "three", init_from=tmp_path / "two", corpus=tiny_corpus(num_speakers=3), console=Quiet()
+    )
+    old = load(tmp_path / "two")
+    np.testing.assert_allclose(state.params["speaker_embedding"][:2], old.params["speaker_embedding"], atol=1e-6)
+    np.testing.assert_allclose(state.params["input_kernel"], old.params["input_kernel"], atol=1e-6)
+    assert load(tmp_path / "three").speakers == ("s0", "s1", "s2")
+    with pytest.raises(VocoderError, match=r"unknown speaker 'bob'.*0: s0, 1: s1"):
+        old(tiny_corpus().utterance(0).log_mel[:2], speaker="bob")
+    wider = dataclasses.replace(three, model=dataclasses.replace(three.model, residual_channels=9))
+    with pytest.raises(TrainingError, match=r"does not fit the model: .*should be"):
+        train_and_evaluate(wider, tmp_path / "wide", init_from=tmp_path / "two", corpus=tiny_corpus(num_speakers=3))
+
+
+def test_what_does_not_fit_is_refused(tmp_path):
+    corpus = tiny_corpus(num_speakers=3)
+    with pytest.raises(TrainingError, match=r"3 speakers but the model only 2.*num_speakers=3"):
+        train_and_evaluate(tiny_config(num_speakers=2), tmp_path / "a", corpus=corpus)
+    config = tiny_config()
+    other = dataclasses.replace(config.spec, floor=1e-4)
+    with pytest.raises(SpecMismatch, match="prepare it again"):
+        train_and_evaluate(dataclasses.replace(config, spec=other), tmp_path / "b", corpus=corpus)
+    long = dataclasses.replace(config, data=dataclasses.replace(config.data, crop_length=200 * 400))
+    with pytest.raises(ValueError, match=r"no utterance of the split 'train' is as long as a crop"):
+        train_and_evaluate(long, tmp_path / "c", corpus=corpus, console=Quiet())
+    with pytest.raises(ValueError, match="not a multiple of the hop length 200: use 400"):
+        dataclasses.replace(config, data=dataclasses.replace(config.data, crop_length=450))
+    with pytest.raises(ValueError, match="is not the spec's 256"):
+        dataclasses.replace(config, spec=get_spec("tacotron2"))
+    train_and_evaluate(
+        dataclasses.replace(config, training=dataclasses.replace(config.training, num_steps=1)),
+        tmp_path / "d",
+        corpus=corpus,
+        console=Quiet(),
+    )
+    changed = dataclasses.replace(config, model=dataclasses.replace(config.model, skip_channels=9))
+    with pytest.raises(Exception, match=r"skip"):
+        train_and_evaluate(changed, tmp_path / "d", corpus=corpus, console=Quiet())
+
+
+def test_time_limit_saves_what_was_made(tmp_path):
+    config = tiny_config(num_steps=100_000, max_minutes=0.05)
+    state = train_and_evaluate(config, tmp_path, corpus=tiny_corpus(), console=Quiet())
+    with CheckpointStore(tmp_path / "checkpoints", read_only=True) as store:
+        assert store.steps()[-1] == int(state.step) < 100_000
