@@ -239,6 +239,7 @@ def _batches(config: VocoderConfig, corpus: Corpus, start_step: int) -> Iterator
         "seed": training.seed,
         "num_threads": config.data.num_threads,
     }
+    batches: Iterator[dict[str, np.ndarray]]
     if count:
         source = training_batches(corpus, "train", config.crop_shape, **options)
         kept = list(itertools.islice(source, count))
