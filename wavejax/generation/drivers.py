@@ -109,7 +109,7 @@ class Streamer:
             jnp.arange(batch_size, dtype=jnp.int32) if stream_ids is None else jnp.asarray(stream_ids, jnp.int32)
         )
         self._speaker = _check_speaker(model, global_conditioning, batch_size)
-        self._prompt = None if prompt is None else jnp.asarray(prompt, jnp.float32)
+        self._prompt = None if prompt is None else _check_prompt(prompt)
         self._temperature = _check_temperature(temperature, batch_size)
         self._state = state
         self._position = join_index(state.position) if state is not None else 0 if prompt is None else prompt.shape[1]
@@ -173,10 +173,11 @@ class Streamer:
             raise ConditioningError(f"conditioning frame {index} holds a value that is not finite: check the features")
         if temperature is None:
             temperature = np.broadcast_to(self._temperature[:, None], frames.shape[:2])
+        temperature = _check_frame_temperature(temperature, frames.shape[:2])
         if self._frames.shape[-1] != channels:
             self._frames = np.zeros((self._batch, 0, channels), np.float32)
         self._frames = np.concatenate([self._frames, frames], axis=1)
-        self._temperatures = np.concatenate([self._temperatures, np.asarray(temperature, np.float32)], axis=1)
+        self._temperatures = np.concatenate([self._temperatures, temperature], axis=1)
 
     def flush(self) -> np.ndarray:
         """End of the recording: returns the samples that were waiting for look-ahead, [B, n]."""
@@ -383,7 +384,7 @@ def generate(
     if total is None:
         raise ConditioningError("a model without local conditioning needs num_samples")
     pieces, start = [np.zeros((batch, 0), np.float32)], streamer.position
-    for count in _counts(total, block_size or LARGEST_BLOCK):
+    for count in _counts(total, LARGEST_BLOCK if block_size is None else block_size):
         pieces.append(streamer.take(count))
         if progress is not None:
             progress(streamer.position - start, total)
@@ -430,13 +431,7 @@ def _open(
     streamer = Streamer(model, params, temperature=steady, first_frame=first, **options)
     frame_temperatures = None
     if np.ndim(temperature) == 2:
-        frame_temperatures = np.asarray(temperature, np.float32)
-        if frame_temperatures.shape != frames.shape[:2] or not (frame_temperatures >= 0).all():
-            raise ConditioningError(
-                f"temperature per frame must be non-negative of shape {frames.shape[:2]}, got an array of "
-                f"{frame_temperatures.shape}"
-            )
-        frame_temperatures = frame_temperatures[:, first:]
+        frame_temperatures = _check_frame_temperature(temperature, frames.shape[:2])[:, first:]
     streamer.add_frames(frames[:, first:], frame_temperatures)
     return streamer
 
@@ -480,6 +475,22 @@ def _check_temperature(temperature: float | AnyArray, batch: int) -> np.ndarray:
     if value.shape not in ((), (batch,)) or not (value >= 0).all():
         raise ValueError(f"temperature must be a non-negative number or [{batch}] of them, got {temperature}")
     return np.broadcast_to(value, (batch,))
+
+
+def _check_frame_temperature(temperature: float | AnyArray, shape: tuple[int, ...]) -> np.ndarray:
+    value = np.asarray(temperature, np.float32)
+    if value.shape != shape or not (value >= 0).all():
+        raise ConditioningError(
+            f"temperature per frame must be non-negative of shape {shape}, got an array of {value.shape}"
+        )
+    return value
+
+
+def _check_prompt(prompt: AnyArray) -> Array:
+    wrong = np.argwhere(~np.isfinite(np.asarray(prompt)))
+    if len(wrong):
+        raise ConditioningError(f"the prompt holds a value that is not finite at sample {wrong[0, -1]}")
+    return jnp.asarray(prompt, jnp.float32)
 
 
 def _refuse_tracers(name: str, *trees: Any) -> None:
