@@ -1,0 +1,105 @@
+"""`wavejax prepare` and `wavejax features`."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from wavejax.cli.inputs import AUDIO_SUFFIXES, list_inputs, mel_of, write_features
+from wavejax.cli.parsing import Command, parse
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepare:
+    """Turn a folder of recordings into a corpus that `wavejax train` reads.
+
+    SOURCE is any folder of audio, an LJSpeech-style folder (metadata.csv and wavs/), or one folder per speaker. A
+    preparation that was stopped goes on when the same command is given again. Broken, empty, silent and too-short
+    recordings are skipped and named.
+    """
+
+    source: Positional[Path]
+    """The folder of recordings."""
+    out: Positional[Path]
+    """The folder to write."""
+    spec: str = "speech-16k"
+    """Features, by name: speech-16k, tacotron2, hifi-gan, r9y9-new, ... (an unknown name lists them)."""
+    layout: Literal["auto", "ljspeech", "speakers", "folder"] = "auto"
+    normalize: Literal["none", "peak", "loudness"] = "none"
+    """Bring every recording to the same peak (0.95) or loudness (-23 LUFS)."""
+    trim: bool = False
+    """Cut silent beginnings and ends."""
+    min_seconds: float = 0.3
+    """Shorter recordings are skipped."""
+    validation: float = 0.03
+    """Part that is held out for validation."""
+    test: float = 0.03
+    """Part that is held out for tests."""
+    workers: int | None = None
+    """Processes; default every core."""
+    overwrite: bool = False
+    """Replace a corpus that was prepared there with other settings."""
+
+
+def run_prepare(arguments: Sequence[str]) -> int:
+    """`wavejax prepare`."""
+    given = parse(Prepare, "prepare", arguments, example="wavejax prepare LJSpeech-1.1/ corpus/ --trim")
+    from wavejax.data import prepare
+
+    report = prepare(
+        given.source,
+        given.out,
+        spec=given.spec,
+        layout=given.layout,
+        normalize=given.normalize,
+        trim=given.trim,
+        min_seconds=given.min_seconds,
+        validation=given.validation,
+        test=given.test,
+        workers=given.workers,
+        overwrite=given.overwrite,
+    )
+    print(report)
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """Write the log-mel features of recordings as NumPy files, float32 [frames, n_mels]."""
+
+    audio: Positional[tuple[Path, ...]]
+    """Recordings, or folders of them."""
+    out: Path
+    """Folder for <name>.npy."""
+    spec: str = "speech-16k"
+    """Features, by name (an unknown name lists them)."""
+    overwrite: bool = False
+    """Write files again that are there already."""
+
+
+def run_features(arguments: Sequence[str]) -> int:
+    """`wavejax features`."""
+    given = parse(Features, "features", arguments, example="wavejax features speech.wav more/ --out mels/")
+    from wavejax.audio.specs import get_spec
+
+    spec, failed = get_spec(given.spec), 0
+    for path in list_inputs(given.audio, AUDIO_SUFFIXES):
+        target = given.out / f"{path.stem}.npy"
+        if target.exists() and not given.overwrite:
+            print(f"{target} is there already (--overwrite writes it again)")
+            continue
+        try:
+            mel = mel_of(path, spec)
+            write_features(target, mel)
+        except ValueError as error:
+            failed += 1
+            print(f"error: {error}", file=sys.stderr)
+            continue
+        print(f"{target}: {mel.shape[0]} frames of {spec.n_mels} bands, {spec.name}")
+    return 1 if failed else 0
+
+
+COMMANDS: dict[str, Command] = {"prepare": run_prepare, "features": run_features}

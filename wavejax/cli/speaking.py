@@ -1,0 +1,261 @@
+"""`wavejax vocode` and `wavejax generate`: a model makes sound."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from tyro.conf import Positional
+
+from wavejax.audio.conversion import convert_features
+from wavejax.audio.feature_spec import FeatureSpec
+from wavejax.audio.files import read_audio, write_audio
+from wavejax.audio.specs import get_spec
+from wavejax.cli.inputs import AUDIO_SUFFIXES, FEATURE_SUFFIXES, InputError, list_inputs, mel_of, read_features
+from wavejax.cli.parsing import Command, UsageError, parse
+from wavejax.generation import stream
+from wavejax.tasks.vocoder import Vocoder, load
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocode:
+    """Speak recordings or features with a model.
+
+    Recordings (WAV, FLAC, ...) are analysed first; .npy and .npz files hold features, frames or bands first.
+    Outputs that are there already are skipped, so a stopped run goes on; Ctrl-C keeps what was made of the current file
+    as <name>.partial.wav. With --stream, `-` reads float32 frames (little endian, all bands of one frame after the
+    other) from standard input and writes 16-bit little-endian PCM to standard output as soon as it is made.
+    """
+
+    model: Positional[str]
+    """A training folder, an exported folder, or a shipped voice."""
+    inputs: Positional[tuple[str, ...]]
+    """Recordings, features, folders of them; or - with --stream."""
+    out: Path | None = None
+    """Folder for <name>.wav."""
+    spec: str | None = None
+    """What the features are, if not what the model reads: they are converted where that is exact, or refused."""
+    allow_lossy: bool = False
+    """Convert features even where something is lost."""
+    speaker: str | None = None
+    """Name or number, for a model of several speakers."""
+    seed: int = 0
+    """Of the noise: another seed, another reading of the same features."""
+    temperature: float = 1.0
+    """Below 1 more careful, 0 the most probable value throughout."""
+    stream: bool = False
+    """Standard input to standard output."""
+    overwrite: bool = False
+    """Make outputs again that are there already."""
+
+
+def run_vocode(arguments: Sequence[str]) -> int:
+    """`wavejax vocode`."""
+    example = (
+        "wavejax vocode run/ speech.wav mels/ --out spoken/\n"
+        "make_frames | wavejax vocode run/ - --stream | aplay -r 16000 -f S16_LE"
+    )
+    given = parse(Vocode, "vocode", arguments, example=example)
+    if given.stream != (given.inputs == ("-",)):
+        raise UsageError("--stream and the input - belong together: wavejax vocode MODEL - --stream")
+    if given.out is None and not given.stream:
+        raise UsageError("say where to: --out FOLDER")
+    vocoder = load(given.model)
+    spec = get_spec(given.spec) if given.spec is not None else None
+    if given.stream:
+        return _pipe(
+            vocoder, given, spec, cast(BufferedIOBase, sys.stdin.buffer), cast(BufferedIOBase, sys.stdout.buffer)
+        )
+    failed = 0
+    warm = False
+    for path in list_inputs(given.inputs, (*AUDIO_SUFFIXES, *FEATURE_SUFFIXES)):
+        target = Path(given.out or ".") / f"{path.stem}.wav"
+        if target.exists() and not given.overwrite:
+            print(f"{target} is there already (--overwrite makes it again)")
+            continue
+        try:
+            if target.resolve() == path.resolve():
+                raise InputError(f"{path} would be overwritten by its own reading: choose another --out")
+            conditioning = _conditioning(vocoder, path, given.speaker, spec, given.allow_lossy)
+            warm = warm or _compile(vocoder, conditioning, given.temperature)
+            blocks = _blocks(vocoder, conditioning, given.temperature, given.seed)
+            if not _write_blocks(target, blocks, vocoder.spec.sample_rate):
+                return 1
+        except ValueError as error:
+            failed += 1
+            named = "" if path.name in str(error) else f"{path}: "
+            print(f"error: {named}{error}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _conditioning(
+    vocoder: Vocoder, path: Path, speaker: str | None, spec: FeatureSpec | None, allow_lossy: bool
+) -> dict[str, np.ndarray]:
+    if path.suffix.lower() in FEATURE_SUFFIXES:
+        return vocoder.conditioning(read_features(path), speaker=speaker, spec=spec, allow_lossy=allow_lossy)
+    if spec is not None and spec != vocoder.spec:
+        raise InputError(f"{path} is a recording: --spec {spec.name} is about features (.npy, .npz); leave it out")
+    if vocoder.config.model.frame_network is None:
+        raise InputError(f"{vocoder.config.name} is not conditioned on features: use `wavejax generate`")
+    return vocoder.conditioning(mel_of(path, vocoder.spec), speaker=speaker)
+
+
+def _compile(vocoder: Vocoder, conditioning: dict[str, np.ndarray], temperature: float) -> bool:
+    """Make one sample, so that what is timed later is speaking."""
+    start = time.perf_counter()
+    for _ in _blocks(vocoder, conditioning, temperature, 0, num_samples=1):
+        pass
+    print(f"compiled in {time.perf_counter() - start:.1f} s", file=sys.stderr)
+    return True
+
+
+def _blocks(
+    vocoder: Vocoder, conditioning: dict[str, Any], temperature: float, seed: int, **options: Any
+) -> Iterator[np.ndarray]:
+    if not 0 <= temperature < float("inf"):
+        raise UsageError(f"--temperature must be a number of at least 0, got {temperature}")
+    model, params = vocoder.model, vocoder.params
+    for block in stream(model, params, seed=seed, temperature=temperature, **conditioning, **options):
+        yield block[0]
+
+
+def _write_blocks(target: Path, blocks: Iterator[np.ndarray], sample_rate: int) -> bool:
+    """Collect blocks into a file; on Ctrl-C into `<stem>.partial.wav`, and return False."""
+    start, made = time.perf_counter(), [np.zeros(0, np.float32)]
+    partial = target.with_name(f"{target.stem}.partial{target.suffix}")
+    try:
+        made.extend(blocks)
+    except KeyboardInterrupt:
+        waveform = np.concatenate(made)
+        if len(waveform):
+            write_audio(partial, waveform, sample_rate)
+            print(
+                f"interrupted: the first {len(waveform) / sample_rate:.2f} s are kept in {partial}; {target} was not "
+                "written",
+                file=sys.stderr,
+            )
+        else:
+            print(f"interrupted before the first block: nothing was written to {target}", file=sys.stderr)
+        return False
+    seconds, waveform = time.perf_counter() - start, np.concatenate(made)
+    clipped = write_audio(target, waveform, sample_rate)
+    partial.unlink(missing_ok=True)
+    note = f"; {clipped} samples clipped" if clipped else ""
+    spoken = len(waveform) / sample_rate
+    print(f"{target}: {spoken:.2f} s of sound in {seconds:.2f} s, times_real_time {spoken / seconds:.2f}{note}")
+    return True
+
+
+def _pipe(
+    vocoder: Vocoder, given: Vocode, spec: FeatureSpec | None, source: BufferedIOBase, sink: BufferedIOBase
+) -> int:
+    """Frames from `source` to 16-bit samples on `sink`, each block flushed as it is made."""
+    given_spec = spec or vocoder.spec
+    if vocoder.config.model.frame_network is None:
+        raise InputError(f"{vocoder.config.name} is not conditioned on features: use `wavejax generate`")
+    streamer = vocoder.streamer(seed=given.seed, speaker=given.speaker, temperature=given.temperature)
+    frame_bytes, rest = 4 * given_spec.n_mels, b""
+    while data := source.read1(1 << 16):
+        data = rest + data
+        count = len(data) // frame_bytes
+        rest = data[count * frame_bytes :]
+        if not count:
+            continue
+        frames = np.frombuffer(data[: count * frame_bytes], "<f4").reshape(count, given_spec.n_mels)
+        if given_spec != vocoder.spec:
+            frames = convert_features(frames, given_spec, vocoder.spec, allow_lossy=given.allow_lossy)
+        streamer.add_frames(frames[None])
+        _write_pcm(sink, streamer.blocks(streamer.available))
+    _write_pcm(sink, streamer.blocks(streamer.remaining))
+    if rest:
+        raise InputError(
+            f"standard input ended within a frame: {len(rest)} bytes are left, a frame of {given_spec.name} has "
+            f"{frame_bytes} ({given_spec.n_mels} float32)"
+        )
+    return 0
+
+
+def _write_pcm(sink: BufferedIOBase, blocks: Iterator[np.ndarray]) -> None:
+    for block in blocks:
+        samples = np.clip(np.round(block[0].astype(np.float64) * 32768.0), -32768, 32767)
+        sink.write(samples.astype("<i2").tobytes())
+        sink.flush()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generate:
+    """Make sound with a model that needs no features, or continue a prompt.
+
+    A model that is conditioned on features takes them with --mel; to speak whole recordings use `wavejax vocode`.
+    """
+
+    model: Positional[str]
+    """A training folder, an exported folder, or a shipped voice."""
+    out: Positional[Path]
+    """The file to write, .wav or .flac."""
+    seconds: float | None = None
+    """Length; default 3, or as long as --mel lasts."""
+    prompt: Path | None = None
+    """A recording to continue; it is not part of the output. With --mel, the features cover it first."""
+    mel: Path | None = None
+    """Features (.npy, .npz) or a recording to take them from, for a conditioned model."""
+    spec: str | None = None
+    """What the features are, if not what the model reads."""
+    speaker: str | None = None
+    """Name or number, for a model of several speakers."""
+    seed: int = 0
+    """Of the noise."""
+    temperature: float = 1.0
+    """Below 1 more careful, 0 the most probable value throughout."""
+    overwrite: bool = False
+    """Replace the file if it is there."""
+
+
+def run_generate(arguments: Sequence[str]) -> int:
+    """`wavejax generate`."""
+    given = parse(Generate, "generate", arguments, example="wavejax generate run/ babble.wav --seconds 5 --seed 1")
+    if given.out.exists() and not given.overwrite:
+        raise InputError(f"{given.out} is there already: choose another name, or --overwrite")
+    if given.seconds is not None and not 0 < given.seconds < float("inf"):
+        raise UsageError(f"--seconds must be a positive number, got {given.seconds}")
+    vocoder = load(given.model)
+    options: dict[str, Any] = {}
+    if given.mel is not None:
+        spec = get_spec(given.spec) if given.spec is not None else None
+        conditioning = _conditioning(vocoder, given.mel, given.speaker, spec, allow_lossy=False)
+    else:
+        if vocoder.config.model.frame_network is not None:
+            raise InputError(
+                f"{vocoder.config.name} is conditioned on features: give them with --mel, or use `wavejax vocode`"
+            )
+        conditioning = vocoder.conditioning(None, speaker=given.speaker)
+    rate = vocoder.spec.sample_rate
+    if given.seconds is not None or given.mel is None:
+        options["num_samples"] = max(round((3.0 if given.seconds is None else given.seconds) * rate), 1)
+    if given.prompt is not None:
+        options["prompt"] = read_audio(given.prompt, rate)[0][None]
+    _check_length(conditioning, options, vocoder.spec)
+    with closing(_blocks(vocoder, conditioning, given.temperature, given.seed, **options)) as blocks:  # type: ignore[type-var]
+        return 0 if _write_blocks(given.out, blocks, rate) else 1
+
+
+def _check_length(conditioning: dict[str, np.ndarray], options: dict[str, Any], spec: FeatureSpec) -> None:
+    """Refuse a length that the features do not cover before anything is made."""
+    if "local_conditioning" not in conditioning or "num_samples" not in options:
+        return
+    frames = conditioning["local_conditioning"].shape[1]
+    wanted = options["num_samples"] + options["prompt"].shape[1] if "prompt" in options else options["num_samples"]
+    if wanted > frames * spec.hop_length:
+        raise InputError(
+            f"{wanted} samples (prompt included) need {-(-wanted // spec.hop_length)} frames of {spec.hop_length} "
+            f"samples, the features have {frames}: ask for at most {frames * spec.hop_length / spec.sample_rate:.2f} "
+            "seconds in all, or leave --seconds out"
+        )
+
+
+COMMANDS: dict[str, Command] = {"vocode": run_vocode, "generate": run_generate}

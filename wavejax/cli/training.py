@@ -1,0 +1,148 @@
+"""`wavejax train`."""
+
+import dataclasses
+import inspect
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from wavejax.cli.parsing import Command, UsageError, parse
+from wavejax.data import Corpus
+from wavejax.models.wavenet import PRESETS
+from wavejax.tasks.training import open_corpus, train_and_evaluate
+from wavejax.tasks.vocoder_config import VocoderConfig, preset, preset_names
+
+SPEAKER_CHANNELS = 16
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a model in a folder, or go on with the one that is there.
+
+    Every part of the preset can be overridden: the names below are those of its configuration. Stopping it (Ctrl-C, or
+    worse) loses nothing but the steps since the last checkpoint; the same command goes on.
+    """
+
+    workdir: Path
+    """Holds checkpoints/, metrics.jsonl and TensorBoard's events/."""
+    corpus: str | None = None
+    """Short for --data.corpus: a folder made by `wavejax prepare`, or "embedded", the recordings in the package."""
+    init_from: str | None = None
+    """Start from the parameters of this training folder, export or voice: fine-tuning, new speakers."""
+    speakers: bool = False
+    """Tell the corpus' speakers apart: sets model.num_speakers, and model.global_channels to 16 where it is 0."""
+    overfit_batches: int | None = None
+    """Train on so many batches only, over and over: a check that the model can learn at all."""
+    dry_run: bool = False
+    """Say what the training would need, and stop."""
+
+
+EXAMPLE = (
+    "wavejax train {preset} --workdir run/ --corpus corpus/ --training.batch-size 16 --optimizer.learning-rate 3e-4"
+)
+
+
+def run_train(arguments: Sequence[str]) -> int:
+    """`wavejax train`."""
+    given, config = _parse(list(arguments))
+    if given.corpus is not None:
+        config = dataclasses.replace(config, data=dataclasses.replace(config.data, corpus=given.corpus))
+    if given.overfit_batches is not None:
+        training = dataclasses.replace(config.training, overfit_batches=given.overfit_batches)
+        config = dataclasses.replace(config, training=training)
+    if given.dry_run and not given.speakers:
+        return _dry_run(config)
+    corpus = open_corpus(config)
+    config = _with_speakers(config, corpus, given.speakers)
+    if given.dry_run:
+        return _dry_run(config)
+    state = train_and_evaluate(config, given.workdir, init_from=given.init_from, corpus=corpus)
+    step = int(state.step)
+    if step < config.training.num_steps:
+        print(f"stopped at step {step} of {config.training.num_steps}; the same command goes on from there")
+    else:
+        print(f"step {step}: done. Hear it: wavejax vocode {given.workdir} SPEECH.wav --out spoken/")
+    return 0
+
+
+def _parse(arguments: list[str]) -> tuple[Train, VocoderConfig]:
+    presets, explained = ", ".join(preset_names()), inspect.cleandoc(Train.__doc__ or "")
+    if not arguments or arguments[0] in ("-h", "--help"):
+        example = EXAMPLE.format(preset="speech-16k-small")
+        print(
+            f"usage: wavejax train PRESET --workdir FOLDER [OPTIONS]\n\n{explained}\n\nPresets: {presets}.\n\n"
+            f"Example:\n  {example}\n\n`wavejax train PRESET --help` lists every option with the preset's value."
+        )
+        if arguments:
+            raise SystemExit(0)
+        raise UsageError("name a preset first, for example: wavejax train speech-16k-small --workdir run/")
+    name = arguments[0]
+    if name.startswith("-"):
+        raise UsageError(f"the preset comes first: wavejax train PRESET {' '.join(arguments)}; presets: {presets}")
+    if name not in PRESETS:
+        near = get_close_matches(name, preset_names(), n=1, cutoff=0.4)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        raise UsageError(f"there is no preset {name!r}{meant}: choose one of {presets}")
+    try:
+        chosen = preset(name)
+    except KeyError as error:
+        raise UsageError(f"{error.args[0]}; choose one of {presets}") from None
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class TrainPreset(Train):
+        config: Annotated[VocoderConfig, tyro.conf.arg(name="")] = chosen
+
+    TrainPreset.__doc__ = Train.__doc__
+    example = EXAMPLE.format(preset=name)
+    given = parse(TrainPreset, f"train {name}", arguments[1:], example=example, flag_pairs=True)
+    return given, given.config
+
+
+def _with_speakers(config: VocoderConfig, corpus: Corpus, wanted: bool) -> VocoderConfig:
+    names, model = corpus.manifest.speakers, config.model
+    if not wanted:
+        if len(names) > 1 and not model.num_speakers:
+            print(
+                f"note: the corpus has {len(names)} speakers, the model does not tell them apart; --speakers (or "
+                f"--model.num-speakers {len(names)} --model.global-channels {SPEAKER_CHANNELS}) makes it",
+                file=sys.stderr,
+            )
+        return config
+    channels = model.global_channels or SPEAKER_CHANNELS
+    print(f"{len(names)} speakers: {', '.join(names)}")
+    return dataclasses.replace(
+        config, model=dataclasses.replace(model, num_speakers=len(names), global_channels=channels)
+    )
+
+
+def _dry_run(config: VocoderConfig) -> int:
+    from wavejax.tasks.prediction import predict_training
+
+    needs, training = predict_training(config), config.training
+    rate = config.spec.sample_rate
+    print(
+        f"{config.name}: {config.model.num_layers} layers, {needs.parameters:,} parameters\n"
+        f"multiplications per sample  {needs.macs_per_sample:,} ({2e-9 * needs.macs_per_sample * rate:.2f} GFLOP/s for "
+        f"real time at {rate} Hz)\n"
+        f"receptive field             {needs.receptive_field_ms:.1f} ms ({needs.receptive_field} samples)\n"
+        f"memory                      {needs.state_bytes / 1e6:.0f} MB of state, {needs.temporary_bytes / 1e6:.0f} MB "
+        f"for a step of {training.batch_size} x {config.data.crop_length} samples\n"
+        f"speed (predicted)           {needs.samples_per_second:,.0f} samples/s, from {needs.gflops:.0f} GFLOP/s "
+        "measured in products of this shape\n"
+        f"time (predicted)            {_duration(needs.seconds)} for {training.num_steps:,} steps; other work on this "
+        "machine makes it longer"
+    )
+    return 0
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+
+
+COMMANDS: dict[str, Command] = {"train": run_train}
