@@ -36,7 +36,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "configs": _FLOOR_1 | _FLOOR_2 | _FLOOR_3 | _FLOOR_4 | _FLOOR_5,
     "cli": _FLOOR_1 | _FLOOR_2 | _FLOOR_3 | _FLOOR_4 | _FLOOR_5 | {"configs"},
     "__main__": {"cli"},
-    "__main__": {"cli"},
 }
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 OPTIONAL_PACKAGES = {
