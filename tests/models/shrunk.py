@@ -1,7 +1,9 @@
 """Presets made small enough for tests, every option kept."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +16,9 @@ from wavejax.models.wavenet import PRESETS, WaveNet, WaveNetConfig, initial_para
 CHEAP = {"xla_backend_optimization_level": 0}
 
 
-def cheap_jit(function: Callable) -> Callable:
+def cheap_jit(function: Callable, **options: Any) -> Callable:
     """For programs that only check numbers: less time in the compiler. What users run is compiled as users do."""
-    return jax.jit(function, compiler_options=CHEAP)
+    return jax.jit(function, compiler_options=CHEAP, **options)
 
 
 SCALES = {200: (2, 2), 256: (2, 2), 512: (4, 2)}
@@ -82,6 +84,7 @@ CONFIGS["unconditional-mu-law-scalar"] = WaveNetConfig(
 )
 
 
+@functools.cache
 def make(name: str, seed: int = 0) -> tuple[WaveNet, dict]:
     """A shrunk model and parameters large enough that every part matters."""
     model = WaveNet(CONFIGS[name], precision="highest")
