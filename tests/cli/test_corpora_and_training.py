@@ -86,7 +86,8 @@ def test_a_training_writes_checkpoints_and_falls_back_to_its_own_steps(run, trai
     assert "step 2, loss" in said.out
 
 
-def test_the_same_command_goes_on_with_speakers_from_another_model(run, tmp_path, training, corpus):
+@pytest.mark.slow
+def test_new_speakers_start_from_a_trained_model_and_go_on(run, tmp_path, training, corpus):
     arguments = ["train", *SMALL, "--corpus", corpus, "--workdir", tmp_path / "two", "--training.num-steps"]
     said = run(*arguments, "1", "--speakers", "--init-from", training)
     assert said.code == 0
@@ -103,8 +104,36 @@ def test_the_same_command_goes_on_with_speakers_from_another_model(run, tmp_path
     assert (tmp_path / "spoken" / "a.wav").exists()
 
 
-def test_several_speakers_are_pointed_out_when_the_model_cannot_tell(run, tmp_path, corpus, monkeypatch):
-    monkeypatch.setattr("wavejax.cli.training.train_and_evaluate", lambda *_, **__: SimpleNamespace(step=7))
+@pytest.fixture
+def asked(monkeypatch):
+    """What `train` asks the library for, which then trains nothing."""
+    calls = []
+
+    def remember(config, workdir, **options):
+        calls.append(SimpleNamespace(config=config, workdir=workdir, **options))
+        return SimpleNamespace(step=7)
+
+    monkeypatch.setattr("wavejax.cli.training.train_and_evaluate", remember)
+    return calls
+
+
+def test_every_override_reaches_the_configuration(run, tmp_path, corpus, asked):
+    overrides = ["--training.batch-size", "16", "--optimizer.learning-rate", "3e-4", "--training.remat"]
+    said = run(
+        *("train", *SMALL, *overrides, "--corpus", corpus, "--workdir", tmp_path / "w"),
+        *("--speakers", "--overfit-batches", "3", "--init-from", "somewhere"),
+    )
+    assert said.code == 0
+    assert "2 speakers: anna, bert" in said.out
+    config = asked[0].config
+    assert config.model == tiny.config(num_speakers=2, global_channels=16).model
+    assert (config.training.batch_size, config.training.overfit_batches, config.training.remat) == (16, 3, True)
+    assert config.optimizer.learning_rate == 3e-4
+    assert config.data.corpus == str(corpus)
+    assert asked[0].init_from == "somewhere"
+
+
+def test_several_speakers_are_pointed_out_when_the_model_cannot_tell(run, tmp_path, corpus, asked):
     said = run("train", *SMALL, "--corpus", corpus, "--workdir", tmp_path / "w")
     assert "the corpus has 2 speakers, the model does not tell them apart; --speakers" in said.error
     assert "stopped at step 7 of 100000; the same command goes on" in said.out
@@ -132,6 +161,7 @@ def test_a_workdir_of_another_model_is_refused(run, training, corpus):
     assert sorted(path.name for path in (training / "checkpoints").iterdir()) == before
 
 
+@pytest.mark.slow
 def test_parameters_of_another_model_are_no_start(run, tmp_path, training, corpus):
     said = run(
         *("train", *SMALL, "--corpus", corpus, "--workdir", tmp_path / "w"),
@@ -142,8 +172,10 @@ def test_parameters_of_another_model_are_no_start(run, tmp_path, training, corpu
     assert "skip" in said.error
 
 
-def test_crops_longer_than_every_recording_are_refused(run, tmp_path, corpus):
-    said = run("train", *SMALL, "--corpus", corpus, "--workdir", tmp_path / "w", "--data.crop-length", "20000")
+def test_crops_longer_than_every_recording_are_refused(run, tmp_path, training, corpus):
+    copy = tmp_path / "run"  # going on costs less than starting
+    shutil.copytree(training, copy)
+    said = run("train", *SMALL, "--corpus", corpus, "--workdir", copy, "--data.crop-length", "20000")
     assert said.code == 1
     assert "is as long as a crop" in said.error
     assert "Use a crop length of at most" in said.error
