@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wavejax.audio.specs import FeatureSpec, get_spec
@@ -249,7 +250,7 @@ def _run(
         TimeRemainingColumn(),
     )
     journals = {}
-    with Progress(*columns, disable=not progress) as bar:
+    with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
         task = bar.add_task("", total=total, completed=total - sum(len(job.recordings) for job in pending))
         results = map(_numbered, pending) if min(workers, len(pending)) <= 1 else _in_processes(pending, workers)
         for job, journal in results:
