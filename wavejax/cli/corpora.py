@@ -16,9 +16,9 @@ from wavejax.cli.parsing import Command, parse
 class Prepare:
     """Turn a folder of recordings into a corpus that `wavejax train` reads.
 
-    SOURCE is any folder of audio, an LJSpeech-style folder (metadata.csv and wavs/), or one folder per speaker (--layout speakers). A
-    preparation that was stopped goes on when the same command is given again. Broken, empty, silent and too-short
-    recordings are skipped and named.
+    SOURCE is any folder of audio, an LJSpeech-style folder (metadata.csv and wavs/), or one folder per
+    speaker (--layout speakers). A preparation that was stopped goes on when the same command is given again. Broken,
+    empty, silent and too-short recordings are skipped and named.
     """
 
     source: Positional[Path]
