@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,13 @@ from wavejax.audio.companding import SampleCoding
 from wavejax.distributions import Categorical, CoarseFine, LogisticMixture
 from wavejax.models.wavenet import PRESETS, WaveNet, WaveNetConfig, count_parameters, get_preset, powers
 from wavejax.nn import FrameNetworkConfig
+
+QUICK = ("ibab", "linear-centre", "nsynth", "nv-wavenet", "r9y9-gaussian", "r9y9-mol-2018", "speech-16k+speakers")
+
+
+def quick_among(names: Iterable[str]) -> list:
+    """All names, those that add no option to the quick ones marked slow."""
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in sorted(names)]
 
 
 def counts(name: str) -> tuple[int, int]:
@@ -121,7 +129,7 @@ def input_reach(model: WaveNet, params: dict, length: int) -> np.ndarray:
     return (x[:-1] != x[-1:]).any(axis=-1).T
 
 
-@pytest.mark.parametrize("name", [name for name in sorted(CONFIGS) if name != "nv-wavenet-20"])  # shrunk: nv-wavenet
+@pytest.mark.parametrize("name", quick_among(CONFIGS))
 def test_an_output_sees_the_declared_receptive_field_and_no_more(name):
     model, params = make(name)
     field = model.receptive_field
@@ -145,10 +153,7 @@ def test_an_output_sees_the_declared_receptive_field_and_no_more(name):
     np.testing.assert_array_equal(seen, (np.arange(length) > probe - field) & (np.arange(length) <= probe))
 
 
-WITH_FRAMES = [name for name in sorted(PRESETS) if PRESETS[name].frame_network is not None]
-
-
-@pytest.mark.parametrize("name", [*WITH_FRAMES, "linear-centre"])
+@pytest.mark.parametrize("name", quick_among([name for name in CONFIGS if CONFIGS[name].frame_network is not None]))
 def test_a_sample_sees_the_declared_frames_and_no_more(name):
     # One layer, so that no earlier sample's conditioning is seen through the dilated taps.
     config = dataclasses.replace(CONFIGS[name], dilations=(1,), last_residual=True)
@@ -174,7 +179,7 @@ def training_values(model: WaveNet, batch: int, length: int) -> jax.Array:
     return cheap_jit(model.coding.encode)(waveform)
 
 
-@pytest.mark.parametrize("name", ["speech-16k-small", "r9y9-mol-2018"])
+@pytest.mark.parametrize("name", ["speech-16k-small", pytest.param("r9y9-mol-2018", marks=pytest.mark.slow)])
 def test_masks_and_noise_belong_to_the_example_not_to_the_batch(name):
     config = dataclasses.replace(CONFIGS[name], dropout=0.3, input_noise=0.2)
     model, params = WaveNet(config), make(name)[1]
@@ -251,7 +256,7 @@ def test_remat_changes_no_gradient_and_no_mask():
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * largest)
 
 
-@pytest.mark.parametrize("name", ["speech-16k-small", "r9y9-mol", "nsynth", "ibab"])
+@pytest.mark.parametrize("name", ["nsynth", "r9y9-mol+speakers"])
 def test_bfloat16_is_close_and_leaves_parameters_and_output_in_float32(name):
     model, params = make(name)
     values = training_values(model, 2, 20)

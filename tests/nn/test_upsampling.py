@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.models.shrunk import cheap_jit
 from wavejax.audio import SPECS, log_mel_numpy
 from wavejax.nn import Upsampler, UpsamplerConfig
 from wavejax.nn.upsampling import suggest_scales
@@ -28,13 +29,13 @@ def upsample(config: UpsamplerConfig, frames: np.ndarray, params: dict | None = 
     """Samples of the intervals of frames[:, back : F - forward]."""
     count = (frames.shape[1] - config.back - config.forward) * config.hop_length
     if config.at_frame_rate:
-        return np.asarray(config.spread(jnp.asarray(frames), 0, count))
+        return np.asarray(cheap_jit(lambda frames: config.spread(frames, 0, count))(frames))
     module = Upsampler(config)
     if params is None:
         shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.asarray(frames))["params"])
         params = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, leaf.dtype), shapes)
         params = {name: jnp.zeros_like(leaf) if name.endswith("bias") else leaf for name, leaf in params.items()}
-    return np.asarray(jax.jit(module.apply)({"params": params}, jnp.asarray(frames)))
+    return np.asarray(cheap_jit(module.apply)({"params": params}, jnp.asarray(frames)))
 
 
 @pytest.mark.parametrize(("hop", "centre"), GRIDS)
@@ -80,10 +81,10 @@ def test_spread_equals_the_interpolation_of_the_decoder_at_every_offset(kind, ho
     following = frames[np.minimum(index + 1, len(frames) - 1)]
     assert (index + 1 < len(frames)).all() or not weight[index + 1 >= len(frames)].any()
     expected = frames[index] + (following - frames[index]) * weight
-    for first in range(hop + 1):
-        for count in {intervals * hop - first, 1 if first == hop else hop}:
-            got = config.spread(jnp.asarray(frames), first, count)
-            np.testing.assert_allclose(got, expected[first : first + count], rtol=1e-6, atol=1e-6)
+    lengths = [(first, count) for first in range(hop + 1) for count in (intervals * hop - first, 1 + first % hop)]
+    spread = cheap_jit(lambda frames: [config.spread(frames, first, count) for first, count in lengths])
+    for (first, count), got in zip(lengths, spread(frames), strict=True):
+        np.testing.assert_allclose(got, expected[first : first + count], rtol=1e-6, atol=1e-6)
 
 
 def test_linear_weights_are_exact_far_into_a_recording():
@@ -106,7 +107,7 @@ def test_window_by_window_equals_the_whole_sequence(kind, hop, centre):
     module = Upsampler(config)
     shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.asarray(frames))["params"])
     params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0.3, 0.3, leaf.shape), leaf.dtype), shapes)
-    apply = jax.jit(functools.partial(module.apply, {"params": params}))
+    apply = cheap_jit(functools.partial(module.apply, {"params": params}))
     whole = apply(frames)
     assert whole.shape == (2, num_frames * hop, 3)
     assert float(jnp.std(whole)) > 0.001
