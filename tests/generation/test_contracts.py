@@ -304,3 +304,18 @@ def test_temperature_zero_is_the_mode_and_ignores_the_seed():
     hop = model.hop_length
     np.testing.assert_array_equal(mixed[:, : 3 * hop], one[:, : 3 * hop])
     assert not np.array_equal(mixed[:, 3 * hop :], one[:, 3 * hop :])
+
+
+def test_a_live_stream_waits_for_no_frame_that_it_does_not_need():
+    model, params = make("speech-16k-small")
+    local = inputs(model, 1, 12)["local_conditioning"]
+    arrived = []
+
+    def frames():
+        for index in range(12):
+            arrived.append(index)
+            yield local[:, index : index + 1]
+
+    blocks = stream(model, params, block_size=model.hop_length, local_conditioning=frames())
+    for number, _ in zip(range(12 - model.lookahead), blocks, strict=False):
+        assert len(arrived) == number + 1 + model.lookahead

@@ -306,10 +306,13 @@ def stream(
     def left(amount: int) -> int:
         return amount if num_samples is None else min(amount, start + num_samples - streamer.position)
 
-    for piece in pieces or ():
+    while pieces is not None:
         yield from emit(left(streamer.available), whole=False)
-        if num_samples is not None and left(1) <= 0:
+        if left(1) <= 0:
             return
+        piece = next(pieces, None)
+        if piece is None:
+            break
         streamer.add_frames(piece)
     total = start + num_samples - streamer.position if num_samples is not None else streamer.remaining
     yield from emit(total, whole=True)
