@@ -184,7 +184,9 @@ def _starting_state(
         _check_same_run(config, restored.meta, str(store.directory))
         _LOG.info("resuming from step %d", restored.step)
         return restored.state
-    state = jax.jit(lambda: _fresh_state(config, optimizer))()
+    # Runs once: on a CPU, optimising the many small random generators takes far longer than running them as they are.
+    quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    state = jax.jit(lambda: _fresh_state(config, optimizer), compiler_options=quick)()
     if init_from is not None:
         given = load(init_from)
         if given.spec != config.spec:
