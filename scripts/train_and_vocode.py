@@ -63,7 +63,7 @@ def configuration(steps: int, minutes: float) -> VocoderConfig:
 
 
 def main(
-    out: Path = Path("demo"), steps: int = 500, minutes: float = 3.5, seed: int = 0, temperature: float = 0.8
+    out: Path = Path("demo"), steps: int = 400, minutes: float = 3.5, seed: int = 0, temperature: float = 0.8
 ) -> None:
     """Train, vocode, measure.
 
