@@ -30,7 +30,8 @@ import numpy as np
 from benchmarks.environment import describe_machine, summarise
 from wavejax.extras import require_extra
 from wavejax.generation import encode_conditioning, generate, init_state, pack, replay, stream_keys, uniforms
-from wavejax.models.wavenet import WaveNet, count_parameters, get_preset, initial_params
+from wavejax.models.wavenet import WaveNet, count_parameters, initial_params
+from wavejax.models.wavenet_presets import get_preset
 
 PACKAGES = ("wavejax-audio", "jax", "jaxlib", "numpy", "numba", "torch", "wavenet_vocoder")
 PRESET = "nv-wavenet-20"

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import jax
 
-from wavejax.models.wavenet import PRESETS, WaveNet, initial_params
+from wavejax.models.wavenet import WaveNet, initial_params
+from wavejax.models.wavenet_presets import PRESETS
 
 FOLDER = Path(__file__).parent / "golden"
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from wavejax.audio.companding import SampleCoding
 from wavejax.distributions import Categorical, CoarseFine
-from wavejax.models.wavenet import PRESETS, WaveNet, WaveNetConfig, initial_params
+from wavejax.models.wavenet import WaveNet, WaveNetConfig, initial_params
+from wavejax.models.wavenet_presets import PRESETS
 
 CHEAP = {"xla_backend_optimization_level": 0}
 

@@ -7,7 +7,8 @@ import pytest
 
 from wavejax.audio.companding import SampleCoding
 from wavejax.distributions import GaussianMixture
-from wavejax.models.wavenet import PRESETS, WaveNetConfig
+from wavejax.models.wavenet import WaveNetConfig
+from wavejax.models.wavenet_presets import PRESETS
 from wavejax.tasks.serialization import ConfigError, from_json, to_json
 from wavejax.tasks.vocoder_config import VocoderConfig, preset, preset_names
 

@@ -12,7 +12,7 @@ import tyro
 
 from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.data import Corpus
-from wavejax.models.wavenet import PRESETS
+from wavejax.models.wavenet_presets import PRESETS
 from wavejax.tasks.training import open_corpus, train_and_evaluate
 from wavejax.tasks.vocoder_config import VocoderConfig, preset, preset_names
 

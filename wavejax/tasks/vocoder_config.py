@@ -6,7 +6,8 @@ from typing import Literal
 
 from wavejax.audio.specs import FeatureSpec, get_spec
 from wavejax.data.crops import CropShape
-from wavejax.models.wavenet import PRESETS, WaveNetConfig, get_preset
+from wavejax.models.wavenet import WaveNetConfig
+from wavejax.models.wavenet_presets import PRESETS, get_preset
 from wavejax.training.optimizers import OptimizerConfig
 
 
