@@ -60,6 +60,18 @@ def _r9y9(**changes: Any) -> WaveNetConfig:
 _R9Y9_CLASSES = SampleCoding(kind="mu_law", num_classes=256, pre_emphasis=0.85, gain=0.55, convention="r9y9")
 _CLASSES = SampleCoding(kind="mu_law", num_classes=256)
 
+_NV_WAVENET = WaveNetConfig(
+    dilations=powers(2, 8),
+    tail_bias=False,
+    input_kind="embedding",
+    input_bias=False,
+    coding=_CLASSES,
+    frame_network=FrameNetworkConfig(),
+    upsampler=UpsamplerConfig(kind="transposed", hop_length=200, frame_centre=100, kernel_size=800),
+    local_bias=True,
+    last_residual=False,
+)
+
 PRESETS: dict[str, WaveNetConfig] = {
     # The voice of the demo: small enough to train on two CPU cores, mel-conditioned, 16 kHz.
     "speech-16k-small": _voice(),
@@ -105,28 +117,8 @@ PRESETS: dict[str, WaveNetConfig] = {
         dropout=0.05,
     ),
     # NVIDIA/nv-wavenet: the training model of its PyTorch folder, and its benchmark's 20 layers.
-    "nv-wavenet": WaveNetConfig(
-        dilations=powers(2, 8),
-        tail_bias=False,
-        input_kind="embedding",
-        input_bias=False,
-        coding=_CLASSES,
-        frame_network=FrameNetworkConfig(),
-        upsampler=UpsamplerConfig(kind="transposed", hop_length=200, frame_centre=100, kernel_size=800),
-        local_bias=True,
-        last_residual=False,
-    ),
-    "nv-wavenet-20": WaveNetConfig(
-        dilations=powers(2, 10),
-        tail_bias=False,
-        input_kind="embedding",
-        input_bias=False,
-        coding=_CLASSES,
-        frame_network=FrameNetworkConfig(),
-        upsampler=UpsamplerConfig(kind="transposed", hop_length=200, frame_centre=100, kernel_size=800),
-        local_bias=True,
-        last_residual=False,
-    ),
+    "nv-wavenet": _NV_WAVENET,
+    "nv-wavenet-20": dataclasses.replace(_NV_WAVENET, dilations=powers(2, 10)),
     # ibab/tensorflow-wavenet, wavenet_params.json, with its first layer of 32 taps.
     "ibab": WaveNetConfig(
         dilations=powers(5, 10),
