@@ -47,7 +47,7 @@ class GruVoice(nn.Module):
     distribution: Laplace = Laplace()
     coding: SampleCoding = SampleCoding(kind="continuous", num_classes=65536, pre_emphasis=0.5)
     receptive_field: int = 16
-    """Samples of silence or prompt that warm the state up; in principle it hears everything."""
+    """Samples of silence that warm the state up before a recording; a prompt is heard whole."""
     hop_length: int = HOP
     lookback: int = 1
     lookahead: int = 1
@@ -169,6 +169,19 @@ def test_generate_stream_push_and_resume_agree_bit_for_bit(trained):
     pieces = [streamer.push(frames[:, start : start + 3]) for start in range(0, FRAMES, 3)]
     assert pieces[0].shape[1] == 2 * HOP  # the third frame waits for its look-ahead
     np.testing.assert_array_equal(np.concatenate([*pieces, streamer.flush()], axis=1), whole)
+
+
+def test_a_prompt_is_heard_whole_however_long(trained):
+    params, _ = trained
+    waveform, frames = recordings(2, 12, seed=8)
+    decoder = pack(MODEL, params)
+    conditioning = encode_conditioning(decoder, jnp.asarray(frames))
+    prompt = waveform[:, : 3 * MODEL.receptive_field]
+    start = init_state(decoder, conditioning, batch_size=2, seed=1)
+    stepped, _ = replay(decoder, start, conditioning, MODEL.coding.encode(prompt))
+    warmed = init_state(decoder, conditioning, batch_size=2, seed=1, prompt=prompt)
+    for one, other in zip(jax.tree.leaves(warmed), jax.tree.leaves(stepped), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 def test_what_it_has_learnt_is_heard(trained):

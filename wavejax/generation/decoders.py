@@ -194,6 +194,8 @@ class WaveNetDecoder:
         """Fill the ring in parallel from the last receptive_field - 1 values."""
         config = self.model.config
         dtype, taps = self.old.dtype, config.kernel_size - 1
+        unheard = max(values.shape[1] - (config.receptive_field - 1), 0)
+        values, offset = values[:, unheard:], offset + jnp.int32(unheard)
         batch, length = values.shape
         total = taps * sum(config.dilations)
         ring = jnp.zeros((total, batch, config.residual_channels), dtype)

@@ -114,10 +114,10 @@ def init_state(
     if prompt is not None and prompt.shape[1]:
         length = prompt.shape[1]
         encoded = model.coding.encode(jnp.asarray(prompt, jnp.float32))
-        values = jnp.concatenate([values, encoded.astype(values.dtype)], axis=1)[:, -field:]
+        values = jnp.concatenate([values, encoded.astype(values.dtype)], axis=1)
         memory = _heard(model, encoded.astype(values.dtype), memory)
     position = jnp.asarray(split_index(length))
-    offset = conditioning.offset(position) - jnp.int32(field - 1)
+    offset = conditioning.offset(position) - jnp.int32(field + length - 1)
     cache = decoder.warm_up(values[:, :-1], conditioning.entries, offset)
     keys = stream_keys(seed if isinstance(seed, int) else jnp.asarray(seed), ids)
     return GenerationState(position=position, keys=keys, value=values[:, -1], memory=memory, cache=cache)
