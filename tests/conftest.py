@@ -1,6 +1,7 @@
 """Settings of every test process, made before jax starts a backend; subprocesses inherit them."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -28,3 +29,17 @@ def eight_devices() -> None:
     """Fails at once if a backend was started before the settings above could reach it."""
     assert jax.default_backend() == "cpu"
     assert jax.device_count() == 8
+
+
+@pytest.fixture
+def compilations() -> Iterator[list[str]]:
+    """Grows by one entry for every program that JAX compiles during the test."""
+    events: list[str] = []
+
+    def listen(name: str, seconds: float, **extra: object) -> None:
+        if name == "/jax/core/compile/backend_compile_duration":
+            events.append(name)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield events
+    jax.monitoring.unregister_event_duration_listener(listen)

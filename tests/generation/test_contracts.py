@@ -319,3 +319,15 @@ def test_a_live_stream_waits_for_no_frame_that_it_does_not_need():
     blocks = stream(model, params, block_size=model.hop_length, local_conditioning=frames())
     for number, _ in zip(range(12 - model.lookahead), blocks, strict=False):
         assert len(arrived) == number + 1 + model.lookahead
+
+
+@pytest.mark.parametrize("name", ["speech-16k-small", "nv-wavenet"])
+def test_one_compilation_serves_every_length(name, compilations):
+    model, params = make(name)
+    local = inputs(model, 1, 300)["local_conditioning"]
+    generate(model, params, local_conditioning=local[:, :3])
+    assert compilations
+    compilations.clear()
+    for frames in (1, 7, 300):  # 1,200 samples are more than one block
+        generate(model, params, local_conditioning=local[:, :frames], num_samples=frames * model.hop_length - 1)
+    assert not compilations

@@ -1,7 +1,5 @@
 """Every strategy gives the same numbers, compiles once, and copies what it is given."""
 
-from collections.abc import Iterator
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -72,19 +70,6 @@ def test_strategies_agree_with_one_device_without_any(name: str, num_devices: in
     assert got["step"] == 10
     assert losses[-1] < losses[0]
     np.testing.assert_array_equal(got["key"], jax.random.key_data(jax.random.key(7)))
-
-
-@pytest.fixture
-def compilations() -> Iterator[list[str]]:
-    events: list[str] = []
-
-    def listen(name: str, seconds: float, **extra: object) -> None:
-        if name == "/jax/core/compile/backend_compile_duration":
-            events.append(name)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    yield events
-    jax.monitoring.unregister_event_duration_listener(listen)
 
 
 @pytest.mark.parametrize("name", ["spmd", "pmap"])

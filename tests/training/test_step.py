@@ -1,7 +1,5 @@
 """One update: the same whatever the strategy and the accumulation, guarded, averaged, exactly reported."""
 
-from collections.abc import Iterator
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -170,19 +168,6 @@ def test_the_loss_function_carries_a_state(name: str, accumulation_steps: int, c
     step = strategy.compile(make_train_step(mlp_loss, optimizer, accumulation_steps=accumulation_steps))
     state, _ = step(strategy.place(state), make_batch(0))
     assert strategy.fetch(state).model_state == {"steps": calls}
-
-
-@pytest.fixture
-def compilations() -> Iterator[list[str]]:
-    events: list[str] = []
-
-    def listen(name: str, seconds: float, **extra: object) -> None:
-        if name == "/jax/core/compile/backend_compile_duration":
-            events.append(name)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    yield events
-    jax.monitoring.unregister_event_duration_listener(listen)
 
 
 @pytest.mark.parametrize("name", ["spmd", "pmap"])
