@@ -70,23 +70,31 @@ def write_audio(path: str | os.PathLike[str], waveform: ArrayLike, sample_rate: 
         clipped = int(np.count_nonzero(np.abs(samples) > 1.0))
         samples = np.clip(samples, -1.0, 1.0)
     encoded = _encode(samples, sample_rate, _WRITE_FORMATS[target.suffix.lower()], kind)
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(partial, "xb") as file:
-                file.write(encoded)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(target, encoded)
     except OSError as error:
         raise AudioError(
             f"{target} cannot be written: {error.strerror or error}. Nothing was changed there. Check that its folder "
             "is a folder, writable, and on a disk with space left, or choose another path."
         ) from error
     return clipped
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: what is there at any moment is the old content or all of the new.
+
+    Makes the folders above it. Raises OSError where the system refuses; then nothing is left behind.
+    """
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(partial, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _check_readable(source: Path) -> None:

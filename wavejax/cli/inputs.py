@@ -1,7 +1,6 @@
 """Files that commands are given: recordings, folders of them, and arrays of features."""
 
-import os
-import secrets
+import io
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from wavejax.audio.feature_spec import FeatureSpec
-from wavejax.audio.files import AUDIO_SUFFIXES, AudioError, read_audio
+from wavejax.audio.files import AUDIO_SUFFIXES, AudioError, read_audio, write_whole
 from wavejax.audio.host_features import log_mel_numpy
 
 FEATURE_SUFFIXES = (".npy", ".npz")
@@ -84,17 +83,10 @@ def mel_of(path: Path, spec: FeatureSpec) -> np.ndarray:
 
 def write_features(path: Path, features: np.ndarray) -> None:
     """Writes an .npy file, whole or not at all. Raises InputError where the system refuses."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    buffer = io.BytesIO()
+    np.save(buffer, features)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(partial, "xb") as file:
-                np.save(file, features)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(path, buffer.getvalue())
     except OSError as error:
         raise InputError(
             f"{path} cannot be written: {error.strerror or error}. Nothing was changed there. Choose a folder that is "
