@@ -26,12 +26,14 @@ from jaxtyping import Array, Float, Key
 from wavejax.audio.companding import SampleCoding
 from wavejax.distributions import Categorical, CoarseFine, GaussianMixture, LogisticMixture
 from wavejax.nn import (
+    ACTIVATIONS,
     FrameNetwork,
     FrameNetworkConfig,
     Upsampler,
     UpsamplerConfig,
     declare_kernel,
     drop,
+    gated,
     smooth_over_classes,
 )
 
@@ -201,45 +203,63 @@ class Stack(nn.Module):
     def __call__(
         self, x: Array, bias: Array, local: Array | None, first: int, keys: Array | None, *, scored: int, remat: bool
     ) -> Array:
-        """Run all layers; `local` is [B, frames, C] at frame rate or [B, N, C] at sample rate."""
+        """Run all layers; `local` is [B, frames, C] at frame rate or [B, N, C] at sample rate.
+
+        Activations are flat, [B * N, C]: matrix products and their gradients then need no transposed copies, and rows
+        of different examples stay apart, so that a batch sharded over devices needs no communication.
+        """
         config, dtype = self.config, self.dtype
-        length, upsampler = x.shape[1], config.upsampler
+        batch, length, _ = x.shape
         deepest = (config.kernel_size - 1) * max(config.dilations)
         scale = jnp.asarray(config.residual_coefficient, dtype)
-        projected = None if local is None else self.project(local)
+        at_frame_rate = config.upsampler is not None and config.upsampler.at_frame_rate
+        flat_local = None if local is None or at_frame_rate else flat(local)
 
-        def layer(x: Array, inputs: tuple[Any, ...]) -> tuple[Array, Array]:
-            kernel, layer_bias, residual_kernel, residual_bias, dilation, number, projected = inputs
-            x_in = drop(x, keys, config.dropout, number)
-            padded = jnp.pad(x_in, ((0, 0), (deepest, 0), (0, 0)))
-            taps = [
-                lax.dynamic_slice_in_dim(padded, deepest - back * dilation, length, axis=1)
-                for back in range(config.kernel_size - 1, 0, -1)
-            ]
-            gates = jnp.matmul(jnp.concatenate([*taps, x_in], axis=-1), kernel, precision=self.precision)
-            gates = gates + layer_bias[:, None]
-            if upsampler is not None:
-                gates = gates + (upsampler.spread(projected, first, length) if upsampler.at_frame_rate else projected)
-            gates = gates.astype(dtype)
-            hidden = jnp.tanh(gates[..., : config.gate_channels]) * jax.nn.sigmoid(gates[..., config.gate_channels :])
-            out = jnp.matmul(hidden, residual_kernel, precision=self.precision) + residual_bias[None, None]
-            return (x + out.astype(dtype)) * scale, hidden[:, length - scored :]
+        def matmul(a: Array, b: Array) -> Array:
+            return jnp.matmul(a, b, precision=self.precision)
+
+        def delayed(x: Array, samples: Array) -> Array:
+            padded = jnp.pad(x.reshape(batch, length, -1), ((0, 0), (deepest, 0), (0, 0)))
+            return flat(lax.dynamic_slice_in_dim(padded, deepest - samples, length, axis=1))
+
+        def conditioned(z: Array, layer_bias: Array, local_kernel: Array | None) -> Array:
+            added = layer_bias[:, None]
+            if local_kernel is not None and flat_local is not None:
+                z = z + matmul(flat_local, local_kernel)
+            elif local_kernel is not None and local is not None and config.upsampler is not None:
+                added = config.upsampler.spread(matmul(local, local_kernel) + added, first, length)
+            return z + flat(jnp.broadcast_to(added, (batch, length, added.shape[-1])))
+
+        def layer(carry: tuple[Array, Array], inputs: tuple[Any, ...]) -> tuple[tuple[Array, Array], None]:
+            x, skips = carry
+            taps, layer_bias, local_kernel, residual_kernel, residual_bias, skip_kernel, dilation, number = inputs
+            x_in = flat(drop(x.reshape(batch, length, -1), keys, config.dropout, number))
+            z = matmul(x_in, taps[-1])
+            for back in range(1, config.kernel_size):
+                z = z + matmul(delayed(x_in, back * dilation), taps[-1 - back])
+            hidden = gated(conditioned(z, layer_bias, local_kernel))
+            out = matmul(hidden, residual_kernel) + residual_bias[None]
+            heard = flat(hidden.reshape(batch, length, -1)[:, length - scored :])
+            return ((x + out) * scale, skips + matmul(heard, skip_kernel).astype(jnp.float32)), None
 
         missing = config.num_layers - self.residual_kernel.shape[0]
+        coefficients = jnp.asarray(config.skip_coefficients, jnp.float32)
         stacked = (
-            self.dilated_kernel.reshape(config.num_layers, -1, 2 * config.gate_channels).astype(dtype),
+            tuple(self.dilated_kernel[:, tap].astype(dtype) for tap in range(config.kernel_size)),
             bias.astype(dtype),
+            None if local is None else self.local_kernel.astype(dtype),
             jnp.pad(self.residual_kernel, ((0, missing), (0, 0), (0, 0))).astype(dtype),
             jnp.pad(self.residual_bias, ((0, missing), (0, 0))).astype(dtype),
+            (self.skip_kernel * coefficients[:, None, None]).astype(dtype),
             jnp.asarray(config.dilations, jnp.int32),
             jnp.arange(config.num_layers) + _LAYER_LABEL,
-            projected,
         )
-        _, hidden = lax.scan(jax.checkpoint(layer) if remat else layer, x, stacked)
-        coefficients = jnp.asarray(config.skip_coefficients, jnp.float32)
-        kernel = (self.skip_kernel * coefficients[:, None, None]).astype(dtype)
-        skips = jnp.einsum("lbtg,lgs->bts", hidden, kernel, precision=self.precision)
-        return skips + jnp.einsum("l,ls->s", coefficients, self.skip_bias).astype(dtype)[None, None]
+        kept = jax.checkpoint_policies.save_only_these_names(*(() if remat else (ACTIVATIONS,)))
+        start = jnp.broadcast_to(
+            jnp.einsum("l,ls->s", coefficients, self.skip_bias)[None], (batch * scored, config.skip_channels)
+        )
+        (_, skips), _ = lax.scan(jax.checkpoint(layer, policy=kept, prevent_cse=False), (flat(x), start), stacked)
+        return skips.astype(dtype).reshape(batch, scored, config.skip_channels)
 
 
 class WaveNet(nn.Module):
@@ -456,14 +476,14 @@ class WaveNet(nn.Module):
         return self.upsampler(encoded)[:, first : first + length]
 
     def _tail(self, skips: Array, tail_local: Array | None) -> Array:
-        x = skips
+        x = flat(skips)
         for i, kernel in enumerate(self.tail_kernels):
             x = jnp.matmul(jax.nn.relu(x), kernel.astype(x.dtype), precision=self.precision)
             if self.config.tail_bias:
-                x = x + self.tail_biases[i].astype(x.dtype)[None, None]
+                x = x + self.tail_biases[i].astype(x.dtype)[None]
             if i == 0 and tail_local is not None:
-                x = x + tail_local.astype(x.dtype)
-        return x.astype(jnp.float32)
+                x = x + flat(tail_local).astype(x.dtype)
+        return x.astype(jnp.float32).reshape(*skips.shape[:2], -1)
 
     # The decoder's conditioning: everything that is known before a sample is drawn.
 
@@ -510,6 +530,11 @@ class WaveNet(nn.Module):
             if config.tail_bias:
                 arrays[f"tail_{i}_bias"] = self.tail_biases[i]
         return arrays
+
+
+def flat(x: Float[Array, "batch time channels"]) -> Float[Array, "rows channels"]:
+    """One row per sample, example after example."""
+    return x.reshape(-1, x.shape[-1])
 
 
 def initial_params(model: WaveNet, key: Array) -> Any:

@@ -2,15 +2,18 @@
 
 from wavejax.nn.dropout import drop
 from wavejax.nn.frame_network import FrameNetwork, FrameNetworkConfig
+from wavejax.nn.gating import ACTIVATIONS, gated
 from wavejax.nn.kernels import declare_kernel, smooth_over_classes
 from wavejax.nn.upsampling import Upsampler, UpsamplerConfig
 
 __all__ = [
+    "ACTIVATIONS",
     "FrameNetwork",
     "FrameNetworkConfig",
     "Upsampler",
     "UpsamplerConfig",
     "declare_kernel",
     "drop",
+    "gated",
     "smooth_over_classes",
 ]
