@@ -2,7 +2,7 @@
 
 from wavejax.generation.decoders import Decoder, pack
 from wavejax.generation.drivers import LARGEST_BLOCK, ConditioningError, Streamer, generate, stream
-from wavejax.generation.engine import encode_conditioning, init_state, replay, run_block
+from wavejax.generation.engine import block_noise, encode_conditioning, init_state, replay, run_block
 from wavejax.generation.noise import stream_keys, uniforms
 from wavejax.generation.state import Conditioning, GenerationState, Samples
 
@@ -14,6 +14,7 @@ __all__ = [
     "GenerationState",
     "Samples",
     "Streamer",
+    "block_noise",
     "encode_conditioning",
     "generate",
     "init_state",

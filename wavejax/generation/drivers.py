@@ -3,7 +3,7 @@
 All of them run the same compiled functions with the same largest block, so what they return is equal bit for bit.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -14,8 +14,15 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from wavejax.generation.decoders import Decoder, pack
-from wavejax.generation.engine import encode_conditioning, encode_window, history_frames, init_state, run_block
-from wavejax.generation.noise import join_index, split_index, uniforms
+from wavejax.generation.engine import (
+    block_noise,
+    encode_conditioning,
+    encode_window,
+    history_frames,
+    init_state,
+    run_block,
+)
+from wavejax.generation.noise import join_index, split_index
 from wavejax.generation.state import Conditioning, GenerationState, Samples
 from wavejax.types import AnyArray, AutoregressiveModel, Params, PyTree
 
@@ -46,17 +53,19 @@ def _encode(decoder: Decoder, frames: Array, speaker: Array | None, num_entries:
 
 @jax.jit
 def _init(
-    decoder: Decoder, conditioning: Conditioning, seed: Array, stream_ids: Array, prompt: Array | None
+    decoder: Decoder, conditioning: Conditioning, seed: Array, stream_ids: Array, origin: Array, prompt: Array | None
 ) -> GenerationState:
     batch = stream_ids.shape[0]
-    return init_state(decoder, conditioning, batch_size=batch, seed=seed, stream_ids=stream_ids, prompt=prompt)
+    return init_state(
+        decoder, conditioning, batch_size=batch, seed=seed, stream_ids=stream_ids, origin=origin, prompt=prompt
+    )
 
 
 @partial(jax.jit, static_argnames="probability_floor")
 def _block(
     decoder: Decoder, state: GenerationState, conditioning: Conditioning, count: Array, probability_floor: float
 ) -> tuple[GenerationState, Samples]:
-    noise = uniforms(state.keys, state.position, LARGEST_BLOCK, decoder.model.distribution.noise_size)
+    noise = block_noise(decoder, state, LARGEST_BLOCK)
     return run_block(decoder, state, conditioning, noise, count, probability_floor=probability_floor)
 
 
@@ -79,6 +88,7 @@ class Streamer:
         backend: "scan", or "auto" for the fastest available.
         state: continue from this state (of `generate(..., return_state=True)` or `.state`).
         first_frame: index of the first frame that will be pushed, when continuing.
+        origins: of each stream, the index of its sample 0 in the noise (folds of one recording share a stream's noise).
     """
 
     def __init__(
@@ -97,6 +107,7 @@ class Streamer:
         backend: Literal["auto", "scan"] = "auto",
         state: GenerationState | None = None,
         first_frame: int = 0,
+        origins: Sequence[int] | None = None,
     ) -> None:
         if backend not in ("auto", "scan"):
             raise ValueError(f"backend must be 'auto' or 'scan', got {backend!r}")
@@ -108,6 +119,7 @@ class Streamer:
         self._ids = (
             jnp.arange(batch_size, dtype=jnp.int32) if stream_ids is None else jnp.asarray(stream_ids, jnp.int32)
         )
+        self._origin = jnp.asarray([split_index(origin) for origin in origins or (0,) * batch_size])
         self._speaker = _check_speaker(model, global_conditioning, batch_size)
         self._prompt = None if prompt is None else _check_prompt(prompt)
         self._temperature = _check_temperature(temperature, batch_size)
@@ -215,10 +227,10 @@ class Streamer:
 
     def _initial_state(self) -> GenerationState:
         if self._static is not None:
-            return _init(self._decoder, self._static, self._seed, self._ids, self._prompt)
+            return _init(self._decoder, self._static, self._seed, self._ids, self._origin, self._prompt)
         history, prompted = history_frames(self._decoder), (self._position - 1) // self._hop + 1
         conditioning = self._window(-history, history + prompted, history + prompted)
-        return _init(self._decoder, conditioning, self._seed, self._ids, self._prompt)
+        return _init(self._decoder, conditioning, self._seed, self._ids, self._origin, self._prompt)
 
     def _conditioning(self, count: int) -> Conditioning:
         if self._static is not None:

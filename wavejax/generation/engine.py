@@ -9,10 +9,10 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, UInt32
 
 from wavejax.generation.decoders import Decoder
-from wavejax.generation.noise import advance, split_index, stream_keys
+from wavejax.generation.noise import advance, shifted, split_index, stream_keys, uniforms
 from wavejax.generation.state import Conditioning, GenerationState, Samples
 from wavejax.types import AnyArray, PyTree
 
@@ -97,13 +97,15 @@ def init_state(
     batch_size: int = 1,
     seed: int | AnyArray = 0,
     stream_ids: Int[AnyArray, "batch"] | None = None,
+    origin: UInt32[AnyArray, "batch 2"] | None = None,
     prompt: Float[AnyArray, "batch prompt"] | None = None,
 ) -> GenerationState:
     """The state from which sample 0, or the first sample after the prompt, is drawn.
 
     Before sample 0 the network has heard encoded silence under the first frame's conditioning, exactly as in training
-    at a recording's true start. `stream_ids` (default 0 .. B-1) pick each stream's noise; `prompt` [B, P] is a waveform
-    whose samples take positions 0 .. P-1.
+    at a recording's true start. `stream_ids` (default 0 .. B-1) pick each stream's noise, and `origin` (words of
+    `split_index`, default 0) where in it sample 0 lies; `prompt` [B, P] is a waveform whose samples take positions
+    0 .. P-1.
     """
     model = decoder.model
     ids = jnp.arange(batch_size, dtype=jnp.int32) if stream_ids is None else jnp.asarray(stream_ids, jnp.int32)
@@ -120,7 +122,13 @@ def init_state(
     offset = conditioning.offset(position) - jnp.int32(field + length - 1)
     cache = decoder.warm_up(values[:, :-1], conditioning.entries, offset)
     keys = stream_keys(seed if isinstance(seed, int) else jnp.asarray(seed), ids)
-    return GenerationState(position=position, keys=keys, value=values[:, -1], memory=memory, cache=cache)
+    origin = jnp.zeros((batch_size, 2), jnp.uint32) if origin is None else jnp.asarray(origin)
+    return GenerationState(position=position, keys=keys, origin=origin, value=values[:, -1], memory=memory, cache=cache)
+
+
+def block_noise(decoder: Decoder, state: GenerationState, block: int) -> Float[Array, "block batch noise"]:
+    """The uniforms of the next `block` samples, as `run_block` takes them."""
+    return uniforms(state.keys, shifted(state.position, state.origin), block, decoder.model.distribution.noise_size)
 
 
 def _heard(model: object, values: Array, memory: Array) -> Array:
@@ -152,7 +160,7 @@ def run_block(
         decoder: from `pack`.
         state: from `init_state` or an earlier block; not changed.
         conditioning: must cover samples position .. position + count - 1.
-        noise: uniforms of those samples, `noise_size` for each draw (see `uniforms`).
+        noise: uniforms of those samples, `noise_size` for each draw (see `block_noise`).
         count: a run-time value: one compilation serves every count.
         probability_floor: cut less probable values than this before drawing; static.
 

@@ -31,6 +31,12 @@ def advance(words: UInt32[Array, "2"], count: Array) -> UInt32[Array, "2"]:
     return jnp.stack([words[0] + (low < words[1]).astype(jnp.uint32), low])
 
 
+def shifted(words: UInt32[Array, "2"], origins: UInt32[Array, "batch 2"]) -> UInt32[Array, "batch 2"]:
+    """An index counted from each of several origins."""
+    low = words[1] + origins[:, 1]
+    return jnp.stack([words[0] + origins[:, 0] + (low < words[1]).astype(jnp.uint32), low], axis=-1)
+
+
 def stream_keys(seed: int | UInt32[Array, "2"], stream_ids: Int[Array, "batch"]) -> UInt32[Array, "batch 2"]:
     """One Threefry key per stream; the seed is a 64-bit integer, or its words from `split_index`."""
     key = jnp.asarray(split_index(seed)) if isinstance(seed, int) else seed
@@ -39,12 +45,16 @@ def stream_keys(seed: int | UInt32[Array, "2"], stream_ids: Int[Array, "batch"])
 
 
 def uniforms(
-    keys: UInt32[Array, "batch 2"], position: UInt32[Array, "2"], count: int, noise_size: int
+    keys: UInt32[Array, "batch 2"],
+    position: UInt32[Array, "2"] | UInt32[Array, "batch 2"],
+    count: int,
+    noise_size: int,
 ) -> Float[Array, "count batch noise"]:
     """Noise of samples position .. position + count - 1: midpoints (k + 1/2) / 2^23, so 0 and 1 never occur."""
-    low = position[1] + jnp.arange(count, dtype=jnp.uint32)
-    high = position[0] + (low < position[1]).astype(jnp.uint32)
-    index = jnp.broadcast_to(jnp.stack([high, low], axis=-1)[:, None], (count, keys.shape[0], 2))
+    start = jnp.broadcast_to(position, keys.shape)
+    low = start[None, :, 1] + jnp.arange(count, dtype=jnp.uint32)[:, None]
+    high = start[None, :, 0] + (low < start[None, :, 1]).astype(jnp.uint32)
+    index = jnp.stack([high, low], axis=-1)
     words = []
     for pair in range(-(-noise_size // 2)):
         label = jnp.broadcast_to(jnp.asarray([2, pair], jnp.uint32), keys.shape)

@@ -15,6 +15,8 @@ class GenerationState:
     """Index of the next sample, (high, low) words; a prompt's samples count, from 0."""
     keys: UInt32[Array, "batch 2"]
     """Threefry key of each stream."""
+    origin: UInt32[Array, "batch 2"]
+    """Added to the position to index each stream's noise: where in a longer recording its sample 0 lies (folds)."""
     value: Array
     """[B]: the last value, int32 class or float32."""
     memory: Float[Array, "batch"]
