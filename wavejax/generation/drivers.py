@@ -5,7 +5,7 @@ All of them run the same compiled functions with the same largest block, so what
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,32 +13,18 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-from wavejax.generation.decoders import Decoder, pack
-from wavejax.generation.engine import (
-    block_noise,
-    encode_conditioning,
-    encode_window,
-    history_frames,
-    init_state,
-    run_block,
-)
+from wavejax.generation.backends import LARGEST_BLOCK, BackendName, open_backend
+from wavejax.generation.decoders import Decoder
+from wavejax.generation.engine import encode_conditioning, encode_window, history_frames, init_state
 from wavejax.generation.noise import join_index, split_index
-from wavejax.generation.state import Conditioning, GenerationState, Samples
+from wavejax.generation.state import Conditioning, GenerationState
 from wavejax.types import AnyArray, AutoregressiveModel, Params, PyTree
-
-LARGEST_BLOCK = 1024
-"""Samples that one call of the compiled block makes at most. Fixed, so that chunking cannot change the program."""
 
 Progress = Callable[[int, int], None]
 
 
 class ConditioningError(ValueError):
     """Conditioning that does not fit the model or the number of samples asked for."""
-
-
-@partial(jax.jit, static_argnames=("model", "dtype"))
-def _pack(model: AutoregressiveModel, params: Params, dtype: DTypeLike | None) -> Decoder:
-    return pack(model, params, dtype)
 
 
 @jax.jit
@@ -59,14 +45,6 @@ def _init(
     return init_state(
         decoder, conditioning, batch_size=batch, seed=seed, stream_ids=stream_ids, origin=origin, prompt=prompt
     )
-
-
-@partial(jax.jit, static_argnames="probability_floor")
-def _block(
-    decoder: Decoder, state: GenerationState, conditioning: Conditioning, count: Array, probability_floor: float
-) -> tuple[GenerationState, Samples]:
-    noise = block_noise(decoder, state, LARGEST_BLOCK)
-    return run_block(decoder, state, conditioning, noise, count, probability_floor=probability_floor)
 
 
 class Streamer:
@@ -104,17 +82,16 @@ class Streamer:
         temperature: float | AnyArray = 1.0,
         probability_floor: float = 0.0,
         dtype: DTypeLike | None = None,
-        backend: Literal["auto", "scan"] = "auto",
+        backend: BackendName = "auto",
         state: GenerationState | None = None,
         first_frame: int = 0,
         origins: Sequence[int] | None = None,
     ) -> None:
-        if backend not in ("auto", "scan"):
-            raise ValueError(f"backend must be 'auto' or 'scan', got {backend!r}")
         if state is not None and prompt is not None:
             raise ValueError("give either a prompt or a state to continue from, not both")
         self.model, self._batch, self._floor = model, batch_size, float(probability_floor)
-        self._decoder = _pack(model, params, dtype)
+        self._backend = open_backend(backend, model, params, dtype=dtype, batch_size=batch_size)
+        self._decoder = self._backend.decoder
         self._seed = jnp.asarray(split_index(seed))
         self._ids = (
             jnp.arange(batch_size, dtype=jnp.int32) if stream_ids is None else jnp.asarray(stream_ids, jnp.int32)
@@ -218,9 +195,7 @@ class Streamer:
         while self._position < end:
             count = min(end - self._position, LARGEST_BLOCK)
             state = self.state
-            self._state, samples = _block(
-                self._decoder, state, self._conditioning(count), jnp.asarray(count, jnp.int32), self._floor
-            )
+            self._state, samples = self._backend.block(state, self._conditioning(count), count, self._floor)
             self._position += count
             self._forget()
             yield np.asarray(samples.waveform)[:, :count]
@@ -347,7 +322,7 @@ def generate(
     temperature: float | AnyArray = 1.0,
     probability_floor: float = 0.0,
     dtype: DTypeLike | None = None,
-    backend: Literal["auto", "scan"] = "auto",
+    backend: BackendName = "auto",
     block_size: int | None = None,
     progress: Progress | None = None,
 ) -> Any:
