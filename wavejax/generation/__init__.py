@@ -1,8 +1,9 @@
 """The generation engine: a pure layer for transformations, and drivers for people."""
 
 from wavejax.generation.decoders import Decoder, pack
-from wavejax.generation.drivers import LARGEST_BLOCK, ConditioningError, Streamer, generate, stream
+from wavejax.generation.drivers import LARGEST_BLOCK, ConditioningError, Streamer, generate, generate_folded, stream
 from wavejax.generation.engine import block_noise, encode_conditioning, init_state, replay, run_block
+from wavejax.generation.folding import Seam
 from wavejax.generation.noise import stream_keys, uniforms
 from wavejax.generation.state import Conditioning, GenerationState, Samples
 
@@ -13,10 +14,12 @@ __all__ = [
     "Decoder",
     "GenerationState",
     "Samples",
+    "Seam",
     "Streamer",
     "block_noise",
     "encode_conditioning",
     "generate",
+    "generate_folded",
     "init_state",
     "pack",
     "replay",

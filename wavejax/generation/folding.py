@@ -1,0 +1,182 @@
+"""Folding: one long utterance generated as a batch of overlapping pieces, and its seams.
+
+A chain of samples cannot be parallel, but several chains can run as a batch. Each fold begins before its seam with a
+warm-up, in which it hears silence fade out of its receptive field; its noise is that of the samples' own positions, so
+that a fold often arrives at the very samples of the one before it (the seam is then no seam). Where it does not, its
+waveform may have another phase: it is moved by up to half a pitch period to where it agrees best with its predecessor,
+and the two are cross-faded with constant power, given how they correlate. Seams lie in the quietest frames near an even
+split.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from wavejax.types import AnyArray
+
+MERGED = 2.0**-15
+"""Two folds have merged where they differ by no more than a 16-bit step."""
+VOICED = 0.5
+"""Autocorrelation at the pitch period from which a seam counts as voiced."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fold:
+    """One piece: which frames it is generated from, and where it is heard from."""
+
+    first_frame: int
+    seam: int
+    """Sample of the recording on which its cross-fade is centred; 0 for the first fold."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Seam:
+    """What happened where one fold follows another."""
+
+    position: int
+    """Sample of the recording on which the cross-fade is centred."""
+    is_merged: bool
+    """Both folds had become the same waveform there."""
+    is_voiced: bool
+    """The preceding fold is periodic there."""
+    shift: int
+    """Samples by which the following fold was moved to be in phase, relative to the conditioning."""
+    correlation: float
+    """Of the two folds over the cross-fade, once aligned."""
+
+
+def plan_folds(
+    frames: Float[np.ndarray, "frames channels"], num_folds: int, hop_length: int, warm_up: int
+) -> tuple[tuple[Fold, ...], int]:
+    """Where to cut a recording, and how many frames each fold is generated from.
+
+    A seam goes to the frame with the lowest mean over the channels (of a log-mel: the quietest) within a quarter of a
+    fold around the even split. `warm_up` is the number of samples that a fold runs before it is heard.
+
+    Raises:
+        ValueError: fewer than one fold, or folds shorter than their warm-up.
+    """
+    num_frames = frames.shape[0]
+    if num_folds < 1:
+        raise ValueError(f"folds must be at least 1 or 'auto', got {num_folds}")
+    lead = -(-warm_up // hop_length) + _MARGIN
+    size = num_frames // num_folds
+    if num_folds > 1 and size <= lead:
+        raise ValueError(
+            f"{num_folds} folds of {num_frames} frames leave {size} frames a fold, no more than the {lead} of its "
+            f"warm-up: use at most {max(num_frames // (lead + 1), 1)} folds"
+        )
+    level = np.asarray(frames, np.float64).mean(axis=-1)
+    folds = [Fold(first_frame=0, seam=0)]
+    for index in range(1, num_folds):
+        even = round(index * num_frames / num_folds)
+        reach = min(size // 4, (size - lead) // 2)
+        candidates = np.arange(max(even - reach, lead), min(even + reach, num_frames - 1) + 1)
+        frame = int(candidates[np.argmin(level[candidates])])
+        folds.append(Fold(first_frame=frame - lead, seam=frame * hop_length + hop_length // 2))
+    ends = [-(-fold.seam // hop_length) + _MARGIN for fold in folds[1:]] + [num_frames + _MARGIN]
+    return tuple(folds), max(end - fold.first_frame for fold, end in zip(folds, ends, strict=True))
+
+
+_MARGIN = 4
+"""Frames that a fold runs past its last seam, and a following one exists before its own: room to align and fade."""
+
+
+def fold_frames(values: AnyArray, folds: tuple[Fold, ...], num_frames: int) -> np.ndarray:
+    """The frames of each fold, [folds, num_frames, ...]; past the recording's end its last frame is repeated."""
+    values = np.asarray(values)
+    index = np.asarray([fold.first_frame for fold in folds])[:, None] + np.arange(num_frames)[None]
+    return values[np.minimum(index, len(values) - 1)]
+
+
+def join_folds(
+    waveforms: Float[np.ndarray, "folds longest"], folds: tuple[Fold, ...], hop_length: int, num_samples: int
+) -> tuple[Float[np.ndarray, "samples"], tuple[Seam, ...]]:
+    """One waveform of `num_samples` from the folds', and a report of its seams.
+
+    Pitch is sought between a fifth of a hop and one and a half hops (55 to 400 Hz with the usual hops of 11 to 12.5
+    ms); the cross-fade is half a hop long.
+    """
+    half = hop_length // 4
+    joined = np.zeros(num_samples, np.float32)
+    joined[: min(waveforms.shape[1], num_samples)] = waveforms[0, :num_samples]
+    seams = []
+    for fold, waveform in zip(folds[1:], waveforms[1:], strict=True):
+        start = fold.first_frame * hop_length
+        seam, own = fold.seam, fold.seam - start
+        period, periodicity = _period(joined[seam - 2 * hop_length : seam + hop_length], hop_length)
+        is_merged = bool(np.abs(joined[seam - half : seam + half] - waveform[own - half : own + half]).max() <= MERGED)
+        shift, correlation = 0, 1.0
+        if not is_merged:
+            wide = hop_length // 2
+            before = joined[seam - wide : seam + wide]
+            shift, correlation = _align(before, waveform, own - wide, period // 2)
+        fade = _cross_fade(2 * half, correlation)
+        first = seam - half
+        following = waveform[own - half + shift :][: num_samples - first]
+        overlap = min(2 * half, len(following))
+        preceding = joined[first : first + overlap] * fade[::-1][:overlap]
+        joined[first:] = 0
+        joined[first : first + len(following)] = following
+        joined[first : first + overlap] = preceding + following[:overlap] * fade[:overlap]
+        seams.append(
+            Seam(
+                position=seam,
+                is_merged=is_merged,
+                is_voiced=periodicity >= VOICED,
+                shift=shift,
+                correlation=correlation,
+            )
+        )
+    return joined, tuple(seams)
+
+
+def _period(waveform: np.ndarray, hop_length: int) -> tuple[int, float]:
+    """Pitch period in samples and the normalised autocorrelation there."""
+    lags = np.arange(max(hop_length // 5, 1), max(3 * hop_length // 2, 2))
+    size = len(waveform) - lags[-1]
+    x = waveform.astype(np.float64) - waveform.mean()
+    correlations = np.asarray([_correlation(x[:size], x[lag : lag + size]) for lag in lags])
+    best = int(np.argmax(correlations))
+    return int(lags[best]), float(correlations[best])
+
+
+def _align(before: np.ndarray, waveform: np.ndarray, start: int, reach: int) -> tuple[int, float]:
+    """The shift within `reach` at which `waveform` from `start` on correlates best with `before`, and how well."""
+    shifts = np.arange(-reach, reach + 1)
+    found = [_correlation(before, waveform[start + shift : start + shift + len(before)]) for shift in shifts]
+    best = int(np.argmax(found))
+    return int(shifts[best]), float(found[best])
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    power = float(np.dot(a, a)) * float(np.dot(b, b))
+    return float(np.dot(a, b)) / power**0.5 if power > 1e-12 else 0.0
+
+
+def _cross_fade(length: int, correlation: float) -> np.ndarray:
+    """Rising gains g that keep the power of g a + reversed(g) b, for a and b of equal power and that correlation."""
+    rise = (np.arange(length) + 0.5) / length
+    fall = 1 - rise
+    power = rise**2 + fall**2 + 2 * max(correlation, 0.0) * rise * fall
+    return (rise / np.sqrt(power)).astype(np.float32)
+
+
+def automatic_folds(num_frames: int, hop_length: int, warm_up: int, largest: int) -> int:
+    """As many folds as leave each at least four warm-ups of its own, and at most `largest`."""
+    return max(min(num_frames * hop_length // (5 * warm_up), largest), 1)
+
+
+def refuse_with_folds(options: dict[str, Any]) -> None:
+    """Raises ValueError naming the arguments that a folded generation cannot honour."""
+    given = [name for name, value in options.items() if value is not None and value is not False]
+    if given:
+        raise ValueError(
+            f"folds cuts one whole recording into pieces that run side by side, so it does not go with "
+            f"{', '.join(given)}: leave folds at 1"
+        )
+
+
+__all__ = ["Fold", "Seam", "automatic_folds", "fold_frames", "join_folds", "plan_folds", "refuse_with_folds"]
