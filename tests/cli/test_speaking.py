@@ -57,6 +57,19 @@ def test_vocode_reads_recordings_features_and_folders_alike(run, tmp_path, voice
     assert not np.array_equal(read_audio(tmp_path / "out" / "speech.wav")[0], spoken[0])
 
 
+def test_vocode_in_folds_says_what_became_of_the_seams(run, tmp_path, voice):
+    np.save(tmp_path / "long.npy", mel_of(1.1))
+    said = run("vocode", voice, tmp_path / "long.npy", "--out", tmp_path, "--folds", "3", "--probability-floor", "0.01")
+    assert said.code == 0, said.error
+    assert "3 folds; " in said.error
+    assert "of 2 seams merged" in said.error
+    assert len(read_audio(tmp_path / "long.wav")[0]) == 17_600
+    said = run("vocode", voice, tmp_path / "long.npy", "--out", tmp_path, "--folds", "50", "--overwrite")
+    assert (said.code, "use at most" in said.error) == (1, True)
+    said = run("vocode", voice, "-", "--stream", "--folds", "2")
+    assert (said.code, "--folds needs the whole recording" in said.error) == (2, True)
+
+
 def pipe(run, monkeypatch, data, *arguments):
     sink = io.BytesIO()
     with monkeypatch.context() as patch:

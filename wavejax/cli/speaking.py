@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from tyro.conf import Positional
@@ -18,7 +18,8 @@ from wavejax.audio.files import read_audio, write_audio
 from wavejax.audio.specs import get_spec
 from wavejax.cli.inputs import AUDIO_SUFFIXES, FEATURE_SUFFIXES, InputError, list_inputs, mel_of, read_features
 from wavejax.cli.parsing import Command, UsageError, parse
-from wavejax.generation import stream
+from wavejax.generation import generate_folded, stream
+from wavejax.generation.backends import BackendName
 from wavejax.tasks.vocoder import Vocoder, load
 
 
@@ -48,6 +49,12 @@ class Vocode:
     """Of the noise: another seed, another reading of the same features."""
     temperature: float = 1.0
     """Below 1 more careful, 0 the most probable value throughout."""
+    probability_floor: float = 0.0
+    """Values less probable than this are never drawn."""
+    folds: int | Literal["auto"] = 1
+    """Above 1: so many overlapping pieces of each recording at once, faster but with seams; auto chooses."""
+    backend: BackendName = "auto"
+    """What runs the model; auto takes the fastest that is installed."""
     stream: bool = False
     """Standard input to standard output."""
     overwrite: bool = False
@@ -63,6 +70,8 @@ def run_vocode(arguments: Sequence[str]) -> int:
     given = parse(Vocode, "vocode", arguments, example=example)
     if given.stream != (given.inputs == ("-",)):
         raise UsageError("--stream and the input - belong together: wavejax vocode MODEL - --stream")
+    if given.stream and given.folds != 1:
+        raise UsageError("--folds needs the whole recording and --stream has it in pieces: leave one of them out")
     if given.out is None and not given.stream:
         raise UsageError("say where to: --out FOLDER")
     vocoder = load(given.model)
@@ -82,8 +91,12 @@ def run_vocode(arguments: Sequence[str]) -> int:
             if target.resolve() == path.resolve():
                 raise InputError(f"{path} would be overwritten by its own reading: choose another --out")
             conditioning = _conditioning(vocoder, path, given.speaker, spec, given.allow_lossy)
-            warm = warm or _compile(vocoder, conditioning, given.temperature)
-            blocks = _blocks(vocoder, conditioning, given.temperature, given.seed)
+            options = {"probability_floor": given.probability_floor, "backend": given.backend}
+            if given.folds == 1:
+                warm = warm or _compile(vocoder, conditioning, given.temperature, options)
+                blocks = _blocks(vocoder, conditioning, given.temperature, given.seed, **options)
+            else:
+                blocks = _folded(vocoder, conditioning, given, options)
             if not _write_blocks(target, blocks, vocoder.spec.sample_rate):
                 return 1
         except ValueError as error:
@@ -105,10 +118,12 @@ def _conditioning(
     return vocoder.conditioning(mel_of(path, vocoder.spec), speaker=speaker)
 
 
-def _compile(vocoder: Vocoder, conditioning: dict[str, np.ndarray], temperature: float) -> bool:
+def _compile(
+    vocoder: Vocoder, conditioning: dict[str, np.ndarray], temperature: float, options: dict[str, Any]
+) -> bool:
     """Make one sample, so that what is timed later is speaking."""
     start = time.perf_counter()
-    for _ in _blocks(vocoder, conditioning, temperature, 0, num_samples=1):
+    for _ in _blocks(vocoder, conditioning, temperature, 0, num_samples=1, **options):
         pass
     print(f"compiled in {time.perf_counter() - start:.1f} s", file=sys.stderr)
     return True
@@ -117,11 +132,32 @@ def _compile(vocoder: Vocoder, conditioning: dict[str, np.ndarray], temperature:
 def _blocks(
     vocoder: Vocoder, conditioning: dict[str, Any], temperature: float, seed: int, **options: Any
 ) -> Iterator[np.ndarray]:
+    model, params = vocoder.model, vocoder.params
+    for block in stream(model, params, seed=seed, temperature=_checked(temperature), **conditioning, **options):
+        yield block[0]
+
+
+def _folded(
+    vocoder: Vocoder, conditioning: dict[str, Any], given: Vocode, options: dict[str, Any]
+) -> Iterator[np.ndarray]:
+    waveform, seams = generate_folded(
+        vocoder.model,
+        vocoder.params,
+        folds=given.folds,
+        temperature=_checked(given.temperature),
+        seed=given.seed,
+        **conditioning,
+        **options,
+    )
+    merged = sum(seam.is_merged for seam in seams)
+    print(f"{len(seams) + 1} folds; {merged} of {len(seams)} seams merged", file=sys.stderr)
+    yield waveform[0]
+
+
+def _checked(temperature: float) -> float:
     if not 0 <= temperature < float("inf"):
         raise UsageError(f"--temperature must be a number of at least 0, got {temperature}")
-    model, params = vocoder.model, vocoder.params
-    for block in stream(model, params, seed=seed, temperature=temperature, **conditioning, **options):
-        yield block[0]
+    return temperature
 
 
 def _write_blocks(target: Path, blocks: Iterator[np.ndarray], sample_rate: int) -> bool:
@@ -158,7 +194,13 @@ def _pipe(
     given_spec = spec or vocoder.spec
     if vocoder.config.model.frame_network is None:
         raise InputError(f"{vocoder.config.name} is not conditioned on features: use `wavejax generate`")
-    streamer = vocoder.streamer(seed=given.seed, speaker=given.speaker, temperature=given.temperature)
+    streamer = vocoder.streamer(
+        seed=given.seed,
+        speaker=given.speaker,
+        temperature=_checked(given.temperature),
+        probability_floor=given.probability_floor,
+        backend=given.backend,
+    )
     frame_bytes, rest = 4 * given_spec.n_mels, b""
     while data := source.read1(1 << 16):
         data = rest + data
