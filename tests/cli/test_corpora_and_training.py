@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli import tiny
 from wavejax.audio.specs import get_spec
+from wavejax.checkpoints.manifest import write_manifest
 from wavejax.data import Corpus
 
 ALONE = ("--workers", "1", "--layout", "speakers")
@@ -84,6 +85,29 @@ def test_a_training_writes_checkpoints_and_falls_back_to_its_own_steps(run, trai
     assert said.code == 0
     assert "speech-16k-small: training folder, step 2" in said.out
     assert "step 2, loss" in said.out
+
+
+def test_a_disk_that_fills_up_stops_training_with_the_last_good_step(run, tmp_path, corpus, monkeypatch):
+    written = []
+
+    def full_after_one(folder, *rest):
+        written.append(folder)
+        if len(written) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_manifest(folder, *rest)
+
+    steps = ["--training.num-steps", "5", "--training.checkpoint-every", "1"]
+    arguments = ["train", *SMALL, "--corpus", corpus, "--workdir", tmp_path / "run", *steps]
+    with monkeypatch.context() as patched:
+        patched.setattr("wavejax.checkpoints.store.write_manifest", full_after_one)
+        said = run(*arguments)
+    assert said.code == 1
+    assert "No space left on device. Free space or make the folder writable, then start again" in said.error
+    assert said.error.rstrip().endswith("checkpoints on disk, untouched: 1")
+    said = run(*arguments)
+    assert said.code == 0
+    assert "resuming from step 1" in said.error
+    assert "step 5: done" in said.out
 
 
 @pytest.mark.slow

@@ -111,13 +111,18 @@ def _fail(sentence: str, code: int) -> int:
 
 @contextmanager
 def _messages() -> Iterator[None]:
-    """What the library logs (a resumed step, a damaged checkpoint) goes to standard error while a command runs."""
-    handler, logger = logging.StreamHandler(sys.stderr), logging.getLogger("wavejax")
-    level = logger.level
+    """What the library logs (a resumed step, a damaged checkpoint) goes to standard error while a command runs.
+
+    Orbax logs a failed save from its own thread with a traceback ("absl"); the error that follows says it in words.
+    """
+    handler, logger, orbax = logging.StreamHandler(sys.stderr), logging.getLogger("wavejax"), logging.getLogger("absl")
+    levels = logger.level, orbax.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    orbax.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.setLevel(level)
+        logger.setLevel(levels[0])
+        orbax.setLevel(levels[1])
