@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,14 @@ from typing import Any, Literal
 from tyro.conf import Positional
 
 from wavejax.cli.inputs import InputError
-from wavejax.cli.parsing import Command, parse
+from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.data import Corpus, embedded_corpus
-from wavejax.tasks import diagnosis
+from wavejax.evaluation.anchors import DEFAULT_ANCHORS
+from wavejax.evaluation.comparison import Comparison
+from wavejax.evaluation.report import markdown, write_report
+from wavejax.tasks import diagnosis, listening
+from wavejax.tasks.scoring import score_report
+from wavejax.tasks.selection import select
 from wavejax.tasks.vocoder import Vocoder, load
 
 _NAMES = {
@@ -26,35 +32,120 @@ _NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Bits per sample of held-out recordings under a model, beside baselines over the same classes.
+    """Judge a vocoder on held-out recordings, beside anchors made of the same recordings.
 
-    Teacher-forced: the model hears the recording and is asked for each next sample. Differences carry 95 % intervals of
-    a paired bootstrap over utterances; a model that listens to its features is worse with another utterance's.
+    Two views of a model. Bits per sample: it hears the recording and is asked for each next sample; beside baselines
+    over the same classes. Copy-synthesis: it speaks the recordings from their features, once per seed, all of which are
+    scored; metrics of the signal and every judge that is installed listen, level-matched. Intervals are 95 % ones of a
+    paired bootstrap over utterances; "!" marks what lies beyond its bar. Choose checkpoints and temperatures on
+    --split validation and score test once.
+
+    Without a model, --reference and --candidate judge folders of recordings of any system, paired by file name.
     """
 
-    model: Positional[str]
+    model: Positional[str | None] = None
     """A training folder, an exported folder, or a shipped voice."""
     corpus: str = "embedded"
     """A folder made by `wavejax prepare`, or "embedded": the recordings that ship with wavejax."""
     split: Literal["train", "validation", "test"] = "test"
-    batch_size: int = 8
-    """Crops scored at a time."""
+    utterances: str | None = None
+    """A list of what to judge: a file {"test": [ids], ...}, or the name of a shipped one. Default: the shipped list of
+    this corpus if there is one, else all of the split that last a second."""
+    at_most: int = 0
+    """Above 0: judge only so many utterances, evenly spread over the list."""
+    seeds: int = 3
+    """Readings, of seeds 0, 1, ...; 0: bits per sample alone."""
+    temperature: tuple[float, ...] = (1.0,)
+    """Several make several systems."""
+    judges: tuple[str, ...] = ("installed",)
+    """Names from distillmos, p808, pesq, estoi, phonemes, words, speaker; "none": metrics of the signal alone."""
+    anchors: tuple[str, ...] = DEFAULT_ANCHORS
+    """Also: mu-law-9, mu-law-10, mu-law-8-emphasis, mu-law-9-emphasis, mu-law-10-emphasis, low-pass-4k."""
+    output: Path | None = None
+    """Folder for index.html (players, waveforms, spectrograms), report.md, report.json and the sounds."""
     json: Path | None = None
     """Also write everything, utterance by utterance, to this file."""
+    batch_size: int = 8
+    """Crops scored at a time for the bits."""
+    reference: Path | None = None
+    """A folder of original recordings; a metadata.csv (id|transcript) in it gives transcripts."""
+    candidate: tuple[Path, ...] = ()
+    """Folders of a system's recordings of them. A draws.json {"seeds": [0], "drawn": 1} says how many were made."""
 
 
 def run_evaluate(arguments: Sequence[str]) -> int:
     """`wavejax evaluate`."""
-    example = "wavejax evaluate run/ --corpus corpus/ --json scores.json"
+    example = (
+        "wavejax evaluate run/ --corpus corpus/ --output report/\n"
+        "wavejax evaluate --reference originals/ --candidate system-a/ system-b/ --output report/"
+    )
     given = parse(Evaluate, "evaluate", arguments, example=example)
-    from wavejax.tasks.scoring import score_report
-
-    vocoder = load(given.model)
-    report = score_report(vocoder, _open(given.corpus, vocoder), given.split, batch_size=given.batch_size)
+    if (given.model is None) == (given.reference is None) or bool(given.candidate) != (given.reference is not None):
+        raise UsageError("give either a model, or --reference FOLDER and --candidate FOLDER")
+    if given.seeds < 0 or given.batch_size < 1 or not all(0 <= each < float("inf") for each in given.temperature):
+        raise UsageError("--seeds and --temperature must be at least 0, --batch-size at least 1")
+    bits, comparison, facts = _judge_folders(given) if given.model is None else _judge_model(given, given.model)
     if given.json is not None:
-        _write_json(given.json, report)
-    print(_table(report))
+        _write_json(given.json, bits | ({"listening": comparison.to_json()} if comparison else {}))
+    if bits:
+        print(_table(bits))
+    if comparison is not None:
+        print(markdown(comparison))
+    if given.output is not None and comparison is not None:
+        notes = _table(bits) if bits else ""
+        page = write_report(
+            given.output, comparison, title=facts["system"], facts=facts, notes=notes, extra={"bits": bits}
+        )
+        print(f"the page: {page}")
     return 0
+
+
+def _judge_model(given: Evaluate, model: str) -> tuple[dict[str, Any], Comparison | None, dict[str, str]]:
+    vocoder = load(model)
+    corpus = _open(given.corpus, vocoder)
+    bits = score_report(vocoder, corpus, given.split, batch_size=given.batch_size)
+    if not given.seeds or vocoder.config.model.frame_network is None:
+        return bits, None, {}
+    selection = select(corpus, given.split, given.utterances, given.at_most)
+    comparison = listening.judge_vocoder(
+        vocoder,
+        corpus,
+        selection,
+        temperatures=given.temperature,
+        num_seeds=given.seeds,
+        judges=_judges(given),
+        anchors=given.anchors,
+        say=_say,
+    )
+    step = "" if vocoder.step is None else f", step {vocoder.step}"
+    facts = {
+        "system": f"{vocoder.config.name}{step}",
+        "from": vocoder.source,
+        "corpus": f"{given.corpus}: {selection.chosen}",
+        "seeds": ", ".join(map(str, range(given.seeds))) + ", all scored",
+        "temperature": ", ".join(f"{each:g}" for each in given.temperature),
+    }
+    return bits, comparison, facts
+
+
+def _judge_folders(given: Evaluate) -> tuple[dict[str, Any], Comparison, dict[str, str]]:
+    if given.reference is None:
+        raise UsageError("give --reference FOLDER")
+    comparison = listening.judge_folders(
+        given.reference, given.candidate, judges=_judges(given), anchors=given.anchors, say=_say
+    )
+    facts = {"system": ", ".join(folder.name for folder in given.candidate), "reference": str(given.reference)}
+    return {}, comparison, facts
+
+
+def _judges(given: Evaluate) -> tuple[str, ...] | None:
+    if given.judges == ("installed",):
+        return None
+    return () if given.judges == ("none",) else given.judges
+
+
+def _say(said: str) -> None:
+    print(said, file=sys.stderr, flush=True)
 
 
 def _open(corpus: str, vocoder: Vocoder) -> Corpus:

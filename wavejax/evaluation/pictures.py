@@ -2,6 +2,8 @@
 
 import io
 import os
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,19 @@ def spectrogram_image(
     colours = np.stack([np.interp(share, place, channel) for channel in _COLOURS.T], axis=-1)
     image = np.round(colours).astype(np.uint8).transpose(1, 0, 2)[::-1]
     return np.repeat(image, max(1, -(-160 // spec.n_mels)), axis=0)
+
+
+def png_bytes(image: UInt8[np.ndarray, "height width 3"]) -> bytes:
+    """A PNG file of an RGB image: what a page embeds (W3C PNG, colour type 2, no filter)."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    height, width, _ = image.shape
+    rows = np.concatenate([np.zeros((height, 1), np.uint8), image.reshape(height, -1)], axis=1)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = (b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 9)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, data) for kind, data in parts)
 
 
 def compare_picture(

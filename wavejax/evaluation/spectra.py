@@ -5,9 +5,13 @@ from jaxtyping import Float
 
 from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.audio.host_features import log_mel_numpy
+from wavejax.data.manifest import active_blocks
 
 SPEECH_BANDS = (0.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
 """Band edges in Hz for speech at 16 kHz."""
+
+THIRD_OCTAVES = tuple(float(1000.0 * 2.0 ** ((third - 0.5) / 3)) for third in range(-10, 10))
+"""Edges in Hz of the 19 third-octave bands from 100 Hz to 7 kHz (centres 99 Hz to 6.35 kHz, powers of 2^(1/3))."""
 
 
 def log_mel_distance(
@@ -44,6 +48,35 @@ def band_level_differences(
     if len(edges) < 2 or not (np.diff(edges) > 0).all() or edges[0] < 0 or edges[-1] > sample_rate / 2:
         raise ValueError(f"bands must be ascending edges between 0 and {sample_rate / 2} Hz, got {bands}")
     return _band_levels(generated, sample_rate, edges) - _band_levels(original, sample_rate, edges)
+
+
+def long_term_spectrum_error(
+    original: Float[np.ndarray, " time"], generated: Float[np.ndarray, " other_time"], sample_rate: int
+) -> float:
+    """Mean |difference| in dB of the third-octave levels from 100 Hz to 7 kHz, over whole recordings."""
+    return float(np.abs(band_level_differences(original, generated, sample_rate, THIRD_OCTAVES)).mean())
+
+
+def pause_noise_difference(
+    original: Float[np.ndarray, " time"], generated: Float[np.ndarray, " other_time"], sample_rate: int
+) -> float:
+    """Mean level of `generated` minus that of `original` where the original pauses, in dB; NaN without a pause.
+
+    A pause is a block of 12.5 ms that `active_blocks` calls silent and whose neighbours within 25 ms are silent too, so
+    that what rings on after speech does not count. Levels below -90 dB of full scale count as -90 dB. Aligned signals.
+    """
+    hop = round(0.0125 * sample_rate)
+    length = min(len(original), len(generated))
+    active = np.pad(active_blocks(original[:length], hop), 2)
+    near = np.lib.stride_tricks.sliding_window_view(active, 5).any(axis=1)
+    silent = np.repeat(~near, hop)[:length]
+    if np.count_nonzero(silent) < 4 * hop:
+        return float("nan")
+    levels = [
+        10.0 * np.log10(max(float(np.mean(np.square(each[:length][silent], dtype=np.float64))), 1e-9))
+        for each in (generated, original)
+    ]
+    return levels[0] - levels[1]
 
 
 def _band_levels(waveform: np.ndarray, sample_rate: int, edges: np.ndarray) -> np.ndarray:

@@ -1,0 +1,227 @@
+"""Judges that wavejax did not write. Every one is optional, carries its weights in its package and downloads nothing.
+
+What each is good for and what it misses: docs/evaluation.md.
+"""
+
+import contextlib
+import io
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from wavejax.evaluation.measures import JUDGED_RATE, Candidate, Column, Item, Measure, Scorer
+from wavejax.evaluation.words import bigram_arpa, edit_distance, spoken_words
+from wavejax.extras import MissingExtra, require_extra
+
+NAN = float("nan")
+
+
+def _open_distillmos(items: Sequence[Item]) -> Scorer:
+    """Stahl and Gamper 2025: a small network that imitates a large one that was trained on listeners' opinions."""
+    torch = require_extra("torch", "judges", "the judge DistillMOS")
+    with _quiet(), _stub("torchaudio"):  # of which the package uses only its file reader
+        model = require_extra("distillmos", "judges", "the judge DistillMOS").ConvTransformerSQAModel().eval()
+
+    def score(candidate: Candidate) -> tuple[float, ...]:
+        with torch.inference_mode():
+            return (float(model(torch.from_numpy(candidate.waveform.copy())[None])),)
+
+    return score
+
+
+def _open_dnsmos(items: Sequence[Item]) -> Scorer:
+    """Reddy et al. 2021: opinions after ITU-T P.808, of windows of 9.01 s every second; short recordings are repeated.
+
+    The package's own front end also computes OVRL, which prefers a 4 kHz low-pass to the original and takes 100 times
+    as long; only its mel spectrogram and weights are used.
+    """
+    onnxruntime = require_extra("onnxruntime", "judges", "the judge DNSMOS P.808")
+    with _quiet():
+        package = require_extra("speechmos.dnsmos", "judges", "the judge DNSMOS P.808")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # idle threads that spin cost more than they bring
+    weights = Path(str(package.__file__)).parent / "dnsmos_models" / "model_v8.onnx"
+    session = onnxruntime.InferenceSession(str(weights), options)
+    window = int(9.01 * JUDGED_RATE)
+
+    def score(candidate: Candidate) -> tuple[float, ...]:
+        sound = np.tile(candidate.waveform, -(-window // len(candidate.waveform)))
+        opinions = []
+        for start in range(0, len(sound) - window + 1, JUDGED_RATE):
+            mel = package.DNSMOS.audio_melspec(None, sound[start : start + window - 160])  # uses nothing of itself
+            opinions.append(session.run(None, {"input_1": mel.astype(np.float32)[None]})[0].item())
+        return (float(np.mean(opinions)),)
+
+    return score
+
+
+def _open_estoi(items: Sequence[Item]) -> Scorer:
+    """Jensen and Taal 2016."""
+    stoi = require_extra("pystoi", "judges", "the judge ESTOI").stoi
+
+    def score(candidate: Candidate) -> tuple[float, ...]:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            value = float(stoi(items[candidate.item].waveform, candidate.waveform, JUDGED_RATE, extended=True))
+        # It warns, and answers 1e-5, where less than 0.4 s of speech is left without the pauses.
+        return (NAN if said else value,)
+
+    return score
+
+
+def _open_pesq(items: Sequence[Item]) -> Scorer:
+    """ITU-T P.862.2, wide band."""
+    package = require_extra("pesq", "judges", "the judge PESQ")
+
+    def score(candidate: Candidate) -> tuple[float, ...]:
+        try:
+            return (float(package.pesq(JUDGED_RATE, items[candidate.item].waveform, candidate.waveform, "wb")),)
+        except package.PesqError:  # nothing that it takes for speech
+            return (NAN,)
+
+    return score
+
+
+def _open_phonemes(items: Sequence[Item]) -> Scorer:
+    """Errors of a phoneme recogniser against what it hears in the original: no transcript, any voice."""
+    recognise = require_extra("hama", "judges", "the phoneme error").ASRModel()
+    originals = [recognise(item.waveform, JUDGED_RATE).phonemes for item in items]
+
+    def score(candidate: Candidate) -> tuple[float, ...]:
+        expected = originals[candidate.item]
+        heard = recognise(candidate.waveform, JUDGED_RATE).phonemes
+        return (edit_distance(expected, heard) / len(expected) if expected else NAN,)
+
+    return score
+
+
+def word_error(domain: Sequence[str] = ()) -> Measure:
+    """The measure of word errors of English, with a language model of the `domain`'s transcripts.
+
+    Sentences of the domain with the words of a judged item are held out: the recogniser knows which words there are
+    but not the answers. Without a domain it has its own general English model, which misses more words.
+    """
+
+    def open_words(items: Sequence[Item]) -> Scorer:
+        package = require_extra("pocketsphinx", "judges", "the word error")
+        expected = [spoken_words(item.transcript) for item in items]
+        if not any(expected):
+            raise JudgeUnusable("the word error needs transcripts, and these recordings have none")
+        decoder = _decoder(package, domain, expected)
+
+        def score(candidate: Candidate) -> tuple[float, ...]:
+            words = expected[candidate.item]
+            samples = np.clip(np.round(candidate.waveform * 32767.0), -32768, 32767).astype("<i2")
+            decoder.reinit_feat()  # forget the mean of the recording before: no figure depends on the order
+            decoder.start_utt()
+            decoder.process_raw(samples.tobytes(), full_utt=True)
+            decoder.end_utt()
+            heard = decoder.hyp().hypstr.split() if decoder.hyp() else []
+            return (edit_distance(words, heard) / len(words) if words else NAN,)
+
+        return score
+
+    column = Column(name="words", title="word error", better="lower", bar=0.25)
+    return Measure(name="words", columns=(column,), open=open_words, aligned=False)
+
+
+def _decoder(package: ModuleType, domain: Sequence[str], judged: Sequence[Sequence[str]]) -> Any:
+    if not domain:
+        return package.Decoder(samprate=JUDGED_RATE, loglevel="FATAL")
+    held_out = {tuple(words) for words in judged}
+    sentences = [words for words in map(spoken_words, domain) if tuple(words) not in held_out]
+    dictionary = Path(package.get_model_path("en-us/cmudict-en-us.dict")).read_text(encoding="utf-8")
+    vocabulary = {line.split(maxsplit=1)[0] for line in dictionary.splitlines() if line}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "domain.lm"
+        also = sorted({word for words in judged for word in words})
+        path.write_text(bigram_arpa(sentences, vocabulary, also), encoding="utf-8")
+        return package.Decoder(samprate=JUDGED_RATE, lm=str(path), loglevel="FATAL")
+
+
+def _open_speaker(items: Sequence[Item]) -> Scorer:
+    """Cosine to the centroid of the speaker's OTHER recordings (Wan et al. 2018): another text, the same voice."""
+    with _quiet():
+        try:
+            package = require_extra("resemblyzer", "judges", "the speaker cosine")
+        except ImportError as error:
+            raise MissingExtra(
+                f"the speaker cosine needs the package {error.name}: pip install --no-deps resemblyzer "
+                "webrtcvad-wheels, beside 'wavejax-audio[judges]' (what it asks for itself cannot be installed)",
+                name=error.name,
+            ) from error
+        encoder = package.VoiceEncoder("cpu", verbose=False)
+
+    def embed(waveform: np.ndarray) -> np.ndarray:
+        with _quiet():
+            sound = package.preprocess_wav(waveform.astype(np.float32))
+            return np.asarray(encoder.embed_utterance(sound if len(sound) else waveform), np.float64)
+
+    voices = [embed(item.waveform) for item in items]
+
+    def score(candidate: Candidate) -> tuple[float, ...]:
+        speaker = items[candidate.item].speaker
+        others = [
+            voice for index, voice in enumerate(voices) if index != candidate.item and items[index].speaker == speaker
+        ]
+        if not others:
+            return (NAN,)
+        centroid, heard = np.mean(others, axis=0), embed(candidate.waveform)
+        return (float(centroid @ heard / (np.linalg.norm(centroid) * np.linalg.norm(heard))),)
+
+    return score
+
+
+class JudgeUnusable(ValueError):
+    """A judge that is installed but cannot judge these recordings; the message says why."""
+
+
+def _judge(
+    name: str, title: str, bar: float, open: Callable[[Sequence[Item]], Scorer], *, aligned: bool = False
+) -> Measure:
+    lower = name == "phonemes"
+    column = Column(name=name, title=title, better="lower" if lower else "higher", bar=bar)
+    return Measure(name=name, columns=(column,), open=open, aligned=aligned)
+
+
+JUDGES: dict[str, Measure] = {
+    judge.name: judge
+    for judge in (
+        _judge("distillmos", "DistillMOS", 3.5, _open_distillmos),
+        _judge("p808", "DNSMOS P.808", 3.4, _open_dnsmos),
+        _judge("pesq", "PESQ-wb", 2.0, _open_pesq, aligned=True),
+        _judge("estoi", "ESTOI", 0.9, _open_estoi, aligned=True),
+        _judge("phonemes", "phoneme error", 0.05, _open_phonemes),
+        word_error(),
+        _judge("speaker", "speaker cosine", 0.86, _open_speaker),
+    )
+}
+"""Name -> judge; `word_error(domain)` replaces "words" where text of the domain is at hand."""
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing on standard output, no warnings: judges announce their weights and use what their packages deprecate."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def _stub(name: str) -> Iterator[None]:
+    """An empty module of this name while another package is imported, if the real one is not installed."""
+    try:
+        require_extra(name, "judges", "nothing")
+        yield
+    except MissingExtra:
+        sys.modules[name] = ModuleType(name)
+        try:
+            yield
+        finally:
+            del sys.modules[name]
