@@ -30,7 +30,8 @@ small{color:#666;font-size:11px;display:block} .flag{background:#ffe3dc} .candid
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(270px,1fr));gap:10px}
 .card{border:1px solid #dcdce4;border-radius:6px;padding:8px} .card b{display:block;margin-bottom:4px}
 .card audio{width:100%;height:32px} .card svg,.card img{width:100%;height:60px;display:block;margin-top:4px}
-.card img{height:110px;image-rendering:auto} .text{color:#444;font-style:italic}
+.card img{height:110px;image-rendering:auto} summary,details{color:#666;font-size:11px} summary{cursor:pointer}
+.text{color:#444;font-style:italic}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 14px}
 dt{color:#666} dd{margin:0} pre{background:#f5f5f8;padding:10px;overflow-x:auto}
 """
@@ -184,7 +185,7 @@ def _item(comparison: Comparison, index: int, paths: Mapping[tuple[str, int, int
                 f'<div class="card {_kind(system)}"><b>{html.escape(system.name)}{seed}</b>'
                 f'<audio controls preload="none" src="{html.escape(paths[system.name, number, index])}"></audio>'
                 f'{_waveform(sound, peak)}<img alt="log-mel spectrogram" src="data:image/png;base64,{picture}">'
-                f"<small>{_figures(comparison, system, number, index)}</small></div>"
+                f"<details><summary>figures</summary>{_figures(comparison, system, number, index)}</details></div>"
             )
     text = f'<p class="text">{html.escape(item.transcript)}</p>' if item.transcript else ""
     return f'<h3>{html.escape(_headline(item))}</h3>{text}<div class="grid">{"".join(cards)}</div>'
