@@ -59,7 +59,7 @@ class Coding(Protocol):
         """Values -> signal, elementwise; what remains is `de_emphasize`."""
 
     def de_emphasize(self, signal: Array, memory: Array) -> tuple[Array, Array]:
-        """One sample of signal and the memory [B] -> waveform sample and the next memory."""
+        """What one step decoded to, and the memory [B, ...] -> what is heard of it, and the next memory."""
 
 
 @runtime_checkable
@@ -69,6 +69,11 @@ class AutoregressiveModel(Protocol):
     The methods are called through `model.apply({"params": params}, ..., method=...)`. A frame of local conditioning
     lasts `hop_length` samples. `encode_frame` sees `lookback` frames before and `lookahead` frames after its own. The
     engine runs a model that is also `Steppable`, or one that it knows how to pack (WaveNet).
+
+    A model may make m > 1 samples with one step (neighbours, or one of each sub-band): it then has an attribute
+    `samples_per_step`, which divides `hop_length` and `receptive_field`; a value is [B, m] where it is [B] otherwise,
+    an output [B, m, output_size], an encoded waveform [B, T / m, m], and its coding's `de_emphasize` turns [B, m] into
+    m samples [B, m]. Memory other than zeros [B] comes from the coding's `initial_memory(batch_size)`.
     """
 
     @property

@@ -91,7 +91,7 @@ class ModelDecoder:
             cache, offset = carry
             condition = self.condition(entries, offset)
             cache, _ = self.model.apply({"params": self.params}, cache, value, condition, method="step")
-            return (cache, offset + 1), None
+            return (cache, offset + getattr(self.model, "samples_per_step", 1)), None
 
         (cache, _), _ = lax.scan(consume, (cache, offset), jnp.moveaxis(values, 1, 0))
         return cache

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from wavejax.generation.backends import LARGEST_BLOCK, BackendName, open_backend
 from wavejax.generation.decoders import Decoder
-from wavejax.generation.engine import encode_conditioning, encode_window, history_frames, init_state
+from wavejax.generation.engine import encode_conditioning, encode_window, history_frames, init_state, samples_per_step
 from wavejax.generation.folding import (
     Seam,
     automatic_folds,
@@ -115,7 +115,14 @@ class Streamer:
         channels = getattr(model, "local_channels", 0)
         self._frames = np.zeros((batch_size, 0, channels), np.float32)
         self._temperatures = np.zeros((batch_size, 0), np.float32)
+        self._pending = np.zeros((batch_size, 0), np.float32)
         self._static: Conditioning | None = None
+        each = samples_per_step(model)
+        if (model.hop_length or 0) % each:
+            raise ValueError(
+                f"{each} samples a step do not divide a hop of {model.hop_length} samples: choose samples_per_step so "
+                "that they do"
+            )
         if model.hop_length is None:
             self._static = _encode_static(self._decoder, self._speaker, jnp.asarray(self._temperature))
 
@@ -132,9 +139,12 @@ class Streamer:
     @property
     def state(self) -> GenerationState:
         """The state after the last sample returned, to continue from."""
-        if self._state is None:
-            self._state = self._initial_state()
-        return self._state
+        if self._pending.shape[1]:
+            raise ValueError(
+                f"sample {self._position} lies within a step of the model, which makes {samples_per_step(self.model)}: "
+                "take a multiple of that many samples before asking for the state"
+            )
+        return self._reached
 
     @property
     def available(self) -> int:
@@ -201,13 +211,26 @@ class Streamer:
                 f"{num_samples} samples from {self._position} on need {-(-end // self.model.hop_length)} conditioning "
                 f"frames of {self.model.hop_length} samples, got {self._received}: give more frames or ask for less"
             )
+        each = samples_per_step(self.model)
+        if self._pending.shape[1] and num_samples:
+            ready, self._pending = np.split(self._pending, [num_samples], axis=1)
+            self._position += ready.shape[1]
+            yield ready
         while self._position < end:
-            count = min(end - self._position, LARGEST_BLOCK)
-            state = self.state
-            self._state, samples = self._backend.block(state, self._conditioning(count), count, self._floor)
-            self._position += count
+            count = min(-(-(end - self._position) // each), LARGEST_BLOCK // each) * each
+            self._state, samples = self._backend.block(self._reached, self._conditioning(count), count, self._floor)
+            made = np.asarray(samples.waveform)[:, :count]
+            made, self._pending = np.split(made, [end - self._position], axis=1)
+            self._position += made.shape[1]
             self._forget()
-            yield np.asarray(samples.waveform)[:, :count]
+            yield made
+
+    @property
+    def _reached(self) -> GenerationState:
+        """The state after the last sample made: up to a step beyond the last one returned."""
+        if self._state is None:
+            self._state = self._initial_state()
+        return self._state
 
     def _initial_state(self) -> GenerationState:
         if self._static is not None:

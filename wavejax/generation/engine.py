@@ -17,6 +17,11 @@ from wavejax.generation.state import Conditioning, GenerationState, Samples
 from wavejax.types import AnyArray, PyTree
 
 
+def samples_per_step(model: object) -> int:
+    """Samples that one step of the model makes."""
+    return int(getattr(model, "samples_per_step", 1))
+
+
 def encode_window(
     decoder: Decoder,
     frames: Float[Array, "batch frames channels"],
@@ -110,16 +115,22 @@ def init_state(
     model = decoder.model
     ids = jnp.arange(batch_size, dtype=jnp.int32) if stream_ids is None else jnp.asarray(stream_ids, jnp.int32)
     silence = jnp.asarray(model.coding.silence, _value_dtype(model))
-    field, length = model.receptive_field, 0
-    values = jnp.broadcast_to(silence, (batch_size, field))
-    memory = jnp.zeros((batch_size,), jnp.float32)
+    each, length = samples_per_step(model), 0
+    values = jnp.broadcast_to(silence, (batch_size, model.receptive_field // each, *((each,) if each > 1 else ())))
+    start_memory = getattr(model.coding, "initial_memory", None)
+    memory = jnp.zeros((batch_size,), jnp.float32) if start_memory is None else start_memory(batch_size)
     if prompt is not None and prompt.shape[1]:
         length = prompt.shape[1]
+        if length % each:
+            raise ValueError(
+                f"the model makes {each} samples a step, so a prompt must be a multiple of that, got {length} samples: "
+                f"leave out the first {length % each}"
+            )
         encoded = model.coding.encode(jnp.asarray(prompt, jnp.float32))
         values = jnp.concatenate([values, encoded.astype(values.dtype)], axis=1)
         memory = _heard(model, encoded.astype(values.dtype), memory)
     position = jnp.asarray(split_index(length))
-    offset = conditioning.offset(position) - jnp.int32(field + length - 1)
+    offset = conditioning.offset(position) - jnp.int32((values.shape[1] - 1) * each)
     cache = decoder.warm_up(values[:, :-1], conditioning.entries, offset)
     keys = stream_keys(seed if isinstance(seed, int) else jnp.asarray(seed), ids)
     origin = jnp.zeros((batch_size, 2), jnp.uint32) if origin is None else jnp.asarray(origin)
@@ -138,7 +149,7 @@ def _heard(model: object, values: Array, memory: Array) -> Array:
     def consume(memory: Array, value: Array) -> tuple[Array, None]:
         return coding.de_emphasize(coding.decode_values(value), memory)[1], None
 
-    return lax.scan(consume, memory, values.T)[0]
+    return lax.scan(consume, memory, jnp.moveaxis(values, 1, 0))[0]
 
 
 def _value_dtype(model: object) -> type:
@@ -161,34 +172,45 @@ def run_block(
         state: from `init_state` or an earlier block; not changed.
         conditioning: must cover samples position .. position + count - 1.
         noise: uniforms of those samples, `noise_size` for each draw (see `block_noise`).
-        count: a run-time value: one compilation serves every count.
+        count: a run-time value, a multiple of the model's samples per step: one compilation serves every count.
         probability_floor: cut less probable values than this before drawing; static.
 
     Returns:
         The state after the block, and the samples [B, block] (zero from `count` on).
     """
-    model, block = decoder.model, noise.shape[0]
+    model, each = decoder.model, samples_per_step(decoder.model)
+    steps = noise.shape[0] // each
     start = conditioning.offset(state.position)
-    values = jnp.zeros((block, *state.value.shape), state.value.dtype)
-    waveform = jnp.zeros((block, *state.memory.shape), jnp.float32)
+    values = jnp.zeros((steps, *state.value.shape), state.value.dtype)
+    waveform = jnp.zeros(values.shape, jnp.float32)
+    if each > 1:  # [steps, B, m, noise]
+        noise = jnp.moveaxis(noise[: steps * each].reshape(steps, each, *noise.shape[1:]), 1, 2)
 
     def body(index: Array, carry: tuple) -> tuple:
         value, memory, cache, values, waveform = carry
-        offset = start + index
+        offset = start + index * each if each > 1 else start + index
         cache, output = decoder.step(cache, value, decoder.condition(conditioning.entries, offset))
-        temperature = _temperature_at(model, conditioning, offset, memory.shape[0])
+        temperature = _temperature_at(model, conditioning, offset, value.shape[0])
+        if each > 1:
+            temperature = jnp.broadcast_to(temperature[:, None], value.shape)
         value = model.distribution.sample(output, noise[index], temperature, probability_floor).astype(value.dtype)
         sample, memory = model.coding.de_emphasize(model.coding.decode_values(value), memory)
         values = lax.dynamic_update_index_in_dim(values, value, index, 0)
         waveform = lax.dynamic_update_index_in_dim(waveform, sample, index, 0)
         return value, memory, cache, values, waveform
 
-    count = jnp.asarray(count, jnp.int32)
+    made = jnp.asarray(count, jnp.int32) // each
     carry = (state.value, state.memory, state.cache, values, waveform)
-    value, memory, cache, values, waveform = lax.fori_loop(0, count, body, carry)
-    position = advance(state.position, count)
+    value, memory, cache, values, waveform = lax.fori_loop(0, made, body, carry)
+    position = advance(state.position, made * each)
     state = dataclasses.replace(state, position=position, value=value, memory=memory, cache=cache)
-    return state, Samples(values=values.T, waveform=waveform.T)
+    return state, Samples(values=_in_order(values), waveform=_in_order(waveform))
+
+
+def _in_order(samples: Array) -> Array:
+    """[steps, B] or [steps, B, m] -> [B, samples]."""
+    by_stream = jnp.moveaxis(samples, 1, 0)
+    return by_stream.reshape(by_stream.shape[0], -1)
 
 
 def _temperature_at(model: object, conditioning: Conditioning, offset: Array, batch: int) -> Array:
@@ -200,24 +222,25 @@ def _temperature_at(model: object, conditioning: Conditioning, offset: Array, ba
 
 def replay(
     decoder: Decoder, state: GenerationState, conditioning: Conditioning, values: AnyArray
-) -> tuple[GenerationState, Float[Array, "batch time outputs"]]:
-    """Teacher-forced generation: the same step, but `values` [B, N] are taken instead of drawn.
+) -> tuple[GenerationState, Float[Array, "batch time *step outputs"]]:
+    """Teacher-forced generation: the same step, but `values` [B, N] ([B, N, m]) are taken instead of drawn.
 
     Returns the state after them and the outputs [B, N, output_size]: row i is what the step said of values[:, i].
     """
     start = conditioning.offset(state.position)
-    coding = decoder.model.coding
+    coding, each = decoder.model.coding, samples_per_step(decoder.model)
 
     def body(carry: tuple, inputs: tuple[Array, Array]) -> tuple[tuple, Array]:
         value, memory, cache = carry
-        index, given = inputs
-        cache, output = decoder.step(cache, value, decoder.condition(conditioning.entries, start + index))
+        offset, given = inputs
+        cache, output = decoder.step(cache, value, decoder.condition(conditioning.entries, offset))
         _, memory = coding.de_emphasize(coding.decode_values(given), memory)
         return (given, memory, cache), output
 
     count = values.shape[1]
-    inputs = (jnp.arange(count, dtype=jnp.int32), jnp.asarray(values).T.astype(state.value.dtype))
+    offsets = start + jnp.arange(count, dtype=jnp.int32) * each
+    inputs = (offsets, jnp.moveaxis(jnp.asarray(values), 1, 0).astype(state.value.dtype))
     (value, memory, cache), outputs = lax.scan(body, (state.value, state.memory, state.cache), inputs)
-    position = advance(state.position, jnp.int32(count))
+    position = advance(state.position, jnp.int32(count * each))
     state = dataclasses.replace(state, position=position, value=value, memory=memory, cache=cache)
     return state, jnp.moveaxis(outputs, 0, 1)

@@ -18,9 +18,9 @@ class GenerationState:
     origin: UInt32[Array, "batch 2"]
     """Added to the position to index each stream's noise: where in a longer recording its sample 0 lies (folds)."""
     value: Array
-    """[B]: the last value, int32 class or float32."""
-    memory: Float[Array, "batch"]
-    """De-emphasis: the last sample of the waveform, times the coding's gain."""
+    """[B]: the last value, int32 class or float32; [B, m] of a model that makes m samples a step."""
+    memory: Float[Array, "batch ..."]
+    """The coding's: for de-emphasis the last sample of the waveform, times the gain."""
     cache: PyTree
     """The decoder's own: for a WaveNet the packed ring buffer of layer inputs."""
 
