@@ -119,6 +119,19 @@ def test_export_speaks_like_the_checkpoint(tmp_path):
     np.testing.assert_array_equal(np.concatenate(list(one.stream([mel[:1], mel[1:]], seed=3))), one(mel, seed=3))
     with pytest.raises(VocoderError, match=r"knows no speakers"):
         one(mel, speaker="anna")
+    half = load(export(tmp_path / "run", tmp_path / "half", dtype="bfloat16"))
+    size, whole = ((tmp_path / name / "params.npz").stat().st_size for name in ("half", "voice"))
+    assert size < 0.8 * whole  # so small a model is mostly headers
+    for small, full in zip(jax.tree.leaves(half.params), jax.tree.leaves(other.params), strict=True):
+        np.testing.assert_allclose(small, full, rtol=2**-8)
+
+
+def test_an_export_keeps_the_name_of_its_corpus_and_not_where_it_was(tmp_path):
+    config = tiny_config(num_steps=1)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, corpus="/home/anna/corpora/mine"))
+    train_and_evaluate(config, tmp_path / "run", corpus=tiny_corpus(), console=Quiet())
+    assert load(tmp_path / "run").config.data.corpus == "/home/anna/corpora/mine"
+    assert load(export(tmp_path / "run", tmp_path / "voice")).config.data.corpus == "mine"
 
 
 def test_new_speakers_start_from_a_trained_voice(tmp_path):

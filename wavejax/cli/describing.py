@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tyro.conf import Positional
 
@@ -125,6 +126,8 @@ class ExportParams:
     """The folder to write."""
     step: int | None = None
     """A particular checkpoint; default the newest sound one."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16 halves the size; `wavejax evaluate` says what it costs."""
 
 
 def run_export(arguments: Sequence[str]) -> int:
@@ -132,7 +135,7 @@ def run_export(arguments: Sequence[str]) -> int:
     given = parse(ExportParams, "export-params", arguments, example="wavejax export-params run/ voice/")
     from wavejax.tasks.training import export
 
-    folder = export(given.source, given.folder, given.step)
+    folder = export(given.source, given.folder, given.step, dtype=given.dtype)
     size = sum(file.stat().st_size for file in folder.iterdir())
     print(f"{given.folder}: {size / 1e6:.1f} MB; wavejax vocode {given.folder} SPEECH.wav --out spoken/")
     return 0
