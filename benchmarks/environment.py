@@ -1,18 +1,21 @@
-"""What a benchmark ran on, and how its repeats are summarised."""
+"""What a benchmark ran on."""
 
 import importlib.metadata
 import os
 import platform
-import statistics
 import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+PACKAGES = ("wavejax-audio", "jax", "jaxlib", "numpy", "numba", "torch", "wavenet_vocoder", "librosa", "soxr", "grain")
+VARIABLES = ("XLA_FLAGS", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Environment variables that change what is measured."""
 
-def describe_machine(packages: Sequence[str]) -> dict[str, Any]:
-    """Processor, cores, load, and the versions of Python and of those `packages` that are installed."""
+
+def describe_machine(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
+    """Processor, cores, memory, load, and the versions of Python and of those `packages` that are installed."""
     versions = {}
     for package in packages:
         try:
@@ -23,26 +26,37 @@ def describe_machine(packages: Sequence[str]) -> dict[str, Any]:
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "commit": _commit(),
         "cpu": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "vector_units": _vector_units(),
+        "cores": count_cores(),
         "load_average_before": [round(load, 2) for load in os.getloadavg()],
         "system": platform.platform(),
         "python": platform.python_version(),
         **versions,
+        **{name: os.environ[name] for name in VARIABLES if os.environ.get(name)},
     }
 
 
-def summarise(values: Sequence[float]) -> dict[str, Any]:
-    """Median and spread of repeats, the repeats beside them."""
-    return {"median": statistics.median(values), "lowest": min(values), "highest": max(values), "repeats": list(values)}
+def count_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _cpu_model() -> str:
+def _cpu_information(field: str) -> str:
     information = Path("/proc/cpuinfo")
     if information.exists():
         for line in information.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
+            if line.startswith(field):
                 return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return ""
+
+
+def _cpu_model() -> str:
+    return _cpu_information("model name") or platform.processor() or platform.machine()
+
+
+def _vector_units() -> list[str]:
+    flags = set(_cpu_information("flags").split())
+    return [name for name in ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni") if name in flags]
 
 
 def _commit() -> str:

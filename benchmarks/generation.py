@@ -1,249 +1,281 @@
-"""Samples per second of generation at batch 1, beside a peer's incremental generation at the same sizes.
+"""Samples per second of generation, by backend, type of weights and batch, beside peers with the same weights.
 
-    python -m benchmarks.generation [--peers] [--json OUT] [--repeats 5] [--num-samples 16000]
-
-The network is the preset `nv-wavenet-20` without local conditioning, with random parameters: 20 layers in two stacks of
-dilations 1 to 512, kernel size 2, residual 64, gate 64 after the split, skip 256, 256 classes. The peer (`--peers`,
-extra `peers`) is PyPI `wavenet_vocoder` 0.1.1: `incremental_forward` at those sizes, in evaluation mode without
-gradients, as constructed and with its weight norm removed (`make_generation_fast_`: the peer at its best; compare with
-that one), with the faster of one thread and all. Both draw every sample. Repeats alternate, so that a change in the
-machine's load meets all; compile time is apart. Before anything is timed, `check` holds the engine against the parallel
-form.
+Every float32 case draws from the same noise and is held, draw by draw, against the parallel form of its own history;
+bfloat16 and int8 within `models.EDGE`. Peers (`--peers`): a naive JAX scan, one compiled torch step with a ring buffer,
+and PyPI `wavenet_vocoder` 0.1.1 with its weight norm removed (its best), each torch peer with the faster of one thread
+and all. `wavenet_vocoder` gets conditioning already at the sample rate, and in a batch of a class model it draws
+nothing (it cannot). `nv-wavenet-20` has no conditioning; the others read 80 mel bands.
 """
 
-import argparse
-import dataclasses
-import json
-import os
 import statistics
 import time
-import warnings
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, get_args
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.environment import describe_machine, summarise
-from wavejax.extras import require_extra
-from wavejax.generation import encode_conditioning, generate, init_state, pack, replay, stream_keys, uniforms
-from wavejax.models.wavenet import WaveNet, count_parameters, initial_params
-from wavejax.models.wavenet_presets import get_preset
+from benchmarks import torch_peers
+from benchmarks.environment import count_cores
+from benchmarks.harness import Case, WrongResult, measure, result
+from benchmarks.models import SEED, check_draws, frames_for, macs_read, make_model
+from benchmarks.naive_scan import naive_generator
+from benchmarks.roofline import Roofline, measure_roofline
+from wavejax.extras import MissingExtra
+from wavejax.generation import generate
+from wavejax.generation.backends import BackendName, open_backend
+from wavejax.models.wavenet import WaveNet
 
-PACKAGES = ("wavejax-audio", "jax", "jaxlib", "numpy", "numba", "torch", "wavenet_vocoder")
-PRESET = "nv-wavenet-20"
-SEED = 7
-
-
-class WrongSound(RuntimeError):
-    """The engine under test does not compute what the parallel form does, so its speed says nothing."""
-
-
-def make_model() -> tuple[WaveNet, dict[str, Any]]:
-    """The preset without local conditioning, with random parameters whose logits spread like a trained network's."""
-    config = dataclasses.replace(get_preset(PRESET), frame_network=None, upsampler=None, local_bias=False)
-    model = WaveNet(config)
-    params = dict(initial_params(model, jax.random.key(0)))
-    values = jax.random.randint(jax.random.key(1), (1, 512), 0, config.coding.num_classes, jnp.int32)
-    spread = jnp.std(jnp.asarray(model.apply({"params": params}, values, scored=128)))
-    last = f"tail_{len(config.tail_channels)}_kernel"
-    params[last] = params[last] * (2.0 / spread)
-    return model, params
+PRESETS = ("nv-wavenet-20", "speech-16k", "r9y9-mol")
+BATCHES = (1, 4, 16, 64)
+DTYPES = ("float32", "bfloat16", "int8")
+BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
+CHECKED = 2048
+"""Samples of each stream that the check reads, at most."""
 
 
-def parallel_outputs(model: WaveNet, params: dict[str, Any], values: jax.Array) -> np.ndarray:
-    """The parallel form's outputs for values [1, N] of a recording that begins from silence."""
-    silence = jnp.full((1, model.receptive_field), model.coding.silence, values.dtype)
-    padded = jnp.concatenate([silence, values], axis=1)[:, :-1]
-    apply = jax.jit(partial(model.apply, scored=values.shape[1]))
-    return np.asarray(apply({"params": params}, padded))
+def available_backends(model: Any, params: Any, batch_size: int = 1) -> list[tuple[BackendName, str]]:
+    """(backend, dtype) for everything that `wavejax.generation` offers for this model here."""
+    found = []
+    for name in get_args(BackendName):
+        for dtype in DTYPES if name != "auto" else ():
+            try:
+                open_backend(name, model, params, dtype=None if dtype == "float32" else dtype, batch_size=batch_size)
+            except (ValueError, TypeError, MissingExtra):
+                continue
+            found.append((name, dtype))
+    return found
 
 
-def check(
-    model: WaveNet, params: dict[str, Any], waveform: np.ndarray, backend: str, reference: dict[str, Any] | None = None
+def run(
+    *,
+    peers: bool = False,
+    quick: bool = False,
+    presets: Sequence[str] = PRESETS,
+    batches: Sequence[int] = BATCHES,
+    repeats: int = 5,
+    seconds: float = 1.0,
 ) -> dict[str, Any]:
-    """Holds `waveform`, generated with `SEED`, and `replay` of it against the parallel form (of `reference`, if given).
-
-    Raises WrongSound where `replay` differs by more than rounding, or a sample's uniform lies outside the share of the
-    cumulative distribution that belongs to its class, by more than 1e-5.
-    """
-    values = model.coding.encode(waveform)
-    expected = parallel_outputs(model, params if reference is None else reference, values)
-    decoder = pack(model, params)
-    conditioning = encode_conditioning(decoder)
-    state = init_state(decoder, conditioning, seed=SEED)
-    outputs = np.asarray(jax.jit(replay)(decoder, state, conditioning, values)[1])
-    error = float(np.abs(outputs - expected).max() / np.abs(expected).max())
-    if not error < 1e-4:
-        raise WrongSound(f"replay differs from the parallel form by {error:.1e} of the largest output, expected < 1e-4")
-
-    keys = stream_keys(SEED, jnp.arange(1))
-    noise = np.asarray(uniforms(keys, jnp.zeros(2, jnp.uint32), values.shape[1], 1), np.float64)[:, 0, 0]
-    logits = expected[0].astype(np.float64)
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    above = np.cumsum(weights, axis=1) / weights.sum(axis=1, keepdims=True)
-    drawn, rows = np.asarray(values)[0], np.arange(values.shape[1])
-    below = np.where(drawn > 0, above[rows, drawn - 1], 0.0)
-    outside = np.maximum(np.maximum(below - noise, noise - above[rows, drawn]), 0.0)
-    if outside.max() > 1e-5:
-        wrong = int(np.count_nonzero(outside > 1e-5))
-        raise WrongSound(
-            f"backend {backend!r}: {wrong} of {len(rows)} samples, the first at {int(np.argmax(outside > 1e-5))}, are "
-            "not the draws of the parallel form's distribution"
+    """Measure; a run of each case lasts about `seconds`."""
+    if quick:
+        batches, repeats, seconds = tuple(batches)[:2], 2, 0.2
+    rows, notes = [], []
+    for preset in presets:
+        model, params = make_model(preset)
+        weights = macs_read(model.config)
+        sizes = [weights * size for size in BYTES.values()]
+        limits, one_core = measure_roofline(sizes)
+        notes.append(
+            f"{preset}: {model.config.macs_per_sample:,} MAC and {weights:,} weights a sample; matrix peak "
+            f"{limits.gflops:.0f} GFLOP/s ({one_core.gflops:.0f} on one core), weights of "
+            + ", ".join(f"{size / 1e6:.2g} MB read at {limits.bandwidth[size]:.0f} GB/s" for size in sizes)
+            + f" ({', '.join(f'{one_core.bandwidth[size]:.0f}' for size in sizes)} by one core)"
         )
-    return {
-        "samples": len(rows),
-        "replay_error": error,
-        "draws_across_an_edge_by_rounding": int(np.count_nonzero(outside)),
-        "classes_heard": len(np.unique(drawn)),
+        for batch in batches:
+            cases = generation_cases(preset, model, params, batch, seconds=seconds)
+            if peers:
+                cases += peer_cases(preset, model, params, batch, seconds=seconds)
+            for each in measure(cases, repeats=repeats):
+                rows.append(_with_roofline(each, model, limits, one_core))
+    return result("generation", rows, notes)
+
+
+def _with_roofline(row: dict[str, Any], model: WaveNet, limits: Roofline, one_core: Roofline) -> dict[str, Any]:
+    labels = row["labels"]
+    need = {
+        "weight_bytes": macs_read(model.config) * BYTES[labels["dtype"]],
+        "flops": 2.0 * model.config.macs_per_sample,
+        "batch": labels["batch"],
     }
+    bound, binds = limits.bound(**need)
+    alone, _ = one_core.bound(**need)
+    row["details"] |= {
+        "roofline_share": row["median"] / bound,
+        "one_core_share": row["median"] / alone,
+        "bound_by": binds,
+    }
+    return row
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Peer:
-    """Another implementation, ready to be timed."""
-
-    name: str
-    parameters: int
-    threads: int
-    seconds: Callable[[int], float]
-    """Wall time of generating so many samples."""
-
-
-def make_peer(*, weight_norm: bool) -> Peer:
-    """`wavenet_vocoder` at the preset's sizes, with the faster of one thread and all."""
-    torch = require_extra("torch", "peers", "the peer's generation")
-    peer = require_extra("wavenet_vocoder.wavenet", "peers", "the peer's generation")
-    torch.manual_seed(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch's about the peer's way to normalise weights
-        model = peer.WaveNet(
-            out_channels=256,
-            layers=20,
-            stacks=2,
-            residual_channels=64,
-            gate_channels=128,  # before the split
-            skip_out_channels=256,
-            kernel_size=2,
-            legacy=False,
+def generation_cases(
+    preset: str, model: WaveNet, params: Any, batch: int, *, seconds: float, generator: Callable[..., Any] = generate
+) -> list[Case]:
+    """One case per backend and dtype."""
+    return [
+        _case(
+            {"preset": preset, "batch": batch, "implementation": f"wavejax {backend}", "dtype": dtype},
+            _wavejax(model, params, batch, backend, dtype, generator),
+            model,
+            params,
+            seconds=seconds,
         )
-    if not weight_norm:
-        model.make_generation_fast_()
-    model.eval()
+        for backend, dtype in available_backends(model, params, batch)
+    ]
 
-    def seconds(num_samples: int) -> float:
-        with torch.inference_mode():
-            start = time.perf_counter()
-            output = model.incremental_forward(T=num_samples)
-            elapsed = time.perf_counter() - start
-        if tuple(output.shape) != (1, 256, num_samples) or not bool((output.sum(dim=1) == 1).all()):
-            raise WrongSound(f"the peer returned {tuple(output.shape)}, expected one-hot (1, 256, {num_samples})")
-        return elapsed
 
-    counts = sorted({1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1})
+def _wavejax(
+    model: WaveNet, params: Any, batch: int, backend: str, dtype: str, generator: Callable[..., Any]
+) -> Callable[[int], np.ndarray]:
+    def generate_some(num_samples: int) -> np.ndarray:
+        waveform: np.ndarray = generator(
+            model,
+            params,
+            num_samples=num_samples,
+            batch_size=batch,
+            seed=SEED,
+            local_conditioning=frames_for(model, batch, num_samples),
+            dtype=None if dtype == "float32" else dtype,
+            backend=backend,
+        )
+        return waveform
+
+    return generate_some
+
+
+def _case(
+    labels: dict[str, Any],
+    generate_some: Callable[[int], Any],
+    model: WaveNet,
+    params: Any,
+    *,
+    seconds: float,
+    at_most: int = 200_000,
+    **details: Any,
+) -> Case:
+    """A case of as many samples as take about `seconds`, in whole blocks; checked on its own samples."""
+    batch = labels["batch"]
+    generate_some(64)
+    trial, speed = 256, 0.0
+    while not speed:
+        start = time.perf_counter()
+        generate_some(trial)
+        elapsed = time.perf_counter() - start
+        if elapsed > seconds / 4 or trial >= at_most:
+            speed = trial / elapsed
+        trial *= 4
+    num_samples = int(np.clip(round(speed * seconds / 1024) * 1024, 256, at_most))
+    outputs: list[np.ndarray] = []
+
+    def run_once() -> None:
+        outputs[:] = [generate_some(num_samples)]
+
+    def check() -> dict[str, Any]:
+        heard = outputs[0][:, :CHECKED][: max(1, 16_384 // CHECKED)]
+        # Streams do not depend on the batch, so the first ones are held against their own frames and noise.
+        frames = frames_for(model, batch, num_samples)
+        frames = None if frames is None else frames[: len(heard)]
+        return check_draws(model, params, heard, frames, dtype=labels["dtype"], what=str(labels))
+
+    return Case(labels=labels, run=run_once, work=batch * num_samples, check=check, details=details)
+
+
+def peer_cases(preset: str, model: WaveNet, params: Any, batch: int, *, seconds: float) -> list[Case]:
+    """The peers, as far as they can run this model."""
+    labels = {"preset": preset, "batch": batch, "dtype": "float32"}
+    longest = 40_000
+    frames = frames_for(model, batch, longest)
+    naive = naive_generator(model, params, batch_size=batch, seed=SEED, frames=frames)
+    cases = [_naive_case(labels, naive, model, params, frames, seconds, longest)]
+    torch = torch_peers.import_torch()
+    if model.config.frame_network is None and model.coding.is_discrete:
+        step = torch_peers.compiled_generation(model, params, batch_size=batch, seed=SEED)
+        threads = _fastest_threads(torch, step, 64)
+        name = {**labels, "implementation": "torch.compile step"}
+        cases.append(
+            _case(
+                name, _threaded(torch, step, threads), model, params, seconds=seconds, at_most=20_000, threads=threads
+            )
+        )
+    if model.config.distribution.output_size == model.coding.num_classes or not model.coding.is_discrete:
+        cases.append(_vocoder_case(labels, model, params, seconds))
+    return cases
+
+
+def _naive_case(
+    labels: dict[str, Any], naive: Any, model: WaveNet, params: Any, frames: Any, seconds: float, longest: int
+) -> Case:
+    name = {**labels, "implementation": "naive JAX scan"}
+    case = _case(name, naive, model, params, seconds=seconds, at_most=longest)
+    if frames is None:
+        return case
+    outputs = naive(CHECKED)
+
+    def check() -> dict[str, Any]:
+        heard = outputs[: max(1, 16_384 // CHECKED)]
+        return check_draws(model, params, heard, frames[: len(heard)], what=str(name))
+
+    return Case(labels=name, run=case.run, work=case.work, check=check)
+
+
+def _vocoder_case(labels: dict[str, Any], model: WaveNet, params: Any, seconds: float) -> Case:
+    """`wavenet_vocoder`; its check is of its outputs, for its draws come from another generator."""
+    torch = torch_peers.import_torch()
+    batch, longest = labels["batch"], 4000
+    conditioning, channels = None, -1
+    frames = frames_for(model, batch, longest)
+    if frames is not None:
+        conditioning = torch.tensor(upsampled(model, params, frames).swapaxes(1, 2).copy())
+        channels = conditioning.shape[1]
+    network = torch_peers.make_vocoder(model, params, weight_norm=False, conditioning_channels=channels).eval()
+    generate_some = torch_peers.vocoder_generation(network, model.config, batch, conditioning)
+    threads = _fastest_threads(torch, generate_some, 16)
+    timed = _threaded(torch, generate_some, threads)
+    start = time.perf_counter()
+    timed(32)
+    num_samples = int(np.clip(32 * seconds / (time.perf_counter() - start), 32, longest))
+    rng = np.random.default_rng(3)
+    values: np.ndarray = rng.uniform(-0.5, 0.5, (1, 200)).astype(np.float32)
+    if model.coding.is_discrete:
+        values = rng.integers(0, model.coding.num_classes, (1, 200)).astype(np.int32)
+
+    def check() -> dict[str, Any]:
+        first = None if conditioning is None else conditioning[:1]
+        return torch_peers.check_vocoder(network, model, params, values, None if frames is None else frames[:1], first)
+
+    return Case(
+        labels={**labels, "implementation": "wavenet_vocoder 0.1.1"},
+        run=lambda: timed(num_samples),
+        work=batch * num_samples,
+        check=check,
+        details={"threads": threads},
+    )
+
+
+def upsampled(model: WaveNet, params: Any, frames: np.ndarray) -> np.ndarray:
+    """What the layers' conditioning maps read, at the sample rate from sample 0 on: [B, T, C]."""
+    before = np.repeat(frames[:, :1], model.lookback, axis=1)
+    after = np.repeat(frames[:, -1:], model.lookahead, axis=1)
+    length = frames.shape[1] * (model.hop_length or 0)
+
+    def read(module: WaveNet, frames: jax.Array) -> Any:
+        local: Any = module._conditioning(frames, 0, length, None)
+        upsampler: Any = module.config.upsampler
+        return upsampler.spread(local, 0, length) if upsampler.at_frame_rate else local
+
+    padded = np.concatenate([before, frames, after], axis=1)
+    return np.asarray(jax.jit(lambda params: model.apply({"params": params}, padded, method=read))(params))
+
+
+def _threaded(torch: Any, generate_some: Callable[[int], Any], threads: int) -> Callable[[int], Any]:
+    def timed(num_samples: int) -> Any:
+        torch.set_num_threads(threads)
+        return generate_some(num_samples)
+
+    return timed
+
+
+def _fastest_threads(torch: Any, generate_some: Callable[[int], Any], num_samples: int) -> int:
+    """One thread or all, whichever is faster for this peer."""
+    counts = sorted({1, count_cores()})
     trials: dict[int, list[float]] = {count: [] for count in counts}
-    for _ in range(4):
+    for turn in range(4):
         for count in counts:
             torch.set_num_threads(count)
-            trials[count].append(seconds(60))
-    fastest = min(counts, key=lambda count: statistics.median(trials[count]))
-
-    def timed(num_samples: int) -> float:
-        torch.set_num_threads(fastest)
-        return seconds(num_samples)
-
-    name = "wavenet_vocoder, " + ("as constructed" if weight_norm else "weight norm removed")
-    parameters = sum(each.numel() for each in model.parameters())
-    return Peer(name=name, parameters=parameters, threads=fastest, seconds=timed)
+            start = time.perf_counter()
+            generate_some(num_samples)
+            if turn:  # the first may compile
+                trials[count].append(time.perf_counter() - start)
+    return min(counts, key=lambda count: statistics.median(trials[count]))
 
 
-def measure(*, peers: bool, repeats: int, num_samples: int, backend: Any) -> dict[str, Any]:
-    """Everything that the table shows, as JSON-able values."""
-    machine = describe_machine(PACKAGES)
-    model, params = make_model()
-
-    def ours(count: int) -> float:
-        start = time.perf_counter()
-        generate(model, params, num_samples=count, seed=SEED, backend=backend)
-        return time.perf_counter() - start
-
-    first = ours(num_samples)
-    history = generate(model, params, num_samples=2 * model.receptive_field, seed=SEED, backend=backend)
-    checked = check(model, params, history, backend)
-    others = [make_peer(weight_norm=weight_norm) for weight_norm in (True, False)] if peers else []
-    # The peer is tens of times slower: a few hundred samples take as long as ours.
-    peer_samples = max(20, num_samples // 32)
-    speeds: list[float] = []
-    peer_speeds: list[list[float]] = [[] for _ in others]
-    for _ in range(repeats):
-        speeds.append(num_samples / ours(num_samples))
-        for other, its_speeds in zip(others, peer_speeds, strict=True):
-            its_speeds.append(peer_samples / other.seconds(peer_samples))
-    return {
-        "machine": machine,
-        "preset": PRESET,
-        "backend": backend,
-        "samples": num_samples,
-        "parameters": count_parameters(params),
-        "macs_per_sample": model.config.macs_per_sample,
-        "check": checked,
-        "compile_seconds": first - num_samples / statistics.median(speeds),
-        "samples_per_second": summarise(speeds),
-        "peers": [
-            {
-                "name": other.name,
-                "threads": other.threads,
-                "samples": peer_samples,
-                "parameters": other.parameters,
-                "samples_per_second": summarise(its_speeds),
-                "times_faster": summarise([a / b for a, b in zip(speeds, its_speeds, strict=True)]),
-            }
-            for other, its_speeds in zip(others, peer_speeds, strict=True)
-        ],
-    }
-
-
-def table(result: dict[str, Any]) -> str:
-    """The figures for people."""
-
-    def line(name: str, figures: dict[str, Any], unit: str) -> str:
-        return f"{name:<48}{figures['median']:>12,.1f} {unit} ({figures['lowest']:,.1f} to {figures['highest']:,.1f})"
-
-    checked = result["check"]
-    lines = [
-        ", ".join(f"{name} {value}" for name, value in result["machine"].items()),
-        f"{result['preset']} without conditioning: {result['parameters']:,} parameters, "
-        f"{result['macs_per_sample']:,} MAC per sample, batch 1, {result['samples']:,} samples a repeat",
-        f"checked over {checked['samples']:,} samples: replay equals the parallel form to "
-        f"{checked['replay_error']:.1e}, "
-        f"{checked['draws_across_an_edge_by_rounding']} draws across an edge by rounding",
-        f"compilation {result['compile_seconds']:.1f} s",
-        line(f"wavejax ({result['backend']})", result["samples_per_second"], "samples/s"),
-    ]
-    for peer in result["peers"]:
-        lines.append(line(f"{peer['name']}, threads {peer['threads']}", peer["samples_per_second"], "samples/s"))
-        lines.append(line("  wavejax is faster by", peer["times_faster"], "times"))
-    return "\n".join(lines)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", action="store_true", help="measure wavenet_vocoder in the same run (extra `peers`)")
-    parser.add_argument("--json", type=Path, help="write the figures here, too")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--num-samples", type=int, default=16000)
-    parser.add_argument("--backend", default="auto")
-    arguments = parser.parse_args()
-    result = measure(
-        peers=arguments.peers, repeats=arguments.repeats, num_samples=arguments.num_samples, backend=arguments.backend
-    )
-    print(table(result))
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+__all__ = ["WrongResult", "available_backends", "run"]

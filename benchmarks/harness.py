@@ -1,0 +1,179 @@
+"""How everything here is measured: cases take turns, medians with their spread, one check inside each case.
+
+A result is JSON: {"benchmark", "environment", "notes": [str], "rows": [row]}. A row names what was measured in
+`labels`, says the `unit`, the `median`, `lowest`, `highest` and all `repeats`, what `check` found, and `details`.
+"""
+
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.environment import describe_machine
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class WrongResult(RuntimeError):
+    """What is under test does not compute what the reference does, so its speed says nothing."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Case:
+    """One thing to be timed, in turn with others."""
+
+    labels: Mapping[str, Any]
+    run: Callable[[], Any]
+    """Does the work and returns only when it is done (`jax.block_until_ready`)."""
+    work: float
+    """Units of work that one run does, e.g. samples."""
+    check: Callable[[], dict[str, Any]]
+    """Raises WrongResult, or says what it compared. Runs before anything is timed."""
+    unit: str = "samples/s"
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def measure(cases: Sequence[Case], *, repeats: int) -> list[dict[str, Any]]:
+    """Checks every case, then times them in turns, so that a change in the machine's load meets all; one row each.
+
+    The first run, which may compile, is apart: `details` holds it as `first_run_seconds`. `per_core_second` is the work
+    done per second of processor time, all threads added up: on a machine with other work to do, what one core achieves
+    while it is ours (threads that wait in a loop count as busy).
+    """
+    first, checks = [], []
+    for case in cases:
+        start = time.perf_counter()
+        case.run()
+        first.append(time.perf_counter() - start)
+        checks.append(case.check())
+    speeds: list[list[float]] = [[] for _ in cases]
+    busy: list[list[float]] = [[] for _ in cases]
+    for _ in range(repeats):
+        for case, its_speeds, its_busy in zip(cases, speeds, busy, strict=True):
+            start, processor = time.perf_counter(), time.process_time()
+            case.run()
+            its_speeds.append(case.work / (time.perf_counter() - start))
+            its_busy.append(case.work / max(time.process_time() - processor, 1e-9))
+    rows = []
+    for case, its_speeds, its_busy, check, seconds in zip(cases, speeds, busy, checks, first, strict=True):
+        details = {"per_core_second": statistics.median(its_busy), "first_run_seconds": seconds, **case.details}
+        rows.append(row(case.labels, case.unit, its_speeds, check=check, **details))
+    return rows
+
+
+def row(
+    labels: Mapping[str, Any],
+    unit: str,
+    values: Sequence[float],
+    *,
+    check: Mapping[str, Any] | None = None,
+    **details: Any,
+) -> dict[str, Any]:
+    """A row of a result."""
+    return {
+        "labels": dict(labels),
+        "unit": unit,
+        **summarise(values),
+        "check": None if check is None else dict(check),
+        "details": details,
+    }
+
+
+def summarise(values: Sequence[float]) -> dict[str, Any]:
+    """Median and spread of repeats, the repeats beside them."""
+    return {"median": statistics.median(values), "lowest": min(values), "highest": max(values), "repeats": list(values)}
+
+
+def percentiles(values: Sequence[float]) -> dict[str, float]:
+    """p50, p95, p99 and the worst of latencies."""
+    ordered = sorted(values)
+
+    def at(share: float) -> float:
+        return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
+
+    return {"p50": at(0.50), "p95": at(0.95), "p99": at(0.99), "worst": ordered[-1]}
+
+
+def result(benchmark: str, rows: Sequence[dict[str, Any]], notes: Sequence[str] = ()) -> dict[str, Any]:
+    """What a benchmark returns, and what its JSON holds."""
+    return {"benchmark": benchmark, "environment": describe_machine(), "notes": list(notes), "rows": list(rows)}
+
+
+def table(figures: Mapping[str, Any]) -> str:
+    """A result for people: one line per row, the labels first, then median, spread and short details."""
+    lines = [", ".join(f"{name} {value}" for name, value in figures["environment"].items())]
+    names = list(dict.fromkeys(name for each in figures["rows"] for name in each["labels"]))
+    shown = list(
+        dict.fromkeys(
+            name for each in figures["rows"] for name, value in each["details"].items() if not isinstance(value, list)
+        )
+    )
+    cells = [[*names, "median", "lowest", "highest", "unit", *shown]]
+    for each in figures["rows"]:
+        spread = [_number(each[name]) for name in ("median", "lowest", "highest")]
+        labels = [str(each["labels"].get(name, "")) for name in names]
+        cells.append([*labels, *spread, each["unit"], *(_number(each["details"].get(name, "")) for name in shown)])
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    for line in cells:
+        texts = [
+            text.ljust(width) if i < len(names) else text.rjust(width) for i, (text, width) in _columns(line, widths)
+        ]
+        lines.append("  ".join(texts).rstrip())
+    return "\n".join([*lines, *figures["notes"]])
+
+
+def _columns(line: Sequence[str], widths: Sequence[int]) -> Any:
+    return enumerate(zip(line, widths, strict=True))
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, bool | str) or value is None:
+        return str(value)
+    if isinstance(value, int) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def write_json(path: Path, figures: Mapping[str, Any], *, append: bool = False) -> None:
+    """Write a list of results: this one, after those already in the file with `append`.
+
+    Numbers keep four digits, which is more than they are worth.
+    """
+    earlier = read_json(path) if append and path.exists() else []
+    path.write_text(json.dumps([*earlier, _rounded(figures)], indent=1) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> list[dict[str, Any]]:
+    """The results in a file."""
+    results: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return results
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _rounded(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(inner) for inner in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def in_fresh_process(call: str, environment: Mapping[str, str] | None = None, **arguments: Any) -> dict[str, Any]:
+    """What `module:function`(**arguments) returns in a new process of its own; all of it passes as JSON."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.process", call, json.dumps(arguments)],
+        cwd=ROOT,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{call}({arguments}) failed in its own process:\n{done.stderr[-4000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer

@@ -1,0 +1,161 @@
+"""The models that are measured, their inputs, and the reference that every implementation is held against."""
+
+import dataclasses
+import itertools
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.harness import WrongResult
+from wavejax.generation import stream_keys, uniforms
+from wavejax.models.wavenet import WaveNet, WaveNetConfig, initial_params
+from wavejax.models.wavenet_presets import get_preset
+
+SEED = 7
+EDGE = {"float32": 1e-5, "bfloat16": 0.05, "int8": 0.1}
+"""How far, in probability, a draw may lie from where the float32 reference puts it, by the type of the weights."""
+MEAN_EDGE = {"float32": 1e-6, "bfloat16": 2e-3, "int8": 4e-3}
+"""The same, on average over all draws."""
+
+
+def unconditional(config: WaveNetConfig) -> WaveNetConfig:
+    """The same network without local conditioning."""
+    return dataclasses.replace(config, frame_network=None, upsampler=None, local_bias=False)
+
+
+def make_model(preset: str | WaveNetConfig) -> tuple[WaveNet, dict[str, Any]]:
+    """A preset and random parameters whose outputs spread like a trained network's.
+
+    `nv-wavenet-20` comes without its conditioning, as the model of its project's own benchmark and of most peers.
+    """
+    config = get_preset(preset) if isinstance(preset, str) else preset
+    if preset == "nv-wavenet-20":
+        config = unconditional(config)
+    model = WaveNet(config)
+    quick = {"xla_backend_optimization_level": 0}
+    params = dict(jax.jit(partial(initial_params, model), compiler_options=quick)(jax.random.key(0)))
+    outputs = np.asarray(parallel_outputs(model, params, _some_values(model), frames_for(model, 1, 600)))
+    last = f"tail_{len(config.tail_channels)}_kernel"
+    gain = 2.0 / float(np.std(outputs[:, 300:]))
+    if not model.coding.is_discrete:
+        # Means within the signal's range, scales of about a hundredth of it.
+        mixtures = config.distribution.output_size // 3
+        bias = np.zeros(config.distribution.output_size, np.float32)
+        bias[2 * mixtures :] = -4.0
+        params[f"tail_{len(config.tail_channels)}_bias"] = jnp.asarray(bias)
+        gain *= 0.15
+    gains = params.get(f"{last}_g")
+    if gains is None:
+        params[last] = params[last] * gain
+    else:
+        params[f"{last}_g"] = gains * gain
+    return model, params
+
+
+def _some_values(model: WaveNet) -> np.ndarray:
+    rng = np.random.default_rng(1)
+    if model.coding.is_discrete:
+        return rng.integers(0, model.coding.num_classes, (1, 600)).astype(np.int32)
+    return rng.uniform(-0.5, 0.5, (1, 600)).astype(np.float32)
+
+
+def frames_for(model: WaveNet, batch: int, num_samples: int) -> np.ndarray | None:
+    """Conditioning frames of about a log-mel's range for `num_samples`; None for a model that reads none."""
+    if model.hop_length is None:
+        return None
+    count = -(-num_samples // model.hop_length)
+    rng = np.random.default_rng(2)
+    frames = np.cumsum(rng.normal(0, 0.5, (batch, count, model.local_channels)), axis=1)
+    return (-5 + 2 * np.tanh(frames)).astype(np.float32)
+
+
+def macs_read(config: WaveNetConfig) -> int:
+    """Weights that one step reads: those of all products (not the input table, of which a step reads a row)."""
+    layers = config.num_layers
+    gates = layers * config.kernel_size * config.residual_channels * 2 * config.gate_channels
+    maps = config.gate_channels * (layers * config.skip_channels + (layers - 1) * config.residual_channels)
+    widths = (config.skip_channels, *config.tail_channels, config.distribution.output_size)
+    return gates + maps + sum(a * b for a, b in itertools.pairwise(widths))
+
+
+def parallel_outputs(
+    model: WaveNet, params: dict[str, Any], values: np.ndarray, frames: np.ndarray | None = None
+) -> jax.Array:
+    """Outputs [B, N, output_size] of the parallel form for values [B, N] of recordings that begin from silence."""
+    field, (batch, length) = model.receptive_field, values.shape
+    silence = np.full((batch, field), model.coding.silence, values.dtype)
+    padded = np.concatenate([silence, np.asarray(values)], axis=1)[:, :-1]
+    first = 0
+    if frames is not None and model.hop_length is not None:
+        history = -(-field // model.hop_length)
+        first = history * model.hop_length - field + 1
+        needed = -(-length // model.hop_length)
+        index = np.arange(-history - model.lookback, needed + model.lookahead)
+        frames = frames[:, np.clip(index, 0, frames.shape[1] - 1)]
+    apply = jax.jit(partial(model.apply, first=first, scored=length))
+    outputs: jax.Array = apply({"params": params}, padded, frames)
+    return outputs
+
+
+def check_draws(
+    model: WaveNet,
+    params: dict[str, Any],
+    waveform: np.ndarray,
+    frames: np.ndarray | None,
+    *,
+    dtype: str = "float32",
+    what: str = "the backend",
+) -> dict[str, Any]:
+    """Holds `waveform` [B, N], generated with `SEED`, against the float32 parallel form of its own history.
+
+    Each sample is drawn again from the reference's distribution with the same uniforms, once as they are and once with
+    them moved by `EDGE[dtype]` either way: the sample must lie within what those draws span. The mean over all draws of
+    the distance is held to `MEAN_EDGE[dtype]`.
+
+    Raises:
+        WrongResult: with the number of samples outside and the first of them.
+    """
+    values = model.coding.encode(waveform)
+    outputs = parallel_outputs(model, params, np.asarray(values), frames)
+    size = model.distribution.noise_size
+    keys = stream_keys(SEED, jnp.arange(len(waveform)))
+    noise = np.asarray(uniforms(keys, jnp.zeros(2, jnp.uint32), values.shape[1], size)).swapaxes(0, 1)
+    distribution = model.distribution
+
+    @jax.jit
+    def draw(outputs: jax.Array, noise: jax.Array) -> jax.Array:
+        return distribution.sample(outputs, noise, jnp.float32(1.0))
+
+    def outside(edge: float) -> np.ndarray:
+        spans = []
+        for moves in itertools.product((-edge, 0.0, edge), repeat=size):
+            moved = np.clip(noise + np.asarray(moves, np.float32), 1e-7, 1 - 1e-7).astype(np.float32)
+            spans.append(np.asarray(draw(outputs, moved), np.float64))
+        rounding = 0.0 if model.coding.is_discrete else 2e-4 if dtype == "float32" else 2e-2
+        drawn = np.asarray(values, np.float64)
+        low, high = np.min(spans, axis=0) - rounding, np.max(spans, axis=0) + rounding
+        return (drawn < low) | (drawn > high)
+
+    wrong = outside(EDGE[dtype])
+    if wrong.any():
+        stream, first = np.argwhere(wrong)[0]
+        raise WrongResult(
+            f"{what}: {int(wrong.sum())} of {wrong.size} samples, the first at {first} of stream {stream}, are not the "
+            f"draws of the parallel form's distribution, to {EDGE[dtype]} of probability"
+        )
+    by_rounding = outside(0.0)
+    levels = EDGE[dtype] * np.asarray([0.01, 0.03, 0.1, 0.3, 1.0])
+    shares = [float(by_rounding.mean()), *(float(outside(level).mean()) for level in levels[:-1])]
+    # Every draw outside one level lies at most at the next: an upper bound of the mean distance.
+    mean = sum((a - b) * level for a, b, level in zip(shares, [*shares[1:], 0.0], levels, strict=True))
+    if mean > MEAN_EDGE[dtype]:
+        raise WrongResult(f"{what}: draws lie {mean:.1e} of probability off on average, expected {MEAN_EDGE[dtype]}")
+    return {
+        "samples": int(wrong.size),
+        "across_an_edge": int(by_rounding.sum()),
+        "mean_distance_at_most": float(mean),
+        "distinct_values": len(np.unique(np.asarray(values))),
+    }

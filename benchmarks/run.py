@@ -1,0 +1,61 @@
+"""Measure, check and compare: `python -m benchmarks.run BENCHMARK [--peers] [--json OUT] [--quick]`.
+
+generation  samples/s by backend, type of weights and batch; peers in torch and naive JAX; share of the roofline
+streaming   time to the first block, per block of 10, 20, 50 ms, and a paced run that counts underruns
+training    samples/s and peak memory of one optimisation step, beside torch with the same weights
+dsp         log-mel, mu-law, resampling beside librosa; Griffin-Lim from the same mel
+data        batches of the training pipeline against what training consumes
+compile     seconds to compile generation (by length and by layers) and the training step
+memory      peak memory and speed of generation by length; speed by layers
+
+A row's unit, median and spread are of repeats that take turns; nothing is timed before its check has passed.
+`--peers` needs the extra `peers` (torch), `dsp` the extra `eval`, `data` the extra `train`.
+"""
+
+import argparse
+import importlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import table, write_json
+
+MODULES = {
+    "generation": "benchmarks.generation",
+    "streaming": "benchmarks.streaming",
+    "training": "benchmarks.training",
+    "dsp": "benchmarks.dsp",
+    "data": "benchmarks.data",
+    "compile": "benchmarks.compilation",
+    "memory": "benchmarks.memory",
+}
+
+
+def main(arguments: list[str] | None = None) -> dict[str, Any]:
+    """Run one benchmark; prints its table and returns its result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("benchmark", choices=MODULES)
+    parser.add_argument("--peers", action="store_true", help="measure other implementations in the same run")
+    parser.add_argument("--json", type=Path, help="write the result here, too")
+    parser.add_argument("--append", action="store_true", help="keep the results that the file already holds")
+    parser.add_argument("--quick", action="store_true", help="few repeats and small sizes: does it run at all?")
+    parser.add_argument("--presets", nargs="+", help="generation: only these")
+    parser.add_argument("--batches", nargs="+", type=int, help="generation: only these batch sizes")
+    parser.add_argument("--corpus", help="data: a folder of `wavejax prepare`, besides the embedded corpus")
+    parser.add_argument("--repeats", type=int)
+    given = vars(parser.parse_args(arguments))
+    benchmark, path, append = given.pop("benchmark"), given.pop("json"), given.pop("append")
+    run = importlib.import_module(MODULES[benchmark]).run
+    given = {name: value for name, value in given.items() if value not in (None, False)}
+    unknown = sorted(given.keys() - inspect.signature(run).parameters.keys())
+    if unknown:
+        parser.error(f"{benchmark} has no option --{', --'.join(unknown)}")
+    figures: dict[str, Any] = run(**given)
+    print(table(figures))
+    if path is not None:
+        write_json(path, figures, append=append)
+    return figures
+
+
+if __name__ == "__main__":
+    main()
