@@ -4,6 +4,7 @@ A decoder is a pytree (arrays inside, sizes static) with four pure methods, `enc
 `step`. `ModelDecoder` serves any `AutoregressiveModel`; a model with a `WaveNet`'s structure gets `WaveNetDecoder`.
 """
 
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -48,15 +49,19 @@ class Decoder(Protocol):
         """(cache, previous value [B], condition) -> (cache, output [B, output_size])."""
 
 
-def pack(model: AutoregressiveModel, params: Params, dtype: DTypeLike | None = None) -> "Decoder":
+def pack(
+    model: AutoregressiveModel, params: Params, dtype: DTypeLike | None = None, *, platform: str | None = None
+) -> "Decoder":
     """Pack `params` of `model` for generation.
 
     A pure function, fit for jit. `dtype` is the type of weights and activations (default float32); output
-    distributions always see float32. Nothing outside the decoder knows the packed layout.
+    distributions always see float32. `platform` is what the decoder will run on, "cpu", "gpu" or "tpu" (default: JAX's
+    default backend); it decides how a WaveNet is laid out, and every layout runs everywhere. Nothing outside the
+    decoder knows the packed layout.
     """
     dtype = jnp.float32 if dtype is None else dtype
     if isinstance(model, WaveNet):
-        return _pack_wavenet(model, params, dtype)
+        return _pack_wavenet(model, params, dtype, jax.default_backend() if platform is None else platform)
     if not isinstance(model, Steppable):
         raise TypeError(f"{type(model).__name__} cannot be stepped: give it the methods of wavejax.types.Steppable")
     params = jax.tree.map(lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, params)
@@ -110,7 +115,12 @@ class WaveNetDecoder:
     that the next step writes (`phase` [L], the step's number modulo the layer's rows); and the last values where the
     input layer has several taps (`history` [taps - 1, B]). A step reads all layers' old taps with one gather and one
     batched product before the serial chain, in which only each layer's newest tap and residual map remain; the L gated
-    outputs meet the skips in a single product.
+    outputs meet the skips in a single product. A layer's gate is one tanh, sigmoid(z) being (1 + tanh(z / 2)) / 2: the
+    sigmoid's half of every packed weight is halved, which is exact.
+
+    On a GPU what a step costs is the kernels it launches, so `links` join each layer's residual map with the next
+    layer's newest tap: one product, [x, h] -> [gates, x] of the next layer, and one kernel a layer. It takes two thirds
+    more arithmetic, which a CPU would feel.
     """
 
     params: PyTree
@@ -125,6 +135,9 @@ class WaveNetDecoder:
     skip_input: Array | None
     tail: tuple[Array, ...]
     tail_bias: tuple[Array, ...]
+    links: tuple[Array, ...]
+    """Of each layer but the last: [residual + gate, 2 gate + residual]; none where the chain is not joined."""
+    link_bias: tuple[Array, ...]
     model: WaveNet = struct.field(pytree_node=False)
 
     @property
@@ -166,29 +179,53 @@ class WaveNetDecoder:
     def step(self, cache: PyTree, value: Array, condition: PyTree) -> tuple[PyTree, Array]:
         """One sample through all layers."""
         config = self.model.config
-        dtype = self.old.dtype
         rows, starts, ages = self._layout()
         phase, batch = cache["phase"], value.shape[0]
         slots = starts + phase
         old = cache["ring"][starts[:, None] + (phase[:, None] - ages) % rows[:, None]]  # [L, k-1, B, R]
         old = jnp.moveaxis(old, 1, 2).reshape(config.num_layers, batch, -1)
-        gates = jnp.einsum("lbr,lrg->lbg", old, self.old, preferred_element_type=jnp.float32) + condition["gates"]
+        gates = jnp.einsum("lbr,lrg->lbg", old, self.old, preferred_element_type=jnp.float32)
+        gates = gates + condition["gates"] * self._halving()
         history = jnp.concatenate([cache["history"], value[None]], axis=0)
-        first = x = self._input(history)
-        inputs, hidden = [], []
-        scale = jnp.asarray(config.residual_coefficient, dtype)
-        for layer in range(config.num_layers):
-            inputs.append(x)
-            z = gates[layer] + jnp.dot(x, self.current[layer], preferred_element_type=jnp.float32)
-            tanh, sigmoid = z[:, : config.gate_channels], z[:, config.gate_channels :]
-            h = (jnp.tanh(tanh) * jax.nn.sigmoid(sigmoid)).astype(dtype)
-            hidden.append(h)
-            if layer < config.num_layers - 1:
-                out = jnp.dot(h, self.residual[layer], preferred_element_type=jnp.float32)
-                x = x * scale + (out + self.residual_bias[layer][None]).astype(dtype)
+        first = self._input(history)
+        inputs, hidden = self._joined_chain(first, gates) if self.links else self._chain(first, gates)
         ring = cache["ring"].at[slots].set(jnp.stack(inputs), unique_indices=True)
         output = self._tail(jnp.concatenate(hidden, axis=-1), first, condition)
         return {"ring": ring, "phase": jnp.where(phase + 1 == rows, 0, phase + 1), "history": history[1:]}, output
+
+    def _chain(self, x: Array, gates: Array) -> tuple[list[Array], list[Array]]:
+        """Inputs [B, R] and gated outputs [B, G] of all layers, from the first input and the gates without it."""
+        config, dtype = self.model.config, self.old.dtype
+        scale = jnp.asarray(config.residual_coefficient, dtype)
+        inputs, hidden = [], []
+        for layer in range(config.num_layers):
+            inputs.append(x)
+            z = gates[layer] + jnp.dot(x, self.current[layer], preferred_element_type=jnp.float32)
+            hidden.append(_gated(z).astype(dtype))
+            if layer < config.num_layers - 1:
+                out = jnp.dot(hidden[-1], self.residual[layer], preferred_element_type=jnp.float32)
+                x = x * scale + (out + self.residual_bias[layer][None]).astype(dtype)
+        return inputs, hidden
+
+    def _joined_chain(self, first: Array, gates: Array) -> tuple[list[Array], list[Array]]:
+        """The same from `links`; the inputs are carried in float32."""
+        config, dtype = self.model.config, self.old.dtype
+        width, scale = 2 * config.gate_channels, jnp.float32(config.residual_coefficient)
+        # A sum of products, unlike a matrix product, is one kernel with the gate before it and the addition after it.
+        dot = _sum_of_products if first.shape[0] <= _LARGEST_SUM_BATCH else _product
+        x, z = first.astype(jnp.float32), gates[0] + dot(first, self.current[0])
+        inputs, hidden = [first], []
+        for layer, (link, bias) in enumerate(zip(self.links, self.link_bias, strict=True)):
+            hidden.append(_gated(z).astype(dtype))
+            y = dot(jnp.concatenate([inputs[-1], hidden[-1]], axis=-1), link) + bias[None]
+            x, z = x * scale + y[:, width:], gates[layer + 1] + y[:, :width]
+            inputs.append(x.astype(dtype))
+        hidden.append(_gated(z).astype(dtype))
+        return inputs, hidden
+
+    def _halving(self) -> np.ndarray:
+        """[1, 1, 2G]: what the sigmoid's half of the gates is multiplied by."""
+        return _halving(self.model.config.gate_channels)[None, None]
 
     def warm_up(self, values: Array, entries: PyTree, offset: Array) -> PyTree:
         """Fill the ring in parallel from the last receptive_field - 1 values."""
@@ -218,8 +255,7 @@ class WaveNetDecoder:
             one = {"gates": entries["gates"][:, :, layer : layer + 1]}
             gates = jax.vmap(lambda at, one=one: self.condition(one, at)["gates"][0])(offsets)
             z = jnp.matmul(jnp.concatenate([*shifted, x], axis=-1), kernels[layer], preferred_element_type=jnp.float32)
-            z = z + gates
-            h = jnp.tanh(z[..., : config.gate_channels]) * jax.nn.sigmoid(z[..., config.gate_channels :])
+            h = _gated(z + gates * self._halving())
             out = jnp.matmul(h.astype(dtype), self.residual[layer], preferred_element_type=jnp.float32)
             x = x * scale + (out + self.residual_bias[layer][None, None]).astype(dtype)
         phase = jnp.zeros((config.num_layers,), jnp.int32)
@@ -258,7 +294,46 @@ class WaveNetDecoder:
         return x
 
 
-def _pack_wavenet(model: WaveNet, params: Params, dtype: DTypeLike) -> WaveNetDecoder:
+_LARGEST_SUM_BATCH = 16
+"""Streams up to which a joined layer is a sum of products: beyond it the matrix units are worth a kernel."""
+
+
+def _sum_of_products(x: Array, kernel: Array) -> Array:
+    return jnp.sum(x.astype(jnp.float32)[:, :, None] * kernel.astype(jnp.float32)[None], axis=1)
+
+
+def _product(x: Array, kernel: Array) -> Array:
+    return jnp.dot(x, kernel, preferred_element_type=jnp.float32)
+
+
+def _halving(channels: int) -> np.ndarray:
+    return np.repeat(np.asarray([1.0, 0.5], np.float32), channels)
+
+
+def _gated(z: Float[Array, "*batch gates"]) -> Float[Array, "*batch channels"]:
+    """tanh * sigmoid of gates whose second half was halved."""
+    activations, channels = jnp.tanh(z), z.shape[-1] // 2
+    return activations[..., :channels] * (activations[..., channels:] * jnp.float32(0.5) + jnp.float32(0.5))
+
+
+def _join(
+    current: list[Array], residual: list[Array], bias: list[Array], scale: float
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """Products and biases that take [x, h] of each layer to [gates, x] of the next, x's own share left to the caller.
+
+    With x' = scale x + h W + b, the gates of x' are x (scale C) + h (W C) + b C.
+    """
+    exactly = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
+    links, biases = [], []
+    for kernel, out, added in zip(current[1:], residual, bias, strict=False):
+        from_x = jnp.concatenate([kernel * jnp.float32(scale), jnp.zeros((kernel.shape[0],) * 2, jnp.float32)], axis=1)
+        from_h = jnp.concatenate([exactly(out, kernel), out], axis=1)
+        links.append(jnp.concatenate([from_x, from_h]))
+        biases.append(jnp.concatenate([exactly(added, kernel), added]))
+    return tuple(links), tuple(biases)
+
+
+def _pack_wavenet(model: WaveNet, params: Params, dtype: DTypeLike, platform: str) -> WaveNetDecoder:
     config = model.config
     arrays: Any = model.apply({"params": params}, method="kernels")
     layers, gate = config.num_layers, config.gate_channels
@@ -275,18 +350,28 @@ def _pack_wavenet(model: WaveNet, params: Params, dtype: DTypeLike) -> WaveNetDe
     if config.skip_input:
         skip_bias = skip_bias + arrays["skip_input_bias"]
     tails = range(len(config.tail_channels) + 1)
+    dilated = arrays["dilated"] * _halving(gate)[None, None, None]
+    current = [dilated[layer, taps] for layer in range(layers)]
+    residual = [kernel * scale for kernel in arrays["residual"]]
+    residual_bias = [bias * scale for bias in arrays["residual_bias"]]
+    links: tuple[Array, ...] = ()
+    link_bias: tuple[Array, ...] = ()
+    if platform == "gpu":
+        links, link_bias = _join(current, residual, residual_bias, config.residual_coefficient)
     return WaveNetDecoder(
         params=params,
         table=table,
-        old=arrays["dilated"][:, :taps].reshape(layers, taps * config.residual_channels, 2 * gate).astype(dtype),
-        current=tuple(arrays["dilated"][layer, taps].astype(dtype) for layer in range(layers)),
-        residual=tuple((kernel * scale).astype(dtype) for kernel in arrays["residual"]),
-        residual_bias=tuple(arrays["residual_bias"] * scale),
+        old=dilated[:, :taps].reshape(layers, taps * config.residual_channels, 2 * gate).astype(dtype),
+        current=tuple(kernel.astype(dtype) for kernel in current),
+        residual=tuple(kernel.astype(dtype) for kernel in residual),
+        residual_bias=tuple(residual_bias),
         skip=(arrays["skip"] * coefficients[:, None, None]).reshape(layers * gate, -1).astype(dtype),
         skip_bias=skip_bias,
         skip_input=arrays["skip_input"].astype(dtype) if config.skip_input else None,
         tail=tuple(arrays[f"tail_{i}"].astype(dtype) for i in tails),
         tail_bias=tuple(arrays[f"tail_{i}_bias"] for i in tails) if config.tail_bias else (),
+        links=tuple(kernel.astype(dtype) for kernel in links),
+        link_bias=link_bias,
         model=model,
     )
 
