@@ -49,7 +49,7 @@ def available_backends(model: Any, params: Any, batch_size: int = 1) -> list[tup
 
 def run(
     *,
-    peers: bool = False,
+    peers: Sequence[str] = (),
     quick: bool = False,
     presets: Sequence[str] = PRESETS,
     batches: Sequence[int] = BATCHES,
@@ -74,7 +74,7 @@ def run(
         for batch in batches:
             cases = generation_cases(preset, model, params, batch, seconds=seconds)
             if peers:
-                cases += peer_cases(preset, model, params, batch, seconds=seconds)
+                cases += peer_cases(preset, model, params, batch, peers, seconds=seconds)
             for each in measure(cases, repeats=repeats):
                 rows.append(_with_roofline(each, model, limits, one_core))
     return result("generation", rows, notes)
@@ -169,15 +169,14 @@ def _case(
     return Case(labels=labels, run=run_once, work=batch * num_samples, check=check, details=details)
 
 
-def peer_cases(preset: str, model: WaveNet, params: Any, batch: int, *, seconds: float) -> list[Case]:
-    """The peers, as far as they can run this model."""
+def peer_cases(
+    preset: str, model: WaveNet, params: Any, batch: int, peers: Sequence[str], *, seconds: float
+) -> list[Case]:
+    """Those of the peers "naive", "compiled" and "vocoder" that can run this model."""
     labels = {"preset": preset, "batch": batch, "dtype": "float32"}
-    longest = 40_000
-    frames = frames_for(model, batch, longest)
-    naive = naive_generator(model, params, batch_size=batch, seed=SEED, frames=frames)
-    cases = [_naive_case(labels, naive, model, params, frames, seconds, longest)]
-    torch = torch_peers.import_torch()
-    if model.config.frame_network is None and model.coding.is_discrete:
+    cases = [_naive_case(labels, model, params, seconds)] if "naive" in peers else []
+    if "compiled" in peers and model.config.frame_network is None and model.coding.is_discrete:
+        torch = torch_peers.import_torch()
         step = torch_peers.compiled_generation(model, params, batch_size=batch, seed=SEED)
         threads = _fastest_threads(torch, step, 64)
         name = {**labels, "implementation": "torch.compile step"}
@@ -186,14 +185,15 @@ def peer_cases(preset: str, model: WaveNet, params: Any, batch: int, *, seconds:
                 name, _threaded(torch, step, threads), model, params, seconds=seconds, at_most=20_000, threads=threads
             )
         )
-    if model.config.distribution.output_size == model.coding.num_classes or not model.coding.is_discrete:
+    expressible = model.config.distribution.output_size == model.coding.num_classes or not model.coding.is_discrete
+    if "vocoder" in peers and expressible:
         cases.append(_vocoder_case(labels, model, params, seconds))
     return cases
 
 
-def _naive_case(
-    labels: dict[str, Any], naive: Any, model: WaveNet, params: Any, frames: Any, seconds: float, longest: int
-) -> Case:
+def _naive_case(labels: dict[str, Any], model: WaveNet, params: Any, seconds: float, longest: int = 40_000) -> Case:
+    frames = frames_for(model, labels["batch"], longest)
+    naive = naive_generator(model, params, batch_size=labels["batch"], seed=SEED, frames=frames)
     name = {**labels, "implementation": "naive JAX scan"}
     case = _case(name, naive, model, params, seconds=seconds, at_most=longest)
     if frames is None:

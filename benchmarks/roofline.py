@@ -49,10 +49,10 @@ def trial(weight_sizes: list[int]) -> dict[str, Any]:
     return {"gflops": _gflops(), "bandwidth": {str(size): _bandwidth(size) for size in weight_sizes}}
 
 
-def _gflops(size: int = 2048) -> float:
+def _gflops(size: int = 1536) -> float:
     left, right = np.ones((size, size), np.float32), np.ones((size, size), np.float32)
     out = np.empty_like(left)
-    return 2e-9 * size**3 / _best(lambda: np.matmul(left, right, out=out), 20)
+    return 2e-9 * size**3 / _best(lambda: np.matmul(left, right, out=out), 10)
 
 
 def _bandwidth(num_bytes: int, width: int = 256) -> float:

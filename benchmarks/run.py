@@ -35,7 +35,13 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     """Run one benchmark; prints its table and returns its result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("benchmark", choices=MODULES)
-    parser.add_argument("--peers", action="store_true", help="measure other implementations in the same run")
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        choices=("naive", "compiled", "vocoder"),
+        help="measure other implementations in the same run: these, or all",
+    )
+    parser.add_argument("--parts", nargs="+", choices=("speed", "memory"), help="training: only these")
     parser.add_argument("--json", type=Path, help="write the result here, too")
     parser.add_argument("--append", action="store_true", help="keep the results that the file already holds")
     parser.add_argument("--quick", action="store_true", help="few repeats and small sizes: does it run at all?")
@@ -43,9 +49,12 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--batches", nargs="+", type=int, help="generation: only these batch sizes")
     parser.add_argument("--corpus", help="data: a folder of `wavejax prepare`, besides the embedded corpus")
     parser.add_argument("--repeats", type=int)
+    parser.add_argument("--seconds", type=float, help="generation: of each repeat; dsp: of the sound")
     given = vars(parser.parse_args(arguments))
     benchmark, path, append = given.pop("benchmark"), given.pop("json"), given.pop("append")
     run = importlib.import_module(MODULES[benchmark]).run
+    if given["peers"] == []:
+        given["peers"] = ("naive", "compiled", "vocoder")
     given = {name: value for name, value in given.items() if value not in (None, False)}
     unknown = sorted(given.keys() - inspect.signature(run).parameters.keys())
     if unknown:

@@ -5,7 +5,6 @@ layer so that the function is the same: with y_l = c^l x_l the residual map gets
 """
 
 import math
-import os
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -170,7 +169,6 @@ def vocoder_generation(network: Any, config: WaveNetConfig, batch: int, conditio
 def compiled_generation(model: WaveNet, params: Any, *, batch_size: int, seed: int) -> Callable[[int], np.ndarray]:
     """A step of an unconditional class model in torch, compiled, with one ring buffer; Python loops over samples."""
     torch = import_torch()
-    os.environ.setdefault("TORCHINDUCTOR_FX_GRAPH_CACHE", "0")
     config = model.config
     if config.frame_network is not None or config.input_kind == "scalar" or config.input_kernel_size != 1:
         raise ValueError("the compiled torch step is written for class models without conditioning")

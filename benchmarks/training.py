@@ -35,7 +35,12 @@ FRAME_RATE = UpsamplerConfig(kind="linear", hop_length=HOP, frame_centre=HOP // 
 
 
 def run(
-    *, peers: bool = False, quick: bool = False, batches: Sequence[int] = (1, 4), repeats: int = 7
+    *,
+    peers: Sequence[str] = (),
+    quick: bool = False,
+    batches: Sequence[int] = (1, 4),
+    parts: Sequence[str] = ("speed", "memory"),
+    repeats: int = 7,
 ) -> dict[str, Any]:
     """Measure speed and memory."""
     shapes = [shape for shape in SHAPES if shape[0] in batches]
@@ -44,21 +49,19 @@ def run(
     names = WAVEJAX + (PEERS if peers else ())
     rows = []
     for batch, length in shapes:
-        peaks = {
-            name: in_fresh_process("benchmarks.training:memory", name=name, batch=batch, length=length)
-            for name in names
-        }
-        for malloc in ("default", "kept"):
+        for malloc in ("default", "kept") if "speed" in parts else ():
             environment = MALLOC if malloc == "kept" else {}
-            call = {"names": names, "batch": batch, "length": length, "repeats": repeats}
-            timed = in_fresh_process("benchmarks.training:speed", environment, **call)["rows"]
+            timing = {"names": names, "batch": batch, "length": length, "repeats": repeats}
+            timed = in_fresh_process("benchmarks.training:speed", environment, **timing)["rows"]
             torch_speed = max((each["median"] for each in timed if each["labels"]["case"] in PEERS), default=None)
             for each in timed:
                 each["labels"]["malloc"] = malloc
                 if torch_speed:
                     each["details"]["times_fastest_torch"] = each["median"] / torch_speed
             rows += timed
-        for name, peak in peaks.items():
+        for name in names if "memory" in parts else ():
+            call = {"name": name, "batch": batch, "length": length}
+            peak = in_fresh_process("benchmarks.training:memory", **call)
             labels = {"batch": batch, "length": length, "case": name, "malloc": "default"}
             rows.append(row(labels, "MiB at peak", peak["peak"], **peak["details"]))
     return result("training", rows)
