@@ -1,6 +1,7 @@
 """Backends: what makes a block of samples. All of them take the same state, conditioning and noise."""
 
 import dataclasses
+import importlib.util
 from functools import partial
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
@@ -12,12 +13,13 @@ from jaxtyping import Array
 from wavejax.generation.decoders import Decoder, pack
 from wavejax.generation.engine import block_noise, run_block
 from wavejax.generation.state import Conditioning, GenerationState, Samples
+from wavejax.models.wavenet import WaveNet
 from wavejax.types import AutoregressiveModel, Params
 
 LARGEST_BLOCK = 1024
 """Samples that one call of a backend makes at most. Fixed, so that chunking cannot change the program."""
 
-BackendName = Literal["auto", "scan"]
+BackendName = Literal["auto", "scan", "cpu"]
 
 
 @runtime_checkable
@@ -47,12 +49,16 @@ class ScanBackend:
     """`run_block`, compiled by XLA: any model, any device."""
 
     decoder: Decoder
+    dtype: DTypeLike = jnp.float32
     name: str = "scan"
 
     def block(
         self, state: GenerationState, conditioning: Conditioning, count: int, probability_floor: float
     ) -> tuple[GenerationState, Samples]:
         """See `Backend.block`."""
+        if isinstance(self.decoder.model, WaveNet) and state.cache["ring"].dtype != self.dtype:  # of another backend
+            cache = {**state.cache, "ring": jnp.asarray(state.cache["ring"], self.dtype)}
+            state = dataclasses.replace(state, cache=cache)
         return _scan_block(self.decoder, state, conditioning, jnp.asarray(count, jnp.int32), probability_floor)
 
 
@@ -75,17 +81,41 @@ def open_backend(
     """The backend called `name`, holding `params` packed.
 
     Args:
-        name: "scan", or "auto" for the fastest that serves the model on this machine.
+        name: "scan": any model on any device; "cpu": WaveNets as machine code on the processor's cores (extra `cpu`);
+            "auto": "cpu" where that is installed, serves the model and JAX itself computes on the CPU, else "scan".
         model, params: any `AutoregressiveModel` and its parameters.
-        dtype: type of weights and activations, default float32.
+        dtype: type of the weights, default float32. "scan" takes floating types and computes in them; "cpu" takes
+            float32, bfloat16 and int8 (one scale for each output) and adds up in float32.
         batch_size: streams that will run together.
 
     Raises:
-        ValueError: no backend has this name, or it cannot serve this dtype.
+        ValueError: no backend has this name, or it cannot serve this model or dtype.
+        MissingExtra: "cpu" is asked for and numba is not installed.
     """
     if name not in get_args(BackendName):
         names = ", ".join(repr(known) for known in get_args(BackendName))
         raise ValueError(f"backend must be one of {names}, got {name!r}")
-    if dtype is not None and not jnp.issubdtype(dtype, jnp.floating):
-        raise ValueError(f"backend 'scan' computes in a floating dtype such as float32 or bfloat16, got {dtype!r}")
-    return ScanBackend(decoder=_pack(model, params, dtype))
+    weights: Any = jnp.dtype(jnp.float32 if dtype is None else dtype).name
+    refusal = _cpu_refusal(model, weights)
+    if name == "cpu" and refusal is not None:
+        raise ValueError(f"backend 'cpu' {refusal}")
+    installed = importlib.util.find_spec("numba") is not None
+    if name == "cpu" or (name == "auto" and refusal is None and installed and jax.default_backend() == "cpu"):
+        from wavejax.generation.cpu.backend import CpuBackend
+
+        return CpuBackend(_pack(model, params, jnp.float32), params, weights=weights, block=LARGEST_BLOCK)
+    if not jnp.issubdtype(weights, jnp.floating):
+        raise ValueError(
+            f"backend 'scan' computes in a floating dtype such as float32 or bfloat16, got {weights}: int8 weights "
+            "need backend='cpu' (WaveNets on a CPU, pip install 'wavejax-audio[cpu]')"
+        )
+    return ScanBackend(decoder=_pack(model, params, dtype), dtype=jnp.dtype(weights))
+
+
+def _cpu_refusal(model: Any, weights: str) -> str | None:
+    """Why the cpu backend cannot serve these, or None."""
+    if not isinstance(model, WaveNet):
+        return f"knows the loop of a WaveNet, got {type(model).__name__}: use backend='scan'"
+    if weights not in ("float32", "bfloat16", "int8"):
+        return f"packs weights as float32, bfloat16 or int8, got {weights}"
+    return None

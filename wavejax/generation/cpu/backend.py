@@ -1,0 +1,151 @@
+"""`CpuBackend`: the driver's side of the compiled kernels."""
+
+import dataclasses
+import functools
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from wavejax.distributions import GaussianMixture, LogisticMixture
+from wavejax.generation.cpu import kernels, packing
+from wavejax.generation.cpu.compiling import Weights, compiled, lanes
+from wavejax.generation.decoders import Decoder
+from wavejax.generation.engine import block_noise
+from wavejax.generation.noise import join_index, split_index
+from wavejax.generation.state import Conditioning, GenerationState, Samples
+from wavejax.types import AnyArray, Params
+
+
+class CpuBackend:
+    """A WaveNet on the CPU: see `wavejax.generation.cpu.kernels`. Streams of a batch are shared out among the cores.
+
+    Args:
+        decoder: the model packed in float32, for conditioning and first states.
+        params: the model's parameters.
+        weights: "float32", "bfloat16" or "int8". Activations and sums are float32; int8 weights have one scale for
+            each output and layer, and meet activations rounded to 16 bits.
+        block: samples that noise is drawn for at once.
+        threads: default one for each core.
+    """
+
+    name = "cpu"
+
+    def __init__(
+        self, decoder: Decoder, params: Params, *, weights: Weights = "float32", block: int, threads: int | None = None
+    ) -> None:
+        self.decoder, self._block = decoder, block
+        self._packed, self._sizes = packing.pack(decoder.model, params, weights, lanes())
+        self._run = compiled(weights)["run"]
+        self._threads = threads or available_cores()
+
+    def block(
+        self, state: GenerationState, conditioning: Conditioning, count: int, probability_floor: float
+    ) -> tuple[GenerationState, Samples]:
+        """See `Backend.block`."""
+        if count > self._block:
+            raise ValueError(f"a block has at most {self._block} samples, got {count}")
+        noise = np.asarray(_block_quantiles(self.decoder, state, self._block, probability_floor))[:count]
+        state, job = self._work(state, conditioning, noise, floor=probability_floor)
+        values = jnp.asarray(job.values.T, state.value.dtype)
+        return state, Samples(values=values, waveform=jnp.asarray(job.waveform.T))
+
+    def replay(
+        self, state: GenerationState, conditioning: Conditioning, values: AnyArray
+    ) -> tuple[GenerationState, Float[np.ndarray, "batch time outputs"]]:
+        """`wavejax.generation.replay`: values [B, N] are taken instead of drawn."""
+        given = np.ascontiguousarray(np.asarray(values, np.float32).T)
+        noise = np.zeros((*given.shape, 1), np.float32)
+        state, job = self._work(state, conditioning, noise, given=given)
+        return state, np.moveaxis(job.outputs, 0, 1)
+
+    def _work(
+        self,
+        state: GenerationState,
+        conditioning: Conditioning,
+        noise: np.ndarray,
+        *,
+        floor: float = 0.0,
+        given: np.ndarray | None = None,
+    ) -> tuple[GenerationState, kernels.Job]:
+        count, batch = noise.shape[:2]
+        entries: Any = conditioning.entries
+        tail = entries.get("tail")
+        none = np.zeros((0, 1, 1, 1), np.float32)
+        job = kernels.Job(
+            gates=_read_only(entries["gates"]),
+            tail=_read_only(none if tail is None else tail),
+            temperature=_read_only(conditioning.temperature),
+            noise=_read_only(noise),
+            floor=np.float32(floor),
+            start=join_index(state.position) - join_index(conditioning.first),
+            given=_read_only(np.zeros((0, batch), np.float32) if given is None else given),
+            values=np.zeros((count, batch), np.float32),
+            waveform=np.zeros((count, batch), np.float32),
+            outputs=np.zeros((0 if given is None else count, batch, self._sizes.outputs), np.float32),
+        )
+        cache: Any = state.cache
+        arrays = kernels.Cache(
+            ring=np.array(cache["ring"], np.float32),
+            phase=np.array(cache["phase"], np.int64),
+            history=np.array(cache["history"], np.float32),
+            value=np.array(state.value, np.float32),
+            memory=np.array(state.memory, np.float32),
+        )
+        self._share_out(arrays, job, batch)
+        rows = (self._sizes.kernel_size - 1) * self._packed.dilations
+        after = {
+            "ring": jnp.asarray(arrays.ring),
+            "phase": jnp.asarray((arrays.phase + count) % rows, cache["phase"].dtype),
+            "history": jnp.asarray(arrays.history, cache["history"].dtype),
+        }
+        following = dataclasses.replace(
+            state,
+            position=jnp.asarray(split_index(join_index(state.position) + count)),
+            value=jnp.asarray(arrays.value, state.value.dtype),
+            memory=jnp.asarray(arrays.memory),
+            cache=after,
+        )
+        return following, job
+
+    def _share_out(self, arrays: kernels.Cache, job: kernels.Job, batch: int) -> None:
+        threads = min(self._threads, batch)
+        bounds = [batch * i // threads for i in range(threads + 1)]
+        work = functools.partial(self._run, self._packed, self._sizes, arrays, job)
+        if threads == 1:
+            work(0, batch)
+        else:
+            list(_pool(threads).map(work, bounds[:-1], bounds[1:]))
+
+
+def _read_only(array: AnyArray) -> np.ndarray:
+    """One type for numba, wherever an input comes from."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="wavejax-cpu")
+
+
+@functools.partial(jax.jit, static_argnames=("block", "probability_floor"))
+def _block_quantiles(
+    decoder: Decoder, state: GenerationState, block: int, probability_floor: float
+) -> Float[Array, "block batch noise"]:
+    """The block's noise, with a mixture's last uniform already turned into the quantile that it stands for."""
+    noise, distribution = block_noise(decoder, state, block), decoder.model.distribution
+    if not isinstance(distribution, LogisticMixture | GaussianMixture):
+        return noise
+    within = probability_floor + (1 - 2 * probability_floor) * noise[..., -1:]
+    return jnp.concatenate([noise[..., :-1], distribution._quantile(within)], axis=-1)
