@@ -53,6 +53,7 @@ def run(
     quick: bool = False,
     presets: Sequence[str] = PRESETS,
     batches: Sequence[int] = BATCHES,
+    backends: Sequence[str] = (),
     repeats: int = 5,
     seconds: float = 1.0,
 ) -> dict[str, Any]:
@@ -72,7 +73,7 @@ def run(
             + f" ({', '.join(f'{one_core.bandwidth[size]:.0f}' for size in sizes)} by one core)"
         )
         for batch in batches:
-            cases = generation_cases(preset, model, params, batch, seconds=seconds)
+            cases = generation_cases(preset, model, params, batch, backends, seconds=seconds)
             if peers:
                 cases += peer_cases(preset, model, params, batch, peers, seconds=seconds)
             for each in measure(cases, repeats=repeats):
@@ -98,9 +99,16 @@ def _with_roofline(row: dict[str, Any], model: WaveNet, limits: Roofline, one_co
 
 
 def generation_cases(
-    preset: str, model: WaveNet, params: Any, batch: int, *, seconds: float, generator: Callable[..., Any] = generate
+    preset: str,
+    model: WaveNet,
+    params: Any,
+    batch: int,
+    backends: Sequence[str] = (),
+    *,
+    seconds: float,
+    generator: Callable[..., Any] = generate,
 ) -> list[Case]:
-    """One case per backend and dtype."""
+    """One case per dtype of each of the `backends` (default all)."""
     return [
         _case(
             {"preset": preset, "batch": batch, "implementation": f"wavejax {backend}", "dtype": dtype},
@@ -110,6 +118,7 @@ def generation_cases(
             seconds=seconds,
         )
         for backend, dtype in available_backends(model, params, batch)
+        if not backends or backend in backends
     ]
 
 

@@ -46,6 +46,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--append", action="store_true", help="keep the results that the file already holds")
     parser.add_argument("--quick", action="store_true", help="few repeats and small sizes: does it run at all?")
     parser.add_argument("--presets", nargs="+", help="generation: only these")
+    parser.add_argument("--backends", nargs="+", help="generation: only these")
     parser.add_argument("--batches", nargs="+", type=int, help="generation: only these batch sizes")
     parser.add_argument("--corpus", help="data: a folder of `wavejax prepare`, besides the embedded corpus")
     parser.add_argument("--repeats", type=int)
