@@ -41,6 +41,8 @@ FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 OPTIONAL_PACKAGES = {
     *("array_record", "av", "grain", "librosa", "matplotlib", "numba"),
     *("tensorboardX", "tensorflow", "torch", "wavenet_vocoder"),
+    *("distillmos", "hama", "onnxruntime", "pesq", "pocketsphinx", "pystoi", "pyworld", "resemblyzer", "speechmos"),
+    "torchaudio",
 }
 
 
