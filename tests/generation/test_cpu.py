@@ -18,8 +18,13 @@ from wavejax.generation.cpu.compiling import compiled
 
 pytest.importorskip("numba")
 
+
+def slow(name):
+    return pytest.param(name, marks=pytest.mark.slow)
+
+
 QUICK = ("nsynth", "nv-wavenet", "r9y9-gaussian", "r9y9-mol+speakers", "speech-16k", "unconditional-mu-law-scalar")
-NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in sorted(CONFIGS)]
+NAMES = [name if name in QUICK else slow(name) for name in sorted(CONFIGS)]
 BATCH = 3
 WEIGHTS = ("float32", "bfloat16", "int8")
 # What packed weights may change in the outputs, as a share of the largest: random parameters are harsher than trained.
@@ -132,7 +137,7 @@ def assert_near_edges(model, outputs, keys, differing):
         assert np.abs(edges / edges[-1] - noise[n, stream_, 0]).min() < 1e-5, (stream_, n)
 
 
-@pytest.mark.parametrize("name", ["nv-wavenet", "r9y9-mol+speakers"])
+@pytest.mark.parametrize("name", ["nv-wavenet", slow("r9y9-mol+speakers")])
 def test_a_state_moves_between_backends(name):
     model, params = make(name)
     given = inputs(model, BATCH, 40)
@@ -165,7 +170,7 @@ def test_a_stream_sounds_alike_alone_and_in_a_batch(weights):
         np.testing.assert_array_equal(alone[0], together[index])
 
 
-@pytest.mark.parametrize("name", ["speech-16k", "nv-wavenet", "r9y9-mol+speakers", "r9y9-gaussian"])
+@pytest.mark.parametrize("name", ["speech-16k", slow("nv-wavenet"), slow("r9y9-mol+speakers"), "r9y9-gaussian"])
 def test_temperature_and_floor_are_the_scan_s(name):
     model, params = make(name)
     given = inputs(model, BATCH, 20)
@@ -221,7 +226,7 @@ def test_bfloat16_pairs_round_to_the_nearest():
         assert np.all(np.abs(read.view(np.float32) - weights) <= np.abs(weights) * 2.0**-8)
 
 
-@pytest.mark.parametrize("weights", ["bfloat16", "int8"])
+@pytest.mark.parametrize("weights", [slow("bfloat16"), "int8"])
 def test_packed_weights_keep_the_likelihood(weights):
     """The rise in bits per sample is the mean divergence of the packed model's distribution from the exact one's."""
     model, params = make("nv-wavenet-20")
