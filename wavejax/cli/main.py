@@ -21,8 +21,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "generate": ("wavejax.cli.speaking", "sound from a model alone, or after a prompt"),
     "voices": ("wavejax.cli.describing", "models that ship with wavejax"),
     "info": ("wavejax.cli.describing", "what a folder or file is"),
+    "checkpoints": ("wavejax.cli.checkpoints", "list, verify or prune the checkpoints of a training folder"),
     "export-params": ("wavejax.cli.describing", "a training folder -> a small folder for inference"),
-    "evaluate": ("wavejax.cli.judging", "bits per sample on held-out recordings, beside baselines"),
+    "evaluate": ("wavejax.cli.judging", "how a vocoder predicts and sounds, beside baselines and anchors"),
     "doctor": ("wavejax.cli.judging", "what is wrong with an installation, a model or a recording"),
 }
 """Name of each command -> its module, whose function `COMMANDS[name](arguments) -> exit code` runs it, and its use."""

@@ -1,0 +1,128 @@
+"""Looking at the checkpoints of a folder, sound or not, and clearing some away; nothing needs the model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wavejax.checkpoints.errors import CheckpointNotFound, DamageReport
+from wavejax.checkpoints.folder import StepFolder, saved_steps
+from wavejax.checkpoints.manifest import MANIFEST_NAME, damaged_files
+from wavejax.checkpoints.storage import DamagedStep, read_arrays, read_record
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepInfo:
+    """What one saved step is.
+
+    Attributes:
+      step: the step.
+      saved_at: when it was completed, Unix seconds; a copy that keeps no times has that of the copy.
+      num_bytes: on disk.
+      metrics: the numbers saved with it; empty where its record cannot be read.
+      damage: what is wrong with it; None where nothing is. With leaves empty and files named it may still be used, if
+        every leaf has been read (`read_leaves`).
+    """
+
+    step: int
+    saved_at: float
+    num_bytes: int
+    metrics: dict[str, float]
+    damage: DamageReport | None
+
+
+def find_checkpoints(path: str | Path) -> Path:
+    """The folder of checkpoints that a path means: itself, or its sub-folder `checkpoints` (a training folder).
+
+    Raises:
+      CheckpointNotFound: neither holds a checkpoint.
+    """
+    given = Path(path).absolute()
+    for folder in (given, given / "checkpoints"):
+        if saved_steps(folder):
+            return folder
+    what = "holds no checkpoint" if given.is_dir() else "is no folder"
+    raise CheckpointNotFound(f"{path} {what}: give a training folder, or its checkpoints/ (folders named by step)")
+
+
+def inspect_step(directory: Path, step: int, *, read_leaves: bool) -> StepInfo:
+    """One saved step; every file is compared with its hash.
+
+    Args:
+      directory: the folder of a `CheckpointStore`.
+      step: one of its steps.
+      read_leaves: also read every array and compare its checksum: what a restore would do.
+    """
+    folder = directory / str(step)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    stamp = folder / MANIFEST_NAME
+    metrics: dict[str, float] = {}
+    wrong = tuple(damaged_files(folder))
+    damage = None
+    if wrong:
+        damage = DamageReport(step=step, leaves=(), files=wrong, reason="its files have changed since it was saved")
+    try:
+        record = read_record(folder, step)
+        metrics = record.metrics
+        if read_leaves:
+            read_arrays(folder, step, record, dict.fromkeys(record.leaves), wrong)
+    except DamagedStep as error:
+        damage = DamageReport(
+            step=step, leaves=error.report.leaves, files=wrong or error.report.files, reason=error.report.reason
+        )
+    return StepInfo(
+        step=step,
+        saved_at=(stamp if stamp.exists() else folder).stat().st_mtime,
+        num_bytes=sum(path.stat().st_size for path in files),
+        metrics=metrics,
+        damage=damage,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruningPlan:
+    """Which steps stay.
+
+    Attributes:
+      kept: steps that stay, ascending.
+      removed: steps that go, ascending.
+      newest_sound: the newest step whose every leaf and file is sound, always among those kept; None for no such step.
+    """
+
+    kept: tuple[int, ...]
+    removed: tuple[int, ...]
+    newest_sound: int | None
+
+
+def plan_pruning(directory: Path, *, keep_last: int, keep_every: int | None = None) -> PruningPlan:
+    """Decides what to remove; removes nothing.
+
+    Args:
+      directory: the folder of a `CheckpointStore`.
+      keep_last: how many of the newest steps stay, 1 or more.
+      keep_every: steps that are multiples of it stay as well.
+
+    Raises:
+      ValueError: arguments out of range.
+    """
+    if keep_last < 1 or (keep_every is not None and keep_every < 1):
+        raise ValueError(f"keep_last={keep_last} and keep_every={keep_every} must be 1 or more")
+    steps = saved_steps(directory)
+    kept = set(steps[-keep_last:])
+    if keep_every is not None:
+        kept |= {step for step in steps if step % keep_every == 0}
+    sound = (step for step in reversed(steps) if inspect_step(directory, step, read_leaves=True).damage is None)
+    newest_sound = next(sound, None)
+    if newest_sound is not None:
+        kept.add(newest_sound)
+    else:
+        kept = set(steps)  # none of them can be spared while it is not known which one may be saved
+    removed = tuple(step for step in steps if step not in kept)
+    return PruningPlan(kept=tuple(sorted(kept)), removed=removed, newest_sound=newest_sound)
+
+
+def remove_steps(directory: Path, steps: tuple[int, ...]) -> None:
+    """Removes steps, each by one rename first, so that none is ever seen half removed.
+
+    Raises:
+      OSError: the folder cannot be changed.
+    """
+    StepFolder(directory).delete(steps)

@@ -1,0 +1,163 @@
+"""`wavejax checkpoints list|verify|prune`."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from wavejax.cli.parsing import Command, UsageError, parse
+
+HELP = """\
+usage: wavejax checkpoints list|verify|prune FOLDER [OPTIONS]
+
+  list    steps, when they were saved, how large, whether their files are sound, the metrics of that time
+  verify  read every leaf and every file, and name what is damaged (exit code 1)
+  prune   remove all but some: says what it would remove, and does it with --delete
+
+FOLDER is a training folder or its checkpoints/.
+
+Example:
+  wavejax checkpoints verify run/
+  wavejax checkpoints prune run/ --keep-last 3 --keep-every 10000 --delete"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class List:
+    """Say what a training folder's checkpoints are: step, time, size, sound or not, metrics."""
+
+    folder: Positional[Path]
+    """A training folder, or its checkpoints/."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verify:
+    """Read every leaf and every file of every checkpoint, and name what is damaged (exit code 1)."""
+
+    folder: Positional[Path]
+    """A training folder, or its checkpoints/."""
+    step: int | None = None
+    """This step only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prune:
+    """Remove all checkpoints but some. It says what would go; with --delete it goes.
+
+    The newest checkpoint that is sound, every leaf of it read, always stays.
+    """
+
+    folder: Positional[Path]
+    """A training folder, or its checkpoints/."""
+    keep_last: int
+    """How many of the newest stay."""
+    keep_every: int | None = None
+    """Steps that are multiples of it stay as well."""
+    delete: bool = False
+    """Do remove them."""
+
+
+def run_checkpoints(arguments: Sequence[str]) -> int:
+    """`wavejax checkpoints`."""
+    actions: dict[str, Callable[[Sequence[str]], int]] = {"list": _list, "verify": _verify, "prune": _prune}
+    if arguments and arguments[0] in actions:
+        return actions[arguments[0]](arguments[1:])
+    if arguments and arguments[0] in ("-h", "--help"):
+        print(HELP)
+        return 0
+    found = f"there is no {arguments[0]!r}" if arguments else "say what to do"
+    raise UsageError(f"{found}: wavejax checkpoints list|verify|prune FOLDER")
+
+
+def _list(arguments: Sequence[str]) -> int:
+    given = parse(List, "checkpoints list", arguments, example="wavejax checkpoints list run/")
+    from wavejax.checkpoints.folder import saved_steps
+    from wavejax.checkpoints.inspection import find_checkpoints, inspect_step
+
+    directory = find_checkpoints(given.folder)
+    print(f"{'step':>10}  {'saved':<16}  {'size':>10}  {'files':<8} metrics")
+    for step in saved_steps(directory):
+        info = inspect_step(directory, step, read_leaves=False)
+        saved = time.strftime("%Y-%m-%d %H:%M", time.localtime(info.saved_at))
+        metrics = {**_logged_metrics(directory.parent / "metrics.jsonl", step), **info.metrics}
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        state = "sound" if info.damage is None else "DAMAGED"
+        print(f"{step:>10}  {saved:<16}  {info.num_bytes / 1e6:>7.1f} MB  {state:<8} {shown}".rstrip())
+    _name_others(directory)
+    return 0
+
+
+def _verify(arguments: Sequence[str]) -> int:
+    given = parse(Verify, "checkpoints verify", arguments, example="wavejax checkpoints verify run/")
+    from wavejax.checkpoints import CheckpointNotFound
+    from wavejax.checkpoints.folder import saved_steps
+    from wavejax.checkpoints.inspection import find_checkpoints, inspect_step
+
+    directory = find_checkpoints(given.folder)
+    steps = saved_steps(directory)
+    if given.step is not None and given.step not in steps:
+        raise CheckpointNotFound(f"no checkpoint of step {given.step} in {directory}; steps found: {steps}")
+    reports = []
+    for step in steps if given.step is None else (given.step,):
+        info = inspect_step(directory, step, read_leaves=True)
+        if info.damage is None:
+            print(f"step {step}: sound")
+            continue
+        reports.append(info.damage)
+        usable = "" if info.damage.leaves or "cannot be read" in info.damage.reason else "; every leaf is sound"
+        print(f"{info.damage}{usable}")
+        for name in info.damage.leaves:
+            print(f"  damaged leaf  {name}")
+        for name in info.damage.files:
+            print(f"  damaged file  {name}")
+    _name_others(directory)
+    return 1 if reports else 0
+
+
+def _prune(arguments: Sequence[str]) -> int:
+    example = "wavejax checkpoints prune run/ --keep-last 3 --keep-every 10000 --delete"
+    given = parse(Prune, "checkpoints prune", arguments, example=example)
+    from wavejax.checkpoints.inspection import find_checkpoints, plan_pruning, remove_steps
+
+    if given.keep_last < 1 or (given.keep_every is not None and given.keep_every < 1):
+        raise UsageError("--keep-last and --keep-every are 1 or more")
+    directory = find_checkpoints(given.folder)
+    plan = plan_pruning(directory, keep_last=given.keep_last, keep_every=given.keep_every)
+    print(f"stay: {_listed(plan.kept)}")
+    if plan.newest_sound is None:
+        print(f"no checkpoint in {directory} is sound, so none is removed; see `wavejax checkpoints verify`")
+        return 1
+    if given.delete:
+        remove_steps(directory, plan.removed)
+    words = "removed" if given.delete else "would go (--delete removes them)"
+    print(f"{words}: {_listed(plan.removed)}")
+    return 0
+
+
+def _listed(steps: tuple[int, ...]) -> str:
+    return ", ".join(map(str, steps)) or "none"
+
+
+def _name_others(directory: Path) -> None:
+    """Folders that a training has set aside."""
+    for path in sorted(directory.glob("damaged-*")):
+        print(f"{path.name}: found damaged by a training and set aside", file=sys.stderr)
+
+
+def _logged_metrics(path: Path, step: int) -> dict[str, float]:
+    """The losses that the training logged last, up to a step."""
+    found: dict[str, float] = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue  # the line that a kill cut short
+        if isinstance(record, Mapping) and record.get("step", step + 1) <= step:
+            found |= {name: record[name] for name in ("loss", "validation/loss") if record.get(name) is not None}
+    return found
+
+
+COMMANDS: dict[str, Command] = {"checkpoints": run_checkpoints}
