@@ -1,11 +1,14 @@
 """Every strategy gives the same numbers, compiles once, and copies what it is given."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from wavejax.parallel import (
+    Vote,
     example_indices,
     get_strategy,
     initialize_processes,
@@ -155,6 +158,28 @@ def test_rows_that_do_not_divide_are_refused_with_both_numbers(name: str) -> Non
         strategy.shard_batch({"x": np.zeros((0, 5))})
 
 
+def test_processes_bring_contiguous_rows_that_cover_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert get_strategy("spmd").process_rows(16) == slice(0, 16)
+    strategy = get_strategy("spmd")
+    strategy.devices = tuple(SimpleNamespace(process_index=process) for process in (0, 0, 0, 1, 1, 1, 1, 2))
+    rows = []
+    for process, count in enumerate((3, 4, 1)):
+        monkeypatch.setattr(jax, "process_index", lambda process=process: process)
+        strategy.num_local_devices = count
+        rows += range(48)[strategy.process_rows(48)]
+    assert rows == list(range(48))
+    with pytest.raises(ValueError, match=r"batch of 20 rows .* 8 devices of 3 process\(es\); .* multiple of 8"):
+        strategy.process_rows(20)
+    strategy.num_local_devices = 0
+    with pytest.raises(ValueError, match="none of the 8 devices belongs to process 2"):
+        strategy.process_rows(16)
+
+
+def test_one_process_decides_alone_and_at_once() -> None:
+    vote = Vote(delay=2)
+    assert [vote.cast(number) for number in (0, 15, 2)] == [0, 15, 2]
+
+
 def test_a_split_batch_passes_through() -> None:
     strategy = get_strategy("spmd")
     once = strategy.shard_batch(_batch(0))
@@ -186,3 +211,13 @@ def test_what_is_asked_wrongly_is_explained() -> None:
         get_strategy("spmd", [])
     with pytest.raises(ValueError, match=r"coordinator='localhost:1', num_processes=None.*give all three"):
         initialize_processes("localhost:1")
+
+
+def test_a_process_without_a_cluster_is_told_what_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ValueError("coordinator_address should be defined.")
+
+    monkeypatch.setattr(jax.distributed, "initialize", refuse)
+    monkeypatch.setattr(jax.config, "update", lambda name, value: None)
+    with pytest.raises(ValueError, match=r"no TPU pod, SLURM, .* give coordinator='HOST:PORT'"):
+        initialize_processes()

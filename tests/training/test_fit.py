@@ -90,6 +90,14 @@ def test_the_end_of_the_batches_ends_the_run() -> None:
     assert hook.journal[-1][4] == "exhausted"
 
 
+def test_no_step_begins_when_the_time_is_up() -> None:
+    hook = Recorder(every=100)
+    result = fit(count, Counter(), numbers(), [hook], num_steps=10, max_seconds=0)
+    assert (result.step, result.reason, result.state.seen) == (0, "exhausted", ())
+    assert hook.journal[-1][4] == "exhausted"
+    assert fit(count, Counter(), numbers(), num_steps=10, max_seconds=600).reason == "finished"
+
+
 @pytest.mark.parametrize("interval", [1, 3, 100])
 def test_a_number_that_is_not_finite_stops_the_run(interval: int) -> None:
     hook, store = Recorder(every=interval), ListStore()
@@ -125,8 +133,8 @@ def test_without_a_flag_every_metric_has_to_be_finite() -> None:
         fit(bare, Counter(), numbers(bad=3), num_steps=5)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_lets_the_step_finish(number: signal.Signals) -> None:
+@pytest.mark.parametrize(("number", "reason"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+def test_a_signal_lets_the_step_finish(number: signal.Signals, reason: str) -> None:
     def interrupting(state: Counter, batch: Mapping[str, Any]) -> tuple[Counter, dict[str, Any]]:
         if batch["number"] == 4:
             os.kill(os.getpid(), number)
@@ -135,8 +143,8 @@ def test_a_signal_lets_the_step_finish(number: signal.Signals) -> None:
     before = [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)]
     hook, store = Recorder(every=100), ListStore()
     result = fit(interrupting, Counter(), numbers(), [hook, CheckpointHook(store, {"a": 1}, every=100)], num_steps=50)
-    assert (result.step, result.reason, result.state.seen) == (4, "interrupted", (1, 2, 3, 4))
-    assert hook.journal[-1][2:] == (4, result.state, "interrupted")
+    assert (result.step, result.reason, result.state.seen) == (4, reason, (1, 2, 3, 4))
+    assert hook.journal[-1][2:] == (4, result.state, reason)
     assert store.saved == [(4, result.state)]
     assert [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)] == before
 

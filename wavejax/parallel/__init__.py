@@ -4,7 +4,7 @@ The only place of wavejax that knows meshes, shardings and `pmap`.
 """
 
 from wavejax.parallel.collectives import DATA_AXIS, example_indices, mean_over_devices, sum_over_devices
-from wavejax.parallel.processes import initialize_processes
+from wavejax.parallel.processes import Vote, initialize_processes
 from wavejax.parallel.strategies import STRATEGIES, PmapStrategy, SpmdStrategy, Strategy, get_strategy
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "PmapStrategy",
     "SpmdStrategy",
     "Strategy",
+    "Vote",
     "example_indices",
     "get_strategy",
     "initialize_processes",

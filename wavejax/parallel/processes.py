@@ -1,6 +1,13 @@
-"""Set-up of a run over several processes (hosts)."""
+"""Set-up of a run over several processes (hosts), and decisions that all of them take at the same step."""
+
+from collections import deque
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from wavejax.parallel.collectives import DATA_AXIS
 
 
 def initialize_processes(
@@ -23,7 +30,7 @@ def initialize_processes(
         whole job is to be restarted from its last checkpoint.
 
     Raises:
-      ValueError: only some of the three are given.
+      ValueError: only some of the three are given, or none and JAX finds no cluster that it knows.
     """
     given = [value is not None for value in (coordinator, num_processes, process_id)]
     if any(given) and not all(given):
@@ -32,6 +39,55 @@ def initialize_processes(
             "or none where JAX finds them by itself (TPU pods, SLURM, Open MPI, Kubernetes)"
         )
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.distributed.initialize(
-        coordinator, num_processes, process_id, heartbeat_timeout_seconds=heartbeat_timeout_seconds
-    )
+    # Its handler would swallow a SIGTERM that comes before training begins; `fit` has one of its own, and `Vote`.
+    jax.config.update("jax_enable_preemption_service", False)
+    try:
+        jax.distributed.initialize(
+            coordinator,
+            num_processes,
+            process_id,
+            heartbeat_timeout_seconds=heartbeat_timeout_seconds,
+            shutdown_timeout_seconds=heartbeat_timeout_seconds,
+        )
+    except ValueError as error:
+        if coordinator is not None:
+            raise
+        raise ValueError(
+            f"no TPU pod, SLURM, Open MPI or Kubernetes job was found around this process ({error}); give "
+            "coordinator='HOST:PORT' (of process 0), num_processes and process_id"
+        ) from error
+
+
+class Vote:
+    """The largest number that any process names, known to all of them at the same call, while no device waits.
+
+    For what only one process may notice (a signal, a clock) and all have to act on at the same step: a process that
+    stopped alone would leave the others waiting for it forever.
+
+    Args:
+      delay: calls after which the number of a call is known, where there are several processes.
+    """
+
+    def __init__(self, delay: int) -> None:
+        self._delay = delay
+        self._pending: deque[jax.Array] = deque()
+        self._sharding: NamedSharding | None = None
+        if jax.process_count() > 1:
+            devices = sorted(jax.devices(), key=lambda device: device.process_index)
+            mesh = Mesh(np.asarray(devices), (DATA_AXIS,))
+            self._sharding = NamedSharding(mesh, PartitionSpec(DATA_AXIS))
+            self._largest = jax.jit(jnp.max, out_shardings=NamedSharding(mesh, PartitionSpec()))
+
+    def cast(self, number: int) -> int:
+        """Names this process's number, 0 or more; every process makes the same calls.
+
+        Returns:
+          One process: the number itself. Several: the largest of those named `delay` calls ago, 0 in the first ones.
+        """
+        if self._sharding is None:
+            return number
+        local = np.full(jax.local_device_count(), number, np.int32)
+        self._pending.append(self._largest(jax.make_array_from_process_local_data(self._sharding, local)))
+        if len(self._pending) <= self._delay:
+            return 0
+        return int(np.asarray(self._pending.popleft().addressable_data(0)))

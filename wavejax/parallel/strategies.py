@@ -31,7 +31,7 @@ class Strategy(abc.ABC):
 
     Attributes:
       name: the strategy's name, e.g. `"spmd"`.
-      devices: the devices of the run, those of other processes included.
+      devices: the devices of the run, those of other processes included, process by process.
       num_devices: how many they are.
       mesh: their mesh, of the one axis `DATA_AXIS`.
       state_sharding: the sharding of every leaf of the state (replicated).
@@ -41,13 +41,13 @@ class Strategy(abc.ABC):
     name: str
 
     def __init__(self, devices: Sequence[jax.Device] | None = None) -> None:
-        self.devices = tuple(jax.devices() if devices is None else devices)
+        given = jax.devices() if devices is None else devices
+        self.devices = tuple(sorted(given, key=lambda device: device.process_index))
         if not self.devices:
             raise ValueError("no device given: pass at least one, or devices=None for all of them")
         self.num_devices = len(self.devices)
-        self.mesh: Mesh = jax.make_mesh(
-            (self.num_devices,), (DATA_AXIS,), axis_types=(AxisType.Auto,), devices=self.devices
-        )
+        # Not jax.make_mesh, which may mix the devices of TPU hosts: a process's rows are to be contiguous.
+        self.mesh = Mesh(np.asarray(self.devices), (DATA_AXIS,), axis_types=(AxisType.Auto,))
         self.state_sharding = NamedSharding(self.mesh, PartitionSpec())
         self.batch_sharding = NamedSharding(self.mesh, PartitionSpec(DATA_AXIS))
         self.num_local_devices = sum(d.process_index == jax.process_index() for d in self.devices)
@@ -126,6 +126,24 @@ class Strategy(abc.ABC):
         return jax.tree.map(
             lambda leaf: jax.make_array_from_process_local_data(self.batch_sharding, np.asarray(leaf)), batch
         )
+
+    def process_rows(self, batch_size: int) -> slice:
+        """The contiguous rows of a global batch that this process is to bring: `shard_batch` of them is its part.
+
+        Raises:
+          ValueError: the devices do not divide the batch, or none of them is this process's.
+        """
+        if batch_size % self.num_devices:
+            processes = len({device.process_index for device in self.devices})
+            raise ValueError(
+                f"a batch of {batch_size} rows cannot be split evenly over {self.num_devices} devices of {processes} "
+                f"process(es); choose a batch size that is a multiple of {self.num_devices}, or use fewer devices"
+            )
+        if not self.num_local_devices:
+            raise ValueError(f"none of the {self.num_devices} devices belongs to process {jax.process_index()}")
+        per_device = batch_size // self.num_devices
+        before = sum(device.process_index < jax.process_index() for device in self.devices)
+        return slice(before * per_device, (before + self.num_local_devices) * per_device)
 
     def fetch(self, tree: PyTree) -> PyTree:
         """A pytree of replicated arrays as NumPy arrays on the host; PRNG keys come as their uint32 words."""

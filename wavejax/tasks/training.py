@@ -3,8 +3,6 @@
 import dataclasses
 import itertools
 import logging
-import math
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -60,13 +58,17 @@ def train_and_evaluate(
 
     The batches, dropout masks and averages of a resumed run are those of one that was never stopped.
 
+    Under `wavejax.parallel.initialize_processes` every process makes the same call, with the same arguments and a
+    workdir that all of them see: each draws its own rows of the global batch, all of them write the checkpoints, and
+    process 0 alone logs. A run may go on with another number of processes or devices.
+
     Args:
         config: the experiment.
-        workdir: holds `checkpoints/`, `metrics.jsonl` and TensorBoard's `events/`.
+        workdir: holds `checkpoints/`, `metrics.jsonl` and TensorBoard's `events/`; shared by all processes.
         init_from: start from these parameters (a training folder, an export or a voice) where the workdir has no
             checkpoint yet; speakers that are new keep their fresh rows.
         corpus: use this one instead of `config.data.corpus`.
-        console: progress; default a bar on the terminal.
+        console: progress, on process 0; default a bar on the terminal.
         hooks: further ones.
         devices: train on these; default all of them.
 
@@ -74,6 +76,7 @@ def train_and_evaluate(
         The last state, on the devices.
 
     Raises:
+        ValueError: among others, a batch that the devices do not divide.
         TrainingError, SpecMismatch, CheckpointError: see their messages.
         NonFiniteError: loss or gradient stopped being finite; names step, examples and last good checkpoint.
     """
@@ -81,6 +84,7 @@ def train_and_evaluate(
     corpus = open_corpus(config) if corpus is None else corpus
     check_corpus(config, corpus)
     strategy = get_strategy(training.strategy, devices)
+    rows = strategy.process_rows(training.batch_size)
     optimizer = config.optimizer.build()
     loss_fn = make_loss(config)
     speakers = corpus.manifest.speakers if config.model.num_speakers else ()
@@ -102,8 +106,15 @@ def train_and_evaluate(
             *_evaluation_hooks(config, corpus, strategy, loss_fn, logger, speakers),
             *hooks,
         ]
-        batches = _batches(config, corpus, int(state.step))
-        result = fit(strategy.compile(step), state, batches, all_hooks, num_steps=training.num_steps)
+        batches = _batches(config, corpus, int(state.step), rows)
+        result = fit(
+            strategy.compile(step),
+            state,
+            batches,
+            all_hooks,
+            num_steps=training.num_steps,
+            max_seconds=60.0 * training.max_minutes or None,
+        )
     return result.state
 
 
@@ -246,26 +257,25 @@ def _merge(fresh: Any, given: Params, where: str) -> Any:
     return merged
 
 
-def _batches(config: VocoderConfig, corpus: Corpus, start_step: int) -> Iterator[dict[str, np.ndarray]]:
-    """The batches from a step on, until the time is up."""
+def _batches(config: VocoderConfig, corpus: Corpus, start_step: int, rows: slice) -> Iterator[dict[str, np.ndarray]]:
+    """These rows of the batches from a step on."""
     training, count = config.training, config.training.overfit_batches
     options: dict[str, Any] = {
         "batch_size": training.batch_size,
         "seed": training.seed,
         "num_threads": config.data.num_threads,
+        "rows": rows,
     }
-    batches: Iterator[dict[str, np.ndarray]]
-    if count:
-        source = training_batches(corpus, "train", config.crop_shape, **options)
-        kept = list(itertools.islice(source, count))
-        batches = itertools.islice(itertools.cycle(kept), start_step % count, None)
-    else:
-        batches = training_batches(corpus, "train", config.crop_shape, start_step=start_step, **options)
-    deadline = time.monotonic() + (60.0 * training.max_minutes or math.inf)
-    return itertools.takewhile(lambda _batch: time.monotonic() < deadline, batches)
+    if not count:
+        return training_batches(corpus, "train", config.crop_shape, start_step=start_step, **options)
+    source = training_batches(corpus, "train", config.crop_shape, **options)
+    kept = list(itertools.islice(source, count))
+    return itertools.islice(itertools.cycle(kept), start_step % count, None)
 
 
 def _loggers(config: VocoderConfig, workdir: Path, console: Logger | None) -> list[Logger]:
+    if jax.process_index() > 0:
+        return []
     loggers: list[Logger] = [console or ConsoleLogger(config.training.num_steps)]
     loggers.append(JsonLinesLogger(workdir / "metrics.jsonl"))
     if config.training.tensorboard:
@@ -288,11 +298,12 @@ def _evaluation_hooks(
         eval_step = strategy.compile_evaluation(make_eval_step(quiet_loss))
 
         def validate(step: int, state: Any, metrics: Mapping[str, float]) -> None:
-            batches = validation_batches(corpus, "validation", config.crop_shape, batch_size=training.batch_size)
+            options = {"batch_size": training.batch_size, "rows": strategy.process_rows(training.batch_size)}
+            batches = validation_batches(corpus, "validation", config.crop_shape, **options)
             logger.scalars(step, {"validation/loss": evaluate(eval_step, state, batches)["loss"]})
 
         hooks.append(CallHook(validate, every=training.validate_every))
-    if training.audio_every and has_validation and training.tensorboard:
+    if training.audio_every and has_validation and training.tensorboard and jax.process_index() == 0:
 
         def speak(step: int, state: Any, metrics: Mapping[str, float]) -> None:
             _log_audio(config, corpus, strategy.fetch(state.ema_params), step, logger, speakers)

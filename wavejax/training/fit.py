@@ -13,6 +13,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from wavejax.parallel import Vote
 from wavejax.training.hooks import Hook
 
 LOOKAHEAD = 2
@@ -21,7 +22,14 @@ LOOKAHEAD = 2
 LAST_VALUE_METRICS = frozenset({"learning_rate"})
 """Metrics of which a hook sees the last value; of all others the mean since its last call."""
 
-Reason = Literal["finished", "interrupted", "exhausted", "failed"]
+Reason = Literal["finished", "interrupted", "terminated", "exhausted", "failed"]
+
+_TIME_IS_UP = 1  # below every signal's number
+_ENDINGS: dict[int, Reason] = {
+    _TIME_IS_UP: "exhausted",
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "terminated",
+}
 
 
 class NonFiniteError(FloatingPointError):
@@ -51,7 +59,8 @@ class FitResult:
     Attributes:
       state: the last state.
       step: its number of updates.
-      reason: `finished` (num_steps reached), `interrupted` (Ctrl-C or SIGTERM) or `exhausted` (no more batches).
+      reason: `finished` (num_steps reached), `interrupted` (Ctrl-C), `terminated` (SIGTERM) or `exhausted` (no more
+        batches, or no more time).
     """
 
     state: Any
@@ -66,6 +75,7 @@ def fit(
     hooks: Sequence[Hook] = (),
     *,
     num_steps: int,
+    max_seconds: float | None = None,
 ) -> FitResult:
     """Trains until `num_steps` updates are made in all, counted from `state.step`.
 
@@ -75,21 +85,25 @@ def fit(
     the time that hooks took and without the first step, which compiles.
 
     Ctrl-C and SIGTERM let the step under way finish; the hooks' `on_end` are called, and the result says
-    `interrupted`. A second signal acts at once. Hooks' `on_end` run in the reverse order of the hooks, after a failure
-    too (with the state None and the reason "failed").
+    `interrupted` or `terminated`. A second signal acts at once. Hooks' `on_end` run in the reverse order of the hooks,
+    after a failure too (with the state None and the reason "failed").
+
+    In a run of several processes all end after the same step, though the signal may have reached one of them only, or
+    their clocks differ: `LOOKAHEAD` steps after they have told each other.
 
     Args:
       step: compiled `step(state, batch) -> (state, metrics)`; metrics are scalars. `finite` (1 or
         0) says whether the state was updated; without it, all metrics have to be finite.
       state: has an attribute `step`; the caller's copy is donated.
-      batches: the batches from this state's step on (`fit` draws exactly one per step).
+      batches: the batches from this state's step on (`fit` draws exactly one per step); as many on every process.
       hooks: called in order.
       num_steps: updates in all; a state that has them already is returned as it is.
+      max_seconds: begin no step after so long.
 
     Raises:
       NonFiniteError: names the step, the ids of its batch and the last good checkpoint.
     """
-    loop = _Loop(state, hooks)
+    loop = _Loop(state, hooks, max_seconds)
     iterator = iter(batches)
     with _SignalFlag() as stop:
         try:
@@ -144,22 +158,22 @@ class _Means:
 class _Loop:
     """The state of one call of `fit`."""
 
-    def __init__(self, state: Any, hooks: Sequence[Hook]) -> None:
+    def __init__(self, state: Any, hooks: Sequence[Hook], max_seconds: float | None) -> None:
+        self.deadline = math.inf if max_seconds is None else time.monotonic() + max_seconds
+        self.vote = Vote(LOOKAHEAD)
         self.state = state
         self.step = int(state.step)
         self.hooks = hooks
         self.pending: deque[_Pending] = deque()
         self.means = [_Means() for _ in hooks]
 
-    def run(
-        self, step: Callable[..., Any], iterator: Iterator[Any], num_steps: int, stop: "_SignalFlag"
-    ) -> Literal["finished", "interrupted", "exhausted"]:
+    def run(self, step: Callable[..., Any], iterator: Iterator[Any], num_steps: int, stop: "_SignalFlag") -> Reason:
         first = self.step
         started = time.perf_counter()
         while self.step < num_steps:
-            if stop.is_set:
+            if ending := self.vote.cast(stop.number or (_TIME_IS_UP if time.monotonic() >= self.deadline else 0)):
                 self.check_pending(0)
-                return "interrupted"
+                return _ENDINGS[ending]
             try:
                 batch = next(iterator)
             except StopIteration:
@@ -222,13 +236,13 @@ def _note(error: BaseException, failures: Sequence[Exception]) -> None:
 
 
 class _SignalFlag:
-    """Turns the first SIGINT or SIGTERM into a flag; the handlers of before act on a second one, and return on exit.
+    """Keeps the number of the first SIGINT or SIGTERM; the handlers of before act on a second one, and return on exit.
 
     Signals reach the main thread only; elsewhere it changes nothing.
     """
 
     def __init__(self) -> None:
-        self.is_set = False
+        self.number = 0
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "_SignalFlag":
@@ -238,7 +252,7 @@ class _SignalFlag:
         return self
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self.is_set = True
+        self.number = number
         self._restore()
 
     def _restore(self) -> None:

@@ -32,7 +32,7 @@ class Hook:
         """
 
     def on_end(self, step: int, state: Any, reason: str) -> None:
-        """Once, however the run ends: "finished", "interrupted", "exhausted"; or "failed", where state is None."""
+        """Once, however the run ends: a reason of `FitResult`; or "failed", where state is None."""
 
     def last_checkpoint(self) -> str | None:
         """Names the newest checkpoint that this hook knows to be good, for error messages."""

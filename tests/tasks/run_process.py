@@ -1,0 +1,81 @@
+"""One process of `train_and_evaluate` over several, started by test_distributed.py.
+
+    python run_process.py FOLDER NUM_STEPS NUM_PROCESSES PROCESS_ID PORT [STOP_AT]
+
+It prints one line of JSON: what was logged, and a hash of each row of each batch that this process drew. With STOP_AT
+the last process sends itself a SIGTERM after that step, of which the others learn from it alone.
+"""
+
+import json
+import os
+import signal
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from tests.tasks.tiny import tiny_config, tiny_corpus
+from wavejax.parallel import initialize_processes
+from wavejax.tasks import training
+from wavejax.training import Hook, Logger
+
+CONFIG = {"validate_every": 2, "num_speakers": 2}
+STEPS = 6
+
+
+class Kept(Logger):
+    """Keeps numbers that do not depend on the machine."""
+
+    def __init__(self) -> None:
+        self.records: list[dict] = []
+
+    def scalars(self, step, values):
+        numbers = {name: value for name, value in values.items() if not name.endswith("_per_second")}
+        self.records.append({"step": step, **numbers})
+
+
+class StopAt(Hook):
+    """A scheduler that wants one process to end."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        self.ending: Any = None
+
+    def on_step(self, step, state, metrics):
+        if step == self.step and jax.process_index() == jax.process_count() - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def on_end(self, step, state, reason):
+        self.ending = [step, reason]
+
+
+def observe_batches(seen: list[list[int]]) -> None:
+    """Hashes of the rows of every training batch from now on."""
+    original = training.training_batches
+
+    def observed(*arguments: Any, **options: Any) -> Iterator[dict[str, np.ndarray]]:
+        for batch in original(*arguments, **options):
+            rows = [zlib.crc32(b"".join(x[i].tobytes() for x in batch.values())) for i in range(len(batch["id"]))]
+            seen.append(rows)
+            yield batch
+
+    training.training_batches = observed
+
+
+def main(folder: Path, num_steps: int, num_processes: int, process_id: int, port: int, stop_at: int = 0) -> None:
+    if num_processes > 1:
+        initialize_processes(f"localhost:{port}", num_processes=num_processes, process_id=process_id)
+    logged, batches, stop = Kept(), [], StopAt(stop_at)
+    observe_batches(batches)
+    config = tiny_config(num_steps=num_steps, **CONFIG)
+    training.train_and_evaluate(config, folder, corpus=tiny_corpus(2), console=logged, hooks=[stop])
+    report = {"records": logged.records, "batches": batches, "ending": stop.ending, "devices": jax.device_count()}
+    print(json.dumps(report), flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
