@@ -93,7 +93,7 @@ def test_any_chunking_is_bit_identical(name, weights):
     for count in (1, 2, 37, 16, 63, 1):
         following, samples = backend.block(following, conditioning, count, 0.0)
         pieces.append(np.asarray(samples.waveform)[:, :count])
-    np.testing.assert_array_equal(np.concatenate(pieces, axis=1), whole.waveform)
+    np.testing.assert_array_equal(np.concatenate(pieces, axis=1), whole.waveform[:, :120])
     for leaf, other in zip(jax.tree.leaves(following), jax.tree.leaves(whole_state), strict=True):
         np.testing.assert_array_equal(leaf, other)
     for leaf, other in zip(jax.tree.leaves(state), jax.tree.leaves(before), strict=True):
