@@ -2,21 +2,31 @@
 
 import dataclasses
 import inspect
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import jax
 import tyro
 
+from wavejax.checkpoints.folder import saved_steps
 from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.data import Corpus
 from wavejax.models.wavenet_presets import PRESETS
+from wavejax.parallel import initialize_processes
+from wavejax.tasks.supervision import HEARTBEAT, RestartPolicy, life_signs, supervise
 from wavejax.tasks.training import open_corpus, train_and_evaluate
 from wavejax.tasks.vocoder_config import VocoderConfig, preset, preset_names
+from wavejax.training import Hook
 
 SPEAKER_CHANNELS = 16
+
+EXIT_CODES = {"interrupted": 128 + signal.SIGINT, "terminated": 128 + signal.SIGTERM}
+"""Of a training that was stopped from outside and has saved: what a shell reports of a process that a signal ended."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,7 +34,8 @@ class Train:
     """Train a model in a folder, or go on with the one that is there.
 
     Every part of the preset can be overridden: the names below are those of its configuration. Stopping it (Ctrl-C, or
-    worse) loses nothing but the steps since the last checkpoint; the same command goes on.
+    worse) loses nothing but the steps since the last checkpoint; the same command goes on. Ctrl-C and SIGTERM save
+    first; the exit code is then 130 or 143.
     """
 
     workdir: Path
@@ -39,6 +50,20 @@ class Train:
     """Train on so many batches only, over and over: a check that the model can learn at all."""
     dry_run: bool = False
     """Say what the training would need, and stop."""
+    distributed: bool = False
+    """Train over several processes: each host runs this command, with a workdir that all of them see. On TPU pods and
+    under SLURM, Open MPI and Kubernetes nothing else is needed."""
+    coordinator: str | None = None
+    """HOST:PORT of process 0, where it has to be said; with --num-processes and --process-id."""
+    num_processes: int | None = None
+    """How many processes train together."""
+    process_id: int | None = None
+    """Which of them this one is: 0 to N - 1."""
+    restarts: int = 0
+    """Above 0: train in a process of its own, started again from the newest sound checkpoint when it dies or hangs;
+    given up after so many restarts in a row without a new checkpoint."""
+    hang_minutes: float = 30.0
+    """With --restarts: a training that makes no step for so long hangs. Compilation and validation have to fit in."""
 
 
 EXAMPLE = (
@@ -56,17 +81,61 @@ def run_train(arguments: Sequence[str]) -> int:
         config = dataclasses.replace(config, training=training)
     if given.dry_run and not given.speakers:
         return _dry_run(config)
-    corpus = open_corpus(config)
-    config = _with_speakers(config, corpus, given.speakers)
     if given.dry_run:
-        return _dry_run(config)
-    state = train_and_evaluate(config, given.workdir, init_from=given.init_from, corpus=corpus)
+        return _dry_run(_with_speakers(config, open_corpus(config), given.speakers))
+    heartbeat = os.environ.get(HEARTBEAT)
+    if given.restarts and heartbeat is None:
+        return _supervise(given, arguments)
+    with life_signs(heartbeat) as hooks:
+        return _train(given, config, hooks)
+
+
+def _supervise(given: Train, arguments: Sequence[str]) -> int:
+    """Leaves the training to a process of its own; this one touches no device."""
+    try:
+        policy = RestartPolicy(restarts=given.restarts, hang_seconds=60 * given.hang_minutes)
+    except ValueError as error:
+        raise UsageError(f"--restarts and --hang-minutes: {error}") from error
+    folder = given.workdir / "checkpoints"
+    return supervise(
+        [sys.executable, "-m", "wavejax", "train", *arguments],
+        lambda: max(saved_steps(folder), default=None),
+        policy,
+        lambda sentence: print(f"supervisor: {sentence}", file=sys.stderr, flush=True),
+    )
+
+
+class _Ending(Hook):
+    """Keeps how the training ended."""
+
+    reason = ""
+
+    def is_due(self, step: int, num_steps: int) -> bool:
+        return False
+
+    def on_end(self, step: int, state: Any, reason: str) -> None:
+        self.reason = reason
+
+
+def _train(given: Train, config: VocoderConfig, hooks: Sequence[Hook]) -> int:
+    where = (given.coordinator, given.num_processes, given.process_id)
+    if given.distributed or any(value is not None for value in where):
+        initialize_processes(given.coordinator, num_processes=given.num_processes, process_id=given.process_id)
+    corpus, ending = open_corpus(config), _Ending()
+    config = _with_speakers(config, corpus, given.speakers)
+    state = train_and_evaluate(config, given.workdir, init_from=given.init_from, corpus=corpus, hooks=[ending, *hooks])
     step = int(state.step)
     if step < config.training.num_steps:
-        print(f"stopped at step {step} of {config.training.num_steps}; the same command goes on from there")
+        _say(f"stopped at step {step} of {config.training.num_steps}; the same command goes on from there")
     else:
-        print(f"step {step}: done. Hear it: wavejax vocode {given.workdir} SPEECH.wav --out spoken/")
-    return 0
+        _say(f"step {step}: done. Hear it: wavejax vocode {given.workdir} SPEECH.wav --out spoken/")
+    return EXIT_CODES.get(ending.reason, 0)
+
+
+def _say(sentence: str, *, aside: bool = False) -> None:
+    """Prints on the first process only, to standard error where it is said aside."""
+    if jax.process_index() == 0:
+        print(sentence, file=sys.stderr if aside else sys.stdout)
 
 
 def _parse(arguments: list[str]) -> tuple[Train, VocoderConfig]:
@@ -106,14 +175,14 @@ def _with_speakers(config: VocoderConfig, corpus: Corpus, wanted: bool) -> Vocod
     names, model = corpus.manifest.speakers, config.model
     if not wanted:
         if len(names) > 1 and not model.num_speakers:
-            print(
+            _say(
                 f"note: the corpus has {len(names)} speakers, the model does not tell them apart; --speakers (or "
                 f"--model.num-speakers {len(names)} --model.global-channels {SPEAKER_CHANNELS}) makes it",
-                file=sys.stderr,
+                aside=True,
             )
         return config
     channels = model.global_channels or SPEAKER_CHANNELS
-    print(f"{len(names)} speakers: {', '.join(names)}")
+    _say(f"{len(names)} speakers: {', '.join(names)}")
     return dataclasses.replace(
         config, model=dataclasses.replace(model, num_speakers=len(names), global_channels=channels)
     )

@@ -1,0 +1,216 @@
+"""The supervisor: programs that die, hang, refuse and are told to end. The real training is in the slow tests."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wavejax.checkpoints import CheckpointWriteError
+from wavejax.tasks import supervision
+from wavejax.tasks.supervision import HEARTBEAT, HeartbeatHook, RestartPolicy, life_signs, supervise
+
+# Each start follows the next word of its plan, the last one for good: CHECKPOINT-ENDING.
+STUB = """
+import json, os, signal, sys, time
+from pathlib import Path
+
+folder, plan = Path(sys.argv[1]), sys.argv[2:]
+starts = json.loads((folder / "starts").read_text()) if (folder / "starts").exists() else []
+checkpoint, ending = plan[min(len(starts), len(plan) - 1)].split("-")
+beat = Path(os.environ["WAVEJAX_HEARTBEAT"])
+beat.write_text(f"step {checkpoint}")
+
+def asked(number, frame):
+    (folder / "asked").write_text(str(number))
+    if ending == "obey":
+        sys.exit(128 + number)
+
+signal.signal(signal.SIGTERM, asked)
+signal.signal(signal.SIGINT, asked)
+if int(checkpoint):
+    (folder / "checkpoint").write_text(checkpoint)
+(folder / "starts").write_text(json.dumps([*starts, time.time()]))
+if ending == "final":
+    beat.write_text("final")
+    sys.exit(1)
+if ending.isdecimal():
+    sys.exit(int(ending))
+if ending == "kill":
+    os.kill(os.getpid(), signal.SIGKILL)
+while True:
+    time.sleep(0.05)
+"""
+
+QUICK = RestartPolicy(restarts=2, first_delay_seconds=0.01, longest_delay_seconds=0.02)
+
+
+class Job:
+    """A stub under a supervisor."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.said: list[str] = []
+
+    def run(self, *plan: str, policy: RestartPolicy = QUICK) -> int:
+        def progress() -> int | None:
+            checkpoint = self.folder / "checkpoint"
+            return int(checkpoint.read_text()) if checkpoint.exists() else None
+
+        before = signal.getsignal(signal.SIGTERM)
+        command = [sys.executable, "-S", "-c", STUB, str(self.folder), *plan]
+        code = supervise(command, progress, policy, self.said.append)
+        assert signal.getsignal(signal.SIGTERM) == before
+        return code
+
+    @property
+    def starts(self) -> int:
+        return len(json.loads((self.folder / "starts").read_text()))
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return Job(tmp_path)
+
+
+def test_what_dies_is_started_again_until_it_is_done(job: Job) -> None:
+    assert job.run("0-kill", "5-1", "5-kill", "9-0") == 0
+    assert job.starts == 4
+    assert job.said == [
+        "the training was ended by SIGKILL (out of memory?) at step 0; restart 1 of 2 in 0.01 s. "
+        "There is no checkpoint yet",
+        "the training failed with exit code 1 at step 5; restart 1 of 2 in 0.01 s. The newest checkpoint is step 5",
+        "the training was ended by SIGKILL (out of memory?) at step 5; restart 2 of 2 in 0.02 s. "
+        "The newest checkpoint is step 5",
+    ]
+
+
+def test_progress_starts_the_count_anew(job: Job) -> None:
+    policy = RestartPolicy(restarts=1, first_delay_seconds=0.01)
+    assert job.run("1-kill", "2-kill", "3-kill", "4-kill", "5-0", policy=policy) == 0
+
+
+def test_it_gives_up_and_says_how_each_start_ended(job: Job) -> None:
+    assert job.run("7-1", "7-kill") == 128 + signal.SIGKILL
+    assert job.starts == 3
+    assert job.said[-1] == (
+        "given up: 3 starts in a row made no progress:\n  1. the training failed with exit code 1 at step 7\n"
+        "  2. the training was ended by SIGKILL (out of memory?) at step 7\n"
+        "  3. the training was ended by SIGKILL (out of memory?) at step 7\nThe newest checkpoint is step 7"
+    )
+
+
+def test_what_hangs_is_killed_and_started_again(job: Job) -> None:
+    policy = RestartPolicy(restarts=1, hang_seconds=4, first_delay_seconds=0.01)
+    assert job.run("3-hang", "4-0", policy=policy) == 0
+    (sentence,) = job.said
+    assert sentence.startswith("the training hung: no sign of life for 4 s at step 3; it was killed; restart 1 of 1")
+
+
+@pytest.mark.parametrize(("ending", "code"), [("final", 1), ("2", 2)])
+def test_what_would_fail_again_is_not_started_again(job: Job, ending: str, code: int) -> None:
+    assert job.run(f"6-{ending}") == code
+    assert job.starts == 1
+    assert "another start would end the same way, so there is none. The newest checkpoint is step 6" in job.said[0]
+
+
+@pytest.mark.parametrize("code", [130, 143])
+def test_what_was_asked_to_end_is_not_started_again(job: Job, code: int) -> None:
+    assert job.run(f"6-{code}") == code
+    assert (job.starts, job.said) == (1, [])
+
+
+def when(condition: Callable[[], bool], number: int) -> threading.Thread:
+    """Sends a signal to this process once a condition holds."""
+
+    def send() -> None:
+        while not condition():
+            time.sleep(0.02)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_are_passed_on_and_the_child_may_save(job: Job, number: signal.Signals) -> None:
+    thread = when((job.folder / "starts").exists, number)
+    assert job.run("3-obey") == 128 + number
+    thread.join()
+    assert (job.folder / "asked").read_text() == str(int(number))
+    assert job.starts == 1
+
+
+def test_a_child_that_does_not_end_in_time_is_killed(job: Job) -> None:
+    when((job.folder / "starts").exists, signal.SIGTERM)
+    policy = RestartPolicy(grace_seconds=0.3)
+    assert job.run("3-stay", policy=policy) == 128 + signal.SIGKILL
+    assert job.said == ["it did not end within 0.3 s and is killed"]
+    assert (job.folder / "asked").exists()
+
+
+def test_a_signal_between_two_starts_ends_the_wait(job: Job) -> None:
+    when(lambda: bool(job.said), signal.SIGTERM)
+    assert job.run("3-kill", policy=RestartPolicy(first_delay_seconds=600, longest_delay_seconds=600)) == 143
+    assert job.starts == 1
+
+
+def test_the_wait_doubles_up_to_a_limit() -> None:
+    policy = RestartPolicy(first_delay_seconds=5, longest_delay_seconds=300)
+    assert [policy.delay_seconds(failures) for failures in (1, 2, 3, 7, 8, 100)] == [5, 10, 20, 300, 300, 300]
+    for wrong in ({"restarts": 0}, {"hang_seconds": 0}, {"grace_seconds": float("nan")}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))}=.* must be"):
+            RestartPolicy(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("error", "has_started", "is_final"),
+    [
+        (ValueError("a batch of 3 rows cannot be split"), False, True),
+        (FileNotFoundError("no corpus there"), False, True),
+        (OSError("the disk is full"), True, False),
+        (CheckpointWriteError("the disk is full"), True, False),
+        (RuntimeError("RESOURCE_EXHAUSTED"), True, False),
+        (RuntimeError("DEADLINE_EXCEEDED: no coordinator"), False, False),
+    ],
+)
+def test_errors_that_would_come_again_are_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, has_started: bool, is_final: bool
+) -> None:
+    monkeypatch.setattr(supervision, "_end_with_parent", lambda: None)
+    monkeypatch.setattr("faulthandler.enable", lambda file: None)
+    path = tmp_path / "beat"
+
+    def train() -> None:
+        with life_signs(str(path)) as (hook,):
+            if has_started:
+                hook.on_start(4, None)
+                assert path.read_text() == "step 4"
+            raise error
+
+    with pytest.raises(type(error)):
+        train()
+    said = path.read_text() if path.exists() else ""
+    assert said == ("final" if is_final else "step 4" if has_started else "")
+    with life_signs(None) as hooks:
+        assert hooks == []
+
+
+def test_heartbeats_are_rare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(supervision.time, "monotonic", lambda: now)
+    hook = HeartbeatHook(tmp_path / "beat")
+    hook.on_start(0, None)
+    assert not hook.is_due(1, 10)
+    now += 3
+    assert hook.is_due(2, 10)
+    hook.on_step(2, None, {})
+    assert not hook.is_due(3, 10)
+    assert (tmp_path / "beat").read_text() == "step 2"
+    assert HEARTBEAT == "WAVEJAX_HEARTBEAT"  # what programs of other languages are told
