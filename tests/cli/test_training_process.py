@@ -140,10 +140,10 @@ def test_killed_at_random_moments_a_supervised_training_completes(tmp_path, corp
     subprocess.run(command_line(tmp_path / "whole", corpus), env=environment(), check=True, capture_output=True)
     command, metrics = command_line(tmp_path / "killed", corpus, "--restarts", "3"), tmp_path / "killed/metrics.jsonl"
     draw = random.Random()  # other moments every time: it has to hold for all of them
-    steps = [0, *sorted(draw.sample(range(2, 110), 2))]  # 0: as it starts
+    steps = [0, *sorted(draw.sample(range(2, 90), 2))]  # 0: as it starts
     with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as supervisor:
-        reader = threading.Thread(target=lambda: errors.append(supervisor.stderr.read()))
         errors: list[str] = []
+        reader = threading.Thread(target=lambda: errors.append(supervisor.stderr.read()))
         reader.start()
         for step in steps:
             while not children(supervisor.pid) or last_step(metrics) < step:
@@ -178,4 +178,5 @@ def test_sigterm_saves_through_the_supervisor_and_a_lost_supervisor_ends_its_chi
                 time.sleep(0.05)
             supervisor.communicate()
         assert supervisor.returncode == (143 if number == signal.SIGTERM else -signal.SIGKILL)
-        assert len(saved_steps(workdir / "checkpoints")) == 1
+        if number == signal.SIGTERM:  # a child that lost its supervisor ends, but need not have saved
+            assert len(saved_steps(workdir / "checkpoints")) == 1
