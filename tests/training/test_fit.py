@@ -149,6 +149,15 @@ def test_a_signal_lets_the_step_finish(number: signal.Signals, reason: str) -> N
     assert [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)] == before
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell that starts the tests in the background has them ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_signal_acts_at_once() -> None:
     def impatient(state: Counter, batch: Mapping[str, Any]) -> tuple[Counter, dict[str, Any]]:
         if batch["number"] == 4:
