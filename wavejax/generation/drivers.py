@@ -399,13 +399,8 @@ def generate(
     _refuse_tracers("generate", params, local_conditioning, options)
     if folds != 1:
         refuse_with_folds({"lengths": lengths, "state": state, "return_state": return_state, "prompt": prompt})
-        given: dict[str, Any] = {
-            "num_samples": num_samples,
-            "temperature": temperature,
-            "block_size": block_size,
-            "progress": progress,
-        }
-        given |= {name: value for name, value in options.items() if name not in ("state", "prompt")}
+        given = {name: value for name, value in options.items() if name not in ("state", "prompt")}
+        given.update(num_samples=num_samples, temperature=temperature, block_size=block_size, progress=progress)
         return generate_folded(model, params, local_conditioning, folds=folds, **given)[0]
     batch = options["batch_size"] = _batch_size(batch_size, local_conditioning, options)
     if lengths is not None:
