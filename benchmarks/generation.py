@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import torch_peers
@@ -261,7 +262,7 @@ def upsampled(model: WaveNet, params: Any, frames: np.ndarray) -> np.ndarray:
         upsampler: Any = module.config.upsampler
         return upsampler.spread(local, 0, length) if upsampler.at_frame_rate else local
 
-    padded = np.concatenate([before, frames, after], axis=1)
+    padded = jnp.asarray(np.concatenate([before, frames, after], axis=1))
     return np.asarray(jax.jit(lambda params: model.apply({"params": params}, padded, method=read))(params))
 
 

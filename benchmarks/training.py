@@ -142,15 +142,16 @@ def make_loss(model: WaveNet) -> Callable[..., Any]:
     return loss_fn
 
 
-def _given(model: WaveNet, data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    if model.config.upsampler is not None and model.config.upsampler.at_frame_rate:
-        return {"values": data["values"], "frames": data["frames"]}
-    return {"values": data["values"], "frames": np.pad(data["samples"], ((0, 0), (1, 1), (0, 0)), mode="edge")}
+def _given(model: WaveNet, data: dict[str, np.ndarray]) -> dict[str, jax.Array]:
+    frames = data["frames"]
+    if model.config.upsampler is None or not model.config.upsampler.at_frame_rate:
+        frames = np.pad(data["samples"], ((0, 0), (1, 1), (0, 0)), mode="edge")
+    return {"values": jnp.asarray(data["values"]), "frames": jnp.asarray(frames)}
 
 
 def _wavejax_case(name: str, batch: int, length: int) -> Case:
     model, data = make_network(at_frame_rate=name == WAVEJAX[1]), make_batch(batch, length)
-    params, given = make_params(model), jax.tree.map(jnp.asarray, _given(model, data))
+    params, given = make_params(model), _given(model, data)
     optimizer = OptimizerConfig(learning_rate=1e-3).build()
     step = make_train_step(make_loss(model), optimizer, ema_decay=0.999)
     state = create_train_state(params, optimizer, key=0)
