@@ -1,7 +1,7 @@
 """Corpora, from recordings to deterministic batches (floor 2). Nothing here imports jax."""
 
 from wavejax.data.corpus import Corpus, Utterance, embedded_corpus
-from wavejax.data.crops import CropShape, training_batches, validation_batches
+from wavejax.data.crops import CropShape, training_batches, training_places, validation_batches
 from wavejax.data.manifest import Manifest, ManifestError, UtteranceEntry
 from wavejax.data.prepare import PrepareError, PrepareReport, prepare
 from wavejax.data.records import RecordError
@@ -21,5 +21,6 @@ __all__ = [
     "embedded_corpus",
     "prepare",
     "training_batches",
+    "training_places",
     "validation_batches",
 ]

@@ -7,17 +7,26 @@ the crop lies is drawn by a counter-based generator keyed by (seed, i). Global b
 carried from step to step, so a run resumes anywhere, on any number of processes, with the batches it would have seen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int16
+from jaxtyping import Float, Int16, Int32
 
 from wavejax.data.corpus import Corpus, Utterance, embedded_corpus, id_hash
 from wavejax.data.records import INT16_SCALE
 from wavejax.extras import require_extra
 
-__all__ = ["Corpus", "CropShape", "Utterance", "embedded_corpus", "training_batches", "validation_batches"]
+__all__ = [
+    "Corpus",
+    "CropShape",
+    "Utterance",
+    "embedded_corpus",
+    "training_batches",
+    "training_places",
+    "validation_batches",
+]
 
 SILENT_PART = 0.1
 """Part of all draws that falls on silent frames, where there are enough of them."""
@@ -80,15 +89,44 @@ def training_batches(
     Raises ValueError where the split is empty or silent, no utterance is as long as a crop, or an argument is out of
     range. Needs the extra `train` (Grain). Threads only: no process is started, and nothing here uses jax.
     """
-    grain = require_extra("grain", "train", "the training input pipeline")
-    first, count = _row_range(rows, batch_size)
-    if start_step < 0 or num_threads < 0 or seed < 0:
-        raise ValueError(f"seed {seed}, start_step {start_step} and num_threads {num_threads} must be 0 or more")
+    return _endless_batches(_RandomCrops(corpus, split, shape, seed).item, batch_size, start_step, rows, num_threads)
+
+
+def training_places(
+    corpus: Corpus,
+    split: str,
+    shape: CropShape,
+    *,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    rows: slice | None = None,
+    num_threads: int = 2,
+) -> Iterator[Int32[np.ndarray, "rows 2"]]:
+    """Where the crops of `training_batches` lie: (utterance's number in the corpus, first frame) of each row.
+
+    For callers that hold the sound where it is needed and cut it there. The same arguments, order and errors.
+    """
     crops = _RandomCrops(corpus, split, shape, seed)
 
-    def example(position: int) -> dict[str, np.ndarray]:
+    def place(number: int) -> Int32[np.ndarray, "2"]:
+        return np.asarray(crops.place(number), np.int32)
+
+    return _endless_batches(place, batch_size, start_step, rows, num_threads)
+
+
+def _endless_batches(
+    item: Callable[[int], Any], batch_size: int, start_step: int, rows: slice | None, num_threads: int
+) -> Iterator[Any]:
+    """Batches of `item(number)`, without end: these rows of the global batches from `start_step` on."""
+    grain = require_extra("grain", "train", "the training input pipeline")
+    first, count = _row_range(rows, batch_size)
+    if min(start_step, num_threads) < 0:
+        raise ValueError(f"start_step {start_step} and num_threads {num_threads} must be 0 or more")
+
+    def example(position: int) -> Any:
         step, row = divmod(position, count)
-        return crops.item((start_step + step) * batch_size + first + row)
+        return item((start_step + step) * batch_size + first + row)
 
     dataset = grain.MapDataset.range(ENDLESS * count).map(example).batch(count)
     options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=max(1, 2 * num_threads))
@@ -189,6 +227,8 @@ class _RandomCrops:
 
     def __init__(self, corpus: Corpus, split: str, shape: CropShape, seed: int) -> None:
         grain = require_extra("grain", "train", "the training input pipeline")
+        if seed < 0:
+            raise ValueError(f"seed {seed} must be 0 or more")
         self._cutter = _Cutter(corpus, shape)
         self._positions = np.asarray(corpus.indices(split))
         self._seed = seed

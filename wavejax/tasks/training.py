@@ -15,7 +15,8 @@ from wavejax.audio.conversion import SpecMismatch
 from wavejax.checkpoints import CheckpointStore, export_params
 from wavejax.data import Corpus, CropShape, embedded_corpus, training_batches, validation_batches
 from wavejax.models.wavenet import WaveNet, initial_params
-from wavejax.parallel import get_strategy
+from wavejax.parallel import Strategy, get_strategy
+from wavejax.tasks.resident import resident_batches
 from wavejax.tasks.vocoder import Vocoder, load, make_loss, metadata, read_metadata
 from wavejax.tasks.vocoder_config import VocoderConfig
 from wavejax.training import (
@@ -106,7 +107,7 @@ def train_and_evaluate(
             *_evaluation_hooks(config, corpus, strategy, loss_fn, logger, speakers),
             *hooks,
         ]
-        batches = _batches(config, corpus, int(state.step), rows)
+        batches = _batches(config, corpus, int(state.step), rows, strategy)
         result = fit(
             strategy.compile(step),
             state,
@@ -257,7 +258,9 @@ def _merge(fresh: Any, given: Params, where: str) -> Any:
     return merged
 
 
-def _batches(config: VocoderConfig, corpus: Corpus, start_step: int, rows: slice) -> Iterator[dict[str, np.ndarray]]:
+def _batches(
+    config: VocoderConfig, corpus: Corpus, start_step: int, rows: slice, strategy: Strategy
+) -> Iterator[Mapping[str, Any]]:
     """These rows of the batches from a step on."""
     training, count = config.training, config.training.overfit_batches
     options: dict[str, Any] = {
@@ -266,6 +269,8 @@ def _batches(config: VocoderConfig, corpus: Corpus, start_step: int, rows: slice
         "num_threads": config.data.num_threads,
         "rows": rows,
     }
+    if config.data.resident:
+        return resident_batches(corpus, "train", config.crop_shape, strategy, start_step=start_step, **options)
     if not count:
         return training_batches(corpus, "train", config.crop_shape, start_step=start_step, **options)
     source = training_batches(corpus, "train", config.crop_shape, **options)

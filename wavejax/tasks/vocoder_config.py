@@ -20,6 +20,8 @@ class DataConfig:
     crop_length: int = 4000
     """Scored samples per example, a multiple of the hop length."""
     num_threads: int = 2
+    resident: bool = False
+    """Keep the training recordings on the devices and cut crops there: what an accelerator wants."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,6 +96,11 @@ class VocoderConfig:
                     f"the model reads frames of {self.model.local_channels} channels, but the spec {spec.name} has "
                     f"{spec.n_mels} mel bands: set model.frame_network.input_channels={spec.n_mels}"
                 )
+        if self.data.resident and self.training.overfit_batches:
+            raise ValueError(
+                "data.resident draws ever new crops, and training.overfit_batches "
+                f"{self.training.overfit_batches} keeps the first ones: use one of them"
+            )
         if self.data.crop_length % spec.hop_length:
             fit = max(self.data.crop_length // spec.hop_length, 1) * spec.hop_length
             raise ValueError(
