@@ -238,22 +238,24 @@ def test_input_noise_moves_the_stated_share_of_classes_by_one_or_two():
     assert noise.std() == pytest.approx(0.1, rel=4 / math.sqrt(2 * noise.size))
 
 
-def test_remat_changes_no_gradient_and_no_mask():
+@pytest.mark.parametrize("modes", [{"remat": True}, {"defer_skips": True}])
+def test_how_it_is_computed_changes_no_gradient_and_no_mask(modes):
     model, params = make("r9y9-mol-2018")
     assert model.config.dropout
+    assert len(set(model.config.skip_coefficients)) > 1
     values = training_values(model, 2, 20)
     frames, _ = frames_for(model, 2, 20)
     keys = jax.random.split(jax.random.key(1), 2)
 
-    def gradient(remat):
+    def gradient(**modes):
         def loss(params):
-            return jnp.mean(model.apply({"params": params}, values, frames, keys=keys, remat=remat) ** 2)
+            return jnp.mean(model.apply({"params": params}, values, frames, keys=keys, scored=15, **modes) ** 2)
 
         return cheap_jit(jax.grad(loss))(params)
 
-    plain, recomputed = gradient(False), gradient(True)
+    plain, other = gradient(), gradient(**modes)
     largest = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(plain))
-    for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(recomputed), strict=True):
+    for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(other), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * largest)
 
 

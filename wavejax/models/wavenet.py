@@ -201,7 +201,16 @@ class Stack(nn.Module):
         return jnp.einsum("bfc,lcg->lbfg", frames, kernel, precision=self.precision)
 
     def __call__(
-        self, x: Array, bias: Array, local: Array | None, first: int, keys: Array | None, *, scored: int, remat: bool
+        self,
+        x: Array,
+        bias: Array,
+        local: Array | None,
+        first: int,
+        keys: Array | None,
+        *,
+        scored: int,
+        remat: bool,
+        defer_skips: bool,
     ) -> Array:
         """Run all layers; `local` is [B, frames, C] at frame rate or [B, N, C] at sample rate.
 
@@ -230,7 +239,7 @@ class Stack(nn.Module):
                 added = config.upsampler.spread(matmul(local, local_kernel) + added, first, length)
             return z + flat(jnp.broadcast_to(added, (batch, length, added.shape[-1])))
 
-        def layer(carry: tuple[Array, Array], inputs: tuple[Any, ...]) -> tuple[tuple[Array, Array], None]:
+        def layer(carry: tuple[Array, Array], inputs: tuple[Any, ...]) -> tuple[tuple[Array, Array], Array | None]:
             x, skips = carry
             taps, layer_bias, local_kernel, residual_kernel, residual_bias, skip_kernel, dilation, number = inputs
             x_in = flat(drop(x.reshape(batch, length, -1), keys, config.dropout, number))
@@ -240,6 +249,8 @@ class Stack(nn.Module):
             hidden = gated(conditioned(z, layer_bias, local_kernel))
             out = matmul(hidden, residual_kernel) + residual_bias[None]
             heard = flat(hidden.reshape(batch, length, -1)[:, length - scored :])
+            if defer_skips:
+                return ((x + out) * scale, skips), heard
             return ((x + out) * scale, skips + matmul(heard, skip_kernel).astype(jnp.float32)), None
 
         missing = config.num_layers - self.residual_kernel.shape[0]
@@ -258,7 +269,12 @@ class Stack(nn.Module):
         start = jnp.broadcast_to(
             jnp.einsum("l,ls->s", coefficients, self.skip_bias)[None], (batch * scored, config.skip_channels)
         )
-        (_, skips), _ = lax.scan(jax.checkpoint(layer, policy=kept, prevent_cse=False), (flat(x), start), stacked)
+        run = jax.checkpoint(layer, policy=kept, prevent_cse=False)
+        (_, skips), heard = lax.scan(run, (flat(x), start), stacked)
+        if defer_skips:
+            kernels = (self.skip_kernel * coefficients[:, None, None]).astype(dtype)
+            product = jnp.einsum("lng,lgs->ns", heard, kernels, precision=self.precision)
+            skips = skips + product.astype(jnp.float32)
         return skips.astype(dtype).reshape(batch, scored, config.skip_channels)
 
 
@@ -369,6 +385,7 @@ class WaveNet(nn.Module):
         scored: int | None = None,
         keys: Key[Array, "batch"] | None = None,
         remat: bool = False,
+        defer_skips: bool = False,
     ) -> Float[Array, "batch time outputs"]:
         """Teacher-forced outputs: output i is the distribution of values[:, i + 1].
 
@@ -381,6 +398,8 @@ class WaveNet(nn.Module):
             scored: return only the outputs of the last `scored` positions (default: all).
             keys: one PRNG key per example turn dropout and input noise on (training).
             remat: recompute layers in the backward pass: less memory, more time.
+            defer_skips: keep every layer's gated output and map all of them to the skips in one product, instead of
+                adding up layer by layer: fewer passes over memory, more of it.
 
         Returns:
             float32 [B, scored, distribution.output_size].
@@ -392,7 +411,8 @@ class WaveNet(nn.Module):
         if keys is not None and self.config.input_noise:
             values = self._perturb(values, keys)
         x = self._input(values)
-        skips = self.stack(x, self.stack.layer_bias(speaker), local, first, keys, scored=scored, remat=remat)
+        bias, modes = self.stack.layer_bias(speaker), {"remat": remat, "defer_skips": defer_skips}
+        skips = self.stack(x, bias, local, first, keys, scored=scored, **modes)
         if self.config.skip_input:
             first_layer = x[:, length - scored :] @ self.skip_input_kernel.astype(x.dtype)
             skips = skips + first_layer + self.skip_input_bias.astype(x.dtype)[None, None]

@@ -240,6 +240,7 @@ def make_loss(config: VocoderConfig) -> Any:
             scored=shape.length,
             keys=keys,
             remat=config.training.remat,
+            defer_skips=config.training.defer_skips,
         )
         log_prob = config.model.distribution.log_prob(outputs, values[:, -shape.length :])
         mask = batch["mask"]

@@ -41,6 +41,8 @@ class TrainingConfig:
     """Compute type; parameters, averages and log-probabilities stay float32."""
     remat: bool = False
     """Recompute layers in the backward pass: about a third more time, far less memory."""
+    defer_skips: bool = False
+    """One product for the skips of all layers, after the last: what a GPU wants, and a CPU does not."""
     overfit_batches: int = 0
     """Above 0: train on these first batches only, over and over (a model that cannot is broken)."""
     log_every: int = 20
