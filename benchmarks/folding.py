@@ -50,7 +50,7 @@ def _bits(config: Any, params: Any, waveform: jax.Array, frames: jax.Array) -> j
     from wavejax.models.wavenet import WaveNet
 
     values = config.model.coding.encode(waveform)[:, 1:]
-    first = config.history_intervals * config.spec.hop_length - config.model.receptive_field + 1
+    first = config.first_predicted
     outputs = WaveNet(config.model).apply({"params": params}, values[:, :-1], frames, first=first, scored=CHUNK)
     return config.model.distribution.log_prob(outputs, values[:, -CHUNK:]) / -jnp.log(jnp.float32(2))
 

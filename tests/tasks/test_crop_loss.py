@@ -93,10 +93,11 @@ def test_a_crop_longer_than_one_frame_is_the_sum_of_its_frames():
     frames = inputs(model, 1, FRAMES)["local_conditioning"][0]
     one_by_one = crops(short, waveform, frames)
     start, shape = 5, long.crop_shape
+    index = np.arange(start - shape.frames_before, start + 3 + shape.frames_after).clip(0, FRAMES - 1)
     together = {
-        "waveform": waveform[None, start * hop - shape.history : start * hop + shape.length],
+        "waveform": np.pad(waveform, (shape.history, 0))[None, start * hop :][:, : shape.history + shape.length],
         "mask": np.ones((1, shape.length), bool),
-        "local_conditioning": frames[None, start - shape.frames_before : start + 3 + shape.frames_after],
+        "local_conditioning": frames[None, index],
         "speaker": np.zeros((1,), np.int32),
     }
     rows = {name: value[start : start + 3] for name, value in one_by_one.items()}

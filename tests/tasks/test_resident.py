@@ -60,5 +60,5 @@ def test_refusals(monkeypatch):
         dataclasses.replace(config, data=data, training=few)
     monkeypatch.setattr(resident, "LONGEST", 1000)
     corpus = tiny_corpus()
-    with pytest.raises(ValueError, match="train with data.resident off"):
+    with pytest.raises(ValueError, match=r"train with data\.resident off"):
         resident.gather_split(corpus, corpus.indices("train"))

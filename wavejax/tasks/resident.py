@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Int16, Int32, UInt32
+from jaxtyping import Array, Float, Int, Int16, Int32, UInt32
 
 from wavejax.data import Corpus, CropShape, training_places
 from wavejax.data.corpus import id_hash
@@ -97,7 +97,7 @@ def cut(
     """The crop of utterance number `utterance` of the split that begins at its frame `start`."""
     first, length = held.first_sample[utterance], held.first_sample[utterance + 1] - held.first_sample[utterance]
     wanted = start * hop_length + jnp.arange(-shape.history, shape.length, dtype=jnp.int32)
-    inside: Bool[Array, "time"] = (wanted >= 0) & (wanted < length)
+    inside = (wanted >= 0) & (wanted < length)
     samples = held.samples[first + jnp.clip(wanted, 0, length - 1)].astype(jnp.float32)
 
     first_frame = held.first_frame[utterance]

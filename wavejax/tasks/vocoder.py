@@ -223,7 +223,6 @@ def make_loss(config: VocoderConfig) -> Any:
     """
     model = WaveNet(config.model, dtype=jnp.dtype(config.training.dtype))
     shape = config.crop_shape
-    first = config.history_intervals * config.spec.hop_length - config.model.receptive_field + 1
 
     def loss_fn(
         params: Params, model_state: Any, batch: Mapping[str, Array], keys: Array | None
@@ -236,7 +235,7 @@ def make_loss(config: VocoderConfig) -> Any:
             values[:, :-1],
             frames,
             speaker,
-            first=first,
+            first=config.first_predicted,
             scored=shape.length,
             keys=keys,
             remat=config.training.remat,

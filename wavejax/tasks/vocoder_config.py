@@ -10,6 +10,9 @@ from wavejax.models.wavenet import WaveNetConfig
 from wavejax.models.wavenet_presets import PRESETS, get_preset
 from wavejax.training.optimizers import OptimizerConfig
 
+ROW_MULTIPLE = 64
+"""Examples hold a multiple of so many samples, so that a GPU's compiler need not copy activations to pad them."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
@@ -111,19 +114,37 @@ class VocoderConfig:
             )
 
     @property
+    def history(self) -> int:
+        """Samples of a crop before its scored ones.
+
+        The receptive field and one for the pre-emphasis, or a few more, so that what the network sees is a multiple of
+        `ROW_MULTIPLE`.
+        """
+        needed = self.model.receptive_field + 1
+        return needed + -(needed - 2 + self.data.crop_length) % ROW_MULTIPLE
+
+    @property
     def history_intervals(self) -> int:
-        """Frame intervals that the receptive field reaches into before a crop."""
-        return math.ceil(self.model.receptive_field / self.spec.hop_length)
+        """Frame intervals that the history reaches into before a crop."""
+        return math.ceil((self.history - 1) / self.spec.hop_length)
+
+    @property
+    def first_predicted(self) -> int:
+        """Where a crop's first predicted sample lies, in samples after its frames' first interval began.
+
+        The crop's very first sample only serves the pre-emphasis of the second, which predicts the third.
+        """
+        return self.history_intervals * self.spec.hop_length + 2 - self.history
 
     @property
     def crop_shape(self) -> CropShape:
-        """What one example holds: one sample more than the receptive field, for the pre-emphasis."""
+        """What one example holds."""
         frames_before = frames_after = 0
         if self.model.frame_network is not None and self.model.upsampler is not None:
             frames_before = self.history_intervals + self.model.frame_network.lookback + self.model.upsampler.back
             frames_after = self.model.frame_network.lookahead + self.model.upsampler.forward
         return CropShape(
-            history=self.model.receptive_field + 1,
+            history=self.history,
             length=self.data.crop_length,
             frames_before=frames_before,
             frames_after=frames_after,
