@@ -12,8 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from wavejax.audio.conversion import SpecMismatch
+from wavejax.audio.notes import NoteSpec
 from wavejax.checkpoints import CheckpointStore, export_params
 from wavejax.data import Corpus, CropShape, embedded_corpus, training_batches, validation_batches
+from wavejax.data.notes import open_notes
 from wavejax.models.wavenet import WaveNet, initial_params
 from wavejax.parallel import Strategy, get_strategy
 from wavejax.tasks.resident import resident_batches
@@ -121,6 +123,8 @@ def train_and_evaluate(
 
 def open_corpus(config: VocoderConfig) -> Corpus:
     """The corpus that the configuration names."""
+    if isinstance(config.spec, NoteSpec):
+        return open_notes(config.data.corpus, config.spec)
     if config.data.corpus == "embedded":
         return embedded_corpus(config.spec)
     return Corpus.open(config.data.corpus)
@@ -170,7 +174,7 @@ def example_batch(shape: CropShape, config: VocoderConfig) -> dict[str, np.ndarr
     return {
         "waveform": np.zeros((rows, shape.history + shape.length), np.float32),
         "mask": np.ones((rows, shape.length), np.bool_),
-        "local_conditioning": np.zeros((rows, frames, config.spec.n_mels), np.float32),
+        "local_conditioning": np.zeros((rows, frames, config.spec.num_channels), np.float32),
         "speaker": np.zeros((rows,), np.int32),
         "id": np.zeros((rows,), np.uint32),
     }
