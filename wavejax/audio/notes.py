@@ -4,6 +4,7 @@ No jax here, so worker processes can use it.
 """
 
 import dataclasses
+import itertools
 import math
 import re
 from collections.abc import Mapping
@@ -78,7 +79,7 @@ class NoteSpec:
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} of spec {self.name!r} is {getattr(self, field)}; expected 1 or more.")
         keys = [key for key, _ in self.tuning]
-        if any(later <= earlier for earlier, later in zip(keys, keys[1:], strict=False)):
+        if any(later <= earlier for earlier, later in itertools.pairwise(keys)):
             raise ValueError(f"the tuning of spec {self.name!r} must list keys in rising order, got {keys}.")
 
     @property
@@ -137,6 +138,16 @@ class NoteSpec:
         still = np.broadcast_to(constant, (num_frames, len(constant)))
         return np.concatenate([still, moving], axis=1).astype(np.float32)
 
+    def check(self, frames: np.ndarray) -> Float[np.ndarray, "frames channels"]:
+        """The frames as float32. Raises ValueError on anything that `frames` cannot have made, a mel for example."""
+        if frames.ndim != 2 or frames.shape[1] != self.num_channels or not len(frames):
+            raise ValueError(f"the array has shape {frames.shape}, frames of notes [F >= 1, {self.num_channels}]")
+        half = len(PITCH_PERIODS)
+        off_circle = np.abs(np.square(frames[:, :half]) + np.square(frames[:, half : 2 * half]) - 1.0)
+        if not np.isfinite(frames).all() or np.max(off_circle) > 1e-3:
+            raise ValueError("the values are not those of a note: its pitch is sines and cosines, and these are not")
+        return frames.astype(np.float32)
+
     def _pitch(self, frequency: float) -> np.ndarray:
         semitones = 69.0 + 12.0 * math.log2(frequency / 440.0)
         slow = 2.0 * np.pi * semitones / np.asarray(PITCH_PERIODS)
@@ -164,7 +175,7 @@ def _time(seconds: np.ndarray) -> np.ndarray:
     return np.stack([sounds, *decays, np.log1p(since / DECAYS[0]) / 8.0], axis=1)
 
 
-# Salamander Grand Piano V3 (a Yamaha C5) as `scripts/fetch_notes` brings it; `measured_tuning` of its 21 training notes.
+# Salamander Grand Piano V3 (a Yamaha C5), as `scripts/fetch_notes` brings it: `measured_tuning` of its training notes.
 _PIANO = NoteSpec(
     name="piano",
     sample_rate=16000,

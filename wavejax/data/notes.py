@@ -25,7 +25,7 @@ STORED_RATE = 24_000
 """Hz at which a folder's recordings are read: resampled down by `LARGEST_SHIFT`, they still reach 8 kHz."""
 LEAD = 0.02
 """Seconds of near-silence before the onset."""
-LONGEST = 10.0
+LONGEST = 8.0
 """Seconds kept of a note."""
 _PEAK = 0.7
 _ONSET_DB = 30.0
@@ -76,9 +76,9 @@ def note_corpus(
 ) -> Corpus:
     """A corpus of the notes at `spec.sample_rate`, training notes also at `num_shifts` pitches around their own.
 
-    The shifts are spread evenly over +-max_shift semitones, each moved within its own part by a draw of (seed, note), so
-    that together the notes leave no gap of pitch. All notes get one common gain (the loudest sample becomes 0.7), start
-    `LEAD` before their onset and last `LONGEST` at most.
+    The shifts are spread evenly over +-max_shift semitones, each moved within its own part by a draw of (seed, note),
+    so that together the notes leave no gap of pitch. All notes get one common gain (the loudest sample becomes 0.7),
+    start `LEAD` before their onset and last `LONGEST` at most.
 
     Raises ValueError on a shift beyond what frames can state.
     """
@@ -96,7 +96,7 @@ def note_corpus(
             shifts = (2.0 * (np.arange(num_shifts) + inside) / num_shifts - 1.0) * max_shift
             wanted += [(note, float(shift)) for shift in shifts if _fits(note.midi, float(shift), spec)]
     with ThreadPoolExecutor(num_threads) as pool:
-        utterances = list(pool.map(lambda pair: _utterance(*pair, spec, gain), wanted))
+        utterances = list(pool.map(lambda pair: _utterance(pair[0], pair[1], spec, gain), wanted))
     return Corpus.in_memory(spec, utterances, [note.split for note, _ in wanted])
 
 

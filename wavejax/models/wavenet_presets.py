@@ -81,7 +81,7 @@ PRESETS: dict[str, WaveNetConfig] = {
         coding=SampleCoding(kind="mu_law", num_classes=1024, pre_emphasis=0.85),
         distribution=CoarseFine(coarse=32, fine=32),
     ),
-    # Single piano notes, conditioned on pitch and time since the onset: 256 ms of receptive field, no context of frames.
+    # Single piano notes from pitch and time since the onset: 256 ms of receptive field, no context of frames.
     "piano": _voice(
         dilations=powers(2, 11),
         residual_channels=64,

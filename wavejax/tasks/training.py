@@ -13,6 +13,7 @@ import numpy as np
 
 from wavejax.audio.conversion import SpecMismatch
 from wavejax.audio.notes import NoteSpec
+from wavejax.audio.specs import FeatureSpec, get_spec
 from wavejax.checkpoints import CheckpointStore, export_params
 from wavejax.data import Corpus, CropShape, embedded_corpus, training_batches, validation_batches
 from wavejax.data.notes import open_notes
@@ -334,12 +335,13 @@ def _log_audio(
     mel = utterance.log_mel if config.model.frame_network is not None else None
     speaker = utterance.speaker if config.model.num_speakers else None
     waveform = vocoder(mel, speaker=speaker, num_samples=num_samples)
+    shown = config.spec if isinstance(config.spec, FeatureSpec) else get_spec("speech-16k")
     logger.audio(step, "free_running", waveform, rate)
-    logger.image(step, "free_running", spectrogram_image(waveform, config.spec))
+    logger.image(step, "free_running", spectrogram_image(waveform, shown))
     if step <= config.training.audio_every:
         original = utterance.waveform[:num_samples]
         logger.audio(step, "original", original, rate)
-        logger.image(step, "original", spectrogram_image(original, config.spec))
+        logger.image(step, "original", spectrogram_image(original, shown))
 
 
 __all__ = ["TrainingError", "check_corpus", "dry_run", "export", "open_corpus", "train_and_evaluate"]
