@@ -8,6 +8,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from wavejax.audio.feature_spec import FeatureSpec
+from wavejax.audio.notes import NoteSpec
 
 # What each frame and band is about: nothing can turn one into the other.
 _NEVER = ("sample_rate", "hop_length", "n_mels", "f_min", "f_max", "mel_scale")
@@ -19,18 +20,19 @@ _LOSSY_UNCOMPENSATED = ("pre_emphasis", "high_pass")
 class SpecMismatch(ValueError):
     """Features of one spec cannot be used as features of another; the message prints both."""
 
-    def __init__(self, reason: str, source: FeatureSpec, target: FeatureSpec) -> None:
+    def __init__(self, reason: str, source: FeatureSpec | NoteSpec, target: FeatureSpec | NoteSpec) -> None:
         self.source, self.target = source, target
         super().__init__(f"{reason}\n{describe_difference(source, target)}")
 
 
-def describe_difference(source: FeatureSpec, target: FeatureSpec) -> str:
-    """A table of both specs, one field a line, differing fields marked with *."""
+def describe_difference(source: FeatureSpec | NoteSpec, target: FeatureSpec | NoteSpec) -> str:
+    """A table of both specs, one field a line, differing fields marked with *, what a spec has not shown as -."""
     lines = [f"  {'field':<18} {'source':<24} target"]
-    for field in dataclasses.fields(FeatureSpec):
-        ours, theirs = (_brief(getattr(spec, field.name)) for spec in (source, target))
-        mark = "*" if getattr(source, field.name) != getattr(target, field.name) else " "
-        lines.append(f"{mark} {field.name:<18} {ours:<24} {theirs}")
+    names = dict.fromkeys(field.name for spec in (source, target) for field in dataclasses.fields(spec))
+    for name in names:
+        ours, theirs = (getattr(spec, name, "-") for spec in (source, target))
+        mark = "*" if ours != theirs else " "
+        lines.append(f"{mark} {name:<18} {_brief(ours):<24} {_brief(theirs)}")
     return "\n".join(lines)
 
 

@@ -136,6 +136,11 @@ class FeatureSpec:
             )
 
     @property
+    def num_channels(self) -> int:
+        """Channels of a frame: its mel bands."""
+        return self.n_mels
+
+    @property
     def pad_left(self) -> int:
         """Samples put before the waveform."""
         slack = self.n_fft - self.hop_length

@@ -20,3 +20,19 @@ def resample(waveform: Float[np.ndarray, " time"], from_rate: int, to_rate: int)
     import soxr
 
     return np.asarray(soxr.resample(samples, from_rate, to_rate, quality="HQ"), np.float32)
+
+
+def change_speed(
+    waveform: Float[np.ndarray, " time"], from_rate: int, to_rate: int, semitones: float
+) -> Float[np.ndarray, " time2"]:
+    """float32 waveform at to_rate Hz, played faster so that every frequency rises by `semitones` (soxr "HQ").
+
+    About T * to_rate / from_rate / 2^(semitones / 12) samples. 0 semitones is `resample`.
+    """
+    if semitones == 0.0:
+        return resample(waveform, from_rate, to_rate)
+    import soxr
+
+    samples = np.asarray(waveform, np.float32)
+    played = from_rate * 2.0 ** (semitones / 12.0)
+    return np.asarray(soxr.resample(samples, played, to_rate, quality="HQ"), np.float32)

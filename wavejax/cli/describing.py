@@ -8,6 +8,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.audio.files import AUDIO_SUFFIXES, read_audio
 from wavejax.audio.levels import loudness
 from wavejax.cli.inputs import FEATURE_SUFFIXES, InputError, read_features
@@ -26,10 +27,8 @@ def run_voices(arguments: Sequence[str]) -> int:
 
     for name in voices():
         vocoder = load(name)
-        print(
-            f"{name}: {vocoder.spec.sample_rate} Hz, {describe(vocoder.config)['parameters']:,} parameters, speakers "
-            f"{', '.join(vocoder.speakers) or 'one'}"
-        )
+        rate, parameters = vocoder.config.spec.sample_rate, describe(vocoder.config)["parameters"]
+        print(f"{name}: {rate} Hz, {parameters:,} parameters, speakers {', '.join(vocoder.speakers) or 'one'}")
     if not voices():
         print("no voice is installed; train one: wavejax train speech-16k-small --workdir run/")
     return 0
@@ -78,7 +77,7 @@ def _describe_corpus(path: Path) -> list[str]:
         f"splits     {', '.join(splits)}",
         f"speakers   {', '.join(manifest.speakers)}",
         f"features   {manifest.spec.name}: {manifest.sample_rate} Hz, hop {manifest.spec.hop_length}, "
-        f"{manifest.spec.n_mels} bands",
+        f"{manifest.spec.num_channels} bands",
     ]
 
 
@@ -86,7 +85,7 @@ def _describe_model(path: str) -> list[str]:
     from wavejax.tasks.vocoder import describe, load
 
     vocoder = load(path)
-    figures, model, spec = describe(vocoder.config), vocoder.config.model, vocoder.spec
+    figures, model, spec = describe(vocoder.config), vocoder.config.model, vocoder.config.spec
     kind = "exported parameters" if vocoder.step is None else f"training folder, step {vocoder.step}"
     coding = f"{model.coding.kind}, {model.coding.num_classes} classes, pre-emphasis {model.coding.pre_emphasis}"
     lines = [
@@ -94,7 +93,8 @@ def _describe_model(path: str) -> list[str]:
         f"model      {model.num_layers} layers, {figures['parameters']:,} parameters, receptive field "
         f"{figures['receptive_field_ms']:.1f} ms, {figures['macs_per_sample']:,} multiplications per sample",
         f"output     {type(model.distribution).__name__}; {coding}",
-        f"features   {spec.name}: {spec.sample_rate} Hz, hop {spec.hop_length}, {spec.n_mels} bands"
+        f"features   {spec.name}: {spec.sample_rate} Hz, hop {spec.hop_length}, {spec.num_channels} "
+        + ("bands" if isinstance(spec, FeatureSpec) else "channels of notes")
         + ("" if model.frame_network is not None else " (not used: the model is unconditional)"),
     ]
     if model.num_speakers:

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int16
 
 from wavejax.audio.files import read_audio
 from wavejax.audio.host_features import log_mel_numpy
+from wavejax.audio.notes import NoteSpec
 from wavejax.audio.specs import FeatureSpec, get_spec
 from wavejax.data.manifest import Manifest, ManifestError, UtteranceEntry, active_blocks, runs_of
 from wavejax.data.records import RecordError, ShardReader, decode_record, dequantize_waveform, quantize_waveform
@@ -65,7 +66,11 @@ class Corpus:
 
     @classmethod
     def in_memory(
-        cls, spec: FeatureSpec, utterances: Iterable[Utterance], splits: Sequence[str], speakers: Sequence[str] = ("",)
+        cls,
+        spec: FeatureSpec | NoteSpec,
+        utterances: Iterable[Utterance],
+        splits: Sequence[str],
+        speakers: Sequence[str] = ("",),
     ) -> "Corpus":
         """A corpus of the given utterances, `splits[i]` being the split of the i-th. Waveforms are stored as int16."""
         entries: list[UtteranceEntry] = []
@@ -167,7 +172,7 @@ class _RecordSource:
     def _read(self, position: int) -> Recorded:
         entry = self._manifest.utterances[position]
         samples, log_mel = decode_record(self._reader.read(entry.shard, entry.index), entry.id)
-        expected = (entry.num_samples, entry.num_frames, self._manifest.spec.n_mels)
+        expected = (entry.num_samples, entry.num_frames, self._manifest.spec.num_channels)
         if (len(samples), *log_mel.shape) != expected:
             raise RecordError(
                 f"record of {entry.id} holds (samples, frames, bands) {(len(samples), *log_mel.shape)}, the manifest "

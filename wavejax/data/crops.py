@@ -179,7 +179,10 @@ class _Cutter:
         self.shape = shape
         self.hop_length = corpus.manifest.spec.hop_length
         self.crop_frames = shape.num_frames(self.hop_length)
-        self._filler_shape = (shape.frames_before + self.crop_frames + shape.frames_after, corpus.manifest.spec.n_mels)
+        self._filler_shape = (
+            shape.frames_before + self.crop_frames + shape.frames_after,
+            corpus.manifest.spec.num_channels,
+        )
 
     def num_blocks(self, position: int) -> int:
         """Blocks of hop_length samples in an utterance, a last partial one included."""

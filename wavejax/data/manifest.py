@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from wavejax.audio.levels import frame_levels_db
+from wavejax.audio.notes import NoteSpec
 from wavejax.audio.specs import FeatureSpec
 
 FORMAT = 1
@@ -62,7 +63,8 @@ class UtteranceEntry:
 class Manifest:
     """A prepared corpus: the features it was prepared with, its speakers, shards and utterances."""
 
-    spec: FeatureSpec
+    spec: FeatureSpec | NoteSpec
+    """What the frames are: log-mel features, or (in memory only) notes."""
     speakers: tuple[str, ...]
     shards: tuple[tuple[str, int], ...]
     """File name and number of records of each shard; empty for a corpus in memory."""

@@ -102,6 +102,20 @@ PRESETS: dict[str, WaveNetConfig] = {
         num_speakers=5,
         global_channels=16,
     ),
+    # Single piano notes from pitch and time since the onset: 256 ms of receptive field, no context of frames.
+    "piano": _voice(
+        dilations=powers(2, 11),
+        residual_channels=64,
+        gate_channels=64,
+        skip_channels=128,
+        coding=SampleCoding(kind="mu_law", num_classes=1024, pre_emphasis=0.85),
+        distribution=CoarseFine(coarse=32, fine=32),
+        input_noise=0.1,
+        frame_network=FrameNetworkConfig(
+            input_channels=52, input_kernel_size=1, channels=192, num_blocks=3, kernel_size=1
+        ),
+        upsampler=UpsamplerConfig(kind="linear", hop_length=160, frame_centre=80),
+    ),
     # van den Oord et al. 2016: 30 layers in three stacks; the paper leaves the widths open, these are ours.
     "wavenet-30": WaveNetConfig(
         dilations=powers(3, 10),

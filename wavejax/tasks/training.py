@@ -12,8 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from wavejax.audio.conversion import SpecMismatch
+from wavejax.audio.notes import NoteSpec
+from wavejax.audio.specs import FeatureSpec, get_spec
 from wavejax.checkpoints import CheckpointStore, export_params
 from wavejax.data import Corpus, CropShape, embedded_corpus, training_batches, validation_batches
+from wavejax.data.notes import open_notes
 from wavejax.models.wavenet import WaveNet, initial_params
 from wavejax.parallel import Strategy, get_strategy
 from wavejax.tasks.resident import resident_batches
@@ -121,6 +124,8 @@ def train_and_evaluate(
 
 def open_corpus(config: VocoderConfig) -> Corpus:
     """The corpus that the configuration names."""
+    if isinstance(config.spec, NoteSpec):
+        return open_notes(config.data.corpus, config.spec)
     if config.data.corpus == "embedded":
         return embedded_corpus(config.spec)
     return Corpus.open(config.data.corpus)
@@ -170,7 +175,7 @@ def example_batch(shape: CropShape, config: VocoderConfig) -> dict[str, np.ndarr
     return {
         "waveform": np.zeros((rows, shape.history + shape.length), np.float32),
         "mask": np.ones((rows, shape.length), np.bool_),
-        "local_conditioning": np.zeros((rows, frames, config.spec.n_mels), np.float32),
+        "local_conditioning": np.zeros((rows, frames, config.spec.num_channels), np.float32),
         "speaker": np.zeros((rows,), np.int32),
         "id": np.zeros((rows,), np.uint32),
     }
@@ -330,12 +335,13 @@ def _log_audio(
     mel = utterance.log_mel if config.model.frame_network is not None else None
     speaker = utterance.speaker if config.model.num_speakers else None
     waveform = vocoder(mel, speaker=speaker, num_samples=num_samples)
+    shown = config.spec if isinstance(config.spec, FeatureSpec) else get_spec("speech-16k")
     logger.audio(step, "free_running", waveform, rate)
-    logger.image(step, "free_running", spectrogram_image(waveform, config.spec))
+    logger.image(step, "free_running", spectrogram_image(waveform, shown))
     if step <= config.training.audio_every:
         original = utterance.waveform[:num_samples]
         logger.audio(step, "original", original, rate)
-        logger.image(step, "original", spectrogram_image(original, config.spec))
+        logger.image(step, "original", spectrogram_image(original, shown))
 
 
 __all__ = ["TrainingError", "check_corpus", "dry_run", "export", "open_corpus", "train_and_evaluate"]

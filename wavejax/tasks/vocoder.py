@@ -15,6 +15,7 @@ import wavejax
 from wavejax.audio.conversion import convert_features, orient_features
 from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.audio.host_features import log_mel_numpy
+from wavejax.audio.notes import NoteSpec
 from wavejax.checkpoints import load_any
 from wavejax.generation import Streamer, generate, stream
 from wavejax.models.wavenet import WaveNet, count_parameters, initial_params
@@ -50,7 +51,22 @@ class Vocoder:
 
     @property
     def spec(self) -> FeatureSpec:
-        """The features it reads."""
+        """The features it reads. Raises VocoderError for an instrument, which reads none."""
+        if isinstance(self.config.spec, NoteSpec):
+            raise VocoderError(
+                f"{self.config.name} is an instrument: it reads notes ({self.config.spec.name}), not log-mel features; "
+                "use `wavejax play`, or wavejax.tasks.playing.play"
+            )
+        return self.config.spec
+
+    @property
+    def note_spec(self) -> NoteSpec:
+        """The notes it reads. Raises VocoderError for a vocoder, which reads features."""
+        if isinstance(self.config.spec, FeatureSpec):
+            raise VocoderError(
+                f"{self.config.name} is no instrument: it reads log-mel features ({self.config.spec.name}), not notes; "
+                "use `wavejax vocode`"
+            )
         return self.config.spec
 
     def mel(self, waveform: Float[AnyArray, "time"]) -> np.ndarray:
@@ -98,6 +114,8 @@ class Vocoder:
             if mel is not None:
                 raise VocoderError(f"{self.config.name} is not conditioned on features, but a mel was given")
             return out
+        if isinstance(self.config.spec, NoteSpec):
+            return {**out, "local_conditioning": self._note_frames(mel, spec)[None]}
         if mel is None:
             raise VocoderError(
                 f"{self.config.name} needs features of the spec {self.spec.name}, [F, {self.spec.n_mels}]"
@@ -123,6 +141,19 @@ class Vocoder:
     def streamer(self, *, seed: int = 0, speaker: str | int | None = None, **options: Any) -> Streamer:
         """A `Streamer` of one stream, for frames pushed by hand."""
         return Streamer(self.model, self.params, seed=seed, **self._speaker(speaker), **options)
+
+    def _note_frames(self, frames: AnyArray | None, spec: FeatureSpec | None) -> np.ndarray:
+        try:
+            if frames is None or spec is not None:
+                raise ValueError(
+                    "nothing was given" if spec is None else f"features of the spec {spec.name} were given"
+                )
+            return self.note_spec.check(np.asarray(frames))
+        except ValueError as error:
+            raise VocoderError(
+                f"{self.config.name} is an instrument: it reads the frames that note_spec.frames makes of a note, but "
+                f"{error}"
+            ) from None
 
     def _speaker(self, speaker: str | int | None) -> dict[str, Any]:
         count = self.config.model.num_speakers

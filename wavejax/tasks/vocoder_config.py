@@ -4,6 +4,7 @@ import dataclasses
 import math
 from typing import Literal
 
+from wavejax.audio.notes import NOTE_SPECS, NoteSpec
 from wavejax.audio.specs import FeatureSpec, get_spec
 from wavejax.data.crops import CropShape
 from wavejax.models.wavenet import WaveNetConfig
@@ -75,7 +76,8 @@ class VocoderConfig:
 
     name: str = "vocoder"
     model: WaveNetConfig
-    spec: FeatureSpec
+    spec: FeatureSpec | NoteSpec
+    """What its frames say: a log-mel spectrogram, or (an instrument) which note sounds since when."""
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig(
         learning_rate=1e-3, schedule="constant", warmup_steps=200, clip_norm=1.0, betas=(0.9, 0.99)
@@ -96,10 +98,10 @@ class VocoderConfig:
                     f"{spec.name} centres it on {spec.frame_centre}: set "
                     f"model.upsampler.frame_centre={spec.frame_centre}"
                 )
-            if self.model.local_channels != spec.n_mels:
+            if self.model.local_channels != spec.num_channels:
                 raise ValueError(
                     f"the model reads frames of {self.model.local_channels} channels, but the spec {spec.name} has "
-                    f"{spec.n_mels} mel bands: set model.frame_network.input_channels={spec.n_mels}"
+                    f"{spec.num_channels} channels: set model.frame_network.input_channels={spec.num_channels}"
                 )
         if self.data.resident and self.training.overfit_batches:
             raise ValueError(
@@ -161,8 +163,8 @@ def preset(name: str) -> VocoderConfig:
         KeyError: no such preset; the message lists them.
     """
     model = get_preset(name)
-    spec = get_spec(_SPECS.get(name, "r9y9-new" if name.startswith("r9y9") else "speech-16k"))
-    if model.upsampler is not None and model.local_channels == spec.n_mels:
+    spec = NOTE_SPECS.get(name) or get_spec(_SPECS.get(name, "r9y9-new" if name.startswith("r9y9") else "speech-16k"))
+    if model.upsampler is not None and model.local_channels == spec.num_channels:
         upsampler = dataclasses.replace(model.upsampler, frame_centre=spec.frame_centre)
         model = dataclasses.replace(model, upsampler=upsampler)
     elif model.upsampler is not None:
@@ -171,9 +173,17 @@ def preset(name: str) -> VocoderConfig:
             "model"
         )
     crop = 4000 if spec.hop_length == 200 else 40 * spec.hop_length
-    return VocoderConfig(name=name, model=model, spec=spec, data=DataConfig(crop_length=crop))
+    config = VocoderConfig(name=name, model=model, spec=spec, data=DataConfig(crop_length=crop))
+    if name not in NOTE_SPECS:
+        return config
+    # Half of a crop as short as its receptive field would be history; a mel to listen to there is none.
+    return dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, crop_length=8000),
+        training=dataclasses.replace(config.training, audio_every=0),
+    )
 
 
 def preset_names() -> tuple[str, ...]:
     """Presets that can be trained as vocoders."""
-    return tuple(name for name in sorted(PRESETS) if PRESETS[name].local_channels in (0, 80))
+    return tuple(name for name in sorted(PRESETS) if PRESETS[name].local_channels in (0, 80) or name in NOTE_SPECS)

@@ -1,0 +1,191 @@
+"""Notes as conditioning: pitch and time since onset, as frames that an instrument model reads in place of a mel.
+
+No jax here, so worker processes can use it.
+"""
+
+import dataclasses
+import itertools
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+_STEPS: Mapping[str, int] = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+_NOTE = re.compile(r"([A-Ga-g])([#b]?)(-?\d+)")
+
+PITCH_PERIODS = (128.0, 64.0, 32.0, 16.0, 8.0, 4.0, 2.0, 1.0)
+"""Semitones: the pitch is given as sine and cosine of each of these periods."""
+DELAYS = tuple(2**power for power in range(11))
+"""Samples: sine and cosine of the phase that the fundamental advances in each, what a layer of that dilation needs."""
+MOST_CYCLES = 64.0
+"""A delay of far more cycles than this fades out: its phase would tell pitches apart that training cannot tell."""
+DECAYS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Seconds: time constants of the exponentials that tell the time since the onset."""
+LARGEST_SHIFT = 4.0
+"""Semitones that a recording may be resampled by."""
+
+
+def midi_number(note: str | float) -> float:
+    """MIDI number of a note: "C4" is 60, "F#3", "Bb2" and "69" or 69.5 are understood.
+
+    Raises ValueError that shows how notes are written.
+    """
+    text = str(note).strip()
+    match = _NOTE.fullmatch(text)
+    if match:
+        letter, accidental, octave = match.groups()
+        return float(12 * (int(octave) + 1) + _STEPS[letter.upper()] + {"#": 1, "b": -1, "": 0}[accidental])
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(
+            f"{note!r} is no note: write a name with its octave (C4, F#3, Bb2) or a MIDI number (60, 69.5)"
+        )
+    return number
+
+
+def note_name(midi: float) -> str:
+    """The name of the nearest key, in sharps: 60 is "C4"."""
+    nearest = round(midi)
+    return f"{_NAMES[nearest % 12]}{nearest // 12 - 1}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoteSpec:
+    """What the frames of an instrument say, stated completely (the counterpart of `FeatureSpec`).
+
+    name: what people call it; two specs that differ in nothing else are equal.
+    sample_rate: Hz. hop_length: samples between frames; frame f is centred on hop_length * f + hop_length // 2.
+    tuning: (MIDI number, cents above equal temperament at A4 = 440 Hz) of some keys, rising; between them it is
+        interpolated, beyond them held. Pianos are stretched: low keys are tuned lower, high keys higher.
+
+    Raises ValueError at construction on sizes below 1 or a tuning that does not rise.
+    """
+
+    name: str = dataclasses.field(compare=False)
+    sample_rate: int
+    hop_length: int
+    tuning: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        for field in ("sample_rate", "hop_length"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} of spec {self.name!r} is {getattr(self, field)}; expected 1 or more.")
+        keys = [key for key, _ in self.tuning]
+        if any(later <= earlier for earlier, later in itertools.pairwise(keys)):
+            raise ValueError(f"the tuning of spec {self.name!r} must list keys in rising order, got {keys}.")
+
+    @property
+    def num_channels(self) -> int:
+        """Channels of a frame."""
+        return 2 * len(PITCH_PERIODS) + 2 * len(DELAYS) + 4 + 1 + 1 + len(DECAYS) + 1
+
+    @property
+    def frame_centre(self) -> int:
+        """The sample on which frame 0 is centred."""
+        return self.hop_length // 2
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second."""
+        return self.sample_rate / self.hop_length
+
+    def num_frames(self, num_samples: int) -> int:
+        """Frames of a waveform of num_samples samples, a last partial one included."""
+        return -(-num_samples // self.hop_length)
+
+    def cents(self, midi: float) -> float:
+        """Cents by which the instrument's key lies above equal temperament."""
+        if not self.tuning:
+            return 0.0
+        keys, cents = np.asarray(self.tuning, np.float64).T
+        return float(np.interp(midi, keys, cents))
+
+    def frequency(self, midi: float, shift: float = 0.0) -> float:
+        """Hz of the fundamental of a key, resampled by `shift` semitones."""
+        return float(440.0 * 2.0 ** ((midi + self.cents(midi) / 100.0 + shift - 69.0) / 12.0))
+
+    def frames(
+        self, midi: float, num_frames: int, *, onset: float, shift: float = 0.0
+    ) -> Float[np.ndarray, "frames channels"]:
+        """Conditioning float32 [num_frames, num_channels] of one note.
+
+        Args:
+            midi: the key that is struck (it may lie between two keys).
+            num_frames: how many frames.
+            onset: seconds from sample 0 to the stroke.
+            shift: semitones by which a recording of that key was resampled; 0 asks for the instrument itself.
+
+        Raises:
+            ValueError: a fundamental that the sample rate cannot hold, or a shift beyond `LARGEST_SHIFT`.
+        """
+        frequency = self.frequency(midi, shift)
+        if not 0.0 < frequency < self.sample_rate / 2 or abs(shift) > LARGEST_SHIFT:
+            raise ValueError(
+                f"note {midi} resampled by {shift} semitones has a fundamental of {frequency:.1f} Hz; expected less "
+                f"than {self.sample_rate / 2} Hz (half the sample rate) and a shift within {LARGEST_SHIFT} semitones"
+            )
+        constant = np.concatenate([self._pitch(frequency), _key(midi), [shift / LARGEST_SHIFT]])
+        centres = np.arange(num_frames) * self.hop_length + self.frame_centre
+        moving = _time(centres / self.sample_rate - onset)
+        still = np.broadcast_to(constant, (num_frames, len(constant)))
+        return np.concatenate([still, moving], axis=1).astype(np.float32)
+
+    def check(self, frames: np.ndarray) -> Float[np.ndarray, "frames channels"]:
+        """The frames as float32. Raises ValueError on anything that `frames` cannot have made, a mel for example."""
+        if frames.ndim != 2 or frames.shape[1] != self.num_channels or not len(frames):
+            raise ValueError(f"the array has shape {frames.shape}, frames of notes [F >= 1, {self.num_channels}]")
+        half = len(PITCH_PERIODS)
+        off_circle = np.abs(np.square(frames[:, :half]) + np.square(frames[:, half : 2 * half]) - 1.0)
+        if not np.isfinite(frames).all() or np.max(off_circle) > 1e-3:
+            raise ValueError("the values are not those of a note: its pitch is sines and cosines, and these are not")
+        return frames.astype(np.float32)
+
+    def _pitch(self, frequency: float) -> np.ndarray:
+        semitones = 69.0 + 12.0 * math.log2(frequency / 440.0)
+        slow = 2.0 * np.pi * semitones / np.asarray(PITCH_PERIODS)
+        cycles = frequency * np.asarray(DELAYS) / self.sample_rate
+        weight = 1.0 / (1.0 + (cycles / MOST_CYCLES) ** 4)
+        fast = 2.0 * np.pi * cycles
+        return np.concatenate([np.sin(slow), np.cos(slow), weight * np.sin(fast), weight * np.cos(fast)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON-able values (tuples as lists)."""
+        return {**dataclasses.asdict(self), "tuning": [list(pair) for pair in self.tuning]}
+
+
+def _key(midi: float) -> np.ndarray:
+    """The key, too coarsely to tell its pitch: where on the instrument it lies, which decides its colour."""
+    place = (midi - 64.5) / 44.0
+    return np.asarray([place, place * place, math.sin(math.pi * place), math.cos(math.pi * place)])
+
+
+def _time(seconds: np.ndarray) -> np.ndarray:
+    """[F, 9]: whether the note sounds, exponentials and the logarithm of the time since its onset."""
+    sounds = (seconds >= 0.0).astype(np.float64)
+    since = np.maximum(seconds, 0.0)
+    decays = [sounds * np.exp(-since / decay) for decay in DECAYS]
+    return np.stack([sounds, *decays, np.log1p(since / DECAYS[0]) / 8.0], axis=1)
+
+
+# Salamander Grand Piano V3 (a Yamaha C5), as `scripts/fetch_notes` brings it: `measured_tuning` of its training notes.
+_PIANO = NoteSpec(
+    name="piano",
+    sample_rate=16000,
+    hop_length=160,
+    tuning=(
+        *((21.0, -24.1), (24.0, -23.6), (27.0, -15.2), (30.0, -10.8), (36.0, -8.8), (42.0, -4.2), (48.0, -4.5)),
+        *((51.0, -2.8), (57.0, 0.0), (63.0, -0.5), (69.0, 0.6), (72.0, 3.5), (78.0, 3.8), (81.0, 6.6), (84.0, 7.0)),
+        *((90.0, 13.4), (93.0, 16.1), (99.0, 21.6), (102.0, 30.2), (105.0, 40.8), (108.0, 85.1)),
+    ),
+)
+
+NOTE_SPECS: Mapping[str, NoteSpec] = {_PIANO.name: _PIANO}
+"""Instruments by name."""
