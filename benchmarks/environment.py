@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ def describe_machine(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
         "cpu": _cpu_model(),
         "vector_units": _vector_units(),
         "cores": count_cores(),
+        **_accelerator(),
         "load_average_before": [round(load, 2) for load in os.getloadavg()],
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -57,6 +59,14 @@ def _cpu_model() -> str:
 def _vector_units() -> list[str]:
     flags = set(_cpu_information("flags").split())
     return [name for name in ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni") if name in flags]
+
+
+def _accelerator() -> dict[str, str]:
+    """The device that JAX computes on where that is no CPU and JAX is in use at all."""
+    jax = sys.modules.get("jax")
+    if jax is None or jax.default_backend() == "cpu":
+        return {}
+    return {"accelerator": f"{len(jax.devices())} {jax.devices()[0].device_kind}"}
 
 
 def _commit() -> str:

@@ -1,51 +1,64 @@
 """Samples per second of generation, by backend, type of weights and batch, beside peers with the same weights.
 
 Every float32 case draws from the same noise and is held, draw by draw, against the parallel form of its own history;
-bfloat16 and int8 within `models.EDGE`. Peers (`--peers`): a naive JAX scan, one compiled torch step with a ring buffer,
+narrower types within `models.EDGE`. Peers (`--peers`): a naive JAX scan, one compiled torch step with a ring buffer,
 and PyPI `wavenet_vocoder` 0.1.1 with its weight norm removed (its best), each torch peer with the faster of one thread
 and all. `wavenet_vocoder` gets conditioning already at the sample rate, and in a batch of a class model it draws
-nothing (it cannot). `nv-wavenet-20` has no conditioning; the others read 80 mel bands.
+nothing (it cannot). A preset's name followed by `-unconditional` is the same network without conditioning, as most
+projects time it; the others read 80 mel bands.
+
+On a GPU "float32" multiplies in full float32 and "tensorfloat32" as the matrix units do by default.
 """
 
-import statistics
-import time
+import contextlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, get_args
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import torch_peers
+from benchmarks.cases import sized_case
 from benchmarks.environment import count_cores
 from benchmarks.harness import Case, WrongResult, measure, result
-from benchmarks.models import SEED, check_draws, frames_for, macs_read, make_model
-from benchmarks.naive_scan import naive_generator
+from benchmarks.models import SEED, frames_for, macs_computed, macs_read, make_model
 from benchmarks.roofline import Roofline, measure_roofline
 from wavejax.extras import MissingExtra
 from wavejax.generation import generate
 from wavejax.generation.backends import BackendName, open_backend
 from wavejax.models.wavenet import WaveNet
 
-PRESETS = ("nv-wavenet-20", "speech-16k", "r9y9-mol")
+PRESETS = ("nv-wavenet-20-unconditional", "speech-16k", "r9y9-mol")
 BATCHES = (1, 4, 16, 64)
-DTYPES = ("float32", "bfloat16", "int8")
-BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
-CHECKED = 2048
-"""Samples of each stream that the check reads, at most."""
+BYTES = {"float32": 4, "tensorfloat32": 4, "bfloat16": 2, "int8": 1}
 
 
-def available_backends(model: Any, params: Any, batch_size: int = 1) -> list[tuple[BackendName, str]]:
-    """(backend, dtype) for everything that `wavejax.generation` offers for this model here."""
-    found = []
+def available_backends(model: Any, params: Any) -> list[tuple[BackendName, str]]:
+    """(backend, type of weights) for everything that `wavejax.generation` offers for this model here."""
+    return [(name, dtype) for name, dtype, refusal in _offers(model, params) if refusal is None]
+
+
+def _offers(model: Any, params: Any) -> list[tuple[BackendName, str, str | None]]:
+    """(backend, type of weights, why it cannot be measured here or None)."""
+    device, found = jax.default_backend(), []
     for name in get_args(BackendName):
-        for dtype in DTYPES if name != "auto" else ():
+        for dtype in BYTES if name != "auto" else ():
+            refusal = None
             try:
-                open_backend(name, model, params, dtype=None if dtype == "float32" else dtype, batch_size=batch_size)
-            except (ValueError, TypeError, MissingExtra):
-                continue
-            found.append((name, dtype))
+                if dtype == "tensorfloat32" and (name, device) != ("scan", "gpu"):
+                    raise ValueError("tensorfloat32 is the scan backend's on a GPU")
+                if name == "cpu" and device != "cpu":
+                    raise ValueError(f"it runs on the host's processor, and JAX computes on the {device} here")
+                open_backend(name, model, params, dtype=weights_of(dtype))
+            except (ValueError, TypeError, MissingExtra) as error:
+                refusal = str(error)
+            found.append((name, dtype, refusal))
     return found
+
+
+def weights_of(dtype: str) -> str | None:
+    """The argument `dtype` of `generate` for a type that rows are labelled with."""
+    return None if dtype in ("float32", "tensorfloat32") else dtype
 
 
 def run(
@@ -55,6 +68,7 @@ def run(
     presets: Sequence[str] = PRESETS,
     batches: Sequence[int] = BATCHES,
     backends: Sequence[str] = (),
+    dtypes: Sequence[str] = (),
     repeats: int = 5,
     seconds: float = 1.0,
 ) -> dict[str, Any]:
@@ -64,38 +78,60 @@ def run(
     rows, notes = [], []
     for preset in presets:
         model, params = make_model(preset)
-        weights = macs_read(model.config)
-        sizes = [weights * size for size in BYTES.values()]
-        limits, one_core = measure_roofline(sizes)
-        notes.append(
-            f"{preset}: {model.config.macs_per_sample:,} MAC and {weights:,} weights a sample; matrix peak "
-            f"{limits.gflops:.0f} GFLOP/s ({one_core.gflops:.0f} on one core), weights of "
-            + ", ".join(f"{size / 1e6:.2g} MB read at {limits.bandwidth[size]:.0f} GB/s" for size in sizes)
-            + f" ({', '.join(f'{one_core.bandwidth[size]:.0f}' for size in sizes)} by one core)"
-        )
+        limits, one_core, note = _limits(preset, model)
+        notes.append(note)
+        offers = _offers(model, params)
+        absent = {f"{name} is left out: {why}" for name, dtype, why in offers if why and dtype == "float32"}
+        notes += sorted(f"{preset}: backend {each}" for each in absent)
+        chosen = [
+            (name, dtype)
+            for name, dtype, refusal in offers
+            if refusal is None and (not backends or name in backends) and (not dtypes or dtype in dtypes)
+        ]
+        compile_side_by_side([wavejax_run(model, params, batch, *each) for batch in batches for each in chosen])
         for batch in batches:
-            cases = generation_cases(preset, model, params, batch, backends, seconds=seconds)
+            cases = generation_cases(preset, model, params, batch, chosen, seconds=seconds)
             if peers:
+                from benchmarks.generation_peers import peer_cases
+
                 cases += peer_cases(preset, model, params, batch, peers, seconds=seconds)
-            for each in measure(cases, repeats=repeats):
+            for each in measure(cases, repeats=repeats, wrong=notes):
                 rows.append(_with_roofline(each, model, limits, one_core))
     return result("generation", rows, notes)
 
 
-def _with_roofline(row: dict[str, Any], model: WaveNet, limits: Roofline, one_core: Roofline) -> dict[str, Any]:
+def _limits(preset: str, model: WaveNet) -> tuple[Roofline, Roofline | None, str]:
+    """Limits of the machine, those of one core of a CPU, and a sentence about both."""
+    weights = macs_read(model.config)
+    sizes = sorted({weights * size for size in BYTES.values()}, reverse=True)
+    limits, one_core = measure_roofline(sizes)
+    alone = "" if one_core is None else f" ({one_core.gflops:.0f} on one core)"
+    by_one = (
+        "" if one_core is None else f" ({', '.join(f'{one_core.bandwidth[size]:.0f}' for size in sizes)} by one core)"
+    )
+    return (
+        limits,
+        one_core,
+        f"{preset}: {macs_computed(model.config):,} MAC and {weights:,} weights a sample; matrix peak "
+        f"{limits.gflops:.0f} GFLOP/s{alone}, weights of "
+        + ", ".join(f"{size / 1e6:.2g} MB read at {limits.bandwidth[size]:.0f} GB/s" for size in sizes)
+        + by_one,
+    )
+
+
+def _with_roofline(
+    row: dict[str, Any], model: WaveNet, limits: Roofline, one_core: Roofline | None = None
+) -> dict[str, Any]:
     labels = row["labels"]
     need = {
         "weight_bytes": macs_read(model.config) * BYTES[labels["dtype"]],
-        "flops": 2.0 * model.config.macs_per_sample,
+        "flops": 2.0 * macs_computed(model.config),
         "batch": labels["batch"],
     }
     bound, binds = limits.bound(**need)
-    alone, _ = one_core.bound(**need)
-    row["details"] |= {
-        "roofline_share": row["median"] / bound,
-        "one_core_share": row["median"] / alone,
-        "bound_by": binds,
-    }
+    row["details"] |= {"roofline_share": row["median"] / bound, "bound_by": binds}
+    if one_core is not None:
+        row["details"]["one_core_share"] = row["median"] / one_core.bound(**need)[0]
     return row
 
 
@@ -104,188 +140,58 @@ def generation_cases(
     model: WaveNet,
     params: Any,
     batch: int,
-    backends: Sequence[str] = (),
+    chosen: Sequence[tuple[str, str]],
     *,
     seconds: float,
     generator: Callable[..., Any] = generate,
 ) -> list[Case]:
-    """One case per dtype of each of the `backends` (default all)."""
+    """One case per (backend, type of weights) of `chosen`."""
     return [
-        _case(
+        sized_case(
             {"preset": preset, "batch": batch, "implementation": f"wavejax {backend}", "dtype": dtype},
-            _wavejax(model, params, batch, backend, dtype, generator),
+            wavejax_run(model, params, batch, backend, dtype, generator),
             model,
             params,
             seconds=seconds,
         )
-        for backend, dtype in available_backends(model, params, batch)
-        if not backends or backend in backends
+        for backend, dtype in chosen
     ]
 
 
-def _wavejax(
-    model: WaveNet, params: Any, batch: int, backend: str, dtype: str, generator: Callable[..., Any]
+def wavejax_run(
+    model: WaveNet, params: Any, batch: int, backend: str, dtype: str, generator: Callable[..., Any] = generate
 ) -> Callable[[int], np.ndarray]:
+    """`generate` as a function of the number of samples."""
+
     def generate_some(num_samples: int) -> np.ndarray:
-        waveform: np.ndarray = generator(
-            model,
-            params,
-            num_samples=num_samples,
-            batch_size=batch,
-            seed=SEED,
-            local_conditioning=frames_for(model, batch, num_samples),
-            dtype=None if dtype == "float32" else dtype,
-            backend=backend,
-        )
+        with products_of(dtype):
+            waveform: np.ndarray = generator(
+                model,
+                params,
+                num_samples=num_samples,
+                batch_size=batch,
+                seed=SEED,
+                local_conditioning=frames_for(model, batch, num_samples),
+                dtype=weights_of(dtype),
+                backend=backend,
+            )
         return waveform
 
     return generate_some
 
 
-def _case(
-    labels: dict[str, Any],
-    generate_some: Callable[[int], Any],
-    model: WaveNet,
-    params: Any,
-    *,
-    seconds: float,
-    at_most: int = 200_000,
-    **details: Any,
-) -> Case:
-    """A case of as many samples as take about `seconds`, in whole blocks; checked on its own samples."""
-    batch = labels["batch"]
-    generate_some(64)
-    trial, speed = 256, 0.0
-    while not speed:
-        start = time.perf_counter()
-        generate_some(trial)
-        elapsed = time.perf_counter() - start
-        if elapsed > seconds / 4 or trial >= at_most:
-            speed = trial / elapsed
-        trial *= 4
-    num_samples = int(np.clip(round(speed * seconds / 1024) * 1024, 256, at_most))
-    outputs: list[np.ndarray] = []
-
-    def run_once() -> None:
-        outputs[:] = [generate_some(num_samples)]
-
-    def check() -> dict[str, Any]:
-        heard = outputs[0][:, :CHECKED][: max(1, 16_384 // CHECKED)]
-        # Streams do not depend on the batch, so the first ones are held against their own frames and noise.
-        frames = frames_for(model, batch, num_samples)
-        frames = None if frames is None else frames[: len(heard)]
-        return check_draws(model, params, heard, frames, dtype=labels["dtype"], what=str(labels))
-
-    return Case(labels=labels, run=run_once, work=batch * num_samples, check=check, details=details)
+def products_of(dtype: str) -> contextlib.AbstractContextManager[Any]:
+    """On an accelerator, float32 products in full, or by the matrix units' own type; a CPU has no choice."""
+    precision = {"float32": "highest", "tensorfloat32": "tensorfloat32"}.get(dtype)
+    if precision is None or jax.default_backend() == "cpu":
+        return contextlib.nullcontext()
+    return jax.default_matmul_precision(precision)
 
 
-def peer_cases(
-    preset: str, model: WaveNet, params: Any, batch: int, peers: Sequence[str], *, seconds: float
-) -> list[Case]:
-    """Those of the peers "naive", "compiled" and "vocoder" that can run this model."""
-    labels = {"preset": preset, "batch": batch, "dtype": "float32"}
-    cases = [_naive_case(labels, model, params, seconds)] if "naive" in peers else []
-    if "compiled" in peers and model.config.frame_network is None and model.coding.is_discrete:
-        torch = torch_peers.import_torch()
-        step = torch_peers.compiled_generation(model, params, batch_size=batch, seed=SEED)
-        threads = _fastest_threads(torch, step, 64)
-        name = {**labels, "implementation": "torch.compile step"}
-        cases.append(
-            _case(
-                name, _threaded(torch, step, threads), model, params, seconds=seconds, at_most=20_000, threads=threads
-            )
-        )
-    expressible = model.config.distribution.output_size == model.coding.num_classes or not model.coding.is_discrete
-    if "vocoder" in peers and expressible:
-        cases.append(_vocoder_case(labels, model, params, seconds))
-    return cases
-
-
-def _naive_case(labels: dict[str, Any], model: WaveNet, params: Any, seconds: float, longest: int = 40_000) -> Case:
-    frames = frames_for(model, labels["batch"], longest)
-    naive = naive_generator(model, params, batch_size=labels["batch"], seed=SEED, frames=frames)
-    name = {**labels, "implementation": "naive JAX scan"}
-    case = _case(name, naive, model, params, seconds=seconds, at_most=longest)
-    if frames is None:
-        return case
-    outputs = naive(CHECKED)
-
-    def check() -> dict[str, Any]:
-        heard = outputs[: max(1, 16_384 // CHECKED)]
-        return check_draws(model, params, heard, frames[: len(heard)], what=str(name))
-
-    return Case(labels=name, run=case.run, work=case.work, check=check)
-
-
-def _vocoder_case(labels: dict[str, Any], model: WaveNet, params: Any, seconds: float) -> Case:
-    """`wavenet_vocoder`; its check is of its outputs, for its draws come from another generator."""
-    torch = torch_peers.import_torch()
-    batch, longest = labels["batch"], 4000
-    conditioning, channels = None, -1
-    frames = frames_for(model, batch, longest)
-    if frames is not None:
-        conditioning = torch.tensor(upsampled(model, params, frames).swapaxes(1, 2).copy())
-        channels = conditioning.shape[1]
-    network = torch_peers.make_vocoder(model, params, weight_norm=False, conditioning_channels=channels).eval()
-    generate_some = torch_peers.vocoder_generation(network, model.config, batch, conditioning)
-    threads = _fastest_threads(torch, generate_some, 16)
-    timed = _threaded(torch, generate_some, threads)
-    start = time.perf_counter()
-    timed(32)
-    num_samples = int(np.clip(32 * seconds / (time.perf_counter() - start), 32, longest))
-    rng = np.random.default_rng(3)
-    values: np.ndarray = rng.uniform(-0.5, 0.5, (1, 200)).astype(np.float32)
-    if model.coding.is_discrete:
-        values = rng.integers(0, model.coding.num_classes, (1, 200)).astype(np.int32)
-
-    def check() -> dict[str, Any]:
-        first = None if conditioning is None else conditioning[:1]
-        return torch_peers.check_vocoder(network, model, params, values, None if frames is None else frames[:1], first)
-
-    return Case(
-        labels={**labels, "implementation": "wavenet_vocoder 0.1.1"},
-        run=lambda: timed(num_samples),
-        work=batch * num_samples,
-        check=check,
-        details={"threads": threads},
-    )
-
-
-def upsampled(model: WaveNet, params: Any, frames: np.ndarray) -> np.ndarray:
-    """What the layers' conditioning maps read, at the sample rate from sample 0 on: [B, T, C]."""
-    before = np.repeat(frames[:, :1], model.lookback, axis=1)
-    after = np.repeat(frames[:, -1:], model.lookahead, axis=1)
-    length = frames.shape[1] * (model.hop_length or 0)
-
-    def read(module: WaveNet, frames: jax.Array) -> Any:
-        local: Any = module._conditioning(frames, 0, length, None)
-        upsampler: Any = module.config.upsampler
-        return upsampler.spread(local, 0, length) if upsampler.at_frame_rate else local
-
-    padded = jnp.asarray(np.concatenate([before, frames, after], axis=1))
-    return np.asarray(jax.jit(lambda params: model.apply({"params": params}, padded, method=read))(params))
-
-
-def _threaded(torch: Any, generate_some: Callable[[int], Any], threads: int) -> Callable[[int], Any]:
-    def timed(num_samples: int) -> Any:
-        torch.set_num_threads(threads)
-        return generate_some(num_samples)
-
-    return timed
-
-
-def _fastest_threads(torch: Any, generate_some: Callable[[int], Any], num_samples: int) -> int:
-    """One thread or all, whichever is faster for this peer."""
-    counts = sorted({1, count_cores()})
-    trials: dict[int, list[float]] = {count: [] for count in counts}
-    for turn in range(4):
-        for count in counts:
-            torch.set_num_threads(count)
-            start = time.perf_counter()
-            generate_some(num_samples)
-            if turn:  # the first may compile
-                trials[count].append(time.perf_counter() - start)
-    return min(counts, key=lambda count: statistics.median(trials[count]))
+def compile_side_by_side(runs: Sequence[Callable[[int], Any]]) -> None:
+    """First calls of all `runs`, as many at once as there are cores: most of their time is spent in compilers."""
+    with ThreadPoolExecutor(count_cores()) as pool:
+        list(pool.map(lambda run_some: run_some(64), runs))
 
 
 __all__ = ["WrongResult", "available_backends", "run"]

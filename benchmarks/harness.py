@@ -20,6 +20,9 @@ from benchmarks.environment import describe_machine
 ROOT = Path(__file__).resolve().parents[1]
 
 
+WRONG = "WRONG, so not timed: "
+
+
 class WrongResult(RuntimeError):
     """What is under test does not compute what the reference does, so its speed says nothing."""
 
@@ -39,19 +42,30 @@ class Case:
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def measure(cases: Sequence[Case], *, repeats: int) -> list[dict[str, Any]]:
+def measure(cases: Sequence[Case], *, repeats: int, wrong: list[str] | None = None) -> list[dict[str, Any]]:
     """Checks every case, then times them in turns, so that a change in the machine's load meets all; one row each.
+
+    A wrong case stops it all, or with a list `wrong` is left out and told there.
 
     The first run, which may compile, is apart: `details` holds it as `first_run_seconds`. `per_core_second` is the work
     done per second of processor time, all threads added up: on a machine with other work to do, what one core achieves
     while it is ours (threads that wait in a loop count as busy).
     """
-    first, checks = [], []
+    first, checks, sound = [], [], []
     for case in cases:
         start = time.perf_counter()
         case.run()
-        first.append(time.perf_counter() - start)
-        checks.append(case.check())
+        seconds = time.perf_counter() - start
+        try:
+            checks.append(case.check())
+        except WrongResult as error:
+            if wrong is None:
+                raise
+            wrong.append(f"{WRONG}{error}")
+            continue
+        first.append(seconds)
+        sound.append(case)
+    cases = sound
     speeds: list[list[float]] = [[] for _ in cases]
     busy: list[list[float]] = [[] for _ in cases]
     for _ in range(repeats):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -15,10 +16,12 @@ from wavejax.models.wavenet import WaveNet, WaveNetConfig, initial_params
 from wavejax.models.wavenet_presets import get_preset
 
 SEED = 7
-EDGE = {"float32": 1e-5, "bfloat16": 0.05, "int8": 0.1}
+EDGE = {"float32": 1e-5, "tensorfloat32": 0.02, "bfloat16": 0.05, "int8": 0.1}
 """How far, in probability, a draw may lie from where the float32 reference puts it, by the type of the weights."""
-MEAN_EDGE = {"float32": 1e-6, "bfloat16": 2e-3, "int8": 4e-3}
+MEAN_EDGE = {"float32": 1e-6, "tensorfloat32": 1e-3, "bfloat16": 2e-3, "int8": 4e-3}
 """The same, on average over all draws."""
+UNCONDITIONAL = "-unconditional"
+"""After a preset's name: the same network without local conditioning, which is what most projects time."""
 
 
 def unconditional(config: WaveNetConfig) -> WaveNetConfig:
@@ -26,16 +29,18 @@ def unconditional(config: WaveNetConfig) -> WaveNetConfig:
     return dataclasses.replace(config, frame_network=None, upsampler=None, local_bias=False)
 
 
-def make_model(preset: str | WaveNetConfig) -> tuple[WaveNet, dict[str, Any]]:
-    """A preset and random parameters whose outputs spread like a trained network's.
+def named_config(preset: str) -> WaveNetConfig:
+    """The preset, or with `UNCONDITIONAL` after its name what is left of it without conditioning."""
+    if preset.endswith(UNCONDITIONAL):
+        return unconditional(get_preset(preset.removesuffix(UNCONDITIONAL)))
+    return get_preset(preset)
 
-    `nv-wavenet-20` comes without its conditioning, as the model of its project's own benchmark and of most peers.
-    """
-    config = get_preset(preset) if isinstance(preset, str) else preset
-    if preset == "nv-wavenet-20":
-        config = unconditional(config)
+
+def make_model(preset: str | WaveNetConfig) -> tuple[WaveNet, dict[str, Any]]:
+    """A preset (see `named_config`) and random parameters whose outputs spread like a trained network's."""
+    config = named_config(preset) if isinstance(preset, str) else preset
     model = WaveNet(config)
-    quick = {"xla_backend_optimization_level": 0}
+    quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
     params = dict(jax.jit(partial(initial_params, model), compiler_options=quick)(jax.random.key(0)))
     outputs = np.asarray(parallel_outputs(model, params, _some_values(model), frames_for(model, 1, 600)))
     last = f"tail_{len(config.tail_channels)}_kernel"
@@ -78,13 +83,27 @@ def macs_read(config: WaveNetConfig) -> int:
     gates = layers * config.kernel_size * config.residual_channels * 2 * config.gate_channels
     maps = config.gate_channels * (layers * config.skip_channels + (layers - 1) * config.residual_channels)
     widths = (config.skip_channels, *config.tail_channels, config.distribution.output_size)
-    return gates + maps + sum(a * b for a, b in itertools.pairwise(widths))
+    return gates + maps + sum(a * b for a, b in itertools.pairwise(widths)) + _macs_projected(config)
+
+
+def macs_computed(config: WaveNetConfig) -> int:
+    """Multiplications of one step: the network's, and the projection of conditioning that is known per sample only."""
+    return config.macs_per_sample + _macs_projected(config)
+
+
+def _macs_projected(config: WaveNetConfig) -> int:
+    if config.frame_network is None or config.upsampler is None or config.upsampler.at_frame_rate:
+        return 0
+    return config.frame_network.output_channels * config.num_layers * 2 * config.gate_channels
 
 
 def parallel_outputs(
     model: WaveNet, params: dict[str, Any], values: np.ndarray, frames: np.ndarray | None = None
 ) -> jax.Array:
-    """Outputs [B, N, output_size] of the parallel form for values [B, N] of recordings that begin from silence."""
+    """Outputs [B, N, output_size] of the parallel form for values [B, N] of recordings that begin from silence.
+
+    In full float32, also where a device rounds the factors of its products by default.
+    """
     field, (batch, length) = model.receptive_field, values.shape
     silence = np.full((batch, field), model.coding.silence, values.dtype)
     padded = np.concatenate([silence, np.asarray(values)], axis=1)[:, :-1]
@@ -95,9 +114,14 @@ def parallel_outputs(
         needed = -(-length // model.hop_length)
         index = np.arange(-history - model.lookback, needed + model.lookahead)
         frames = frames[:, np.clip(index, 0, frames.shape[1] - 1)]
-    apply = jax.jit(partial(model.apply, first=first, scored=length))
-    outputs: jax.Array = apply({"params": params}, padded, frames)
+    with jax.default_matmul_precision("highest"):
+        outputs: jax.Array = _apply(model, params, padded, frames, first, length)
     return outputs
+
+
+@partial(jax.jit, static_argnames=("model", "first", "scored"))
+def _apply(model: WaveNet, params: Any, values: Any, frames: Any, first: int, scored: int) -> Any:
+    return model.apply({"params": params}, values, frames, first=first, scored=scored)
 
 
 def check_draws(
@@ -108,34 +132,29 @@ def check_draws(
     *,
     dtype: str = "float32",
     what: str = "the backend",
+    streams: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Holds `waveform` [B, N], generated with `SEED`, against the float32 parallel form of its own history.
 
     Each sample is drawn again from the reference's distribution with the same uniforms, once as they are and once with
     them moved by `EDGE[dtype]` either way: the sample must lie within what those draws span. The mean over all draws of
-    the distance is held to `MEAN_EDGE[dtype]`.
+    the distance is held to `MEAN_EDGE[dtype]`. `streams` [B] are the rows' numbers in the batch, default 0 .. B-1.
 
     Raises:
         WrongResult: with the number of samples outside and the first of them.
     """
-    values = model.coding.encode(waveform)
-    outputs = parallel_outputs(model, params, np.asarray(values), frames)
+    values = np.asarray(model.coding.encode(waveform))
+    outputs = _reference(model, params, values, frames)
     size = model.distribution.noise_size
-    keys = stream_keys(SEED, jnp.arange(len(waveform)))
-    noise = np.asarray(uniforms(keys, jnp.zeros(2, jnp.uint32), values.shape[1], size)).swapaxes(0, 1)
-    distribution = model.distribution
-
-    @jax.jit
-    def draw(outputs: jax.Array, noise: jax.Array) -> jax.Array:
-        return distribution.sample(outputs, noise, jnp.float32(1.0))
+    noise = np.asarray(_noise(np.asarray(streams or range(len(waveform)), np.int32), values.shape[1], size))
 
     def outside(edge: float) -> np.ndarray:
         spans = []
         for moves in itertools.product((-edge, 0.0, edge), repeat=size):
             moved = np.clip(noise + np.asarray(moves, np.float32), 1e-7, 1 - 1e-7).astype(np.float32)
-            spans.append(np.asarray(draw(outputs, moved), np.float64))
+            spans.append(np.asarray(_draw(model.distribution, outputs, moved), np.float64))
         rounding = 0.0 if model.coding.is_discrete else 2e-4 if dtype == "float32" else 2e-2
-        drawn = np.asarray(values, np.float64)
+        drawn = values.astype(np.float64)
         low, high = np.min(spans, axis=0) - rounding, np.max(spans, axis=0) + rounding
         return (drawn < low) | (drawn > high)
 
@@ -157,5 +176,27 @@ def check_draws(
         "samples": int(wrong.size),
         "across_an_edge": int(by_rounding.sum()),
         "mean_distance_at_most": float(mean),
-        "distinct_values": len(np.unique(np.asarray(values))),
+        "distinct_values": len(np.unique(values)),
     }
+
+
+def _reference(model: WaveNet, params: Any, values: np.ndarray, frames: np.ndarray | None) -> np.ndarray:
+    """`parallel_outputs` one stream at a time, lengths rounded up: every batch and case shares one compiled program."""
+    length = values.shape[1]
+    padded = np.pad(values, ((0, 0), (0, (1 << (length - 1).bit_length()) - length)), mode="edge")
+    rows = [
+        parallel_outputs(model, params, padded[i : i + 1], None if frames is None else frames[i : i + 1])
+        for i in range(len(values))
+    ]
+    return np.concatenate([np.asarray(row)[:, :length] for row in rows])
+
+
+@partial(jax.jit, static_argnames=("count", "size"))
+def _noise(streams: Any, count: int, size: int) -> Any:
+    keys = stream_keys(SEED, streams)
+    return jnp.swapaxes(uniforms(keys, jnp.zeros(2, jnp.uint32), count, size), 0, 1)
+
+
+@partial(jax.jit, static_argnames="distribution")
+def _draw(distribution: Any, outputs: Any, noise: Any) -> Any:
+    return distribution.sample(outputs, noise, jnp.float32(1.0))

@@ -37,7 +37,7 @@ def series(results: Sequence[dict[str, Any]], preset: str) -> dict[str, list[tup
     return {name: sorted(found[name]) for name in order}
 
 
-def draw(results: Sequence[dict[str, Any]], path: Path, preset: str = "nv-wavenet-20") -> None:
+def draw(results: Sequence[dict[str, Any]], path: Path, preset: str = "nv-wavenet-20-unconditional") -> None:
     """Write the picture, in the format that the path's ending names."""
     require_extra("matplotlib", "plot", "the picture")
     from matplotlib.figure import Figure
@@ -103,7 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("json", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--preset", default="nv-wavenet-20")
+    parser.add_argument("--preset", default="nv-wavenet-20-unconditional")
     given = parser.parse_args()
     draw(read_json(given.json), given.out, given.preset)
 

@@ -1,9 +1,12 @@
 """What the machine could do at best: the matrix peak, and how fast it reads weights, measured in the same run."""
 
+import functools
 import os
 import time
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.environment import count_cores
@@ -26,11 +29,14 @@ class Roofline(NamedTuple):
         return batch / max(reading, computing), "arithmetic" if computing > reading else "reading"
 
 
-def measure_roofline(weight_sizes: list[int]) -> tuple[Roofline, Roofline]:
+def measure_roofline(weight_sizes: list[int]) -> tuple[Roofline, Roofline | None]:
     """(limits of the machine, limits of one core), each the best of many trials, in processes of their own.
 
-    Where one core reads faster than several do together (small products), that is the machine's limit, too.
+    Where one core reads faster than several do together (small products), that is the machine's limit, too. Of an
+    accelerator, in this process: (limits of the device, None).
     """
+    if jax.default_backend() != "cpu":
+        return _device_limits(weight_sizes), None
     one, several = (_limits(weight_sizes, count) for count in (1, count_cores()))
     faster = {size: max(speed, one.bandwidth[size]) for size, speed in several.bandwidth.items()}
     return Roofline(max(one.gflops, several.gflops), faster), one
@@ -65,6 +71,29 @@ def _bandwidth(num_bytes: int, width: int = 256) -> float:
             np.dot(matrix, vector, out=out)
 
     return 4e-9 * rows * width * times / _best(sweep, 30)
+
+
+def _device_limits(weight_sizes: list[int], size: int = 4096, steps: int = 200) -> Roofline:
+    """By JAX, in full float32: one large product; and a chain of products of a square matrix with a vector."""
+
+    @jax.jit
+    def product(left: jax.Array) -> jax.Array:
+        return left @ left
+
+    @jax.jit
+    def chain(matrix: jax.Array, vector: jax.Array) -> jax.Array:
+        return jax.lax.fori_loop(0, steps, lambda _, x: matrix @ x, vector)
+
+    with jax.default_matmul_precision("highest"):
+        square = jnp.full((size, size), 1 / size, jnp.float32)
+        gflops = 2e-9 * size**3 / _best(lambda: product(square).block_until_ready(), 5)
+        bandwidth = {}
+        for num_bytes in weight_sizes:
+            width = int((num_bytes / 4) ** 0.5)
+            matrix, vector = jnp.full((width, width), 1 / width, jnp.float32), jnp.ones(width, jnp.float32)
+            run = functools.partial(lambda a, x: chain(a, x).block_until_ready(), matrix, vector)
+            bandwidth[num_bytes] = 4e-9 * width**2 * steps / _best(run, 5)
+    return Roofline(gflops, bandwidth)
 
 
 def _best(run: Any, trials: int) -> float:

@@ -15,10 +15,11 @@ A row's unit, median and spread are of repeats that take turns; nothing is timed
 import argparse
 import importlib
 import inspect
+import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import table, write_json
+from benchmarks.harness import WRONG, table, write_json
 
 MODULES = {
     "generation": "benchmarks.generation",
@@ -47,6 +48,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--quick", action="store_true", help="few repeats and small sizes: does it run at all?")
     parser.add_argument("--presets", nargs="+", help="generation: only these")
     parser.add_argument("--backends", nargs="+", help="generation: only these")
+    parser.add_argument("--dtypes", nargs="+", help="generation: only these types of weights")
     parser.add_argument("--batches", nargs="+", type=int, help="generation: only these batch sizes")
     parser.add_argument("--corpus", help="data: a folder of `wavejax prepare`, besides the embedded corpus")
     parser.add_argument("--repeats", type=int)
@@ -68,4 +70,4 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(any(note.startswith(WRONG) for note in main()["notes"]))
