@@ -115,9 +115,9 @@ class WaveNetDecoder:
     that the next step writes (`phase` [L], the step's number modulo the layer's rows); and the last values where the
     input layer has several taps (`history` [taps - 1, B]). A step reads all layers' old taps with one gather and one
     batched product before the serial chain, in which only each layer's newest tap and residual map remain; the L gated
-    outputs meet the skips in a single product. Conditioning at the sample rate joins the old taps, as more inputs of the
-    same product. A layer's gate is one tanh, sigmoid(z) being (1 + tanh(z / 2)) / 2: the sigmoid's half of every packed
-    weight is halved, which is exact.
+    outputs meet the skips in a single product. Conditioning at the sample rate joins the old taps, as more inputs of
+    the same product. A layer's gate is one tanh, sigmoid(z) being (1 + tanh(z / 2)) / 2: the sigmoid's half of every
+    packed weight is halved, which is exact.
 
     On a GPU what a step costs is the kernels it launches, so `links` join each layer's residual map with the next
     layer's newest tap: one product, [x, h] -> [gates, x] of the next layer, and one kernel a layer. It takes two thirds
