@@ -8,6 +8,7 @@ data        batches of the training pipeline against what training consumes
 compile     seconds to compile generation (by length and by layers) and the training step
 memory      peak memory and speed of generation by length; speed by layers
 folding     seams of a trained voice's folds against places without a seam; speed of folds
+all         each of these as it is done, then a page with all tables and a picture in the folder --json, in --minutes
 
 A row's unit, median and spread are of repeats that take turns; nothing is timed before its check has passed.
 `--peers` needs the extra `peers` (torch), `dsp` the extra `eval`, `data` the extra `train`.
@@ -37,7 +38,7 @@ MODULES = {
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
     """Run one benchmark; prints its table and returns its result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("benchmark", choices=MODULES)
+    parser.add_argument("benchmark", choices=[*MODULES, "all"])
     parser.add_argument(
         "--peers",
         nargs="*",
@@ -60,8 +61,17 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--temperature", type=float, help="folding")
     parser.add_argument("--repeats", type=int)
     parser.add_argument("--seconds", type=float, help="generation: of each repeat; dsp, folding: of the sound")
+    parser.add_argument("--minutes", type=float, help="all: what does not fit is left out, and told (default 25)")
+    parser.add_argument("--only", nargs="+", help="all: these tables, beside those that the folder already holds")
     given = vars(parser.parse_args(arguments))
     benchmark, path, append = given.pop("benchmark"), given.pop("json"), given.pop("append")
+    if benchmark == "all":
+        from benchmarks import everything
+
+        if path is None:
+            parser.error("all needs --json FOLDER for its tables")
+        names = ("voice", "minutes", "only", "quick")
+        return everything.run(path, **{name: given[name] for name in names if given[name] is not None})
     run = importlib.import_module(MODULES[benchmark]).run
     if given["peers"] == []:
         given["peers"] = ("naive", "compiled", "vocoder")
