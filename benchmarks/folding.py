@@ -1,63 +1,154 @@
-"""What folds cost in quality and win in speed: `python -m benchmarks.folding VOICE [--corpus FOLDER] [--seams 100]`.
+"""What folds cost in quality and win in speed, on a trained voice (`--voice`; default the shipped one).
 
-The held-out mels of a corpus, laid end to end, are spoken in folds and whole, with the same seeds. At each seam, and at
-as many random places of the unfolded speech:
+The held-out mels of a corpus, laid end to end, are spoken in folds with as many seeds as `--seams` asks for, and whole.
+At each seam, at the same places of the unfolded speech (of one seed), and at as many random places of it:
 
-- bump: level of the 10 ms centred there minus the mean level of the 10 ms before and after, in dB;
+- level: of the 10 ms centred there against the mean level of the 10 ms before and after, in dB without its sign;
 - bits: the model's own bits per sample over the following 20 ms, teacher-forced on what was made.
 
 Levels below -60 dB (full scale sine 0) are silence and left out. A seam is merged where both folds had become the same
-waveform.
+waveform. The bars: the median level at seams at most .5 dB above that at random places, the worst at most 3 dB above
+the worst there, the mean bits at most .1 above. Then one recording is timed, folded and not, taking turns.
 """
 
-import argparse
+import sys
 import time
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.environment import describe_machine
-from benchmarks.harness import row, table, write_json
+from benchmarks.harness import result, row
+from benchmarks.run import main
 from wavejax.data import Corpus, embedded_corpus
 from wavejax.generation import Seam, generate, generate_folded
+from wavejax.models.wavenet import WaveNet
 from wavejax.tasks.vocoder import Vocoder, load
 
-CHUNK = 8000
 QUIET_DB = -60.0
+BITS_MS, LEVEL_MS = 20, 10
+BARS = {"median": 0.5, "worst": 3.0, "bits": 0.1}
 
 
-def bits_per_sample(vocoder: Vocoder, waveform: np.ndarray, mel: np.ndarray) -> np.ndarray:
-    """The model's bits for every sample of a waveform [T], T a multiple of the hop."""
+def run(
+    *,
+    voice: str = "allison",
+    corpus: str | None = None,
+    folds: int = 16,
+    seams: int = 100,
+    warm_up: int | None = None,
+    temperature: float = 1.0,
+    seconds: float = 10.0,
+    repeats: int = 3,
+    parts: Sequence[str] = ("quality", "speed"),
+    quick: bool = False,
+) -> dict[str, Any]:
+    """Measure."""
+    if quick:
+        folds, seams, seconds, repeats = 4, 3, 3.0, 2
+    vocoder = load(voice)
+    opened = Corpus.open(corpus) if corpus else embedded_corpus(vocoder.spec)
+    mel = np.concatenate([utterance.log_mel for utterance in opened.utterances("test")])
+    options = {"temperature": temperature}
+    rows: list[dict[str, Any]] = []
+    notes: list[str] = []
+    if "quality" in parts:
+        rows, notes = quality(vocoder, mel, folds, seams, warm_up, options)
+    if "speed" in parts:
+        needed = round(seconds * vocoder.spec.sample_rate / vocoder.spec.hop_length)
+        timed = np.tile(mel, (-(-needed // len(mel)), 1))[:needed]
+        rows += timings(vocoder, timed, sorted({4, folds}), options, repeats)
+    return result("folding", rows, notes)
+
+
+def quality(
+    vocoder: Vocoder, mel: np.ndarray, folds: int, wanted: int, warm_up: int | None, options: dict[str, Any]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Rows of seams and random places, and what they say of the bars."""
+    model, params, rate = vocoder.model, vocoder.params, vocoder.spec.sample_rate
+    seams: list[Seam] = []
+    levels, bits = [], []
+    for seed in range(-(-wanted // (folds - 1))):
+        made, found = generate_folded(model, params, mel[None], folds=folds, warm_up=warm_up, seed=seed, **options)
+        places = [seam.position for seam in found]
+        seams += found
+        levels.append(bumps(made[0], places, rate))
+        bits.append(bits_after(vocoder, made[0], mel, places))
+    where = [seam.position for seam in seams]
+    whole = generate(model, params, local_conditioning=mel[None], seed=0, **options)[0]
+    places = np.random.default_rng(0).integers(rate // 4, len(whole) - rate // 4, len(seams)).tolist()
+    figures = {
+        "seams": (np.concatenate(levels), np.concatenate(bits)),
+        "same places, unfolded": (bumps(whole, where, rate), bits_after(vocoder, whole, mel, where)),
+        "random places, unfolded": (bumps(whole, places, rate), bits_after(vocoder, whole, mel, places)),
+    }
+    rows = []
+    for name, (level, bit) in figures.items():
+        heard = np.abs(level[np.isfinite(level)])
+        if len(heard):
+            rows.append(_row(f"level, {name}", "dB", heard, of=len(heard), p95=float(np.quantile(heard, 0.95))))
+        mean = float(bit.mean())
+        rows.append(_row(f"bits of the next {BITS_MS} ms, {name}", "bits/sample", bit, of=len(bit), mean=mean))
+    for name, voiced in (("voiced", True), ("unvoiced or silent", False)):
+        merged = [float(seam.is_merged) for seam in seams if seam.is_voiced == voiced]
+        if merged:
+            rows.append(_row(f"merged, {name}", "share", [float(np.mean(merged))], of=len(merged)))
+    return rows, _verdicts(figures)
+
+
+def _row(what: str, unit: str, values: Sequence[float] | np.ndarray, **details: Any) -> dict[str, Any]:
+    made = row({"what": what}, unit, [float(value) for value in values], **details)
+    return {**made, "repeats": []}
+
+
+def _verdicts(figures: dict[str, tuple[np.ndarray, np.ndarray]]) -> list[str]:
+    def summary(name: str) -> dict[str, float]:
+        level, bits = figures[name]
+        level = np.abs(level[np.isfinite(level)])
+        heard = {"median": float(np.median(level)), "worst": float(level.max())} if len(level) else {}
+        return {**heard, "bits": float(bits.mean())}
+
+    names = {"median": "median level (dB)", "worst": "worst level (dB)", "bits": "mean bits"}
+    found, notes = summary("seams"), []
+    for other in list(figures)[1:]:
+        compared = summary(other)
+        for what in (name for name in names if name in found and name in compared):
+            more = found[what] - compared[what]
+            verdict = "met" if more <= BARS[what] else "MISSED"
+            notes.append(f"{names[what]}, seams less {other}: {more:+.3f}, bar {BARS[what]}: {verdict}")
+    return notes
+
+
+def bits_after(vocoder: Vocoder, waveform: np.ndarray, mel: np.ndarray, places: Sequence[int]) -> np.ndarray:
+    """The model's mean bits per sample over the `BITS_MS` after each place of a waveform [T]; [places]."""
     config = vocoder.config
     hop, shape = config.spec.hop_length, config.crop_shape
-    padded = np.pad(waveform, (shape.history, CHUNK))
-    frames = shape.frames_before + CHUNK // hop + shape.frames_after
-    bits = []
-    for start in range(0, len(waveform), CHUNK):
-        index = np.clip(start // hop - shape.frames_before + np.arange(frames), 0, len(mel) - 1)
-        piece = padded[start : start + shape.history + CHUNK]
-        bits.append(np.asarray(_bits(config, vocoder.params, piece[None], mel[index][None]))[0])
-    return np.concatenate(bits)[: len(waveform)]
+    window = BITS_MS * config.spec.sample_rate // 1000
+    intervals = -(-window // hop) + 1
+    starts = np.asarray(places) // hop * hop
+    padded = np.pad(waveform, (shape.history, intervals * hop))
+    frames = shape.frames_before + intervals + shape.frames_after
+    index = (starts // hop)[:, None] - shape.frames_before + np.arange(frames)
+    pieces = padded[starts[:, None] + np.arange(shape.history + intervals * hop)]
+    bits = np.asarray(_bits(config, vocoder.params, pieces, mel[np.clip(index, 0, len(mel) - 1)], intervals * hop))
+    within = (np.asarray(places) - starts)[:, None] + np.arange(window)
+    return np.take_along_axis(bits, within, axis=1).mean(axis=1)
 
 
-@partial(jax.jit, static_argnames="config")
-def _bits(config: Any, params: Any, waveform: jax.Array, frames: jax.Array) -> jax.Array:
-    from wavejax.models.wavenet import WaveNet
-
+@partial(jax.jit, static_argnames=("config", "scored"))
+def _bits(config: Any, params: Any, waveform: jax.Array, frames: jax.Array, scored: int) -> jax.Array:
     values = config.model.coding.encode(waveform)[:, 1:]
-    first = config.first_predicted
-    outputs = WaveNet(config.model).apply({"params": params}, values[:, :-1], frames, first=first, scored=CHUNK)
-    return config.model.distribution.log_prob(outputs, values[:, -CHUNK:]) / -jnp.log(jnp.float32(2))
+    first = config.history_intervals * config.spec.hop_length - config.model.receptive_field + 1
+    outputs = WaveNet(config.model).apply({"params": params}, values[:, :-1], frames, first=first, scored=scored)
+    return config.model.distribution.log_prob(outputs, values[:, -scored:]) / -jnp.log(jnp.float32(2))
 
 
 def bumps(waveform: np.ndarray, places: Sequence[int], sample_rate: int) -> np.ndarray:
-    """dB by which the 10 ms centred on each place stand out of their neighbours; NaN in silence."""
-    size = sample_rate // 100
+    """dB by which the `LEVEL_MS` centred on each place stand out of their neighbours; NaN in silence."""
+    size = LEVEL_MS * sample_rate // 1000
 
     def level(start: int) -> float:
         return 10 * np.log10(np.mean(np.square(waveform[start : start + size], dtype=np.float64)) * 2 + 1e-12)
@@ -70,72 +161,31 @@ def bumps(waveform: np.ndarray, places: Sequence[int], sample_rate: int) -> np.n
     return np.asarray(found)
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("voice", help="a shipped voice or a folder")
-    parser.add_argument("--corpus", help="a folder of `wavejax prepare`; default the embedded recordings")
-    parser.add_argument("--folds", type=int, default=16)
-    parser.add_argument("--seams", type=int, default=100)
-    parser.add_argument("--warm-up", type=int, help="samples; default that of generate_folded")
-    parser.add_argument("--temperature", type=float, default=1.0)
-    parser.add_argument("--seconds", type=float, default=10.0, help="length of the recording that is timed")
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    vocoder = load(given.voice)
-    corpus = Corpus.open(given.corpus) if given.corpus else embedded_corpus(vocoder.spec)
-    mel = np.concatenate([utterance.log_mel for utterance in corpus.utterances("test")])
-    options = {"temperature": given.temperature}
-    model, params, rate = vocoder.model, vocoder.params, vocoder.spec.sample_rate
-    rng = np.random.default_rng(0)
-    seams: list[Seam] = []
-    found: dict[str, list[np.ndarray]] = {"bump seam": [], "bump random": [], "bits seam": [], "bits random": []}
-    for seed in range(-(-given.seams // (given.folds - 1))):
-        made, its_seams = generate_folded(
-            model, params, mel[None], folds=given.folds, warm_up=given.warm_up, seed=seed, **options
-        )
-        whole = generate(model, params, local_conditioning=mel[None], seed=seed, **options)[0]
-        places = [seam.position for seam in its_seams]
-        random = rng.integers(rate, len(whole) - rate, len(places))
-        window = np.arange(rate // 50)
-        for name, waveform, where in (("seam", made[0], places), ("random", whole, random)):
-            bits = bits_per_sample(vocoder, waveform, mel)
-            found[f"bits {name}"].append(bits[np.asarray(where)[:, None] + window].mean(axis=1))
-            found[f"bump {name}"].append(bumps(waveform, where, rate))
-        seams += its_seams
-    figures = {name: np.concatenate(values) for name, values in found.items()}
-    voiced = np.asarray([seam.is_voiced for seam in seams])
-    merged = np.asarray([seam.is_merged for seam in seams])
-    print(f"{len(seams)} seams of {given.folds} folds, {len(mel) * vocoder.spec.hop_length / rate:.0f} s each time")
-    for name, mask in (("voiced", voiced), ("unvoiced or silent", ~voiced)):
-        print(f"merged, {name}: {merged[mask].sum()} of {mask.sum()}")
-    for name in ("seam", "random"):
-        bump, bits = np.abs(figures[f"bump {name}"]), figures[f"bits {name}"]
-        print(
-            f"{name}: |bump| median {np.nanmedian(bump):.2f} dB, worst {np.nanmax(bump):.2f} dB "
-            f"({np.isfinite(bump).sum()} not silent); bits median {np.median(bits):.3f}, mean {np.mean(bits):.3f}"
-        )
-    rows = timings(vocoder, mel[: round(given.seconds * rate / vocoder.spec.hop_length)], given.folds, options)
-    result = {"benchmark": "folding", "environment": describe_machine(), "notes": [], "rows": rows}
-    print(table(result))
-    if given.json:
-        write_json(given.json, result)
-
-
-def timings(vocoder: Vocoder, mel: np.ndarray, folds: int, options: dict[str, Any]) -> list[dict[str, Any]]:
-    """Folded and unfolded generation of one recording, taking turns."""
-    speeds: dict[str, list[float]] = {"1": [], str(folds): [], "auto": []}
-    for repeat in range(4):
-        for name in speeds:
-            count = name if name == "auto" else int(name)
+def timings(
+    vocoder: Vocoder, mel: np.ndarray, counts: Sequence[int], options: dict[str, Any], repeats: int
+) -> list[dict[str, Any]]:
+    """Unfolded and folded generation of one recording, taking turns."""
+    seconds = len(mel) * vocoder.spec.hop_length / vocoder.spec.sample_rate
+    speeds: dict[Any, list[float]] = {1: [], **{count: [] for count in counts}, "auto": []}
+    for repeat in range(repeats + 1):
+        for count in speeds:
             start = time.perf_counter()
             made = generate(
                 vocoder.model, vocoder.params, local_conditioning=mel[None], folds=count, seed=repeat, **options
             )
             if repeat:  # the first compiles
-                speeds[name].append(made.shape[1] / (time.perf_counter() - start))
-    return [row({"folds": name}, "samples/s", values) for name, values in speeds.items()]
+                speeds[count].append(made.shape[1] / (time.perf_counter() - start))
+    alone = float(np.median(speeds[1]))
+    return [
+        row(
+            {"what": f"{seconds:g} s of speech, folds {count}"},
+            "samples/s",
+            values,
+            times_unfolded=float(np.median(values)) / alone,
+        )
+        for count, values in speeds.items()
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    main(["folding", *sys.argv[1:]])

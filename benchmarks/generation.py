@@ -95,8 +95,8 @@ def run(
                 from benchmarks.generation_peers import peer_cases
 
                 cases += peer_cases(preset, model, params, batch, peers, seconds=seconds)
-            for each in measure(cases, repeats=repeats, wrong=notes):
-                rows.append(_with_roofline(each, model, limits, one_core))
+            measured = measure(cases, repeats=repeats, wrong=notes)
+            rows += [_with_roofline(each, model, limits, one_core) for each in _with_ratios(measured)]
     return result("generation", rows, notes)
 
 
@@ -117,6 +117,16 @@ def _limits(preset: str, model: WaveNet) -> tuple[Roofline, Roofline | None, str
         + ", ".join(f"{size / 1e6:.2g} MB read at {limits.bandwidth[size]:.0f} GB/s" for size in sizes)
         + by_one,
     )
+
+
+def _with_ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Adds how many times each peer's samples our rows made, of one preset and batch."""
+    for column, name in (("times_vocoder", "wavenet_vocoder"), ("times_compiled", "torch.compile")):
+        for peer in (row for row in rows if row["labels"]["implementation"].startswith(name)):
+            for row in rows:
+                if row["labels"]["implementation"].startswith("wavejax"):
+                    row["details"][column] = row["median"] / peer["median"]
+    return rows
 
 
 def _with_roofline(

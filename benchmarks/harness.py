@@ -142,6 +142,46 @@ def table(figures: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *figures["notes"]])
 
 
+DETAILS = (
+    "times_vocoder",
+    "times_compiled",
+    "roofline_share",
+    "bound_by",
+    "times_fastest_torch",
+    "xla_temporaries_MiB",
+    "times_unfolded",
+    "times_consumed",
+    "share_of_a_core",
+    "output_MiB",
+    "real_time_factor",
+    "p95",
+    "p99",
+    "worst",
+    "underruns",
+    "first_sound_ms",
+    "mean",
+    "of",
+    "threads",
+)
+"""Details that a Markdown table shows, in this order; the JSON has all."""
+
+
+def markdown(figures: Mapping[str, Any]) -> list[str]:
+    """A result as lines of Markdown: labels, the median with its spread, some details; then the notes."""
+    rows = figures["rows"]
+    names = list(dict.fromkeys(name for each in rows for name in each["labels"]))
+    names = [name for name in names if len({str(each["labels"].get(name, "")) for each in rows}) > 1] or names[:1]
+    shown = [name for name in DETAILS if any(name in each["details"] for each in rows)]
+    lines = ["| " + " | ".join([*names, "median", "range", "unit", *(name.replace("_", " ") for name in shown)]) + " |"]
+    lines.append("|" + "---|" * (len(names) + 3 + len(shown)))
+    for each in rows:
+        labels = [str(each["labels"].get(name, "")) for name in names]
+        spread = f"{_number(each['lowest'])} to {_number(each['highest'])}"
+        details = [_number(each["details"].get(name, "")) for name in shown]
+        lines.append("| " + " | ".join([*labels, _number(each["median"]), spread, each["unit"], *details]) + " |")
+    return [*lines, "", *(f"- {note}" for note in figures["notes"])]
+
+
 def _columns(line: Sequence[str], widths: Sequence[int]) -> Any:
     return enumerate(zip(line, widths, strict=True))
 

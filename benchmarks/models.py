@@ -92,7 +92,7 @@ def macs_computed(config: WaveNetConfig) -> int:
 
 
 def _macs_projected(config: WaveNetConfig) -> int:
-    if config.frame_network is None or config.upsampler is None or config.upsampler.at_frame_rate:
+    if config.frame_network is None or not config.projects_samples:
         return 0
     return config.frame_network.output_channels * config.num_layers * 2 * config.gate_channels
 

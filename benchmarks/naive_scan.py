@@ -75,6 +75,8 @@ class NaiveDecoder:
             taps = [lax.dynamic_index_in_dim(ring, (time - age) % rows, 0, keepdims=False) for age in ages]
             kernel = arrays["dilated"][layer].reshape(-1, 2 * config.gate_channels)
             z = jnp.concatenate(taps, axis=-1) @ kernel + condition["gates"][layer]
+            if "local" in condition:
+                z = z + condition["local"] @ arrays["local"][layer]
             h = jnp.tanh(z[:, : config.gate_channels]) * jax.nn.sigmoid(z[:, config.gate_channels :])
             skip = h @ arrays["skip"][layer] + arrays["skip_bias"][layer][None]
             skips = skips + skip * jnp.float32(config.skip_coefficients[layer])

@@ -7,6 +7,8 @@ dsp         log-mel, mu-law, resampling beside librosa; Griffin-Lim from the sam
 data        batches of the training pipeline against what training consumes
 compile     seconds to compile generation (by length and by layers) and the training step
 memory      peak memory and speed of generation by length; speed by layers
+folding     seams of a trained voice's folds against places without a seam; speed of folds
+all         each of these as it is done, then a page with all tables and a picture in the folder --json, in --minutes
 
 A row's unit, median and spread are of repeats that take turns; nothing is timed before its check has passed.
 `--peers` needs the extra `peers` (torch), `dsp` the extra `eval`, `data` the extra `train`.
@@ -29,20 +31,21 @@ MODULES = {
     "data": "benchmarks.data",
     "compile": "benchmarks.compilation",
     "memory": "benchmarks.memory",
+    "folding": "benchmarks.folding",
 }
 
 
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
     """Run one benchmark; prints its table and returns its result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("benchmark", choices=MODULES)
+    parser.add_argument("benchmark", choices=[*MODULES, "all"])
     parser.add_argument(
         "--peers",
         nargs="*",
         choices=("naive", "compiled", "vocoder"),
         help="measure other implementations in the same run: these, or all",
     )
-    parser.add_argument("--parts", nargs="+", choices=("speed", "memory"), help="training: only these")
+    parser.add_argument("--parts", nargs="+", choices=("speed", "memory", "quality"), help="training, folding: which")
     parser.add_argument("--json", type=Path, help="write the result here, too")
     parser.add_argument("--append", action="store_true", help="keep the results that the file already holds")
     parser.add_argument("--quick", action="store_true", help="few repeats and small sizes: does it run at all?")
@@ -50,11 +53,25 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--backends", nargs="+", help="generation: only these")
     parser.add_argument("--dtypes", nargs="+", help="generation: only these types of weights")
     parser.add_argument("--batches", nargs="+", type=int, help="generation: only these batch sizes")
-    parser.add_argument("--corpus", help="data: a folder of `wavejax prepare`, besides the embedded corpus")
+    parser.add_argument("--corpus", help="data, folding: a folder of `wavejax prepare`")
+    parser.add_argument("--voice", help="folding: a shipped voice or a folder")
+    parser.add_argument("--folds", type=int, help="folding: pieces")
+    parser.add_argument("--seams", type=int, help="folding: how many are measured, at least")
+    parser.add_argument("--warm-up", type=int, help="folding: samples before a fold is heard")
+    parser.add_argument("--temperature", type=float, help="folding")
     parser.add_argument("--repeats", type=int)
-    parser.add_argument("--seconds", type=float, help="generation: of each repeat; dsp: of the sound")
+    parser.add_argument("--seconds", type=float, help="generation: of each repeat; dsp, folding: of the sound")
+    parser.add_argument("--minutes", type=float, help="all: what does not fit is left out, and told (default 25)")
+    parser.add_argument("--only", nargs="+", help="all: these tables, beside those that the folder already holds")
     given = vars(parser.parse_args(arguments))
     benchmark, path, append = given.pop("benchmark"), given.pop("json"), given.pop("append")
+    if benchmark == "all":
+        from benchmarks import everything
+
+        if path is None:
+            parser.error("all needs --json FOLDER for its tables")
+        names = ("voice", "minutes", "only", "quick")
+        return everything.run(path, **{name: given[name] for name in names if given[name] is not None})
     run = importlib.import_module(MODULES[benchmark]).run
     if given["peers"] == []:
         given["peers"] = ("naive", "compiled", "vocoder")

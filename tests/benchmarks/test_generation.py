@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import generation, naive_scan, plot, streaming
+from benchmarks import generation, generation_peers, naive_scan, plot, streaming
 from benchmarks.harness import WrongResult, measure
 from benchmarks.models import SEED, check_draws, frames_for, make_model, parallel_outputs, unconditional
 from benchmarks.roofline import Roofline
@@ -88,12 +88,12 @@ def test_every_backend_is_listed_once() -> None:
 def test_conditioning_at_the_sample_rate_is_what_the_layers_read() -> None:
     model, params = make_model(CONFIGS["r9y9-mol"])
     frames = frames_for(model, 1, SAMPLES)
-    samples = generation.upsampled(model, params, frames)
+    samples = generation_peers.upsampled(model, params, frames)
     assert samples.shape == (1, frames.shape[1] * model.hop_length, 3)
     # The last frame reaches nothing long before its own interval, so neither does it change the outputs there.
     other = np.array(frames)
     other[:, -1] += 1
-    moved = np.abs(generation.upsampled(model, params, other) - samples).max(axis=(0, 2)) > 1e-6
+    moved = np.abs(generation_peers.upsampled(model, params, other) - samples).max(axis=(0, 2)) > 1e-6
     values = np.zeros((1, SAMPLES), np.float32)
     outputs = [np.asarray(parallel_outputs(model, params, values, each)) for each in (frames, other)]
     changed = np.abs(outputs[0] - outputs[1]).max(axis=(0, 2)) > 1e-7

@@ -90,6 +90,21 @@ def test_a_voiced_seam_is_brought_into_phase(phase):
     np.testing.assert_allclose(levels, np.sqrt(0.5), rtol=0.02)
 
 
+def test_a_seam_goes_where_the_folds_agree():
+    """Independent noise but for one stretch, within a frame of the planned place, in which both folds are the same."""
+    hop, rng = 64, np.random.default_rng(0)
+    folds, length = plan_folds(np.zeros((100, 1)), 2, hop, 320)
+    noise = rng.normal(size=(2, length * hop)).astype(np.float32)
+    planned, start = folds[1].seam, folds[1].first_frame * hop
+    same = np.arange(planned + hop // 2 - 40, planned + hop // 2 + 40)
+    noise[1, same - start] = noise[0, same]
+    joined, (seam,) = join_folds(noise, folds, hop, 100 * hop)
+    assert (seam.position, seam.shift) == (planned + hop // 2, 0)
+    assert seam.correlation > 0.999
+    np.testing.assert_allclose(joined[same[0] : seam.position], noise[0, same[0] : seam.position], atol=1e-6)
+    np.testing.assert_allclose(joined[seam.position : 6000], noise[1, seam.position - start : 6000 - start], atol=1e-6)
+
+
 def test_an_unvoiced_seam_keeps_its_power():
     """Independent noise in the two folds: a linear fade would lose 3 dB in the middle."""
     hop, rng, middle = 64, np.random.default_rng(0), []

@@ -115,8 +115,9 @@ class WaveNetDecoder:
     that the next step writes (`phase` [L], the step's number modulo the layer's rows); and the last values where the
     input layer has several taps (`history` [taps - 1, B]). A step reads all layers' old taps with one gather and one
     batched product before the serial chain, in which only each layer's newest tap and residual map remain; the L gated
-    outputs meet the skips in a single product. A layer's gate is one tanh, sigmoid(z) being (1 + tanh(z / 2)) / 2: the
-    sigmoid's half of every packed weight is halved, which is exact.
+    outputs meet the skips in a single product. Conditioning at the sample rate joins the old taps, as more inputs of
+    the same product. A layer's gate is one tanh, sigmoid(z) being (1 + tanh(z / 2)) / 2: the sigmoid's half of every
+    packed weight is halved, which is exact.
 
     On a GPU what a step costs is the kernels it launches, so `links` join each layer's residual map with the next
     layer's newest tap: one product, [x, h] -> [gates, x] of the next layer, and one kernel a layer. It takes two thirds
@@ -126,7 +127,8 @@ class WaveNetDecoder:
     params: PyTree
     """The model's own, for the conditioning network."""
     table: Float[Array, "taps classes residual"]
-    old: Float[Array, "layers taps_residual gates"]
+    old: Float[Array, "layers inputs gates"]
+    """Inputs: the old taps' channels, the oldest tap first, then those of conditioning at the sample rate."""
     current: tuple[Array, ...]
     residual: tuple[Array, ...]
     residual_bias: tuple[Array, ...]
@@ -153,18 +155,19 @@ class WaveNetDecoder:
         return upsampler.forward if upsampler is not None and upsampler.at_frame_rate else 0
 
     def encode_frame(self, window: Array | None, global_conditioning: Array | None) -> PyTree:
-        """Gate inputs of one frame (or of each of its samples), every layer's bias included."""
+        """Gate inputs of one frame, every layer's bias included; see `WaveNet.encode_frame`."""
         return self.model.apply({"params": self.params}, window, global_conditioning, method="encode_frame")
 
     def condition(self, entries: PyTree, offset: Array) -> PyTree:
-        """Gate inputs of one sample: {"gates": [L, B, 2G]}."""
+        """Of one sample: {"gates": [L, B, 2G]}, and where it is still to be projected {"local": [B, C]}."""
         upsampler = self.model.config.upsampler
         if upsampler is None:
             return jax.tree.map(lambda leaf: leaf[0, 0], entries)
         if not upsampler.at_frame_rate:
             hop = jnp.int32(upsampler.hop_length)
             interval = offset // hop
-            return jax.tree.map(lambda leaf: leaf[interval, offset - interval * hop], entries)
+            row = offset - interval * hop
+            return {name: leaf[interval, 0 if name == "gates" else row] for name, leaf in entries.items()}
         index, weight = upsampler.interpolation(offset)
         index = index + self.back
         if upsampler.kind == "repeat":
@@ -184,6 +187,9 @@ class WaveNetDecoder:
         slots = starts + phase
         old = cache["ring"][starts[:, None] + (phase[:, None] - ages) % rows[:, None]]  # [L, k-1, B, R]
         old = jnp.moveaxis(old, 1, 2).reshape(config.num_layers, batch, -1)
+        if "local" in condition:
+            local = condition["local"].astype(old.dtype)
+            old = jnp.concatenate([old, jnp.broadcast_to(local, (config.num_layers, *local.shape))], axis=-1)
         gates = jnp.einsum("lbr,lrg->lbg", old, self.old, preferred_element_type=jnp.float32)
         gates = gates + condition["gates"] * self._halving()
         history = jnp.concatenate([cache["history"], value[None]], axis=0)
@@ -242,6 +248,10 @@ class WaveNetDecoder:
         x = self._input(jnp.stack([padded[:, i : i + length].T for i in range(lag + 1)]))  # [N, B, R]
         kernels = jnp.concatenate([self.old, jnp.stack(self.current)], axis=1)
         offsets = offset + jnp.arange(length, dtype=jnp.int32)
+        added = []  # inputs of the layers beside the taps, [N, B, C]
+        if "local" in entries:
+            local = {"local": entries["local"]}
+            added.append(jax.vmap(lambda at: self.condition(local, at)["local"])(offsets).astype(dtype))
         start, scale = 0, jnp.asarray(config.residual_coefficient, dtype)
         for layer, dilation in enumerate(config.dilations):
             rows = taps * dilation
@@ -254,7 +264,8 @@ class WaveNetDecoder:
             shifted = [jnp.pad(x, ((back * dilation, 0), (0, 0), (0, 0)))[:length] for back in range(taps, 0, -1)]
             one = {"gates": entries["gates"][:, :, layer : layer + 1]}
             gates = jax.vmap(lambda at, one=one: self.condition(one, at)["gates"][0])(offsets)
-            z = jnp.matmul(jnp.concatenate([*shifted, x], axis=-1), kernels[layer], preferred_element_type=jnp.float32)
+            heard = jnp.concatenate([*shifted, *added, x], axis=-1)
+            z = jnp.matmul(heard, kernels[layer], preferred_element_type=jnp.float32)
             h = _gated(z + gates * self._halving())
             out = jnp.matmul(h.astype(dtype), self.residual[layer], preferred_element_type=jnp.float32)
             x = x * scale + (out + self.residual_bias[layer][None, None]).astype(dtype)
@@ -351,6 +362,9 @@ def _pack_wavenet(model: WaveNet, params: Params, dtype: DTypeLike, platform: st
         skip_bias = skip_bias + arrays["skip_input_bias"]
     tails = range(len(config.tail_channels) + 1)
     dilated = arrays["dilated"] * _halving(gate)[None, None, None]
+    old = dilated[:, :taps].reshape(layers, taps * config.residual_channels, 2 * gate)
+    if "local" in arrays:
+        old = jnp.concatenate([old, arrays["local"] * _halving(gate)[None, None]], axis=1)
     current = [dilated[layer, taps] for layer in range(layers)]
     residual = [kernel * scale for kernel in arrays["residual"]]
     residual_bias = [bias * scale for bias in arrays["residual_bias"]]
@@ -361,7 +375,7 @@ def _pack_wavenet(model: WaveNet, params: Params, dtype: DTypeLike, platform: st
     return WaveNetDecoder(
         params=params,
         table=table,
-        old=dilated[:, :taps].reshape(layers, taps * config.residual_channels, 2 * gate).astype(dtype),
+        old=old.astype(dtype),
         current=tuple(kernel.astype(dtype) for kernel in current),
         residual=tuple(kernel.astype(dtype) for kernel in residual),
         residual_bias=tuple(residual_bias),

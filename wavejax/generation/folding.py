@@ -2,10 +2,10 @@
 
 A chain of samples cannot be parallel, but several chains can run as a batch. Each fold begins before its seam with a
 warm-up, in which it hears silence fade out of its receptive field; its noise is that of the samples' own positions, so
-that a fold often arrives at the very samples of the one before it (the seam is then no seam). Where it does not, its
-waveform may have another phase: it is moved by up to half a pitch period to where it agrees best with its predecessor,
-and the two are cross-faded with constant power, given how they correlate. Seams lie in the quietest frames near an even
-split.
+that a fold may arrive at the very samples of the one before it (the seam is then no seam). Where it does not, its
+waveform may have another phase: within a frame of the planned place, and half a pitch period to either side, the place
+and the shift are sought at which it agrees best with its predecessor, and the two are cross-faded with constant power,
+given how they correlate. Seams are planned in the quietest frames near an even split.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ class Fold:
 
     first_frame: int
     seam: int
-    """Sample of the recording on which its cross-fade is centred; 0 for the first fold."""
+    """Sample of the recording around which its cross-fade is planned; 0 for the first fold."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -105,32 +105,42 @@ def join_folds(
     seams = []
     for fold, waveform in zip(folds[1:], waveforms[1:], strict=True):
         start = fold.first_frame * hop_length
-        seam, own = fold.seam, fold.seam - start
-        period, periodicity = _period(joined[seam - 2 * hop_length : seam + hop_length], hop_length)
-        is_merged = bool(np.abs(joined[seam - half : seam + half] - waveform[own - half : own + half]).max() <= MERGED)
-        shift, correlation = 0, 1.0
-        if not is_merged:
-            wide = hop_length // 2
-            before = joined[seam - wide : seam + wide]
-            shift, correlation = _align(before, waveform, own - wide, period // 2)
-        fade = _cross_fade(2 * half, correlation)
-        first = seam - half
-        following = waveform[own - half + shift :][: num_samples - first]
+        seam = _find_seam(joined, waveform, fold.seam, start, hop_length)
+        fade = _cross_fade(2 * half, seam.correlation)
+        first = seam.position - half
+        following = waveform[first - start + seam.shift :][: num_samples - first]
         overlap = min(2 * half, len(following))
         preceding = joined[first : first + overlap] * fade[::-1][:overlap]
         joined[first:] = 0
         joined[first : first + len(following)] = following
         joined[first : first + overlap] = preceding + following[:overlap] * fade[:overlap]
-        seams.append(
-            Seam(
-                position=seam,
-                is_merged=is_merged,
-                is_voiced=periodicity >= VOICED,
-                shift=shift,
-                correlation=correlation,
-            )
-        )
+        seams.append(seam)
     return joined, tuple(seams)
+
+
+def _find_seam(joined: np.ndarray, waveform: np.ndarray, planned: int, start: int, hop_length: int) -> Seam:
+    """Where `waveform`, whose sample 0 is the recording's `start`, best takes over from `joined`, near `planned`."""
+    half, wide = hop_length // 4, hop_length // 2
+    own = planned - start
+    period, periodicity = _period(joined[planned - 2 * hop_length : planned + hop_length], hop_length)
+    different = joined[planned - half : planned + half] - waveform[own - half : own + half]
+    if np.abs(different).max() <= MERGED:
+        return Seam(position=planned, is_merged=True, is_voiced=periodicity >= VOICED, shift=0, correlation=1.0)
+    places = [planned + moved for moved in range(-hop_length, hop_length + 1, max(hop_length // 4, 1))]
+    places = [place for place in places if place + wide <= len(joined)] or [planned]
+    found = [
+        _align(joined[place - wide : place + wide], waveform, place - start - wide, period // 2) for place in places
+    ]
+    # Of equals the one nearest to the plan: in silence all of them are.
+    best = max(range(len(places)), key=lambda i: (round(found[i][1], 6), -abs(places[i] - planned)))
+    shift, correlation = found[best]
+    return Seam(
+        position=places[best],
+        is_merged=False,
+        is_voiced=periodicity >= VOICED,
+        shift=shift,
+        correlation=correlation,
+    )
 
 
 def _period(waveform: np.ndarray, hop_length: int) -> tuple[int, float]:

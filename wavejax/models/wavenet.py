@@ -128,6 +128,11 @@ class WaveNetConfig:
         return self.frame_network.input_channels if self.frame_network else 0
 
     @property
+    def projects_samples(self) -> bool:
+        """True where local conditioning meets the layers' 1x1 maps at the sample rate, false where at frame rate."""
+        return self.upsampler is not None and not self.upsampler.at_frame_rate
+
+    @property
     def skip_coefficients(self) -> tuple[float, ...]:
         """Factor of each layer's skip in the sum."""
         count = self.num_layers
@@ -511,9 +516,10 @@ class WaveNet(nn.Module):
         """Gate inputs of one frame from its own window [B, W, C].
 
         At frame rate W is the frame network's context + 1 and the entry holds one row, [1, L, B, 2G], which the
-        decoder interpolates; otherwise W is lookback + 1 + lookahead and it holds one row per sample, [hop, L, B, 2G].
-        Without local conditioning it is a single row, B being 1 where nothing depends on the stream. `tail` is the
-        same for the tail's input.
+        decoder interpolates; `tail` is the same for the tail's input. Otherwise W is lookback + 1 + lookahead, the row
+        holds biases only, and beside it stand what each sample's gates are still to be projected from, `local`
+        [hop, B, C], and `tail` [hop, B, T]: projected they would be 2 L G wide. Without local conditioning there is
+        just the row of biases. Of those B is 1 where nothing depends on the stream.
         """
         config = self.config
         batch = (
@@ -523,8 +529,12 @@ class WaveNet(nn.Module):
         if window is None or config.upsampler is None:
             return {"gates": bias[None]}
         encoded = self.frame_network(window)
-        rows = encoded if config.upsampler.at_frame_rate else self.upsampler(encoded)
-        entry = {"gates": jnp.moveaxis(self.stack.project(rows).astype(jnp.float32), 2, 0) + bias[None]}
+        if config.upsampler.at_frame_rate:
+            rows = encoded
+            entry = {"gates": jnp.moveaxis(self.stack.project(rows).astype(jnp.float32), 2, 0) + bias[None]}
+        else:
+            rows = self.upsampler(encoded)
+            entry = {"gates": bias[None], "local": jnp.moveaxis(rows.astype(jnp.float32), 1, 0)}
         if config.tail_local:
             tail = rows @ self.tail_local_kernel.astype(rows.dtype)
             entry["tail"] = jnp.moveaxis(tail.astype(jnp.float32), 1, 0)
@@ -545,6 +555,8 @@ class WaveNet(nn.Module):
             arrays["input_bias"] = self.input_bias
         if config.skip_input:
             arrays["skip_input"], arrays["skip_input_bias"] = self.skip_input_kernel, self.skip_input_bias
+        if config.projects_samples:
+            arrays["local"] = stack.local_kernel
         for i, kernel in enumerate(self.tail_kernels):
             arrays[f"tail_{i}"] = kernel
             if config.tail_bias:

@@ -202,14 +202,19 @@ class Upsampler(nn.Module):
             weight_normalization=config.weight_normalization,
             gain=math.sqrt(hop),
         ).astype(x.dtype)
-        # Sample r of an interval meets frame q + w - back at tap r - centre + size//2 + hop * (back - w).
-        window = config.back + 1 + config.forward
-        taps = np.arange(hop)[None] - config.frame_centre + size // 2 + hop * (config.back - np.arange(window))[:, None]
-        padded = jnp.concatenate([kernel, jnp.zeros((1, channels, channels), x.dtype)])
-        phases = padded[np.where((taps >= 0) & (taps < size), taps, size)]
+        # Sample r of an interval meets frame q + w - back at tap r - centre + size//2 + hop * (back - w). The products
+        # are batched over taps, so that the kernel is read as it lies: one large product would first transpose it.
         num_frames = count // hop
-        windows = jnp.stack([x[:, w : w + num_frames] for w in range(window)], axis=2)
-        samples = jnp.einsum("bfwc,whco->bfho", windows, phases)
+        samples = jnp.zeros((hop, x.shape[0] * num_frames, channels), x.dtype)
+        for w in range(config.back + 1 + config.forward):
+            first = size // 2 - config.frame_centre + hop * (config.back - w)
+            low, high = max(0, -first), min(hop, size - first)
+            if low < high:
+                given = x[:, w : w + num_frames].reshape(-1, channels)
+                given = jnp.broadcast_to(given, (high - low, *given.shape))
+                taps = kernel[first + low : first + high]
+                samples = samples.at[low:high].add(jnp.einsum("hfc,hco->hfo", given, taps))
+        samples = jnp.moveaxis(samples.reshape(hop, x.shape[0], num_frames, channels), 0, 2)
         bias = self.param("bias", nn.initializers.zeros, (channels,)).astype(x.dtype)
         return samples.reshape(x.shape[0], count, channels) + bias[None, None]
 

@@ -75,11 +75,11 @@ class CpuBackend:
     ) -> tuple[GenerationState, kernels.Job]:
         count, batch = noise.shape[:2]
         entries: Any = conditioning.entries
-        tail = entries.get("tail")
         none = np.zeros((0, 1, 1, 1), np.float32)
         job = kernels.Job(
             gates=_read_only(entries["gates"]),
-            tail=_read_only(none if tail is None else tail),
+            local=_read_only(entries.get("local", none)),
+            tail=_read_only(entries.get("tail", none)),
             temperature=_read_only(conditioning.temperature),
             noise=_read_only(noise),
             floor=np.float32(floor),

@@ -46,7 +46,8 @@ CATEGORICAL, COARSE_FINE, MIXTURE = range(3)
 
 class Packed(NamedTuple):
     """A model's weights, as the kernels read them. Matrices: the layers' old taps, their current taps, their residual
-    maps (L of each), the skips of all layers, the skip of the input, the tail."""
+    maps (L of each), the skips of all layers, the skip of the input, where conditioning is known at the sample rate the
+    layers' maps of it (L), the tail."""
 
     weights: np.ndarray
     scales: np.ndarray
@@ -105,7 +106,9 @@ class Job(NamedTuple):
     """One block for some streams."""
 
     gates: np.ndarray
-    """[frames, rows, L, B or 1, 2G]."""
+    """[frames, 1, L, B or 1, 2G]."""
+    local: np.ndarray
+    """[frames, hop, B, C]: what each sample adds to the gates once projected, or empty."""
     tail: np.ndarray
     """[frames, rows, B, tail width], or empty."""
     temperature: np.ndarray
@@ -410,17 +413,24 @@ def tail(p, sizes, job, found, first, streams, s, t, stride, scratch):
 
 
 @kernel
-def conditioning(sizes, job, done, steps, first, streams, z, width, stride):
+def conditioning(p, sizes, job, done, steps, first, streams, local, z, width, stride, scratch):
     """z = the gates' conditioning of `steps` steps from `done` on, layer by layer."""
+    layers, channels, to = job.gates.shape[2], job.local.shape[3], 0
     for step in range(steps):
         entry, following, row, weight = place(sizes, job.start + done + step)
         for b in range(streams):
             stream = first + b if job.gates.shape[3] > 1 else 0
             at = (step * streams + b) * width
-            for layer in range(job.gates.shape[2]):
-                low, high = job.gates[entry, row, layer, stream], job.gates[following, row, layer, stream]
+            for layer in range(layers):
+                low, high = job.gates[entry, 0, layer, stream], job.gates[following, 0, layer, stream]
                 mix(low, high, weight, z[at : at + len(low)])
                 at += stride
+            if job.local.shape[0]:
+                copy(job.local[entry, row, first + b], local[to : to + channels])
+                to += channels
+    for layer in range(layers if job.local.shape[0] else 0):
+        rows = z[layer * stride : (layer + 1) * stride]
+        product(p, 3 * layers + 2 + layer, steps * streams, local, channels, rows, width, scratch)
 
 
 @kernel
@@ -448,9 +458,10 @@ def run(p, sizes, cache, job, first, last):
     most = max(STEPS_AHEAD // streams, 2)
     z_width, x_width = p.matrices[layers, VECTORS] * LANES, p.matrices[2 * layers, VECTORS] * LANES
     h_width, s_width, rows = layers * gate, p.skip_bias.shape[0], most * streams
-    widest = max(taps * sizes.residual, gate, s_width)
+    channels = job.local.shape[3]
+    widest = max(taps * sizes.residual, gate, s_width, channels)
     scratch = (np.zeros(rows * (widest + 2), np.int16), np.zeros(rows, np.float32))
-    old = np.zeros(rows * taps * sizes.residual, np.float32)
+    old, local = np.zeros(rows * taps * sizes.residual, np.float32), np.zeros(rows * channels, np.float32)
     z = np.zeros(layers * rows * z_width, np.float32)
     x, heard = np.zeros(streams * x_width, np.float32), np.zeros(streams * x_width, np.float32)
     h = np.zeros(streams * h_width, np.float32)
@@ -459,7 +470,7 @@ def run(p, sizes, cache, job, first, last):
     phases = cache.phase.copy()
     for done in range(0, count, most):
         steps = min(most, count - done)
-        conditioning(sizes, job, done, steps, first, streams, z, z_width, rows * z_width)
+        conditioning(p, sizes, job, done, steps, first, streams, local, z, z_width, rows * z_width, scratch)
         for step in range(steps):
             now = done + step
             input_layer(p, sizes, cache, first, streams, x, x_width)

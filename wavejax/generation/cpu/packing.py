@@ -31,6 +31,7 @@ def pack(model: WaveNet, params: Params, weights: Weights, lanes: int) -> tuple[
         *residual,
         (arrays["skip"] * coefficients[:, None, None]).reshape(layers * gate, -1),
         arrays["skip_input"] if config.skip_input else np.zeros((1, config.skip_channels), np.float32),
+        *(arrays["local"] if config.projects_samples else ()),
         *(arrays[f"tail_{i}"] for i in range(len(config.tail_channels) + 1)),
     ]
     groups = [config.residual_channels] * layers + [_LARGEST_GROUP] * (2 * layers) + [gate]
