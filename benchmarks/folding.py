@@ -141,7 +141,7 @@ def bits_after(vocoder: Vocoder, waveform: np.ndarray, mel: np.ndarray, places: 
 @partial(jax.jit, static_argnames=("config", "scored"))
 def _bits(config: Any, params: Any, waveform: jax.Array, frames: jax.Array, scored: int) -> jax.Array:
     values = config.model.coding.encode(waveform)[:, 1:]
-    first = config.history_intervals * config.spec.hop_length - config.model.receptive_field + 1
+    first = config.first_predicted
     outputs = WaveNet(config.model).apply({"params": params}, values[:, :-1], frames, first=first, scored=scored)
     return config.model.distribution.log_prob(outputs, values[:, -scored:]) / -jnp.log(jnp.float32(2))
 

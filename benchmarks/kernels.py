@@ -11,8 +11,6 @@ reductions. Views and tuples are free, and so are a TPU's operations on single n
 """
 
 import argparse
-import dataclasses
-import importlib.metadata
 import json
 import re
 from collections import Counter
@@ -22,81 +20,43 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import topologies
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from wavejax.generation import encode_conditioning, init_state, pack, run_block, uniforms
 from wavejax.models.wavenet import WaveNet, initial_params
 from wavejax.models.wavenet_presets import get_preset
+from wavejax.parallel.hlo import computations, loop_bodies, operation
+from wavejax.parallel.topologies import Topology, get_topology
 
 PRESETS = ("nv-wavenet-20", "speech-16k")
 DTYPES = ("float32", "bfloat16")
 BLOCK = 256
 
-# Of an NVIDIA H100 SXM5 80 GB, as XLA describes its targets (a GpuTargetConfigProto in text form).
-_H100 = """
-gpu_device_info {
-  cuda_compute_capability { major: 9 feature_extension: ACCELERATED_FEATURES }
-  core_count: 132 fpus_per_core: 128 clock_rate_ghz: 1.98 threads_per_warp: 32
-  threads_per_block_limit: 1024 threads_per_core_limit: 2048
-  block_dim_limit_x: 2147483647 block_dim_limit_y: 65535 block_dim_limit_z: 65535
-  registers_per_core_limit: 65536 registers_per_block_limit: 65536
-  shared_memory_per_block: 49152 shared_memory_per_block_optin: 232448 shared_memory_per_core: 233472
-  l2_cache_size: 52428800 device_memory_size: 84942979072 memory_bandwidth: 3352320000000
-  driver_version: "13.0.0" runtime_version: "13.0.0" compile_time_toolkit_version: "13.0.0" dnn_version: "9.10.0"
+TARGETS: dict[str, Topology | None] = {
+    "cpu": None,
+    "h100": get_topology("h100x1"),
+    "v5e": get_topology("v5e:1x1"),
 }
-platform_name: "CUDA"
-dnn_version_info { major: 9 minor: 10 }
-device_description_str: "NVIDIA H100 80GB HBM3"
-"""
+"""Something to compile for: a topology of one device, or this machine."""
+
+# What is counted stands before a CPU's machine code is made, so little effort is spent on that.
+OPTIONS: dict[str, dict[str, Any]] = {"cpu": {"xla_backend_optimization_level": 0}}
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Target:
-    """Something to compile for."""
-
-    platform: str
-    packages: tuple[str, ...] = ()
-    """What its compiler consists of."""
-    topology: dict[str, Any] = dataclasses.field(default_factory=dict)
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """Of the compiler."""
-
-
-TARGETS = {
-    # What is counted stands before machine code is made, so little effort is spent on that.
-    "cpu": Target(platform="cpu", options={"xla_backend_optimization_level": 0}),
-    "h100": Target(
-        platform="gpu",
-        packages=("jax-cuda13-plugin", "jax-cuda13-pjrt", "nvidia-cuda-nvcc", "nvidia-nvvm"),
-        topology={"platform": "cuda", "topology_name": "", "target_config": _H100, "topology": "1x1x1"},
-    ),
-    "v5e": Target(
-        platform="tpu",
-        packages=("libtpu",),
-        topology={"platform": "tpu", "topology_name": "v5e:1x1", "chips_per_host_bounds": (1, 1, 1)},
-    ),
-}
-
-
-def missing(target: str) -> list[str]:
+def missing(target: str) -> tuple[str, ...]:
     """Packages of the target's compiler that are not installed."""
-    absent = []
-    for package in TARGETS[target].packages:
-        try:
-            importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            absent.append(package)
-    return absent
+    topology = TARGETS[target]
+    return () if topology is None else topology.missing_packages()
 
 
 def compile_block(target: str, preset: str, *, batch: int, dtype: str) -> str:
     """The optimised program of `run_block` for the preset, as the target's compiler prints it."""
-    config = get_preset(preset)
+    config, topology = get_preset(preset), TARGETS[target]
     model = WaveNet(config, dtype=jnp.dtype(dtype))
+    platform = "cpu" if topology is None else topology.chip.platform
 
     def first(key: jax.Array) -> tuple[Any, ...]:
-        decoder = pack(model, initial_params(model, key), jnp.dtype(dtype), platform=TARGETS[target].platform)
+        decoder = pack(model, initial_params(model, key), jnp.dtype(dtype), platform=platform)
         frames = jnp.zeros((batch, BLOCK // (model.hop_length or BLOCK) + 2, model.local_channels), jnp.float32)
         conditioning = encode_conditioning(decoder, frames if model.hop_length else None)
         state = init_state(decoder, conditioning, batch_size=batch)
@@ -104,13 +64,12 @@ def compile_block(target: str, preset: str, *, batch: int, dtype: str) -> str:
         return decoder, state, conditioning, noise, jnp.int32(BLOCK)
 
     arguments = jax.eval_shape(first, jax.random.key(0))
-    if TARGETS[target].topology:
-        device = topologies.get_topology_desc(**TARGETS[target].topology).devices[0]
-        sharding = NamedSharding(Mesh(np.asarray([device]), ("device",)), PartitionSpec())
+    if topology is not None:
+        sharding = NamedSharding(Mesh(np.asarray(topology.devices()), ("device",)), PartitionSpec())
         arguments = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), arguments
         )
-    return str(jax.jit(run_block).lower(*arguments).compile(TARGETS[target].options).as_text())
+    return str(jax.jit(run_block).lower(*arguments).compile(OPTIONS.get(target)).as_text())
 
 
 _FREE = {"get-tuple-element", "parameter", "constant", "tuple", "bitcast", "after-all", "partition-id"}
@@ -119,43 +78,16 @@ _SECOND_HALVES = {"copy-done", "async-done", "fusion-done"}
 
 def count_kernels(program: str) -> Counter[str]:
     """Operations of the program's loop body that become kernels, by name."""
-    computations = _computations(program)
-    bodies = set(re.findall(r"body=%?([\w.\-]+)", program))
+    bodies = loop_bodies(program)
     if len(bodies) != 1:
         raise ValueError(f"expected a program with one loop, got {len(bodies)}: {sorted(bodies)}")
     counts: Counter[str] = Counter()
-    for line in computations[bodies.pop()]:
-        shape, name = _operation(line)
+    for line in computations(program)[bodies.pop()]:
+        shape, name = operation(line)
         on_the_scalar_unit = re.match(r"\w+\[\]\{.*S\(6\)", shape) is not None
         if name and name not in _FREE | _SECOND_HALVES and not on_the_scalar_unit:
             counts[name] += 1
     return counts
-
-
-def _computations(program: str) -> dict[str, list[str]]:
-    """Lines of each computation of a program in HLO text."""
-    found: dict[str, list[str]] = {}
-    lines: list[str] = []
-    for line in program.splitlines():
-        start = re.match(r"(?:ENTRY )?%?([\w.\-]+) \(.*\{$", line)
-        if start:
-            lines = found[start.group(1)] = []
-        elif line.startswith("  "):
-            lines.append(line)
-    return found
-
-
-def _operation(line: str) -> tuple[str, str]:
-    """(shape, name) of one instruction; two empty strings where the line is none."""
-    start = re.match(r"\s*(?:ROOT )?%?[\w.\-]+ = ", line)
-    if start is None:
-        return "", ""
-    rest, depth = line[start.end() :], 0
-    for place, letter in enumerate(rest):  # the shape ends at the first space outside brackets
-        depth += (letter in "([{") - (letter in ")]}")
-        if letter == " " and depth == 0:
-            return rest[:place], rest[place + 1 :].partition("(")[0]
-    return "", ""
 
 
 def measure(target: str, preset: str, *, batch: int, dtype: str) -> dict[str, Any]:

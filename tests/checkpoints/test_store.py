@@ -45,7 +45,7 @@ def test_resuming_is_exact_on_the_same_devices_and_close_on_others(tmp_path: Pat
         strategy = get_strategy(name, jax.devices()[:num_devices])
         with CheckpointStore(tmp_path) as store:
             halfway = store.restore(strategy.abstract(jax.eval_shape(tiny_state))).state
-        assert all(leaf.sharding == strategy.state_sharding for leaf in jax.tree.leaves(halfway))
+        assert all(leaf.sharding == strategy.replicated for leaf in jax.tree.leaves(halfway))
         finished = trained(7, halfway, name, num_devices)
         if (name, num_devices) == ("spmd", 8):
             assert_equal_bits(strategy.fetch(finished), strategy.fetch(straight))

@@ -97,7 +97,7 @@ def test_the_placed_copy_is_donated_and_the_original_survives(name: str, num_dev
     host = np.ones((5, 3), np.float32)
     original = {**_initial_state(), "host": host}
     placed = strategy.place(original)
-    assert all(leaf.sharding == strategy.state_sharding for leaf in jax.tree.leaves(placed))
+    assert all(leaf.sharding == strategy.replicated for leaf in jax.tree.leaves(placed))
 
     def step(state: dict, batch: dict) -> tuple[dict, dict]:
         new, metrics = _step({name: state[name] for name in ("w", "key", "step")}, batch)
@@ -105,7 +105,7 @@ def test_the_placed_copy_is_donated_and_the_original_survives(name: str, num_dev
 
     after, _ = strategy.compile(step)(placed, _batch(0))
     assert placed["w"].is_deleted()
-    assert after["w"].sharding == strategy.state_sharding
+    assert after["w"].sharding == strategy.replicated
     np.testing.assert_array_equal(host, 1)
     np.testing.assert_array_equal(original["w"], _initial_state()["w"])
     np.testing.assert_array_equal(strategy.fetch(after)["host"], 2)
@@ -194,7 +194,7 @@ def test_abstract_is_what_place_makes() -> None:
     described = jax.tree.map(lambda x: (x.shape, x.dtype, x.sharding), placed)
     assert jax.tree.map(lambda x: (x.shape, x.dtype, x.sharding), strategy.abstract(state)) == described
     shapes = jax.eval_shape(_initial_state)
-    assert jax.tree.map(lambda x: x.sharding, strategy.abstract(shapes))["key"] == strategy.state_sharding
+    assert jax.tree.map(lambda x: x.sharding, strategy.abstract(shapes))["key"] == strategy.replicated
 
 
 def test_pmap_serves_one_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,10 @@
 """One process of `train_and_evaluate` over several, started by test_distributed.py.
 
-    python run_process.py FOLDER NUM_STEPS NUM_PROCESSES PROCESS_ID PORT [STOP_AT]
+    python run_process.py FOLDER NUM_STEPS NUM_PROCESSES PROCESS_ID PORT [STOP_AT [SHARD]]
 
-It prints one line of JSON: what was logged, and a hash of each row of each batch that this process drew. With STOP_AT
-the last process sends itself a SIGTERM after that step, of which the others learn from it alone.
+It prints one line of JSON: what was logged, a hash of each row of each batch that this process drew, and the sizes of
+the averages at the end. With STOP_AT the last process sends itself a SIGTERM after that step, of which the others learn
+from it alone. SHARD 1 splits moments and averages over the devices.
 """
 
 import json
@@ -66,14 +67,28 @@ def observe_batches(seen: list[list[int]]) -> None:
     training.training_batches = observed
 
 
-def main(folder: Path, num_steps: int, num_processes: int, process_id: int, port: int, stop_at: int = 0) -> None:
+def sizes(params: Any) -> list[float]:
+    """The Euclidean norm of each array."""
+    return [float(np.linalg.norm(leaf)) for leaf in jax.tree.leaves(params)]
+
+
+def main(
+    folder: Path, num_steps: int, num_processes: int, process_id: int, port: int, stop_at: int = 0, shard: int = 0
+) -> None:
     if num_processes > 1:
         initialize_processes(f"localhost:{port}", num_processes=num_processes, process_id=process_id)
     logged, batches, stop = Kept(), [], StopAt(stop_at)
     observe_batches(batches)
-    config = tiny_config(num_steps=num_steps, **CONFIG)
-    training.train_and_evaluate(config, folder, corpus=tiny_corpus(2), console=logged, hooks=[stop])
-    report = {"records": logged.records, "batches": batches, "ending": stop.ending, "devices": jax.device_count()}
+    config = tiny_config(num_steps=num_steps, shard_optimizer=bool(shard), **CONFIG)
+    state = training.train_and_evaluate(config, folder, corpus=tiny_corpus(2), console=logged, hooks=[stop])
+    report = {
+        "records": logged.records,
+        "batches": batches,
+        "ending": stop.ending,
+        "devices": jax.device_count(),
+        "averages": sizes(training.training_strategy(config).fetch(state.ema_params)),
+        "split": sum(not leaf.is_fully_replicated for leaf in jax.tree.leaves(state.ema_params)),
+    }
     print(json.dumps(report), flush=True)
 
 

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.tasks.run_process import CONFIG, STEPS, Kept, observe_batches
+from tests.tasks.run_process import CONFIG, STEPS, Kept, observe_batches, sizes
 from tests.tasks.tiny import tiny_config, tiny_corpus
 from wavejax.checkpoints import CheckpointStore
 from wavejax.tasks import training
@@ -19,7 +19,9 @@ from wavejax.tasks import training
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(folder: Path, num_steps: int, processes: int, devices: int, stop_at: int = 0) -> list[dict]:
+def run(
+    folder: Path, num_steps: int, processes: int, devices: int, stop_at: int = 0, shard: bool = False
+) -> list[dict]:
     """What each process reports."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
@@ -29,7 +31,12 @@ def run(folder: Path, num_steps: int, processes: int, devices: int, stop_at: int
     script = str(ROOT / "tests/tasks/run_process.py")
     started = [
         subprocess.Popen(
-            [sys.executable, script, str(folder), *map(str, (num_steps, processes, process, port, stop_at))],
+            [
+                sys.executable,
+                script,
+                str(folder),
+                *map(str, (num_steps, processes, process, port, stop_at, int(shard))),
+            ],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -59,8 +66,8 @@ def here(folder: Path, num_steps: int, devices: int, monkeypatch: pytest.MonkeyP
         patched.setattr(training, "training_batches", training.training_batches)
         observe_batches(batches)
         config, chosen = tiny_config(num_steps=num_steps, **CONFIG), jax.devices()[:devices]
-        training.train_and_evaluate(config, folder, corpus=tiny_corpus(2), console=logged, devices=chosen)
-    return {"records": logged.records, "batches": batches}
+        state = training.train_and_evaluate(config, folder, corpus=tiny_corpus(2), console=logged, devices=chosen)
+    return {"records": logged.records, "batches": batches, "averages": sizes(state.ema_params)}
 
 
 def assert_same_numbers(got: list[dict], expected: list[dict]) -> None:
@@ -101,5 +108,10 @@ def test_two_processes_equal_one_and_one_goes_on(tmp_path: Path, monkeypatch: py
 @pytest.mark.slow
 def test_any_topology_goes_on_with_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = here(tmp_path / "whole", STEPS, 8, monkeypatch)
-    for first, last, processes, devices in [(0, 2, 2, 4), (2, 4, 1, 2), (4, 6, 4, 2)]:
-        check_part(run(tmp_path / "parts", last, processes, devices), whole, first, last)
+    # Moments and averages are split over the devices, whole, and split over others.
+    for first, last, processes, devices, shard in [(0, 2, 2, 4, True), (2, 4, 1, 2, False), (4, 6, 4, 2, True)]:
+        reports = run(tmp_path / "parts", last, processes, devices, shard=shard)
+        check_part(reports, whole, first, last)
+        assert all((report["split"] > 5) == shard for report in reports)
+    for report in reports:  # each fetched the whole of what all of them hold
+        np.testing.assert_allclose(report["averages"], whole["averages"], rtol=1e-5, atol=1e-5)

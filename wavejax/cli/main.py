@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prepare": ("wavejax.cli.corpora", "recordings -> a corpus to train on"),
     "features": ("wavejax.cli.corpora", "recordings -> log-mel features (.npy)"),
     "train": ("wavejax.cli.training", "a corpus -> a model; goes on where it was stopped"),
+    "compile": ("wavejax.cli.compiling", "the train step, compiled for a pod that need not be there: does it fit"),
     "vocode": ("wavejax.cli.speaking", "recordings or features -> sound, through a model"),
     "generate": ("wavejax.cli.speaking", "sound from a model alone, or after a prompt"),
     "voices": ("wavejax.cli.describing", "models that ship with wavejax"),

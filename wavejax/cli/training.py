@@ -6,21 +6,19 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import jax
-import tyro
 
 from wavejax.checkpoints.folder import saved_steps
-from wavejax.cli.parsing import Command, UsageError, parse
+from wavejax.cli.parsing import Command, UsageError
+from wavejax.cli.presets import chosen_preset, parse_with_config
 from wavejax.data import Corpus
-from wavejax.models.wavenet_presets import PRESETS
 from wavejax.parallel import initialize_processes
 from wavejax.tasks.supervision import HEARTBEAT, RestartPolicy, life_signs, supervise
 from wavejax.tasks.training import open_corpus, train_and_evaluate
-from wavejax.tasks.vocoder_config import VocoderConfig, preset, preset_names
+from wavejax.tasks.vocoder_config import VocoderConfig, preset_names
 from wavejax.training import Hook
 
 SPEAKER_CHANNELS = 16
@@ -152,23 +150,8 @@ def _parse(arguments: list[str]) -> tuple[Train, VocoderConfig]:
     name = arguments[0]
     if name.startswith("-"):
         raise UsageError(f"the preset comes first: wavejax train PRESET {' '.join(arguments)}; presets: {presets}")
-    if name not in PRESETS:
-        near = get_close_matches(name, preset_names(), n=1, cutoff=0.4)
-        meant = f" (did you mean {near[0]}?)" if near else ""
-        raise UsageError(f"there is no preset {name!r}{meant}: choose one of {presets}")
-    try:
-        chosen = preset(name)
-    except KeyError as error:
-        raise UsageError(f"{error.args[0]}; choose one of {presets}") from None
-
-    @dataclasses.dataclass(frozen=True, kw_only=True)
-    class TrainPreset(Train):
-        config: Annotated[VocoderConfig, tyro.conf.arg(name="")] = chosen
-
-    TrainPreset.__doc__ = Train.__doc__
-    example = EXAMPLE.format(preset=name)
-    given = parse(TrainPreset, f"train {name}", arguments[1:], example=example, flag_pairs=True)
-    return given, given.config
+    chosen, example = chosen_preset(name), EXAMPLE.format(preset=name)
+    return parse_with_config(Train, f"train {name}", chosen, arguments[1:], example=example)
 
 
 def _with_speakers(config: VocoderConfig, corpus: Corpus, wanted: bool) -> VocoderConfig:

@@ -3,7 +3,13 @@
 The only place of wavejax that knows meshes, shardings and `pmap`.
 """
 
-from wavejax.parallel.collectives import DATA_AXIS, example_indices, mean_over_devices, sum_over_devices
+from wavejax.parallel.collectives import (
+    DATA_AXIS,
+    example_indices,
+    mean_over_devices,
+    on_each_device,
+    sum_over_devices,
+)
 from wavejax.parallel.processes import Vote, initialize_processes
 from wavejax.parallel.strategies import STRATEGIES, PmapStrategy, SpmdStrategy, Strategy, get_strategy
 
@@ -18,5 +24,6 @@ __all__ = [
     "get_strategy",
     "initialize_processes",
     "mean_over_devices",
+    "on_each_device",
     "sum_over_devices",
 ]

@@ -5,11 +5,15 @@ Under `pmap` it sees one device's rows and the axis `DATA_AXIS` is bound: the su
 two holds is read from the trace itself, so nothing has to be passed around and nothing can be left stale.
 """
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Int
+
+from wavejax.types import PyTree
 
 DATA_AXIS = "data"
 """The name of the one mesh axis, over which the batch is split."""
@@ -46,6 +50,36 @@ def mean_over_devices(tree: Tree) -> Tree:
         return jax.lax.pmean(leaf, DATA_AXIS) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
     return jax.tree.map(mean, tree)
+
+
+Result = TypeVar("Result")
+
+
+def on_each_device(function: Callable[..., Result], whole: PyTree, rows: PyTree) -> Result:
+    """`function(whole, rows)` where every device calls it with its own part of the rows, wherever that is possible.
+
+    Inside, `sum_over_devices` and `example_indices` see one device's rows, and the compiler adds no collective of its
+    own: what crosses devices is what `function` sums, when it sums it. (Left to itself the compiler sums the gradient
+    of a stacked layer inside the loop over layers, once per layer.) Without a strategy, on one device, and where the
+    rows are split already, it is a plain call.
+
+    Args:
+      function: what it returns has to be equal on all devices: sum it.
+      whole: a pytree that every device sees whole.
+      rows: a pytree of arrays [rows, ...], split along axis 0.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if _axis_is_bound() or mesh.shape.get(DATA_AXIS, 1) == 1:
+        return function(whole, rows)
+    split = jax.shard_map(
+        function,
+        mesh=mesh,
+        in_specs=(PartitionSpec(), PartitionSpec(DATA_AXIS)),
+        out_specs=PartitionSpec(),
+        axis_names={DATA_AXIS},
+        check_vma=False,  # it would add a sum to every gradient with respect to `whole`, where the gradient is taken
+    )
+    return split(whole, rows)
 
 
 def example_indices(num_examples: int) -> Int[Array, "num_examples"]:

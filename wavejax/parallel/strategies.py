@@ -1,24 +1,25 @@
-"""Data-parallel strategies: the state replicated, the batch split over devices along axis 0.
+"""Data-parallel strategies: the batch split over devices along axis 0, the state replicated.
 
 Both strategies wrap any `step(state, batch) -> (state, metrics)` and give the same numbers to rounding:
 
-- `spmd`: one program over the global batch; `jax.jit` with shardings over a mesh of one Auto axis, and the compiler
-  inserts the collectives.
+- `spmd`: one program over the global batch; `jax.jit` with shardings over a mesh of one Auto axis. What the step runs
+  by `on_each_device` sees one device's rows and sums by itself; for the rest the compiler inserts the collectives.
 - `pmap`: one program per device over its rows; the step's own `sum_over_devices` are the collectives.
 
 A step written with `wavejax.parallel.sum_over_devices` and `example_indices` serves both unchanged. The state has the
-same shapes and the same sharding under both, so a checkpoint moves freely between them.
+same shapes under both, so a checkpoint moves freely between them. `spmd` may split fields of the state that no device
+needs whole (moments, averages) over the devices (ZeRO stage 1; Rajbhandari et al. 2020, arXiv 1910.02054, section 5.1).
 """
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from wavejax.parallel import placement
 from wavejax.parallel.collectives import DATA_AXIS
 from wavejax.types import PyTree
 
@@ -34,13 +35,15 @@ class Strategy(abc.ABC):
       devices: the devices of the run, those of other processes included, process by process.
       num_devices: how many they are.
       mesh: their mesh, of the one axis `DATA_AXIS`.
-      state_sharding: the sharding of every leaf of the state (replicated).
+      replicated: the sharding of what every device holds whole: the state, or most of it (`state_sharding`).
       batch_sharding: the sharding of every leaf of the batch (split along axis 0).
+      sharded_fields: fields of the state that are split over the devices.
     """
 
     name: str
 
-    def __init__(self, devices: Sequence[jax.Device] | None = None) -> None:
+    def __init__(self, devices: Sequence[jax.Device] | None = None, sharded_fields: Collection[str] = ()) -> None:
+        self.sharded_fields = frozenset(sharded_fields)
         given = jax.devices() if devices is None else devices
         self.devices = tuple(sorted(given, key=lambda device: device.process_index))
         if not self.devices:
@@ -48,32 +51,34 @@ class Strategy(abc.ABC):
         self.num_devices = len(self.devices)
         # Not jax.make_mesh, which may mix the devices of TPU hosts: a process's rows are to be contiguous.
         self.mesh = Mesh(np.asarray(self.devices), (DATA_AXIS,), axis_types=(AxisType.Auto,))
-        self.state_sharding = NamedSharding(self.mesh, PartitionSpec())
+        self.replicated = NamedSharding(self.mesh, PartitionSpec())
         self.batch_sharding = NamedSharding(self.mesh, PartitionSpec(DATA_AXIS))
         self.num_local_devices = sum(d.process_index == jax.process_index() for d in self.devices)
 
+    def state_sharding(self, state: PyTree) -> PyTree:
+        """The sharding of every leaf of a state (arrays or their shapes), as a tree of the same structure.
+
+        Replicated, except below `sharded_fields` (names of attributes or keys at the top): there an array is split
+        along its largest dimension of those that the number of devices divides, if there is one.
+        """
+
+        def choose(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
+            field = jax.tree_util.keystr(path[:1], simple=True)
+            split = field in self.sharded_fields and not placement.is_key(leaf)
+            axis = placement.split_axis(np.shape(leaf), self.num_devices) if split else None
+            if axis is None:
+                return self.replicated
+            return NamedSharding(self.mesh, PartitionSpec(*[None] * axis, DATA_AXIS))
+
+        return jax.tree.map_with_path(choose, state)
+
     def place(self, state: PyTree) -> PyTree:
-        """A copy of a state, replicated over the devices. The argument stays valid: steps donate only the copy.
+        """A copy of a state on the devices, as `state_sharding` says. The argument stays valid: steps donate the copy.
 
         Leaves may be arrays of JAX or NumPy, typed PRNG keys or Python numbers; weak types become strong ones, so that
         a step's output has the avals of its input and nothing compiles twice.
         """
-        return jax.tree.map(self._place_leaf, state)
-
-    def _place_leaf(self, leaf: Any) -> jax.Array:
-        if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            implementation = jax.random.key_impl(leaf)
-            data = self._place_leaf(jax.random.key_data(leaf))
-            wrap = jax.jit(
-                lambda words: jax.random.wrap_key_data(words, impl=implementation), out_shardings=self.state_sharding
-            )
-            return wrap(data)
-        # By way of the host: a device-to-device copy may share the source's buffer, which the first step would donate.
-        host = np.array(leaf)
-        host = host.astype(jax.dtypes.canonicalize_dtype(host.dtype), copy=False)
-        if jax.process_count() > 1:
-            return jax.make_array_from_callback(host.shape, self.state_sharding, lambda index: host[index])
-        return jax.device_put(host, self.state_sharding)
+        return jax.tree.map(placement.place, state, self.state_sharding(state))
 
     def abstract(self, state: PyTree) -> PyTree:
         """Shapes, dtypes and this strategy's sharding of a state: the target that a checkpoint restores to.
@@ -81,15 +86,7 @@ class Strategy(abc.ABC):
         Args:
           state: arrays, or their shapes as `jax.eval_shape` gives them.
         """
-
-        def describe(leaf: Any) -> jax.ShapeDtypeStruct:
-            leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
-            dtype = leaf.dtype
-            if not jnp.issubdtype(dtype, jax.dtypes.extended):
-                dtype = jax.dtypes.canonicalize_dtype(dtype)
-            return jax.ShapeDtypeStruct(leaf.shape, dtype, sharding=self.state_sharding)
-
-        return jax.tree.map(describe, state)
+        return jax.tree.map(placement.abstract, state, self.state_sharding(state))
 
     def shard_batch(self, batch: PyTree) -> PyTree:
         """Splits a batch over the devices along axis 0, asynchronously; what is split already passes through.
@@ -146,17 +143,11 @@ class Strategy(abc.ABC):
         return slice(before * per_device, (before + self.num_local_devices) * per_device)
 
     def fetch(self, tree: PyTree) -> PyTree:
-        """A pytree of replicated arrays as NumPy arrays on the host; PRNG keys come as their uint32 words."""
+        """A pytree of a state's or metrics' arrays as NumPy arrays on the host; PRNG keys come as their uint32 words.
 
-        def to_host(leaf: Any) -> np.ndarray:
-            if isinstance(leaf, jax.Array):
-                if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-                    leaf = jax.random.key_data(leaf)
-                if not leaf.is_fully_addressable:
-                    leaf = leaf.addressable_data(0)
-            return np.asarray(leaf)
-
-        return jax.tree.map(to_host, tree)
+        Where several processes hold parts of an array (`sharded_fields`), all of them have to make this call.
+        """
+        return jax.tree.map(placement.fetch, tree)
 
     @abc.abstractmethod
     def compile(self, step_fn: StepFn) -> StepFn:
@@ -171,28 +162,73 @@ class Strategy(abc.ABC):
     def compile_evaluation(self, evaluate_fn: Callable[[PyTree, PyTree], PyTree]) -> Callable[[PyTree, PyTree], PyTree]:
         """Like `compile` for `evaluate_fn(state, batch) -> tree of replicated values`; nothing is donated."""
 
+    def lower(self, step_fn: StepFn, state: PyTree, batch: PyTree) -> jax.stages.Lowered:
+        """The program that `compile` would make, not yet compiled, for devices that need not be there.
+
+        Args:
+          step_fn: as for `compile`.
+          state: arrays, or their shapes as `jax.eval_shape` gives them.
+          batch: the same of the whole global batch.
+
+        Raises:
+          ValueError: the devices do not divide the batch, or the strategy compiles only for devices that are there.
+        """
+        raise ValueError(f"the {self.name} strategy compiles only for devices that are there; use strategy 'spmd'")
+
 
 class SpmdStrategy(Strategy):
-    """One program over the global batch: `jax.jit` with shardings; the compiler inserts the collectives."""
+    """One program over the global batch: `jax.jit` with shardings over the mesh."""
 
     name = "spmd"
 
     def compile(self, step_fn: StepFn) -> StepFn:
         """See `Strategy.compile`."""
-        shardings = (self.state_sharding, self.batch_sharding)
-        compiled = jax.jit(
-            step_fn,
-            in_shardings=shardings,
-            out_shardings=(self.state_sharding, self.state_sharding),
-            donate_argnums=0,
-        )
-        return lambda state, batch: compiled(state, self.shard_batch(batch))
+        program = self._program(step_fn, is_step=True)
+        return lambda state, batch: program(state)(state, self.shard_batch(batch))
 
     def compile_evaluation(self, evaluate_fn: Callable[[PyTree, PyTree], PyTree]) -> Callable[[PyTree, PyTree], PyTree]:
         """See `Strategy.compile_evaluation`."""
-        shardings = (self.state_sharding, self.batch_sharding)
-        compiled = jax.jit(evaluate_fn, in_shardings=shardings, out_shardings=self.state_sharding)
-        return lambda state, batch: compiled(state, self.shard_batch(batch))
+        program = self._program(evaluate_fn, is_step=False)
+        return lambda state, batch: program(state)(state, self.shard_batch(batch))
+
+    def lower(self, step_fn: StepFn, state: PyTree, batch: PyTree) -> jax.stages.Lowered:
+        """See `Strategy.lower`."""
+        rows = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(batch)}
+        if any(not count or count[0] % self.num_devices for count in rows):
+            raise ValueError(f"a batch of rows {sorted(rows)} cannot be split over {self.num_devices} devices")
+        described = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self.batch_sharding), batch
+        )
+        return self._program(step_fn, is_step=True)(state).lower(self.abstract(state), described)
+
+    def _program(self, function: Callable[..., Any], *, is_step: bool) -> Callable[[PyTree], Any]:
+        """The jitted function for a state: one for all, or one for each set of shapes where their sharding differs."""
+
+        def traced(state: PyTree, batch: PyTree) -> Any:
+            with jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh):  # for `on_each_device`
+                return function(state, batch)
+
+        def jitted(state_sharding: PyTree) -> Any:
+            return jax.jit(
+                traced,
+                in_shardings=(state_sharding, self.batch_sharding),
+                out_shardings=(state_sharding, self.replicated) if is_step else self.replicated,
+                donate_argnums=0 if is_step else (),
+            )
+
+        if not self.sharded_fields:
+            same_for_all = jitted(self.replicated)
+            return lambda state: same_for_all
+        programs: dict[Any, Any] = {}
+
+        def for_shapes(state: PyTree) -> Any:
+            leaves, structure = jax.tree.flatten(state)
+            shapes = (structure, tuple(map(np.shape, leaves)))
+            if shapes not in programs:
+                programs[shapes] = jitted(self.state_sharding(state))
+            return programs[shapes]
+
+        return for_shapes
 
 
 class PmapStrategy(Strategy):
@@ -202,6 +238,14 @@ class PmapStrategy(Strategy):
     """
 
     name = "pmap"
+
+    def __init__(self, devices: Sequence[jax.Device] | None = None, sharded_fields: Collection[str] = ()) -> None:
+        if sharded_fields:
+            raise ValueError(
+                f"the pmap strategy holds the whole state on every device and cannot split {sorted(sharded_fields)}; "
+                "use strategy 'spmd'"
+            )
+        super().__init__(devices)
 
     def compile(self, step_fn: StepFn) -> StepFn:
         """See `Strategy.compile`."""
@@ -237,12 +281,19 @@ STRATEGIES: dict[str, type[Strategy]] = {"spmd": SpmdStrategy, "pmap": PmapStrat
 """The strategies by name."""
 
 
-def get_strategy(name: str, devices: Sequence[jax.Device] | None = None) -> Strategy:
+def get_strategy(
+    name: str, devices: Sequence[jax.Device] | None = None, *, sharded_fields: Collection[str] = ()
+) -> Strategy:
     """The data-parallel strategy of a name, over the given devices (None: all of them).
 
+    Args:
+      name: `spmd` or `pmap`.
+      devices: of this process and the others; compile-only ones serve `lower`.
+      sharded_fields: fields of the state to split over the devices (`Strategy.state_sharding`); `spmd` only.
+
     Raises:
-      ValueError: unknown name (the message lists them), or an empty list of devices.
+      ValueError: unknown name (the message lists them), an empty list of devices, or fields to split under `pmap`.
     """
     if name not in STRATEGIES:
         raise ValueError(f"unknown strategy {name!r}; choose one of {', '.join(sorted(STRATEGIES))}")
-    return STRATEGIES[name](devices)
+    return STRATEGIES[name](devices, sharded_fields)

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from wavejax.tasks.resident import resident_batches
 from wavejax.tasks.vocoder import Vocoder, load, make_loss, metadata, read_metadata
 from wavejax.tasks.vocoder_config import VocoderConfig
 from wavejax.training import (
+    SHARDABLE_FIELDS,
     CallHook,
     CheckpointHook,
     ConsoleLogger,
@@ -87,7 +88,7 @@ def train_and_evaluate(
     workdir, training = Path(workdir), config.training
     corpus = open_corpus(config) if corpus is None else corpus
     check_corpus(config, corpus)
-    strategy = get_strategy(training.strategy, devices)
+    strategy = training_strategy(config, devices)
     rows = strategy.process_rows(training.batch_size)
     optimizer = config.optimizer.build()
     loss_fn = make_loss(config)
@@ -96,13 +97,7 @@ def train_and_evaluate(
     with CheckpointStore(workdir / "checkpoints", keep_last=training.keep_last) as store:
         state = _starting_state(config, store, strategy, optimizer, init_from)
         logger = LoggerGroup(_loggers(config, workdir, console))
-        step = make_train_step(
-            loss_fn,
-            optimizer,
-            ema_decay=training.ema_decay,
-            accumulation_steps=training.accumulation_steps,
-            learning_rate=config.optimizer.learning_rate_at,
-        )
+        step = _train_step(config, loss_fn, optimizer)
         samples = training.batch_size * config.data.crop_length
         all_hooks = [
             LogHook(logger, every=training.log_every, units_per_step=samples),
@@ -152,15 +147,36 @@ def check_corpus(config: VocoderConfig, corpus: Corpus) -> None:
         )
 
 
-def dry_run(config: VocoderConfig) -> dict[str, float]:
-    """Bytes that the compiled train step needs, without training: {"temporary_bytes", "state_bytes"}."""
+def training_strategy(config: VocoderConfig, devices: Sequence[jax.Device] | None = None) -> Strategy:
+    """How the configuration uses these devices (default: all of them)."""
+    fields = SHARDABLE_FIELDS if config.training.shard_optimizer else ()
+    return get_strategy(config.training.strategy, devices, sharded_fields=fields)
+
+
+def abstract_step(config: VocoderConfig) -> tuple[Callable[..., Any], TrainState, dict[str, jax.ShapeDtypeStruct]]:
+    """(train step, shapes of its state, shapes of its global batch): what compiling takes, nothing being computed."""
     optimizer = config.optimizer.build()
-    step = make_train_step(make_loss(config), optimizer, ema_decay=config.training.ema_decay)
     state = jax.eval_shape(lambda: _fresh_state(config, optimizer))
     batch = {
         name: jax.ShapeDtypeStruct(value.shape, value.dtype)
         for name, value in example_batch(config.crop_shape, config).items()
     }
+    return _train_step(config, make_loss(config), optimizer), state, batch
+
+
+def _train_step(config: VocoderConfig, loss_fn: Any, optimizer: Any) -> Callable[..., Any]:
+    return make_train_step(
+        loss_fn,
+        optimizer,
+        ema_decay=config.training.ema_decay,
+        accumulation_steps=config.training.accumulation_steps,
+        learning_rate=config.optimizer.learning_rate_at,
+    )
+
+
+def dry_run(config: VocoderConfig) -> dict[str, float]:
+    """Bytes that the compiled train step needs, without training: {"temporary_bytes", "state_bytes"}."""
+    step, state, batch = abstract_step(config)
     memory: Any = jax.jit(step, donate_argnums=0).lower(state, batch).compile().memory_analysis()
     return {
         "temporary_bytes": float(memory.temp_size_in_bytes),
@@ -313,10 +329,12 @@ def _evaluation_hooks(
             logger.scalars(step, {"validation/loss": evaluate(eval_step, state, batches)["loss"]})
 
         hooks.append(CallHook(validate, every=training.validate_every))
-    if training.audio_every and has_validation and training.tensorboard and jax.process_index() == 0:
+    if training.audio_every and has_validation and training.tensorboard:
 
         def speak(step: int, state: Any, metrics: Mapping[str, float]) -> None:
-            _log_audio(config, corpus, strategy.fetch(state.ema_params), step, logger, speakers)
+            params = strategy.fetch(state.ema_params)  # by all processes: each may hold a part only
+            if jax.process_index() == 0:
+                _log_audio(config, corpus, params, step, logger, speakers)
 
         hooks.append(CallHook(speak, every=training.audio_every))
     return hooks
@@ -344,4 +362,13 @@ def _log_audio(
         logger.image(step, "original", spectrogram_image(original, shown))
 
 
-__all__ = ["TrainingError", "check_corpus", "dry_run", "export", "open_corpus", "train_and_evaluate"]
+__all__ = [
+    "TrainingError",
+    "abstract_step",
+    "check_corpus",
+    "dry_run",
+    "export",
+    "open_corpus",
+    "train_and_evaluate",
+    "training_strategy",
+]

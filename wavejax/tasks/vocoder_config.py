@@ -41,6 +41,9 @@ class TrainingConfig:
     seed: int = 0
     ema_decay: float = 0.999
     strategy: Literal["spmd", "pmap"] = "spmd"
+    shard_optimizer: bool = False
+    """Each device holds a part of the optimizer's moments and of the averages only (ZeRO stage 1; spmd only): less
+    memory, one more exchange a step, equal to rounding. Checkpoints are the same; a run may go on with or without."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Compute type; parameters, averages and log-probabilities stay float32."""
     remat: bool = False
@@ -63,6 +66,11 @@ class TrainingConfig:
         for name in ("num_steps", "batch_size", "accumulation_steps", "log_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name} must be at least 1, got {getattr(self, name)}")
+        if self.shard_optimizer and self.strategy != "spmd":
+            raise ValueError(
+                f"training.shard_optimizer needs training.strategy 'spmd': {self.strategy!r} holds the whole state on "
+                "every device"
+            )
         if self.batch_size % self.accumulation_steps:
             raise ValueError(
                 f"training.batch_size {self.batch_size} is not a multiple of "

@@ -5,10 +5,11 @@ from wavejax.training.fit import FitResult, NonFiniteError, fit
 from wavejax.training.hooks import CallHook, CheckpointHook, Hook, LogHook
 from wavejax.training.loggers import ConsoleLogger, JsonLinesLogger, Logger, LoggerGroup, TensorBoardLogger
 from wavejax.training.optimizers import OptimizerConfig
-from wavejax.training.state import TrainState, create_train_state
+from wavejax.training.state import SHARDABLE_FIELDS, TrainState, create_train_state
 from wavejax.training.step import make_train_step
 
 __all__ = [
+    "SHARDABLE_FIELDS",
     "CallHook",
     "CheckpointHook",
     "ConsoleLogger",

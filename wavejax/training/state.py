@@ -8,6 +8,9 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from wavejax.types import PyTree
 
+SHARDABLE_FIELDS = ("ema_params", "opt_state")
+"""Fields of a `TrainState` that the gradient does not need, so that each device may hold a part of them only."""
+
 
 @flax.struct.dataclass
 class TrainState:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
-from wavejax.parallel import example_indices, mean_over_devices, sum_over_devices
+from wavejax.parallel import example_indices, mean_over_devices, on_each_device, sum_over_devices
 from wavejax.training.state import TrainState
 from wavejax.types import LossFn, PyTree
 
@@ -54,14 +54,18 @@ def make_train_step(
     if accumulation_steps < 1:
         raise ValueError(f"accumulation_steps={accumulation_steps} must be 1 or more")
 
+    def gradients_of(whole: tuple[PyTree, PyTree, PRNGKeyArray], rows: PyTree) -> tuple[Any, ...]:
+        sums, model_state = _summed_over_batch(loss_fn, *whole, rows, accumulation_steps)
+        return *_divided(sums, whole[0]), sums[1], model_state
+
     def train_step(state: TrainState, batch: PyTree) -> tuple[TrainState, dict[str, Array]]:
         step_key = jax.random.fold_in(state.key, state.step)
-        sums, model_state = _summed_over_batch(loss_fn, state, batch, step_key, accumulation_steps)
-        loss, metrics, gradients, norm = _divided(sums, state.params)
+        whole = (state.params, state.model_state, step_key)
+        loss, metrics, gradients, norm, weight, model_state = on_each_device(gradients_of, whole, batch)
         finite = jnp.isfinite(loss) & jnp.isfinite(norm)
         updated = _updated(state, gradients, optimizer, model_state, ema_decay)
         kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), updated, state)
-        report = {"loss": loss, "weight": sums[1], "gradient_norm": norm, "finite": finite.astype(jnp.float32)}
+        report = {"loss": loss, "weight": weight, "gradient_norm": norm, "finite": finite.astype(jnp.float32)}
         if learning_rate is not None:
             report["learning_rate"] = jnp.asarray(learning_rate(state.step), jnp.float32)
         return kept, {**report, **metrics}
@@ -109,7 +113,12 @@ Sums = tuple[Float[Array, ""], Float[Array, ""], dict[str, Array], PyTree]
 
 
 def _summed_over_batch(
-    loss_fn: LossFn, state: TrainState, batch: PyTree, step_key: PRNGKeyArray, accumulation_steps: int
+    loss_fn: LossFn,
+    params: PyTree,
+    model_state: PyTree,
+    step_key: PRNGKeyArray,
+    batch: PyTree,
+    accumulation_steps: int,
 ) -> tuple[Sums, PyTree]:
     def loss_of_params(
         params: PyTree, model_state: PyTree, rows: PyTree, keys: Key[Array, "rows"]
@@ -119,7 +128,7 @@ def _summed_over_batch(
 
     def sums_of(model_state: PyTree, rows: PyTree, keys: Key[Array, "rows"]) -> tuple[Sums, PyTree]:
         (loss_sum, (weight, model_state, metrics)), gradients = jax.value_and_grad(loss_of_params, has_aux=True)(
-            state.params, model_state, rows, keys
+            params, model_state, rows, keys
         )
         gradients = jax.tree.map(lambda g: g.astype(jnp.float32), gradients)
         return (loss_sum, weight, metrics, gradients), model_state
@@ -127,7 +136,7 @@ def _summed_over_batch(
     rows = num_rows(batch)
     keys = example_keys(step_key, rows)
     if accumulation_steps == 1:
-        sums, model_state = sums_of(state.model_state, batch, keys)
+        sums, model_state = sums_of(model_state, batch, keys)
     else:
         if rows % accumulation_steps:
             raise ValueError(
@@ -135,7 +144,7 @@ def _summed_over_batch(
                 f"choose a batch size that is a multiple of {accumulation_steps} on each device"
             )
         micro_batches = jax.tree.map(lambda x: _interleaved(x, accumulation_steps), (batch, keys))
-        shapes, _ = jax.eval_shape(sums_of, state.model_state, *jax.tree.map(lambda x: x[0], micro_batches))
+        shapes, _ = jax.eval_shape(sums_of, model_state, *jax.tree.map(lambda x: x[0], micro_batches))
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
 
         def body(carry: tuple[Sums, PyTree], rows_and_keys: tuple[PyTree, Array]) -> tuple[Any, None]:
@@ -143,7 +152,7 @@ def _summed_over_batch(
             sums, model_state = sums_of(model_state, *rows_and_keys)
             return (jax.tree.map(jnp.add, total, sums), model_state), None
 
-        (sums, model_state), _ = jax.lax.scan(body, (zeros, state.model_state), micro_batches)
+        (sums, model_state), _ = jax.lax.scan(body, (zeros, model_state), micro_batches)
     return sum_over_devices(sums), mean_over_devices(model_state)
 
 

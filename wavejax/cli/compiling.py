@@ -1,0 +1,199 @@
+"""`wavejax compile`."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from wavejax.cli.parsing import Command, UsageError
+from wavejax.cli.presets import chosen_preset, parse_with_config
+from wavejax.parallel.topologies import GIB, DoesNotFit, Topology, get_topology
+from wavejax.tasks.compilation import CompiledStep, compile_step, largest_rows, with_rows
+from wavejax.tasks.vocoder_config import VocoderConfig, preset_names
+
+EXAMPLE = "wavejax compile r9y9-mol --topology v5e:16x16 --rows-per-device 8 --training.dtype bfloat16"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Compile:
+    """Compile a preset's train step for a pod that need not be there, with the vendor's own compiler (extra aot).
+
+    Says whether it fits into the chips' memory, what the devices exchange in each step, and what they compute. A
+    configuration that does not fit is refused, with the largest batch that does. Nothing is run: none of this is a
+    speed.
+    """
+
+    topology: str
+    """v5e:16x16, v6e:2x4, v5p:4x4x4, v4:2x2x4 (chips along each side of a TPU slice), h100x8 (GPUs)."""
+    rows_per_device: int | None = None
+    """Sets training.batch-size to so many examples on each device."""
+    largest: bool = False
+    """Look for the largest batch in any case: three compilations."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+def run_compile(arguments: Sequence[str]) -> int:
+    """`wavejax compile`."""
+    name, rest = _preset_and_rest(list(arguments))
+    given, config = parse_with_config(Compile, f"compile {name}", chosen_preset(name), rest, example=EXAMPLE)
+    try:
+        topology = get_topology(given.topology)
+    except ValueError as error:
+        raise UsageError(f"--topology: {error}") from error
+    # The accelerators' compilers are only asked to compile; what is computed here is computed by the CPU.
+    jax.config.update("jax_platforms", "cpu")
+    devices, limit = topology.devices(), _limit(topology)
+    if given.rows_per_device is not None:
+        config = with_rows(config, given.rows_per_device, len(devices))
+    step, refusal = _attempt(config, devices, limit)
+    best = None
+    if step is None or not step.fits or given.largest:
+        known = [step] if step is not None else []
+        unit = config.training.accumulation_steps
+        best = largest_rows(
+            lambda rows: compile_step(with_rows(config, rows, len(devices)), devices, limit), unit=unit, known=known
+        )
+    fits = step is not None and step.fits
+    if given.json:
+        print(json.dumps(_as_json(config, topology, step, refusal, best, limit)))
+    elif step is not None and fits:
+        print(_table(config, topology, step))
+        if given.largest and best is not None:
+            print(f"largest    {_rows(best)} fit: {_gib(best.peak_bytes)} GiB")
+    if not fits:
+        raise ValueError(_sentence(config, topology, step, refusal, best, limit))
+    return 0
+
+
+def _limit(topology: Topology) -> int:
+    return topology.chip.memory_bytes
+
+
+def _attempt(config: VocoderConfig, devices: Sequence[Any], limit: int) -> tuple[CompiledStep | None, str]:
+    try:
+        return compile_step(config, devices, limit), ""
+    except DoesNotFit as error:
+        return None, str(error)
+
+
+def _preset_and_rest(arguments: list[str]) -> tuple[str, list[str]]:
+    """The preset: the first argument, or (the options may come first) the first that is one, or that of --config."""
+    presets = preset_names()
+    if "--config" in arguments[:-1]:
+        place = arguments.index("--config")
+        return arguments[place + 1], arguments[:place] + arguments[place + 2 :]
+    if arguments and not arguments[0].startswith("-"):
+        return arguments[0], arguments[1:]
+    place = next((i for i, argument in enumerate(arguments) if argument in presets), -1)
+    if place >= 0:
+        return arguments[place], arguments[:place] + arguments[place + 1 :]
+    if arguments and arguments[0] in ("-h", "--help"):
+        return presets[0], arguments
+    raise UsageError(f"name a preset, for example: {EXAMPLE}; presets: {', '.join(presets)}")
+
+
+def _table(config: VocoderConfig, topology: Topology, step: CompiledStep) -> str:
+    chip, training = topology.chip, config.training
+    samples = training.batch_size * config.data.crop_length
+    options = [training.dtype, *(["remat"] if training.remat else []), f"accumulation {training.accumulation_steps}"]
+    saved = "saved by" if training.shard_optimizer else "less with"
+    lines = [
+        f"{config.name} on {topology.name}: {step.num_devices} devices, {_rows(step)} of {config.data.crop_length} "
+        f"samples ({', '.join(options)}); {samples:,} samples a step",
+        f"memory     {_gib(step.peak_bytes)} GiB at its peak on each device, of {_gib(step.limit_bytes)} "
+        f"({chip.memory_note})",
+        f"           {_mib(step.state_bytes)} MiB of it state; {_mib(step.state_saved_bytes)} {saved} "
+        "--training.shard-optimizer",
+    ]
+    for kind, total in step.exchanged().items():
+        lines.append(
+            f"exchanged  {total['count']} {kind} a step, {_mib(total['payload_bytes'])} MiB; on a ring each device "
+            f"sends {_mib(total['sent_bytes'])}"
+        )
+    if not step.collectives:
+        lines.append("exchanged  nothing")
+    if any(each.times is None for each in step.collectives):
+        lines.append("           some of it in a loop whose length the program does not say, counted once")
+    lines.append(
+        f"computed   {step.flops / 1e9:,.1f} GFLOP a step in matrix products, {step.flops / samples / 1e6:.2f} MFLOP a "
+        f"sample (counted from what is traced); {step.flops / step.num_devices / 1e9:,.1f} GFLOP on each device"
+    )
+    lines.append(f"compiled   in {step.seconds:.0f} s")
+    return "\n".join(lines)
+
+
+def _sentence(
+    config: VocoderConfig,
+    topology: Topology,
+    step: CompiledStep | None,
+    refusal: str,
+    best: CompiledStep | None,
+    limit: int,
+) -> str:
+    """Why it does not fit, and what does."""
+    rows = config.training.batch_size // topology.num_devices
+    needs = f"needs {_gib(step.peak_bytes)} GiB" if step is not None else f"does not fit ({refusal.rstrip('.')})"
+    said = (
+        f"{config.name} with {rows} row(s) of {config.data.crop_length} samples a device {needs}; a program on "
+        f"{topology.chip.name} has {_gib(limit)} GiB."
+    )
+    otherwise = "--training.dtype bfloat16, --training.remat, a shorter --data.crop-length"
+    if best is None:
+        return f"{said} Not even {config.training.accumulation_steps} row(s) fit: try {otherwise}"
+    return (
+        f"{said} The largest that fits is {_rows(best)} ({_gib(best.peak_bytes)} GiB): --training.batch-size "
+        f"{best.rows_per_device * best.num_devices}; for more try {otherwise}, or more --training.accumulation-steps"
+    )
+
+
+def _as_json(
+    config: VocoderConfig,
+    topology: Topology,
+    step: CompiledStep | None,
+    refusal: str,
+    best: CompiledStep | None,
+    limit: int,
+) -> dict[str, Any]:
+    def figures(each: CompiledStep | None) -> dict[str, Any] | None:
+        if each is None:
+            return None
+        values = dataclasses.asdict(each)
+        values["collectives"] = [{**one._asdict(), "sent_bytes": one.sent_bytes} for one in each.collectives]
+        return {**values, "exchanged": each.exchanged()}
+
+    training = config.training
+    return {
+        "preset": config.name,
+        "topology": topology.name,
+        "chip": topology.chip.name,
+        "num_devices": topology.num_devices,
+        "crop_length": config.data.crop_length,
+        "batch_size": training.batch_size,
+        "dtype": training.dtype,
+        "remat": training.remat,
+        "accumulation_steps": training.accumulation_steps,
+        "shard_optimizer": training.shard_optimizer,
+        "limit_bytes": limit,
+        "fits": step is not None and step.fits,
+        "refusal": refusal,
+        "step": figures(step),
+        "largest": figures(best),
+    }
+
+
+def _rows(step: CompiledStep) -> str:
+    return f"{step.rows_per_device} row{'s' if step.rows_per_device > 1 else ''} a device"
+
+
+def _gib(value: float) -> str:
+    return f"{value / GIB:.2f}"
+
+
+def _mib(value: float) -> str:
+    return f"{value / 2**20:.1f}"
+
+
+COMMANDS: dict[str, Command] = {"compile": run_compile}

@@ -1,0 +1,210 @@
+"""Devices that need not be there: slices of TPU pods and GPU servers whose compilers run on any machine (extra `aot`).
+
+    topology = get_topology("v5e:16x16")
+    strategy = get_strategy("spmd", topology.devices())
+    compiled = strategy.lower(step, state, batch).compile()     # the vendor's own compiler; nothing is computed
+
+`v5e:16x16` is a TPU generation and the shape of the slice in chips; `h100x8` a number of GPUs, 8 to a server.
+"""
+
+import importlib.metadata
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax
+from jax.experimental import topologies
+
+from wavejax.extras import MissingExtra
+
+GIB = 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chip:
+    """One accelerator as a compiler sees it."""
+
+    name: str
+    platform: Literal["tpu", "gpu"]
+    packages: tuple[str, ...]
+    """What its compiler consists of."""
+    memory_bytes: int
+    """What a program may use of its memory."""
+    memory_note: str
+    dimensions: int
+    """Of a slice's shape."""
+
+
+_TPU = ("libtpu",)
+_CUDA = ("jax-cuda13-plugin", "jax-cuda13-pjrt", "nvidia-cuda-nvcc", "nvidia-nvvm")
+_OF_LIBTPU = "what libtpu leaves to programs"
+
+# Of an NVIDIA H100 SXM5 80 GB, as XLA describes its targets (a GpuTargetConfigProto in text form).
+_H100_MEMORY = 84_942_979_072
+_H100 = f"""
+gpu_device_info {{
+  cuda_compute_capability {{ major: 9 feature_extension: ACCELERATED_FEATURES }}
+  core_count: 132 fpus_per_core: 128 clock_rate_ghz: 1.98 threads_per_warp: 32
+  threads_per_block_limit: 1024 threads_per_core_limit: 2048
+  block_dim_limit_x: 2147483647 block_dim_limit_y: 65535 block_dim_limit_z: 65535
+  registers_per_core_limit: 65536 registers_per_block_limit: 65536
+  shared_memory_per_block: 49152 shared_memory_per_block_optin: 232448 shared_memory_per_core: 233472
+  l2_cache_size: 52428800 device_memory_size: {_H100_MEMORY} memory_bandwidth: 3352320000000
+  driver_version: "13.0.0" runtime_version: "13.0.0" compile_time_toolkit_version: "13.0.0" dnn_version: "9.10.0"
+}}
+platform_name: "CUDA"
+dnn_version_info {{ major: 9 minor: 10 }}
+device_description_str: "NVIDIA H100 80GB HBM3"
+"""
+
+
+def _tpu(name: str, gib: float, dimensions: int) -> Chip:
+    return Chip(
+        name=name,
+        platform="tpu",
+        packages=_TPU,
+        memory_bytes=int(gib * GIB),
+        memory_note=_OF_LIBTPU,
+        dimensions=dimensions,
+    )
+
+
+CHIPS = {
+    # GiB as libtpu 0.0.42 states them where a program does not fit; `tests/parallel/test_topologies.py` asks it again.
+    "v4": _tpu("v4", 30.75, 3),
+    "v5e": _tpu("v5e", 15.75, 2),
+    "v5p": _tpu("v5p", 95.74, 3),
+    "v6e": _tpu("v6e", 31.25, 2),
+    "h100": Chip(
+        name="h100",
+        platform="gpu",
+        packages=_CUDA,
+        memory_bytes=int(0.75 * _H100_MEMORY),
+        memory_note="the 75 % of 79.1 GiB that JAX takes by default (XLA_PYTHON_CLIENT_MEM_FRACTION)",
+        dimensions=1,
+    ),
+}
+"""Chips by name; a v4 or v5p chip's two cores are one device."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topology:
+    """Devices to compile for; made by `get_topology`."""
+
+    name: str
+    chip: Chip
+    shape: tuple[int, ...]
+    """Chips along each dimension of a TPU slice; the number of GPUs."""
+
+    @property
+    def num_devices(self) -> int:
+        """Chips, each of which is one device."""
+        return math.prod(self.shape)
+
+    def missing_packages(self) -> tuple[str, ...]:
+        """Packages of the chip's compiler that are not installed."""
+        absent = []
+        for package in self.chip.packages:
+            try:
+                importlib.metadata.version(package)
+            except importlib.metadata.PackageNotFoundError:
+                absent.append(package)
+        return tuple(absent)
+
+    def devices(self) -> Sequence[jax.Device]:
+        """Compile-only devices, process by process. What is computed meanwhile runs on the devices that are there.
+
+        Raises:
+          MissingExtra: the compiler is not installed.
+          ValueError: it knows no slice of this shape.
+        """
+        if absent := self.missing_packages():
+            raise MissingExtra(
+                f"compiling for {self.name} needs {', '.join(absent)}: pip install 'wavejax-audio[aot]'",
+                name=absent[0],
+            )
+        try:
+            return list(topologies.get_topology_desc(**self._description()).devices)
+        except jax.errors.JaxRuntimeError as error:
+            raise ValueError(f"{self.name}: the compiler knows no such slice ({_first_line(error)})") from error
+
+    def _description(self) -> dict[str, Any]:
+        if self.chip.platform == "gpu":
+            (count,) = self.shape
+            # Slices x hosts x devices of a host.
+            layout = f"1x1x{count}" if count <= 8 else f"1x{count // 8}x8"
+            return {"platform": "cuda", "topology_name": "", "target_config": _H100, "topology": layout}
+        description: dict[str, Any] = {
+            "platform": "tpu",
+            "topology_name": f"{self.chip.name}:{'x'.join(map(str, self.shape))}",
+        }
+        if self.num_devices == 1:
+            description["chips_per_host_bounds"] = (1, 1, 1)
+        if self.chip.name == "v4":
+            description["chip_config_name"] = "megacore"
+        return description
+
+
+def get_topology(name: str) -> Topology:
+    """The topology of a name such as `v5e:16x16`, `v5p:4x4x4` or `h100x8`.
+
+    Raises:
+      ValueError: no chip or shape that is known; the message says what a name looks like.
+    """
+    examples = f"names look like v5e:16x16, v6e:2x4, v5p:4x4x4, v4:2x2x4, h100x8; chips are {', '.join(CHIPS)}"
+    tpu, gpu = re.fullmatch(r"(v\w+):(\d+(?:x\d+)*)", name), re.fullmatch(r"(h100)x(\d+)", name)
+    found = tpu or gpu
+    if found is None or found.group(1) not in CHIPS:
+        raise ValueError(f"there is no topology {name!r}: {examples}")
+    chip, shape = CHIPS[found.group(1)], tuple(map(int, found.group(2).split("x")))
+    if len(shape) != chip.dimensions or 0 in shape:
+        expected = f"{chip.dimensions} dimension(s) of 1 or more"
+        raise ValueError(f"a slice of {chip.name} has {expected}, not {name!r}: {examples}")
+    if chip.platform == "gpu" and shape[0] > 8 and shape[0] % 8:
+        raise ValueError(f"{name!r} does not fill its servers: more than 8 GPUs come in eights")
+    return Topology(name=name, chip=chip, shape=shape)
+
+
+class DoesNotFit(Exception):
+    """A program that the compiler refuses because it takes more memory than the device has."""
+
+
+class MemoryUse(NamedTuple):
+    """Bytes of a compiled program on each device."""
+
+    arguments: int
+    """The state and this device's rows."""
+    peak: int
+    """At most in use at once: arguments, outputs that do not take their place, temporaries and the program itself."""
+
+
+def compile_lowered(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
+    """Compiles for the lowered program's devices.
+
+    Raises:
+      DoesNotFit: more memory is needed than there is; the compiler's own words.
+    """
+    try:
+        return lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower():
+            raise DoesNotFit(_first_line(error)) from error
+        raise
+
+
+def memory_use(compiled: jax.stages.Compiled) -> MemoryUse:
+    """What a compiled program takes on each device, by the compiler's own account.
+
+    Compilers differ in what they count as peak, so it is the larger of their figure and the sum of its parts.
+    """
+    analysis: Any = compiled.memory_analysis()
+    arguments = int(analysis.argument_size_in_bytes)
+    parts = arguments + analysis.output_size_in_bytes - analysis.alias_size_in_bytes + analysis.temp_size_in_bytes
+    peak = max(analysis.peak_memory_in_bytes, parts) + analysis.generated_code_size_in_bytes
+    return MemoryUse(arguments, int(peak))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
