@@ -34,7 +34,8 @@ class Kept(Logger):
         self.records: list[dict] = []
 
     def scalars(self, step, values):
-        numbers = {name: value for name, value in values.items() if not name.endswith("_per_second")}
+        timings = ("_per_second", "_seconds_max", "_seconds_median", "_share", "slowest_process")
+        numbers = {name: value for name, value in values.items() if not name.endswith(timings)}
         self.records.append({"step": step, **numbers})
 
 

@@ -4,7 +4,7 @@ The only place of wavejax that knows meshes, shardings and `pmap`.
 """
 
 from wavejax.parallel.collectives import DATA_AXIS, example_indices, mean_over_devices, sum_over_devices
-from wavejax.parallel.processes import Vote, initialize_processes
+from wavejax.parallel.processes import Vote, gather_over_processes, host_names, initialize_processes
 from wavejax.parallel.strategies import STRATEGIES, PmapStrategy, SpmdStrategy, Strategy, get_strategy
 
 __all__ = [
@@ -15,7 +15,9 @@ __all__ = [
     "Strategy",
     "Vote",
     "example_indices",
+    "gather_over_processes",
     "get_strategy",
+    "host_names",
     "initialize_processes",
     "mean_over_devices",
     "sum_over_devices",
