@@ -1,15 +1,18 @@
 """One process of `train_and_evaluate` over several, started by test_distributed.py.
 
-    python run_process.py FOLDER NUM_STEPS NUM_PROCESSES PROCESS_ID PORT [STOP_AT]
+    python run_process.py FOLDER NUM_STEPS NUM_PROCESSES PROCESS_ID PORT [STOP_AT [WAIT]]
 
 It prints one line of JSON: what was logged, and a hash of each row of each batch that this process drew. With STOP_AT
-the last process sends itself a SIGTERM after that step, of which the others learn from it alone.
+the last process sends itself a SIGTERM after that step, of which the others learn from it alone; with WAIT it needs so
+many seconds for each batch.
 """
 
 import json
+import logging
 import os
 import signal
 import sys
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +57,18 @@ class StopAt(Hook):
         self.ending = [step, reason]
 
 
-def observe_batches(seen: list[list[int]]) -> None:
+class Warned(logging.Handler):
+    """Keeps warnings."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record):
+        self.lines.append(record.getMessage())
+
+
+def observe_batches(seen: list[list[int]], wait: float = 0.0) -> None:
     """Hashes of the rows of every training batch from now on."""
     original = training.training_batches
 
@@ -62,21 +76,32 @@ def observe_batches(seen: list[list[int]]) -> None:
         for batch in original(*arguments, **options):
             rows = [zlib.crc32(b"".join(x[i].tobytes() for x in batch.values())) for i in range(len(batch["id"]))]
             seen.append(rows)
+            time.sleep(wait)
             yield batch
 
     training.training_batches = observed
 
 
-def main(folder: Path, num_steps: int, num_processes: int, process_id: int, port: int, stop_at: int = 0) -> None:
+def main(
+    folder: Path,
+    num_steps: int,
+    num_processes: int,
+    process_id: int,
+    port: int,
+    stop_at: int = 0,
+    wait: float = 0.0,
+) -> None:
     if num_processes > 1:
         initialize_processes(f"localhost:{port}", num_processes=num_processes, process_id=process_id)
-    logged, batches, stop = Kept(), [], StopAt(stop_at)
-    observe_batches(batches)
+    logged, batches, stop, warned = Kept(), [], StopAt(stop_at), Warned()
+    logging.getLogger("wavejax").addHandler(warned)
+    observe_batches(batches, wait if process_id == num_processes - 1 else 0.0)
     config = tiny_config(num_steps=num_steps, **CONFIG)
     training.train_and_evaluate(config, folder, corpus=tiny_corpus(2), console=logged, hooks=[stop])
     report = {"records": logged.records, "batches": batches, "ending": stop.ending, "devices": jax.device_count()}
+    report["warnings"] = warned.lines
     print(json.dumps(report), flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:7]), *map(float, sys.argv[7:]))
