@@ -142,13 +142,8 @@ def test_a_step_that_was_asked_for_is_not_replaced_by_another(run: Path) -> None
         assert store.restore(_state(0), step=10).step == 10
 
 
-def _files_that_matter(folder: Path) -> list[Path]:
-    """All files of a step but those at its top that Orbax keeps for itself and no restore reads."""
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.stat().st_size and (path.parent != folder or path.name == "wavejax_files.json")
-    ]
+def _all_files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_size]
 
 
 def _flip_and_restore(run: Path, victim: Path, draw: np.random.Generator) -> None:
@@ -172,7 +167,7 @@ def _flip_and_restore(run: Path, victim: Path, draw: np.random.Generator) -> Non
 
 def test_flips_anywhere(run: Path) -> None:
     draw = np.random.default_rng(0)
-    files = _files_that_matter(run / "20")
+    files = _all_files(run / "20")
     for index in draw.choice(len(files), size=6, replace=False):
         _flip_and_restore(run, files[index], draw)
 
@@ -180,7 +175,7 @@ def test_flips_anywhere(run: Path) -> None:
 @pytest.mark.slow
 def test_many_flips_anywhere(run: Path) -> None:
     draw = np.random.default_rng(1)
-    files = _files_that_matter(run / "20")
+    files = _all_files(run / "20")
     assert len(files) >= 8
     sizes = np.asarray([path.stat().st_size for path in files])
     for index in draw.choice(len(files), size=100, p=sizes / sizes.sum()):  # each byte as likely as any
@@ -190,12 +185,25 @@ def test_many_flips_anywhere(run: Path) -> None:
             _flip_and_restore(run, path, draw)
 
 
-def test_orbax_s_bookkeeping_is_not_relied_on(run: Path) -> None:
-    for path in (run / "20").iterdir():
-        if path.is_file() and path.name != "wavejax_files.json":
-            path.write_bytes(b"\x80 no longer what it was")
+def test_orbax_s_bookkeeping_is_not_relied_on_but_hashed(run: Path) -> None:
+    own = ("wavejax_files.json", "wavejax_bookkeeping.json")
+    names = sorted(path.name for path in (run / "20").iterdir() if path.is_file() and path.name not in own)
+    assert "_CHECKPOINT_METADATA" in names
+    for name in names:
+        (run / "20" / name).write_bytes(b"\x80 no longer what it was")
     with CheckpointStore(run) as store:
         assert store.restore(_state(0)).step == 20
+        (report,) = store.damage_reports
+        assert report.leaves == ()
+        assert [name.split(" (")[0] for name in report.files] == names
         assert store.save(30, _state(30), META)
         assert store.restore(_state(0)).step == 30
+        assert len(store.damage_reports) == 1
+
+
+def test_a_kill_right_after_the_commit_leaves_a_sound_step(run: Path) -> None:
+    (run / "20" / "wavejax_bookkeeping.json").unlink()
+    (run / "20" / "wavejax_bookkeeping.json.tmp").write_text('{"fi')
+    with CheckpointStore(run) as store:
+        assert store.restore(_state(0)).step == 20
         assert store.damage_reports == []

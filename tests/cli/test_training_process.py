@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,8 +17,9 @@ import pytest
 
 from tests.cli import tiny
 from wavejax.checkpoints.folder import saved_steps
-from wavejax.tasks.supervision import HEARTBEAT
+from wavejax.tasks.life_signs import HEARTBEAT
 from wavejax.tasks.vocoder import load
+from wavejax.training import ProfileHook
 
 SMALL = ["speech-16k-small", *tiny.FLAGS]
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,24 +78,31 @@ def test_half_an_address_is_refused(run, tmp_path):
 def test_restarts_leave_the_training_to_another_process(run, tmp_path, monkeypatch):
     calls = []
 
-    def supervise(command, progress, policy, say):
+    def supervise(command, progress, policy, say, incidents):
         say("hello")
-        calls.append((command, progress(), policy.restarts, policy.hang_seconds))
+        calls.append((command, progress(), policy.restarts, policy.hang_seconds, policy.compile_seconds, incidents))
         return 137
 
     monkeypatch.setattr("wavejax.cli.training.supervise", supervise)
     (tmp_path / "w" / "checkpoints" / "30").mkdir(parents=True)
-    arguments = ["train", *SMALL, "--workdir", str(tmp_path / "w"), "--restarts", "4", "--hang-minutes", "2"]
+    arguments = ["train", *SMALL, "--workdir", str(tmp_path / "w"), "--restarts", "4", "--compile-minutes", "3"]
+    arguments += ["--hang-minutes", "2"]
     said = run(*arguments)
     assert (said.code, said.error) == (137, "supervisor: hello\n")
-    assert calls == [([sys.executable, "-m", "wavejax", *arguments], 30, 4, 120.0)]
+    assert calls == [([sys.executable, "-m", "wavejax", *arguments], 30, 4, 120.0, 180.0, None)]
     said = run(*arguments[:-1], "0")
     assert said.code == 2
     assert "hang_seconds=0.0 must be above 0" in said.error
+    where = ["--coordinator", "host:1", "--num-processes", "2", "--process-id", "1"]
+    assert run(*arguments, *where).code == 137
+    incidents = calls[-1][-1]
+    assert incidents.path == tmp_path / "w" / "restarts.jsonl"
+    assert incidents.process == f"1 on {socket.gethostname()}"
+    assert run(*arguments, "--distributed").code == 137
+    assert calls[-1][-1].process == socket.gethostname()
 
 
 def test_a_supervised_training_trains_and_gives_signs_of_life(run, tmp_path, corpus, ending, monkeypatch):
-    monkeypatch.setattr("wavejax.tasks.supervision._end_with_parent", lambda: None)
     monkeypatch.setattr("faulthandler.enable", lambda file: None)
     monkeypatch.setenv(HEARTBEAT, str(tmp_path / "beat"))
     arguments = ("train", *SMALL, "--workdir", tmp_path / "w", "--restarts", "4")
@@ -101,6 +110,25 @@ def test_a_supervised_training_trains_and_gives_signs_of_life(run, tmp_path, cor
     assert (tmp_path / "beat").read_text() == "step 7"
     assert run(*arguments, "--corpus", tmp_path / "nowhere").code == 1
     assert (tmp_path / "beat").read_text() == "final"
+
+
+def test_steps_to_profile_are_a_range(run, tmp_path, corpus, monkeypatch):
+    hooks = []
+
+    def end(config, workdir, *, hooks: list, **options):
+        seen.extend(hooks)
+        return SimpleNamespace(step=7)
+
+    seen = hooks
+    monkeypatch.setattr("wavejax.cli.training.train_and_evaluate", end)
+    arguments = ["train", *SMALL, "--corpus", corpus, "--workdir", tmp_path / "w", "--profile-steps"]
+    assert run(*arguments, "100:105").code == 0
+    (hook,) = [hook for hook in seen if isinstance(hook, ProfileHook)]
+    assert (hook.first, hook.last, hook.folder) == (100, 105, tmp_path / "w" / "profile")
+    for wrong in ("105:100", "0:3", "some", "3:"):
+        said = run(*arguments, wrong)
+        assert said.code == 2
+        assert f"--profile-steps {wrong}: give FIRST:LAST, as 100:105" in said.error
 
 
 def command_line(workdir: Path, corpus: Path, *options: str, steps: int = 120, every: int = 10) -> list[str]:
@@ -160,23 +188,39 @@ def test_killed_at_random_moments_a_supervised_training_completes(tmp_path, corp
     assert_same_parameters(tmp_path / "whole", tmp_path / "killed")
 
 
+STATED_SECONDS = 30.0  # the shortest notice that a scheduler gives, on a Spot machine
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the child in /proc")
-def test_sigterm_saves_through_the_supervisor_and_a_lost_supervisor_ends_its_child(tmp_path, corpus):
-    for name, number in (("asked", signal.SIGTERM), ("lost", signal.SIGKILL)):
-        workdir = tmp_path / name
-        command = command_line(workdir, corpus, "--restarts", "2", steps=10**6, every=10**6)
-        with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as supervisor:
-            while not (workdir / "metrics.jsonl").exists() or (workdir / "metrics.jsonl").stat().st_size == 0:
-                assert supervisor.poll() is None
-                time.sleep(0.05)
-            assert saved_steps(workdir / "checkpoints") == ()
-            (child,) = children(supervisor.pid)
-            supervisor.send_signal(number)
-            supervisor.wait()
-            while os.path.exists(f"/proc/{child}/exe"):  # not of one that has ended
-                time.sleep(0.05)
-            supervisor.communicate()
-        assert supervisor.returncode == (143 if number == signal.SIGTERM else -signal.SIGKILL)
-        if number == signal.SIGTERM:  # a child that lost its supervisor ends, but need not have saved
-            assert len(saved_steps(workdir / "checkpoints")) == 1
+@pytest.mark.parametrize(
+    ("whom", "code"), [("training", 143), ("supervisor", 143), ("both", 143), ("supervisor by SIGKILL", -9)]
+)
+def test_whoever_is_told_to_end_the_training_saves(tmp_path, corpus, whom, code):
+    command = command_line(tmp_path, corpus, "--restarts", "2", steps=10**6, every=10**6)
+    metrics = tmp_path / "metrics.jsonl"
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as supervisor:
+        errors: list[str] = []  # it has to be read, or both stop where the pipe is full
+        reader = threading.Thread(target=lambda: errors.append(supervisor.stderr.read()))
+        reader.start()
+        while last_step(metrics) < 3:
+            assert supervisor.poll() is None
+            time.sleep(0.05)
+        assert saved_steps(tmp_path / "checkpoints") == ()
+        (child,) = children(supervisor.pid)
+        asked, last = time.monotonic(), last_step(metrics)
+        if whom in ("training", "both"):  # as schedulers do that send it to every process of a job
+            os.kill(child, signal.SIGTERM)
+        if whom != "training":
+            supervisor.send_signal(signal.SIGKILL if "SIGKILL" in whom else signal.SIGTERM)
+        while os.path.exists(f"/proc/{child}/exe"):  # not of one that has ended
+            time.sleep(0.02)
+        took = time.monotonic() - asked
+        supervisor.wait()
+        reader.join()
+    assert supervisor.returncode == code, errors
+    (saved,) = saved_steps(tmp_path / "checkpoints")
+    assert took < STATED_SECONDS
+    print(f"{whom}: asked at step {last}, saved step {saved}, ended after {took:.2f} s")
+    assert load(tmp_path).step == saved >= last
+    assert not list((tmp_path / "checkpoints").glob("*tmp*"))

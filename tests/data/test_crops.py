@@ -116,6 +116,30 @@ def test_each_epoch_covers_every_utterance_in_proportion():
     assert len(set(orders)) == 5, "every epoch has its own order"
 
 
+def test_eight_hosts_bring_every_utterance_once_per_epoch():
+    """Utterances as long as a crop: an epoch has as many crops as the split has utterances, and each is one of them."""
+    hosts, rows, epochs = 8, 2, 3
+    corpus = counting_corpus([SHAPE.length] * (5 * hosts * rows))
+
+    def draw(start_step, count, seed=7):
+        """ids [steps, hosts, rows]; each host draws its own part of the global batch of 16."""
+        options = {"batch_size": hosts * rows, "seed": seed, "start_step": start_step}
+        parts = [slice(host * rows, (host + 1) * rows) for host in range(hosts)]
+        drawn = [_take(count, corpus, "train", SHAPE, rows=part, **options) for part in parts]
+        return np.asarray([[batch["id"] for batch in host] for host in drawn]).swapaxes(0, 1)
+
+    ids = draw(0, 5 * epochs)
+    everyone = sorted(zlib.crc32(f"u{number}".encode()) for number in range(5 * hosts * rows))
+    orders = ids.reshape(epochs, -1)
+    for order in orders:
+        assert sorted(order) == everyone, "every utterance once: none is lost, and no two hosts have the same"
+    assert len({tuple(order) for order in orders}) == epochs
+    whole = _take(5, corpus, "train", SHAPE, batch_size=hosts * rows, seed=7)
+    np.testing.assert_array_equal(ids[:5].reshape(5, -1), [batch["id"] for batch in whole])
+    np.testing.assert_array_equal(draw(7, 2), ids[7:9])  # a function of (seed, step)
+    assert not np.array_equal(draw(0, 5, seed=8), ids[:5])
+
+
 def test_every_frame_is_reached():
     covered = np.zeros(100, bool)
     for batch in _take(16, counting_corpus([1000]), "train", SHAPE, batch_size=16, seed=0):

@@ -1,16 +1,19 @@
 """One process of `train_and_evaluate` over several, started by test_distributed.py.
 
-    python run_process.py FOLDER NUM_STEPS NUM_PROCESSES PROCESS_ID PORT [STOP_AT [SHARD]]
+    python run_process.py FOLDER NUM_STEPS NUM_PROCESSES PROCESS_ID PORT [STOP_AT [SHARD [WAIT]]]
 
 It prints one line of JSON: what was logged, a hash of each row of each batch that this process drew, and the sizes of
 the averages at the end. With STOP_AT the last process sends itself a SIGTERM after that step, of which the others learn
-from it alone. SHARD 1 splits moments and averages over the devices.
+from it alone. SHARD 1 splits moments and averages over the devices. With WAIT the last process needs so many seconds
+for each batch.
 """
 
 import json
+import logging
 import os
 import signal
 import sys
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +38,8 @@ class Kept(Logger):
         self.records: list[dict] = []
 
     def scalars(self, step, values):
-        numbers = {name: value for name, value in values.items() if not name.endswith("_per_second")}
+        timings = ("_per_second", "_seconds_max", "_seconds_median", "_share", "slowest_process")
+        numbers = {name: value for name, value in values.items() if not name.endswith(timings)}
         self.records.append({"step": step, **numbers})
 
 
@@ -54,7 +58,18 @@ class StopAt(Hook):
         self.ending = [step, reason]
 
 
-def observe_batches(seen: list[list[int]]) -> None:
+class Warned(logging.Handler):
+    """Keeps warnings."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record):
+        self.lines.append(record.getMessage())
+
+
+def observe_batches(seen: list[list[int]], wait: float = 0.0) -> None:
     """Hashes of the rows of every training batch from now on."""
     original = training.training_batches
 
@@ -62,6 +77,7 @@ def observe_batches(seen: list[list[int]]) -> None:
         for batch in original(*arguments, **options):
             rows = [zlib.crc32(b"".join(x[i].tobytes() for x in batch.values())) for i in range(len(batch["id"]))]
             seen.append(rows)
+            time.sleep(wait)
             yield batch
 
     training.training_batches = observed
@@ -73,12 +89,20 @@ def sizes(params: Any) -> list[float]:
 
 
 def main(
-    folder: Path, num_steps: int, num_processes: int, process_id: int, port: int, stop_at: int = 0, shard: int = 0
+    folder: Path,
+    num_steps: int,
+    num_processes: int,
+    process_id: int,
+    port: int,
+    stop_at: int = 0,
+    shard: int = 0,
+    wait: float = 0.0,
 ) -> None:
     if num_processes > 1:
         initialize_processes(f"localhost:{port}", num_processes=num_processes, process_id=process_id)
-    logged, batches, stop = Kept(), [], StopAt(stop_at)
-    observe_batches(batches)
+    logged, batches, stop, warned = Kept(), [], StopAt(stop_at), Warned()
+    logging.getLogger("wavejax").addHandler(warned)
+    observe_batches(batches, wait if process_id == num_processes - 1 else 0.0)
     config = tiny_config(num_steps=num_steps, shard_optimizer=bool(shard), **CONFIG)
     state = training.train_and_evaluate(config, folder, corpus=tiny_corpus(2), console=logged, hooks=[stop])
     report = {
@@ -88,9 +112,10 @@ def main(
         "devices": jax.device_count(),
         "averages": sizes(training.training_strategy(config).fetch(state.ema_params)),
         "split": sum(not leaf.is_fully_replicated for leaf in jax.tree.leaves(state.ema_params)),
+        "warnings": warned.lines,
     }
     print(json.dumps(report), flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:7]), *map(float, sys.argv[7:]))

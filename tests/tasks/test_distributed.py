@@ -16,11 +16,18 @@ from tests.tasks.tiny import tiny_config, tiny_corpus
 from wavejax.checkpoints import CheckpointStore
 from wavejax.tasks import training
 
+LONG = 20
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(
-    folder: Path, num_steps: int, processes: int, devices: int, stop_at: int = 0, shard: bool = False
+    folder: Path,
+    num_steps: int,
+    processes: int,
+    devices: int,
+    stop_at: int = 0,
+    shard: bool = False,
+    wait: float = 0,
 ) -> list[dict]:
     """What each process reports."""
     with socket.socket() as probe:
@@ -35,7 +42,7 @@ def run(
                 sys.executable,
                 script,
                 str(folder),
-                *map(str, (num_steps, processes, process, port, stop_at, int(shard))),
+                *map(str, (num_steps, processes, process, port, stop_at, int(shard), wait)),
             ],
             env=environment,
             stdout=subprocess.PIPE,
@@ -47,7 +54,7 @@ def run(
     reports = []
     try:
         for process in started:
-            output, errors = process.communicate(timeout=300)
+            output, errors = process.communicate(timeout=900)
             assert process.returncode == 0, errors
             (line,) = [line for line in output.splitlines() if line.startswith("{")]  # Gloo writes others
             reports.append(json.loads(line))
@@ -59,13 +66,13 @@ def run(
     return reports
 
 
-def here(folder: Path, num_steps: int, devices: int, monkeypatch: pytest.MonkeyPatch) -> dict:
+def here(folder: Path, num_steps: int, devices: int, monkeypatch: pytest.MonkeyPatch, **options: str) -> dict:
     """The same in this process."""
     logged, batches = Kept(), []
     with monkeypatch.context() as patched:
         patched.setattr(training, "training_batches", training.training_batches)
         observe_batches(batches)
-        config, chosen = tiny_config(num_steps=num_steps, **CONFIG), jax.devices()[:devices]
+        config, chosen = tiny_config(num_steps=num_steps, **CONFIG, **options), jax.devices()[:devices]
         state = training.train_and_evaluate(config, folder, corpus=tiny_corpus(2), console=logged, devices=chosen)
     return {"records": logged.records, "batches": batches, "averages": sizes(state.ema_params)}
 
@@ -95,8 +102,11 @@ def check_part(reports: list[dict], whole: dict, first: int, last: int) -> None:
 def test_two_processes_equal_one_and_one_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = here(tmp_path / "whole", STEPS, 1, monkeypatch)
     # The last process alone is told to stop after step 2; both do, two steps later, and both have saved that step.
-    reports = run(tmp_path / "parts", STEPS, 2, 1, stop_at=2)
+    # It is also slow at bringing its data, which the first process, and it alone, warns about.
+    reports = run(tmp_path / "parts", STEPS, 2, 1, stop_at=2, wait=1.0)
     assert [report["ending"] for report in reports] == [[4, "terminated"]] * 2
+    assert any(f"process 1 ({socket.gethostname()}) holds the others up" in line for line in reports[0]["warnings"])
+    assert reports[1]["warnings"] == []
     check_part(reports, whole, 0, 4)
     with CheckpointStore(tmp_path / "parts" / "checkpoints", read_only=True) as store:
         assert store.steps() == (2, 4)
@@ -105,13 +115,43 @@ def test_two_processes_equal_one_and_one_goes_on(tmp_path: Path, monkeypatch: py
     assert sorted(set(lines)) == list(range(1, STEPS + 1))
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """Twenty steps on 1 process x 8 devices."""
+    with pytest.MonkeyPatch.context() as patched:
+        return here(tmp_path_factory.mktemp("whole"), LONG, 8, patched)
+
+
 @pytest.mark.slow
-def test_any_topology_goes_on_with_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = here(tmp_path / "whole", STEPS, 8, monkeypatch)
+def test_any_topology_goes_on_with_the_same_run(tmp_path: Path, whole: dict) -> None:
     # Moments and averages are split over the devices, whole, and split over others.
-    for first, last, processes, devices, shard in [(0, 2, 2, 4, True), (2, 4, 1, 2, False), (4, 6, 4, 2, True)]:
+    parts = [(0, 6, 2, 4, True), (6, 12, 1, 2, False), (12, LONG, 4, 2, True)]
+    for first, last, processes, devices, shard in parts:
         reports = run(tmp_path / "parts", last, processes, devices, shard=shard)
         check_part(reports, whole, first, last)
         assert all((report["split"] > 5) == shard for report in reports)
+        print_distance(f"{processes} x {devices}, steps {first} to {last}", reports[0]["records"], whole)
     for report in reports:  # each fetched the whole of what all of them hold
         np.testing.assert_allclose(report["averages"], whole["averages"], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("processes", "devices"), [(2, 4), (4, 2)])
+def test_every_topology_makes_the_same_steps(tmp_path: Path, whole: dict, processes: int, devices: int) -> None:
+    reports = run(tmp_path, LONG, processes, devices)
+    check_part(reports, whole, 0, LONG)
+    print_distance(f"{processes} x {devices}", reports[0]["records"], whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 8])
+def test_pmap_makes_the_same_steps(tmp_path: Path, whole: dict, devices: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = here(tmp_path, LONG, devices, monkeypatch, strategy="pmap")
+    check_part([report], whole, 0, LONG)
+    print_distance(f"pmap, 1 x {devices}", report["records"], whole)
+
+
+def print_distance(what: str, records: list[dict], whole: dict) -> None:
+    losses = {record["step"]: record["loss"] for record in whole["records"] if "loss" in record}
+    pairs = [(record["loss"], losses[record["step"]]) for record in records if "loss" in record]
+    print(f"{what}: {len(pairs)} losses, largest difference {max(abs(a - b) for a, b in pairs):.1e}")

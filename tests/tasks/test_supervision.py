@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -11,9 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from wavejax.checkpoints import CheckpointWriteError
-from wavejax.tasks import supervision
-from wavejax.tasks.supervision import HEARTBEAT, HeartbeatHook, RestartPolicy, life_signs, supervise
+from wavejax.tasks.supervision import RestartPolicy, supervise
 
 # Each start follows the next word of its plan, the last one for good: CHECKPOINT-ENDING.
 STUB = """
@@ -24,7 +23,7 @@ folder, plan = Path(sys.argv[1]), sys.argv[2:]
 starts = json.loads((folder / "starts").read_text()) if (folder / "starts").exists() else []
 checkpoint, ending = plan[min(len(starts), len(plan) - 1)].split("-")
 beat = Path(os.environ["WAVEJAX_HEARTBEAT"])
-beat.write_text(f"step {checkpoint}")
+beat.write_text(os.environ.get("PHASE", f"step {checkpoint}"))
 
 def asked(number, frame):
     (folder / "asked").write_text(str(number))
@@ -39,9 +38,18 @@ if int(checkpoint):
 if ending == "final":
     beat.write_text("final")
     sys.exit(1)
+if ending in ("late", "refuse", "done"):  # not before the other process has started as often
+    other = folder.parent / "0" / "starts"
+    while not other.exists() or len(json.loads(other.read_text() or "[]")) <= len(starts):
+        time.sleep(0.05)
+if ending == "refuse":
+    beat.write_text("final")
+    sys.exit(1)
+if ending == "done":
+    sys.exit(0)
 if ending.isdecimal():
     sys.exit(int(ending))
-if ending == "kill":
+if ending in ("kill", "late"):
     os.kill(os.getpid(), signal.SIGKILL)
 while True:
     time.sleep(0.05)
@@ -71,6 +79,11 @@ class Job:
     @property
     def starts(self) -> int:
         return len(json.loads((self.folder / "starts").read_text()))
+
+    def silence(self) -> float:
+        """Seconds since its last start."""
+        path = self.folder / "starts"
+        return time.time() - json.loads(path.read_text())[-1] if path.exists() else 0.0
 
 
 @pytest.fixture
@@ -106,7 +119,7 @@ def test_it_gives_up_and_says_how_each_start_ended(job: Job) -> None:
 
 
 def test_what_hangs_is_killed_and_started_again(job: Job) -> None:
-    policy = RestartPolicy(restarts=1, hang_seconds=4, first_delay_seconds=0.01)
+    policy = RestartPolicy(restarts=1, hang_seconds=4, compile_seconds=600, first_delay_seconds=0.01)
     assert job.run("3-hang", "4-0", policy=policy) == 0
     (sentence,) = job.said
     assert sentence.startswith("the training hung: no sign of life for 4 s at step 3; it was killed; restart 1 of 1")
@@ -169,48 +182,85 @@ def test_the_wait_doubles_up_to_a_limit() -> None:
             RestartPolicy(**wrong)
 
 
-@pytest.mark.parametrize(
-    ("error", "has_started", "is_final"),
-    [
-        (ValueError("a batch of 3 rows cannot be split"), False, True),
-        (FileNotFoundError("no corpus there"), False, True),
-        (OSError("the disk is full"), True, False),
-        (CheckpointWriteError("the disk is full"), True, False),
-        (RuntimeError("RESOURCE_EXHAUSTED"), True, False),
-        (RuntimeError("DEADLINE_EXCEEDED: no coordinator"), False, False),
-    ],
-)
-def test_errors_that_would_come_again_are_marked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, has_started: bool, is_final: bool
-) -> None:
-    monkeypatch.setattr(supervision, "_end_with_parent", lambda: None)
-    monkeypatch.setattr("faulthandler.enable", lambda file: None)
-    path = tmp_path / "beat"
-
-    def train() -> None:
-        with life_signs(str(path)) as (hook,):
-            if has_started:
-                hook.on_start(4, None)
-                assert path.read_text() == "step 4"
-            raise error
-
-    with pytest.raises(type(error)):
-        train()
-    said = path.read_text() if path.exists() else ""
-    assert said == ("final" if is_final else "step 4" if has_started else "")
-    with life_signs(None) as hooks:
-        assert hooks == []
+def test_what_compiles_does_not_hang(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = RestartPolicy(restarts=1, hang_seconds=2, compile_seconds=600, first_delay_seconds=0.01)
+    monkeypatch.setenv("PHASE", "compiling after step 3")
+    thread = when(lambda: job.silence() > 3, signal.SIGTERM)
+    assert job.run("3-obey", policy=policy) == 143
+    thread.join()
+    assert (job.starts, job.said) == (1, [])
+    monkeypatch.setenv("PHASE", "starting")
+    limited = RestartPolicy(restarts=1, hang_seconds=600, compile_seconds=3, first_delay_seconds=0.01)
+    (job.folder / "starts").unlink()
+    assert job.run("0-hang", "4-0", policy=limited) == 0
+    assert job.said[0].startswith("the training hung: no sign of life for 3 s while starting; it was killed; restart")
 
 
-def test_heartbeats_are_rare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr(supervision.time, "monotonic", lambda: now)
-    hook = HeartbeatHook(tmp_path / "beat")
-    hook.on_start(0, None)
-    assert not hook.is_due(1, 10)
-    now += 3
-    assert hook.is_due(2, 10)
-    hook.on_step(2, None, {})
-    assert not hook.is_due(3, 10)
-    assert (tmp_path / "beat").read_text() == "step 2"
-    assert HEARTBEAT == "WAVEJAX_HEARTBEAT"  # what programs of other languages are told
+class Member(threading.Thread):
+    """One of several supervisors of a job, in a process of its own: signal handlers belong to main threads."""
+
+    def __init__(self, folder: Path, name: str, *plan: str, restarts: int = 2) -> None:
+        super().__init__(daemon=True)
+        (folder / name).mkdir()
+        self.folder = folder / name
+        self.command = [sys.executable, "-c", MEMBER, str(folder), name, str(restarts), STUB, *plan]
+        self.code: int | None = None
+        self.said = ""
+
+    def run(self) -> None:
+        done = subprocess.run(self.command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+        self.code, self.said = done.returncode, done.stdout + done.stderr
+
+    @property
+    def starts(self) -> int:
+        path = self.folder / "starts"
+        return len(json.loads(path.read_text())) if path.exists() else 0
+
+
+MEMBER = """
+import sys
+from pathlib import Path
+from wavejax.tasks import incidents
+from wavejax.tasks.supervision import RestartPolicy, supervise
+
+shared, name, restarts, stub, *plan = sys.argv[1:]
+incidents.POLL_SECONDS = 0.05
+
+def progress():
+    steps = [int(path.read_text()) for path in Path(shared).glob("*/checkpoint")]
+    return max(steps, default=None)
+
+policy = RestartPolicy(restarts=int(restarts), first_delay_seconds=1.0, longest_delay_seconds=1.0, grace_seconds=1)
+told = incidents.Incidents(Path(shared) / "restarts.jsonl", name)
+command = [sys.executable, "-S", "-c", stub, str(Path(shared) / name), *plan]
+sys.exit(supervise(command, progress, policy, print, incidents=told))
+"""
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+
+
+def run_together(*members: Member) -> None:
+    for member in members:
+        member.start()
+    for member in members:
+        member.join(timeout=120)
+        assert not member.is_alive()
+
+
+def test_when_one_process_of_a_job_dies_all_start_again(tmp_path: Path) -> None:
+    """The first waits for the second, as in a collective, until both are started anew."""
+    first = Member(tmp_path, "0", "0-hang", "5-hang", "9-0")
+    second = Member(tmp_path, "1", "0-late", "0-late", "0-done")
+    run_together(first, second)
+    assert (first.code, second.code) == (0, 0), (first.said, second.said)
+    assert (first.starts, second.starts) == (3, 3)
+    assert first.said.count("process 1: the training was ended by SIGKILL (out of memory?) at step 0; restart 1") == 2
+    assert second.said.count("the training was ended by SIGKILL (out of memory?) at step 0; restart 1") == 2
+
+
+def test_what_ends_the_job_on_one_host_ends_it_on_all(tmp_path: Path) -> None:
+    waiting, refused = Member(tmp_path, "0", "3-obey"), Member(tmp_path, "1", "3-refuse")
+    run_together(waiting, refused)
+    assert (waiting.code, refused.code) == (1, 1), (waiting.said, refused.said)
+    assert (waiting.starts, refused.starts) == (1, 1)
+    assert "it did not end within 1 s and is killed" in waiting.said  # it was given time to end by itself
+    assert "process 1: the training failed with exit code 1; the job is over, so there is no other" in waiting.said

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wavejax.training import CallHook, CheckpointHook, FitResult, Hook, LogHook, NonFiniteError, fit
+from wavejax.training import CallHook, CheckpointHook, FitResult, Hook, LogHook, NonFiniteError, fit, signals
 from wavejax.training.loggers import Logger
 
 
@@ -171,6 +171,34 @@ def test_a_second_signal_acts_at_once() -> None:
     assert hook.journal[-1][3:] == (None, "failed")
 
 
+@pytest.fixture
+def terminable() -> Iterator[list[int]]:
+    """What would have ended the process."""
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    yield received
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("repeat_seconds", [5.0, -1.0])
+def test_a_sigterm_that_soon_follows_another_is_the_same(
+    terminable: list[int], repeat_seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scheduler sends it to every process of a job, and the supervisor among them passes its own on."""
+    monkeypatch.setattr(signals, "REPEAT_SECONDS", repeat_seconds)
+
+    def insistent(state: Counter, batch: Mapping[str, Any]) -> tuple[Counter, dict[str, Any]]:
+        if batch["number"] == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return count(state, batch)
+
+    store = ListStore()
+    result = fit(insistent, Counter(), numbers(), [CheckpointHook(store, {}, every=100)], num_steps=50)
+    assert (result.step, result.reason, store.steps()) == (4, "terminated", (4,))
+    assert terminable == ([] if repeat_seconds > 0 else [signal.SIGTERM])
+
+
 def test_it_runs_in_any_thread() -> None:
     results: list[FitResult] = []
     thread = threading.Thread(target=lambda: results.append(fit(count, Counter(), numbers(), num_steps=3)))
@@ -193,7 +221,10 @@ def test_every_hook_is_ended_in_reverse_order_after_a_failure() -> None:
     hooks = [Recorder(1, journal, "first"), Broken(1, journal, "second"), CallHook(fail, every=2)]
     with pytest.raises(RuntimeError, match="the evaluation failed") as caught:
         fit(count, Counter(), numbers(), hooks, num_steps=50)
-    assert caught.value.__notes__ == ["""The end of a hook failed, too: ValueError("the second hook's end failed")"""]
+    assert caught.value.__notes__ == [
+        """The end of a hook failed, too: ValueError("the second hook's end failed")""",
+        "Last good checkpoint: none",
+    ]
     assert [entry[0] for entry in journal if entry[1] == "end"] == ["second", "first"]
     with pytest.raises(ValueError, match="the second hook's end failed"):
         fit(count, Counter(), numbers(), hooks[:2], num_steps=5)
@@ -240,8 +271,10 @@ def test_throughput_is_units_over_seconds() -> None:
     logger = Kept()
     hook = LogHook(logger, every=2, units_per_step=500, unit="frames")
     hook.on_start(6, None)
-    hook.on_step(8, None, {"loss": 3.0, "finite": 1.0, "step_seconds": 0.25})
-    assert logger.records == [(6, {}), (8, {"loss": 3.0, "steps_per_second": 4.0, "frames_per_second": 2000.0})]
+    seconds = {"step_seconds": 0.25, "own_seconds": 0.1, "data_seconds": 0.05}
+    hook.on_step(8, None, {"loss": 3.0, "finite": 1.0, **seconds})
+    expected = {"loss": 3.0, "steps_per_second": 4.0, "frames_per_second": 2000.0, "data_wait_share": 0.2}
+    assert logger.records == [(6, {}), (8, expected)]
     hook.on_step(10, None, {"loss": 2.0})  # the first step alone: nothing was timed
     assert logger.records[-1] == (10, {"loss": 2.0})
 
@@ -250,3 +283,13 @@ def test_an_interval_is_at_least_one_step() -> None:
     for make in (lambda: LogHook(Logger(), every=0), lambda: CheckpointHook(ListStore(), {}, every=0)):
         with pytest.raises(ValueError, match="every=0 must be 1 step or more"):
             make()
+
+
+def test_a_failure_names_the_last_good_checkpoint() -> None:
+    def fail(step: int, state: Any, metrics: Mapping[str, float]) -> None:
+        raise OSError(28, "No space left on device", "metrics.jsonl")
+
+    hooks = [CheckpointHook(ListStore(), {}, every=2), CallHook(fail, every=5)]
+    with pytest.raises(OSError, match="No space left") as caught:
+        fit(count, Counter(), numbers(), hooks, num_steps=50)
+    assert caught.value.__notes__ == ["Last good checkpoint: step 4"]

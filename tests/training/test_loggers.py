@@ -125,3 +125,28 @@ def test_the_console_shows_a_bar_on_a_terminal() -> None:
     logger.close()
     assert "50/100" in output.getvalue()
     assert "4.57 bits" in output.getvalue()
+
+
+class Gone(io.StringIO):
+    """A pipe that nobody reads, or a terminal that was closed."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, text: str) -> int:
+        raise self.error
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), OSError(5, "Input/output error")])
+def test_a_console_that_is_gone_ends_nothing(
+    terminal: bool, error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.dup2", lambda *descriptors: None)  # by which rich silences the process's own output
+    console = Console(file=Gone(error), force_terminal=terminal, color_system=None, legacy_windows=False)
+    logger = ConsoleLogger(100, console=console)
+    logger.start(0)
+    logger.scalars(10, {"loss": 2.0})
+    logger.scalars(20, {"loss": 2.0})
+    logger.close()

@@ -49,10 +49,22 @@ def _run(folder: Path, num_steps: int, num_processes: int, num_devices: int) -> 
     return results
 
 
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    """What the slow tests do with the whole training, for a network of two layers."""
+    (first, one), (second, other) = _run(tmp_path, 3, 2, 1)
+    assert first == second == "2 devices, from step 0"
+    np.testing.assert_array_equal(one, other)
+    np.testing.assert_allclose(one, _expected(3), rtol=0, atol=1e-5)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["2", "3"]
+
+
+def _expected(steps: int) -> np.ndarray:
+    state = get_strategy("spmd").fetch(trained(steps))
+    return np.concatenate([np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(state)])
+
+
 @pytest.mark.slow
 def test_processes_and_topologies_agree(tmp_path: Path) -> None:
-    state = get_strategy("spmd").fetch(trained(7))
-    expected = np.concatenate([np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(state)])
     # The same run, moved from 2 x 4 devices to 1 x 2 and to 4 x 2, where all have to step over a damaged checkpoint.
     for num_steps, num_processes, num_devices, first in [(3, 2, 4, 0), (5, 1, 2, 3), (7, 4, 2, 4)]:
         if num_steps == 7:
@@ -62,4 +74,4 @@ def test_processes_and_topologies_agree(tmp_path: Path) -> None:
             assert description == f"{num_processes * num_devices} devices, from step {first}"
             np.testing.assert_array_equal(values, results[0][1])
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["4", "6", "7", "damaged-5"]
-    np.testing.assert_allclose(results[0][1], expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(results[0][1], _expected(7), rtol=0, atol=1e-5)

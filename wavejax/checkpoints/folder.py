@@ -4,6 +4,7 @@ Every change is one rename, before or after which anything may be killed. In a r
 changes the folder, and the others neither run ahead of it nor fall behind.
 """
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterable
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import jax
 from jax.experimental import multihost_utils
+
+from wavejax.checkpoints.manifest import write_bookkeeping_manifest
 
 TEMPORARY_MARK = ".orbax-checkpoint-tmp"
 _DELETING = ".deleting-"
@@ -63,14 +66,16 @@ class StepFolder:
         return list(self.path.glob(f"{step}{TEMPORARY_MARK}*")) if _is_first() else []
 
     def set_aside(self, step: int) -> None:
-        """Makes room for a new version of a step; the old one stays until `replaced`."""
+        """Makes room for a new version of a step; the old one stays until `committed`."""
         wait_for_all_processes("checkpoint to be replaced")
         if _is_first():
             self.of(step).rename(self.path / f"{_REPLACED}{step}")
 
-    def replaced(self, step: int) -> None:
-        """Removes what was set aside: the new version is complete."""
+    def committed(self, step: int) -> None:
+        """Hashes what has changed until now, and removes what was set aside: the new version is complete."""
         if _is_first():
+            with contextlib.suppress(OSError):  # these hashes protect nothing that is read
+                write_bookkeeping_manifest(self.of(step))
             shutil.rmtree(self.path / f"{_REPLACED}{step}", ignore_errors=True)
 
     def abandon(self, step: int) -> None:

@@ -1,12 +1,18 @@
-"""Hashes of the files of a saved step, written into its folder before it is committed; they name a damaged file."""
+"""Hashes of the files of a saved step, which name a damaged file.
+
+Those of the arrays and the record are written into its folder before it is committed; those of Orbax's own files, which
+it changes until then, right after."""
 
 import hashlib
 import json
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from wavejax.checkpoints.record import digest
 
 MANIFEST_NAME = "wavejax_files.json"
+BOOKKEEPING_NAME = "wavejax_bookkeeping.json"
 
 
 def file_digest(path: Path) -> str:
@@ -18,29 +24,51 @@ def file_digest(path: Path) -> str:
 def write_manifest(folder: Path) -> None:
     """Writes size and hash of every file in the sub-folders of a folder into the folder's manifest.
 
-    Files of the folder itself are Orbax's bookkeeping, which it still changes and which no restore reads.
+    Files of the folder itself are Orbax's bookkeeping, which it still changes: see `write_bookkeeping_manifest`.
     """
-    files = {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": file_digest(path)}
-        for path in sorted(folder.glob("*/**/*"))
-        if path.is_file()
-    }
-    text = json.dumps({"files": files, "sha256": digest(files)}, separators=(",", ":"))
-    (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
+    _write(folder / MANIFEST_NAME, [path for path in folder.glob("*/**/*") if path.is_file()])
+
+
+def write_bookkeeping_manifest(folder: Path) -> None:
+    """Does the same for the files of a committed step that lie in its folder itself.
+
+    No restore reads them. A process killed before this leaves them without hashes, and the step as sound as it was.
+
+    Raises:
+      OSError: it could not be written; the step is as sound as it was.
+    """
+    files = [path for path in folder.iterdir() if path.is_file() and path.name not in (MANIFEST_NAME, BOOKKEEPING_NAME)]
+    temporary = folder / f"{BOOKKEEPING_NAME}.tmp"
+    _write(temporary, [path for path in files if path != temporary])
+    os.replace(temporary, folder / BOOKKEEPING_NAME)
 
 
 def damaged_files(folder: Path) -> list[str]:
-    """Files of a folder that differ from its manifest, each with what is wrong; a damaged manifest names itself."""
+    """Files of a folder that differ from its manifests, each with what is wrong; a damaged manifest names itself."""
+    wrong = _differences(folder, MANIFEST_NAME)
+    return wrong + (_differences(folder, BOOKKEEPING_NAME) if (folder / BOOKKEEPING_NAME).exists() else [])
+
+
+def _write(manifest: Path, paths: Iterable[Path]) -> None:
+    files = {
+        path.relative_to(manifest.parent).as_posix(): {"bytes": path.stat().st_size, "sha256": file_digest(path)}
+        for path in sorted(paths)
+    }
+    text = json.dumps({"files": files, "sha256": digest(files)}, separators=(",", ":"))
+    manifest.write_text(text, encoding="utf-8")
+
+
+def _differences(folder: Path, manifest_name: str) -> list[str]:
     try:
-        manifest = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+        manifest = json.loads((folder / manifest_name).read_text(encoding="utf-8"))
         files = manifest["files"]
         if digest(files) != manifest["sha256"]:
             raise ValueError("the manifest has changed")
         expected = {name: (entry["bytes"], entry["sha256"]) for name, entry in files.items()}
     except FileNotFoundError:
-        return [f"{MANIFEST_NAME} (missing)"]
+        return [f"{manifest_name} (missing)"]
     except (ValueError, TypeError, KeyError, AttributeError, OSError):
-        return [f"{MANIFEST_NAME} (contents changed)"]
+        return [f"{manifest_name} (contents changed)"]
     return [f"{name} ({problem})" for name, entry in expected.items() if (problem := _problem(folder / name, *entry))]
 
 

@@ -185,7 +185,7 @@ class CheckpointStore:
                 self._manager.wait_until_finished()
                 self._manager.check_for_errors()
             self._saving = None
-            self._folder.replaced(step)
+            self._folder.committed(step)
         self._prune()
 
     def close(self) -> None:

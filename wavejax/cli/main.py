@@ -99,7 +99,7 @@ def _is_expected(error: Exception) -> bool:
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
+        return ". ".join([f"{error.filename}: {error.strerror}", *getattr(error, "__notes__", ())])
     said = str(error) or type(error).__name__
     if type(error) in (ValueError, OSError):
         return f"{said} ({TRACEBACK}=1 shows where this came from)"

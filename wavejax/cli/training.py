@@ -1,9 +1,11 @@
 """`wavejax train`."""
 
+import contextlib
 import dataclasses
 import inspect
 import os
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +18,12 @@ from wavejax.cli.parsing import Command, UsageError
 from wavejax.cli.presets import chosen_preset, parse_with_config
 from wavejax.data import Corpus
 from wavejax.parallel import initialize_processes
-from wavejax.tasks.supervision import HEARTBEAT, RestartPolicy, life_signs, supervise
+from wavejax.tasks.incidents import Incidents
+from wavejax.tasks.life_signs import HEARTBEAT, LIFELINE, life_signs
+from wavejax.tasks.supervision import RestartPolicy, supervise
 from wavejax.tasks.training import open_corpus, train_and_evaluate
 from wavejax.tasks.vocoder_config import VocoderConfig, preset_names
-from wavejax.training import Hook
+from wavejax.training import Hook, ProfileHook
 
 SPEAKER_CHANNELS = 16
 
@@ -61,7 +65,12 @@ class Train:
     """Above 0: train in a process of its own, started again from the newest sound checkpoint when it dies or hangs;
     given up after so many restarts in a row without a new checkpoint."""
     hang_minutes: float = 30.0
-    """With --restarts: a training that makes no step for so long hangs. Compilation and validation have to fit in."""
+    """With --restarts: a training that makes no step for so long hangs. Validation has to fit in."""
+    compile_minutes: float = 120.0
+    """With --restarts: how long it may take to start, or to compile a program."""
+    profile_steps: str | None = None
+    """FIRST:LAST, for example 100:105: write a trace of these steps into WORKDIR/profile/, for TensorBoard's profiler
+    and Perfetto."""
 
 
 EXAMPLE = (
@@ -81,25 +90,51 @@ def run_train(arguments: Sequence[str]) -> int:
         return _dry_run(config)
     if given.dry_run:
         return _dry_run(_with_speakers(config, open_corpus(config), given.speakers))
+    profiling = _profiling(given)
     heartbeat = os.environ.get(HEARTBEAT)
     if given.restarts and heartbeat is None:
         return _supervise(given, arguments)
-    with life_signs(heartbeat) as hooks:
-        return _train(given, config, hooks)
+    with life_signs(heartbeat, os.environ.get(LIFELINE)) as hooks:
+        return _train(given, config, [*profiling, *hooks])
+
+
+def _profiling(given: Train) -> list[Hook]:
+    if given.profile_steps is None:
+        return []
+    first, colon, last = given.profile_steps.partition(":")
+    try:
+        return [ProfileHook(given.workdir / "profile", int(first), int(last if colon else first))]
+    except ValueError as error:
+        raise UsageError(f"--profile-steps {given.profile_steps}: give FIRST:LAST, as 100:105 ({error})") from error
 
 
 def _supervise(given: Train, arguments: Sequence[str]) -> int:
     """Leaves the training to a process of its own; this one touches no device."""
     try:
-        policy = RestartPolicy(restarts=given.restarts, hang_seconds=60 * given.hang_minutes)
+        policy = RestartPolicy(
+            restarts=given.restarts,
+            hang_seconds=60 * given.hang_minutes,
+            compile_seconds=60 * given.compile_minutes,
+        )
     except ValueError as error:
-        raise UsageError(f"--restarts and --hang-minutes: {error}") from error
+        raise UsageError(f"--restarts, --hang-minutes and --compile-minutes: {error}") from error
     folder = given.workdir / "checkpoints"
+    incidents = None
+    if _is_distributed(given):
+        name = socket.gethostname() if given.process_id is None else f"{given.process_id} on {socket.gethostname()}"
+        incidents = Incidents(given.workdir / "restarts.jsonl", name)
     return supervise(
         [sys.executable, "-m", "wavejax", "train", *arguments],
         lambda: max(saved_steps(folder), default=None),
         policy,
         lambda sentence: print(f"supervisor: {sentence}", file=sys.stderr, flush=True),
+        incidents=incidents,
+    )
+
+
+def _is_distributed(given: Train) -> bool:
+    return given.distributed or any(
+        value is not None for value in (given.coordinator, given.num_processes, given.process_id)
     )
 
 
@@ -116,8 +151,7 @@ class _Ending(Hook):
 
 
 def _train(given: Train, config: VocoderConfig, hooks: Sequence[Hook]) -> int:
-    where = (given.coordinator, given.num_processes, given.process_id)
-    if given.distributed or any(value is not None for value in where):
+    if _is_distributed(given):
         initialize_processes(given.coordinator, num_processes=given.num_processes, process_id=given.process_id)
     corpus, ending = open_corpus(config), _Ending()
     config = _with_speakers(config, corpus, given.speakers)
@@ -133,7 +167,8 @@ def _train(given: Train, config: VocoderConfig, hooks: Sequence[Hook]) -> int:
 def _say(sentence: str, *, aside: bool = False) -> None:
     """Prints on the first process only, to standard error where it is said aside."""
     if jax.process_index() == 0:
-        print(sentence, file=sys.stderr if aside else sys.stdout)
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            print(sentence, file=sys.stderr if aside else sys.stdout, flush=True)
 
 
 def _parse(arguments: list[str]) -> tuple[Train, VocoderConfig]:

@@ -10,7 +10,7 @@ from wavejax.parallel.collectives import (
     on_each_device,
     sum_over_devices,
 )
-from wavejax.parallel.processes import Vote, initialize_processes
+from wavejax.parallel.processes import Vote, gather_over_processes, host_names, initialize_processes
 from wavejax.parallel.strategies import STRATEGIES, PmapStrategy, SpmdStrategy, Strategy, get_strategy
 
 __all__ = [
@@ -21,7 +21,9 @@ __all__ = [
     "Strategy",
     "Vote",
     "example_indices",
+    "gather_over_processes",
     "get_strategy",
+    "host_names",
     "initialize_processes",
     "mean_over_devices",
     "on_each_device",

@@ -1,10 +1,13 @@
 """Set-up of a run over several processes (hosts), and decisions that all of them take at the same step."""
 
+import socket
 from collections import deque
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from wavejax.parallel.collectives import DATA_AXIS
@@ -56,6 +59,27 @@ def initialize_processes(
             f"no TPU pod, SLURM, Open MPI or Kubernetes job was found around this process ({error}); give "
             "coordinator='HOST:PORT' (of process 0), num_processes and process_id"
         ) from error
+
+
+def gather_over_processes(numbers: Sequence[float]) -> np.ndarray:
+    """What every process names, [processes, numbers] float32, on every process; all of them have to call it.
+
+    It waits for the slowest process, so it belongs where all of them stop anyway.
+    """
+    row = np.asarray(numbers, np.float32)
+    if jax.process_count() == 1:
+        return row[None]
+    return np.asarray(multihost_utils.process_allgather(row))
+
+
+def host_names() -> tuple[str, ...]:
+    """The name of every process' machine, in their order; all of them have to call it."""
+    if jax.process_count() == 1:
+        return (socket.gethostname(),)
+    length = 64
+    name = np.frombuffer(socket.gethostname().encode()[:length].ljust(length, b"\0"), np.uint8)
+    names = np.asarray(multihost_utils.process_allgather(name))
+    return tuple(row.tobytes().rstrip(b"\0").decode(errors="replace") for row in names)
 
 
 class Vote:

@@ -5,6 +5,7 @@ from wavejax.training.fit import FitResult, NonFiniteError, fit
 from wavejax.training.hooks import CallHook, CheckpointHook, Hook, LogHook
 from wavejax.training.loggers import ConsoleLogger, JsonLinesLogger, Logger, LoggerGroup, TensorBoardLogger
 from wavejax.training.optimizers import OptimizerConfig
+from wavejax.training.profiling import ProfileHook
 from wavejax.training.state import SHARDABLE_FIELDS, TrainState, create_train_state
 from wavejax.training.step import make_train_step
 
@@ -21,6 +22,7 @@ __all__ = [
     "LoggerGroup",
     "NonFiniteError",
     "OptimizerConfig",
+    "ProfileHook",
     "TensorBoardLogger",
     "TrainState",
     "create_train_state",

@@ -1,20 +1,22 @@
 """The training loop: generic, interruptible, and never silent about a number that is not finite."""
 
+import contextlib
+import logging
 import math
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any, Literal
 
 import jax
 import numpy as np
 
 from wavejax.parallel import Vote
+from wavejax.training.compilations import CompilationWatch
 from wavejax.training.hooks import Hook
+from wavejax.training.signals import SignalFlag
 
 LOOKAHEAD = 2
 """Steps that may be under way before the loop looks at the oldest one's metrics; the device never waits."""
@@ -24,6 +26,8 @@ LAST_VALUE_METRICS = frozenset({"learning_rate"})
 
 Reason = Literal["finished", "interrupted", "terminated", "exhausted", "failed"]
 
+_LOG = logging.getLogger(__name__)
+_MOST_ALARMS = 5  # warnings of compilations in one run
 _TIME_IS_UP = 1  # below every signal's number
 _ENDINGS: dict[int, Reason] = {
     _TIME_IS_UP: "exhausted",
@@ -81,12 +85,17 @@ def fit(
 
     Metrics are fetched a few steps behind the device, so that it never waits; where a hook is due the loop catches up
     first, so that no hook ever sees (or saves) a state that a non-finite step has been skipped in. A hook sees the mean
-    of each metric over the steps since its last call, and `step_seconds`, the mean wall time of those steps without
-    the time that hooks took and without the first step, which compiles.
+    of each metric over the steps since its last call; and of those steps but the first, which compiles, without the
+    time that hooks took: `step_seconds`, the mean wall time, of which `data_seconds` were spent waiting for the batch
+    and `own_seconds` for nothing that other processes or the devices do (the batch, and the dispatch where the backend
+    does not run the step in it).
+
+    A program that is compiled for any later step is warned about: something changes its shape or type.
 
     Ctrl-C and SIGTERM let the step under way finish; the hooks' `on_end` are called, and the result says
-    `interrupted` or `terminated`. A second signal acts at once. Hooks' `on_end` run in the reverse order of the hooks,
-    after a failure too (with the state None and the reason "failed").
+    `interrupted` or `terminated`. A second signal acts at once (a second SIGTERM: after `REPEAT_SECONDS`). Hooks'
+    `on_end` run in the reverse order of the hooks, after a failure too (with the state None and the reason "failed");
+    what failed carries a note that names the last good checkpoint.
 
     In a run of several processes all end after the same step, though the signal may have reached one of them only, or
     their clocks differ: `LOOKAHEAD` steps after they have told each other.
@@ -105,17 +114,17 @@ def fit(
     """
     loop = _Loop(state, hooks, max_seconds)
     iterator = iter(batches)
-    with _SignalFlag() as stop:
+    with SignalFlag() as stop, loop.compilations:
         try:
             for hook in hooks:
                 hook.on_start(loop.step, loop.state)
             reason = loop.run(step, iterator, num_steps, stop)
         except BaseException as error:
-            _note(error, _end_hooks(hooks, loop.step, None, "failed"))
+            _note(error, _end_hooks(hooks, loop.step, None, "failed"), hooks)
             raise
         failures = _end_hooks(hooks, loop.step, loop.state, reason)
         if failures:
-            _note(failures[0], failures[1:])
+            _note(failures[0], failures[1:], hooks)
             raise failures[0]
     return FitResult(state=loop.state, step=loop.step, reason=reason)
 
@@ -136,7 +145,7 @@ class _Means:
     sums: dict[str, float] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
     count: int = 0
-    seconds: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
     timed: int = 0
 
     def add(self, metrics: Mapping[str, float]) -> None:
@@ -145,13 +154,17 @@ class _Means:
         for name, value in metrics.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
 
+    def time(self, seconds: Mapping[str, float]) -> None:
+        self.timed += 1
+        for name, value in seconds.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + value
+
     def take(self) -> dict[str, float]:
         means = {
             name: self.last[name] if name in LAST_VALUE_METRICS else self.sums[name] / self.count for name in self.last
         }
-        if self.timed:
-            means["step_seconds"] = self.seconds / self.timed
-        self.sums, self.last, self.count, self.seconds, self.timed = {}, {}, 0, 0.0, 0
+        means |= {name: value / self.timed for name, value in self.seconds.items()}
+        self.sums, self.last, self.count, self.seconds, self.timed = {}, {}, 0, {}, 0
         return means
 
 
@@ -161,38 +174,63 @@ class _Loop:
     def __init__(self, state: Any, hooks: Sequence[Hook], max_seconds: float | None) -> None:
         self.deadline = math.inf if max_seconds is None else time.monotonic() + max_seconds
         self.vote = Vote(LOOKAHEAD)
+        self.compilations = CompilationWatch()
+        self.alarms = 0
+        self.dispatch_runs_the_step = jax.default_backend() == "cpu"
         self.state = state
         self.step = int(state.step)
         self.hooks = hooks
         self.pending: deque[_Pending] = deque()
         self.means = [_Means() for _ in hooks]
 
-    def run(self, step: Callable[..., Any], iterator: Iterator[Any], num_steps: int, stop: "_SignalFlag") -> Reason:
+    def run(self, step: Callable[..., Any], iterator: Iterator[Any], num_steps: int, stop: SignalFlag) -> Reason:
         first = self.step
         started = time.perf_counter()
         while self.step < num_steps:
             if ending := self.vote.cast(stop.number or (_TIME_IS_UP if time.monotonic() >= self.deadline else 0)):
                 self.check_pending(0)
                 return _ENDINGS[ending]
+            asked = time.perf_counter()
+            self.compilations.names.clear()
             try:
                 batch = next(iterator)
             except StopIteration:
                 self.check_pending(0)
                 return "exhausted"
+            drawn = time.perf_counter()
             self.state, metrics = step(self.state, batch)
+            dispatched = time.perf_counter()
             self.step += 1
             self.pending.append(_Pending(self.step, _batch_ids(batch), metrics))
             due = [i for i, hook in enumerate(self.hooks) if hook.is_due(self.step, num_steps)]
-            compiled_now = self.step == first + 1
-            self.check_pending(0 if due or compiled_now else LOOKAHEAD)
-            for means in self.means:
-                if not compiled_now:
-                    means.seconds += time.perf_counter() - started
-                    means.timed += 1
+            compiles = self.step == first + 1
+            if not compiles:
+                self.raise_alarm()
+            self.check_pending(0 if due or compiles else LOOKAHEAD)
+            if not compiles:
+                own = drawn - asked if self.dispatch_runs_the_step else dispatched - asked
+                total = time.perf_counter() - started
+                for means in self.means:
+                    means.time({"step_seconds": total, "data_seconds": drawn - asked, "own_seconds": own})
             self.call_hooks(due)
             started = time.perf_counter()
         self.check_pending(0)
         return "finished"
+
+    def raise_alarm(self) -> None:
+        """Warns where the step, or what drew its batch, has compiled something."""
+        names = self.compilations.names
+        if not names or self.alarms >= _MOST_ALARMS:
+            return
+        self.alarms += 1
+        last = "; later ones are not reported" if self.alarms == _MOST_ALARMS else ""
+        _LOG.warning(
+            "step %d compiled again, which none but the first should: %s. Look for a batch, or a part of the state, "
+            "whose shape or type has changed%s",
+            self.step,
+            ", ".join(dict.fromkeys(names)),
+            last,
+        )
 
     def call_hooks(self, due: list[int]) -> None:
         for i in due:
@@ -204,8 +242,7 @@ class _Loop:
             seen = self.pending.popleft()
             metrics = {name: float(value) for name, value in jax.device_get(dict(seen.metrics)).items()}
             if not metrics.get("finite", all(map(math.isfinite, metrics.values()))):
-                checkpoints = [name for hook in self.hooks if (name := hook.last_checkpoint()) is not None]
-                raise NonFiniteError(seen.step, seen.batch_ids, checkpoints[-1] if checkpoints else None, metrics)
+                raise NonFiniteError(seen.step, seen.batch_ids, _last_checkpoint(self.hooks), metrics)
             for means in self.means:
                 means.add(metrics)
 
@@ -230,35 +267,15 @@ def _end_hooks(hooks: Sequence[Hook], step: int, state: Any, reason: Reason) -> 
     return failures
 
 
-def _note(error: BaseException, failures: Sequence[Exception]) -> None:
+def _note(error: BaseException, failures: Sequence[Exception], hooks: Sequence[Hook]) -> None:
     for failure in failures:
         error.add_note(f"The end of a hook failed, too: {failure!r}")
+    if not isinstance(error, NonFiniteError):  # which says so itself
+        with contextlib.suppress(Exception):  # a folder that cannot be read any more
+            error.add_note(f"Last good checkpoint: {_last_checkpoint(hooks) or 'none'}")
 
 
-class _SignalFlag:
-    """Keeps the number of the first SIGINT or SIGTERM; the handlers of before act on a second one, and return on exit.
-
-    Signals reach the main thread only; elsewhere it changes nothing.
-    """
-
-    def __init__(self) -> None:
-        self.number = 0
-        self._previous: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> "_SignalFlag":
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._receive)
-        return self
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        self.number = number
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        self._previous = {}
-
-    def __exit__(self, *exception: object) -> None:
-        self._restore()
+def _last_checkpoint(hooks: Sequence[Hook]) -> str | None:
+    """As the last hook names it that knows one."""
+    named = [name for hook in hooks if (name := hook.last_checkpoint()) is not None]
+    return named[-1] if named else None

@@ -1,9 +1,21 @@
 """What happens around the steps of a run: logging, checkpoints, and whatever a task adds."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import jax
+import numpy as np
+
+from wavejax.parallel import gather_over_processes, host_names
 from wavejax.training.loggers import Logger
+
+_LOG = logging.getLogger(__name__)
+_SECONDS = ("step_seconds", "own_seconds", "data_seconds")
+SLOW_HOST = 1.5
+"""A host is reported that needs more than so many times the median host's time for its own part of a step..."""
+SLOW_PART = 0.1
+"""...where the difference is more than this part of the step."""
 
 
 class Hook:
@@ -28,7 +40,8 @@ class Hook:
         Args:
           step: updates made.
           state: the state after them, known to be sound.
-          metrics: means over the steps since the last call (`learning_rate`: the last value), and `step_seconds`.
+          metrics: means over the steps since the last call (`learning_rate`: the last value), and the seconds of a
+            step, see `fit`.
         """
 
     def on_end(self, step: int, state: Any, reason: str) -> None:
@@ -60,6 +73,11 @@ class CallHook(Hook):
 class LogHook(Hook):
     """Writes the metrics and the throughput to a logger; put it first, so that it is closed last.
 
+    `data_wait_share` is the part of a step that was spent waiting for its batch. In a run of several processes, on each
+    of which it has to stand, it compares them: `step_seconds_max` and `step_seconds_median`, the same of `own_seconds`
+    (see `fit`), and `slowest_process`, the one with the largest of these; one that is much slower than the others is
+    warned about by name, on process 0.
+
     Args:
       logger: where to; closed at the end of the run.
       every: steps between two records.
@@ -74,24 +92,62 @@ class LogHook(Hook):
         self.every = _checked_interval(every)
         self.units_per_step = units_per_step
         self.unit = unit
+        self._hosts: tuple[str, ...] = ()
 
     def on_start(self, step: int, state: Any) -> None:
         """Tells the logger where the run starts."""
         self.logger.start(step)
+        self._hosts = host_names()
 
     def on_step(self, step: int, state: Any, metrics: Mapping[str, float]) -> None:
         """Writes one record; `finite`, which is 1 for every step that a hook sees, is left out."""
-        record = {name: value for name, value in metrics.items() if name not in ("finite", "step_seconds")}
+        record = {name: value for name, value in metrics.items() if name not in ("finite", *_SECONDS)}
         seconds = metrics.get("step_seconds")
         if seconds:
             record["steps_per_second"] = 1 / seconds
             if self.units_per_step is not None:
                 record[f"{self.unit}_per_second"] = self.units_per_step / seconds
+            if "data_seconds" in metrics:
+                record["data_wait_share"] = metrics["data_seconds"] / seconds
+        if len(self._hosts) > 1 and all(name in metrics for name in _SECONDS):
+            gathered = gather_over_processes([metrics[name] for name in _SECONDS])
+            compared, slow = compare_hosts(gathered, self._hosts)
+            record |= compared
+            if slow is not None and jax.process_index() == 0:
+                _LOG.warning("step %d: %s", step, slow)
         self.logger.scalars(step, record)
 
     def on_end(self, step: int, state: Any, reason: str) -> None:
         """Closes the logger."""
         self.logger.close()
+
+
+def compare_hosts(seconds: np.ndarray, names: Sequence[str]) -> tuple[dict[str, float], str | None]:
+    """What a record says of the hosts, and a sentence about one that holds the others up (None: there is none).
+
+    All hosts end a step together, so a slow one shows in the time that it needs itself: the others wait that long. A
+    device that is slow by itself does not show here; a profile has it.
+
+    Args:
+      seconds: [processes, 3]: of a step in all, of the process' own part, and of that the wait for the batch.
+      names: of the hosts, [processes].
+    """
+    total, own, data = np.asarray(seconds, np.float64).T
+    slowest, median = int(np.argmax(own)), float(np.median(own))
+    sentence = None
+    if own[slowest] > SLOW_HOST * median and own[slowest] - median > SLOW_PART * np.median(total):
+        sentence = (
+            f"process {slowest} ({names[slowest]}) holds the others up: of each step's {np.median(total):.3g} s it "
+            f"needs {own[slowest]:.3g} s itself, where the median process needs {median:.3g} s; for "
+            f"{data[slowest]:.3g} s of them it waits for its data"
+        )
+    return {
+        "step_seconds_max": float(np.max(total)),
+        "step_seconds_median": float(np.median(total)),
+        "own_seconds_max": float(own[slowest]),
+        "own_seconds_median": median,
+        "slowest_process": float(slowest),
+    }, sentence
 
 
 @runtime_checkable

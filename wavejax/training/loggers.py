@@ -1,9 +1,10 @@
 """Where metrics, audio and images of a run go: the console, JSON lines, TensorBoard."""
 
+import contextlib
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,8 @@ class TensorBoardLogger(Logger):
 class ConsoleLogger(Logger):
     """A progress bar with the falling loss; where the output is no terminal, one line per record.
 
+    A terminal that is closed, or a pipe that nobody reads any more, does not end the training.
+
     Args:
       num_steps: updates of the whole run.
       names: the metrics to show and how, e.g. {"loss": "loss {:.3f}", "samples_per_second": "{:,.0f} samples/s"};
@@ -190,16 +193,26 @@ class ConsoleLogger(Logger):
             )
             self._progress = Progress(*columns, console=self.console)
             self._progress.add_task("training", total=self.num_steps, completed=step, shown="")
-            self._progress.start()
+            with self._whether_read_or_not():
+                self._progress.start()
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Moves the bar, or prints a line; evaluations (names with a "/") always get a line of their own."""
         shown = self._describe(values)
-        if self._progress is not None and not any("/" in name for name in values):
-            task = self._progress.task_ids[0]
-            self._progress.update(task, completed=step, shown=shown, refresh=True)
-        elif shown:
-            self.console.print(f"step {step}/{self.num_steps}  {shown}", highlight=False)
+        with self._whether_read_or_not():
+            if self._progress is not None and not any("/" in name for name in values):
+                task = self._progress.task_ids[0]
+                self._progress.update(task, completed=step, shown=shown, refresh=True)
+            elif shown:
+                self.console.print(f"step {step}/{self.num_steps}  {shown}", highlight=False)
+
+    @contextlib.contextmanager
+    def _whether_read_or_not(self) -> Iterator[None]:
+        """Goes on in silence where the terminal or pipe is gone; rich would end the program."""
+        try:
+            yield
+        except (OSError, SystemExit):
+            self._progress, self.console = None, Console(quiet=True, stderr=True)
 
     def _describe(self, values: Mapping[str, float]) -> str:
         if self.names is not None:
@@ -214,5 +227,6 @@ class ConsoleLogger(Logger):
     def close(self) -> None:
         """Takes the bar away, its last line stays."""
         if self._progress is not None:
-            self._progress.stop()
+            with self._whether_read_or_not():
+                self._progress.stop()
             self._progress = None
