@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "features": ("wavejax.cli.corpora", "recordings -> log-mel features (.npy)"),
     "train": ("wavejax.cli.training", "a corpus -> a model; goes on where it was stopped"),
     "vocode": ("wavejax.cli.speaking", "recordings or features -> sound, through a model"),
+    "play": ("wavejax.cli.playing", "notes -> sound, with an instrument"),
     "generate": ("wavejax.cli.speaking", "sound from a model alone, or after a prompt"),
     "voices": ("wavejax.cli.describing", "models that ship with wavejax"),
     "info": ("wavejax.cli.describing", "what a folder or file is"),
