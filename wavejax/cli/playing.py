@@ -65,8 +65,8 @@ def run_play(arguments: Sequence[str]) -> int:
         raise UsageError(f"{there[0]} is there already: choose another --out, or --overwrite")
     instrument = load(given.instrument)
     rate, start = instrument.note_spec.sample_rate, time.perf_counter()
-    options = {"seed": given.seed, "temperature": given.temperature, "backend": given.backend}
-    waveforms = play(instrument, given.notes, seconds=given.seconds, **options)
+    options = {"temperature": given.temperature, "backend": given.backend}
+    waveforms = play(instrument, given.notes, seconds=given.seconds, seed=given.seed, **options)
     took = time.perf_counter() - start
     sounds = [*waveforms, *([mix(waveforms, rate, every=given.every or 0.0)] if mixed else [])]
     for path, waveform in zip(targets, sounds, strict=True):
