@@ -22,7 +22,7 @@ def cheap_jit(function: Callable, **options: Any) -> Callable:
     return jax.jit(function, compiler_options=CHEAP, **options)
 
 
-SCALES = {200: (2, 2), 256: (2, 2), 512: (4, 2)}
+SCALES = {160: (2, 2), 200: (2, 2), 256: (2, 2), 512: (4, 2)}
 
 
 def shrink(config: WaveNetConfig) -> WaveNetConfig:

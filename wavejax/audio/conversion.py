@@ -172,6 +172,8 @@ def _resolved(spec: FeatureSpec, field: str) -> object:
 
 
 def _brief(value: object) -> str:
+    if isinstance(value, tuple) and value and isinstance(value[0], tuple):
+        return f"{len(value)} {'entry' if len(value) == 1 else 'entries'}"
     if isinstance(value, tuple) and len(value) > 2:
         return f"{len(value)} values in [{min(value):.3g}, {max(value):.3g}]"
     return str(value)

@@ -12,6 +12,9 @@ from jaxtyping import Float
 _PAD = 4
 _LARGEST_B = 3e-2
 _WEAKEST_DB = 50.0
+_PROMINENCE_DB = 12.0
+_LOWEST = 4
+"""One of so many first partials must be there: a note whose higher ones alone are heard has no pitch of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +55,7 @@ def measure_partials(
     level, resolution = _spectrum(np.asarray(waveform, np.float64), sample_rate)
     start = _comb(level, resolution, expected, max_partials)
     numbers, frequencies, weights = _peaks(level, resolution, start, max_partials, sample_rate)
-    if not numbers:
+    if not numbers or numbers[0] > _LOWEST:
         raise ValueError(f"no partial of a note near {expected:.1f} Hz stands out: is there sound in this part?")
     f0, b = _fit(np.asarray(numbers), np.asarray(frequencies), np.asarray(weights))
     return Partials(fundamental=f0 * np.sqrt(1.0 + b), inharmonicity=b, count=len(numbers))
@@ -98,7 +101,9 @@ def _peaks(
         if centre + f0 / 2 >= sample_rate / 2 or high + 1 >= len(level):
             break
         peak = max(low, 1) + int(np.argmax(level[max(low, 1) : high + 1]))
-        if level[peak] < strongest - _WEAKEST_DB or not level[peak - 1] <= level[peak] >= level[peak + 1]:
+        around = level[max(peak - round(f0 / 2 / resolution), 0) : peak + round(f0 / 2 / resolution)]
+        weakest = max(strongest - _WEAKEST_DB, float(np.median(around)) + _PROMINENCE_DB)
+        if level[peak] < weakest or not level[peak - 1] <= level[peak] >= level[peak + 1]:
             continue
         before, here, after = level[peak - 1 : peak + 2]
         offset = 0.5 * (before - after) / (before - 2.0 * here + after) if before + after < 2.0 * here else 0.0

@@ -10,13 +10,15 @@ from typing import Any, Literal
 
 from tyro.conf import Positional
 
+from wavejax.audio.notes import NoteSpec
 from wavejax.cli.inputs import InputError
 from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.data import Corpus, embedded_corpus
+from wavejax.data.notes import read_notes
 from wavejax.evaluation.anchors import DEFAULT_ANCHORS
 from wavejax.evaluation.comparison import Comparison
 from wavejax.evaluation.report import markdown, write_report
-from wavejax.tasks import diagnosis, listening
+from wavejax.tasks import diagnosis, listening, note_listening
 from wavejax.tasks.scoring import score_report
 from wavejax.tasks.selection import select
 from wavejax.tasks.vocoder import Vocoder, load
@@ -39,6 +41,9 @@ class Evaluate:
     scored; metrics of the signal and every judge that is installed listen, level-matched. Intervals are 95 % ones of a
     paired bootstrap over utterances; "!" marks what lies beyond its bar. Choose checkpoints and temperatures on
     --split validation and score test once.
+
+    An instrument plays the notes of the split (--corpus is a folder of notes): pitch, decay and spectrum against the
+    recordings, beside resampled neighbours and a sine.
 
     Without a model, --reference and --candidate judge folders of recordings of any system, paired by file name.
     """
@@ -91,6 +96,7 @@ def run_evaluate(arguments: Sequence[str]) -> int:
         print(_table(bits))
     if comparison is not None:
         print(markdown(comparison))
+        print("\n".join(f"{name}: {value}" for name, value in facts.items() if "median" in name))
     if given.output is not None and comparison is not None:
         notes = _table(bits) if bits else ""
         page = write_report(
@@ -102,6 +108,8 @@ def run_evaluate(arguments: Sequence[str]) -> int:
 
 def _judge_model(given: Evaluate, model: str) -> tuple[dict[str, Any], Comparison | None, dict[str, str]]:
     vocoder = load(model)
+    if isinstance(vocoder.config.spec, NoteSpec):
+        return _judge_instrument(given, vocoder)
     corpus = _open(given.corpus, vocoder)
     bits = score_report(vocoder, corpus, given.split, batch_size=given.batch_size)
     if not given.seeds or vocoder.config.model.frame_network is None:
@@ -117,15 +125,37 @@ def _judge_model(given: Evaluate, model: str) -> tuple[dict[str, Any], Compariso
         anchors=given.anchors,
         say=_say,
     )
+    return bits, comparison, _facts(given, vocoder, selection.chosen)
+
+
+def _judge_instrument(given: Evaluate, vocoder: Vocoder) -> tuple[dict[str, Any], Comparison, dict[str, str]]:
+    if not given.seeds:
+        raise UsageError("an instrument is judged by what it plays: --seeds must be at least 1")
+    comparison = note_listening.judge_instrument(
+        vocoder,
+        read_notes(given.corpus),
+        given.split,
+        temperatures=given.temperature,
+        num_seeds=given.seeds,
+        say=_say,
+    )
+    facts = _facts(given, vocoder, f"{len(comparison.items)} {given.split} notes")
+    for system in comparison.systems:
+        if not system.is_anchor:
+            median = note_listening.median_figure(comparison, system.name, "pitch")
+            facts[f"{system.name}, median pitch error"] = f"{median:.1f} cents"
+    return {}, comparison, facts
+
+
+def _facts(given: Evaluate, vocoder: Vocoder, chosen: str) -> dict[str, str]:
     step = "" if vocoder.step is None else f", step {vocoder.step}"
-    facts = {
+    return {
         "system": f"{vocoder.config.name}{step}",
         "from": vocoder.source,
-        "corpus": f"{given.corpus}: {selection.chosen}",
+        "corpus": f"{given.corpus}: {chosen}",
         "seeds": ", ".join(map(str, range(given.seeds))) + ", all scored",
         "temperature": ", ".join(f"{each:g}" for each in given.temperature),
     }
-    return bits, comparison, facts
 
 
 def _judge_folders(given: Evaluate) -> tuple[dict[str, Any], Comparison, dict[str, str]]:

@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("wavejax.cli.training", "a corpus -> a model; goes on where it was stopped"),
     "compile": ("wavejax.cli.compiling", "the train step, compiled for a pod that need not be there: does it fit"),
     "vocode": ("wavejax.cli.speaking", "recordings or features -> sound, through a model"),
+    "play": ("wavejax.cli.playing", "notes -> sound, with an instrument"),
     "generate": ("wavejax.cli.speaking", "sound from a model alone, or after a prompt"),
     "voices": ("wavejax.cli.describing", "models that ship with wavejax"),
     "info": ("wavejax.cli.describing", "what a folder or file is"),

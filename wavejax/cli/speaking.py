@@ -75,6 +75,7 @@ def run_vocode(arguments: Sequence[str]) -> int:
     if given.out is None and not given.stream:
         raise UsageError("say where to: --out FOLDER")
     vocoder = load(given.model)
+    rate = vocoder.spec.sample_rate  # refuses an instrument before any input is looked at
     spec = get_spec(given.spec) if given.spec is not None else None
     if given.stream:
         return _pipe(
@@ -97,7 +98,7 @@ def run_vocode(arguments: Sequence[str]) -> int:
                 blocks = _blocks(vocoder, conditioning, given.temperature, given.seed, **options)
             else:
                 blocks = _folded(vocoder, conditioning, given, options)
-            if not _write_blocks(target, blocks, vocoder.spec.sample_rate):
+            if not _write_blocks(target, blocks, rate):
                 return 1
         except ValueError as error:
             failed += 1

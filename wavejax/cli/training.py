@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 
+from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.checkpoints.folder import saved_steps
 from wavejax.cli.parsing import Command, UsageError
 from wavejax.cli.presets import chosen_preset, parse_with_config
@@ -160,7 +161,10 @@ def _train(given: Train, config: VocoderConfig, hooks: Sequence[Hook]) -> int:
     if step < config.training.num_steps:
         _say(f"stopped at step {step} of {config.training.num_steps}; the same command goes on from there")
     else:
-        _say(f"step {step}: done. Hear it: wavejax vocode {given.workdir} SPEECH.wav --out spoken/")
+        heard = (
+            f"vocode {given.workdir} SPEECH.wav" if isinstance(config.spec, FeatureSpec) else f"play {given.workdir} C4"
+        )
+        _say(f"step {step}: done. Hear it: wavejax {heard} --out spoken/")
     return EXIT_CODES.get(ending.reason, 0)
 
 

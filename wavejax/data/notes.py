@@ -133,13 +133,19 @@ def _fits(midi: float, shift: float, spec: NoteSpec) -> bool:
     return spec.frequency(midi, shift) < 0.45 * spec.sample_rate
 
 
-def _utterance(note: NoteRecording, shift: float, spec: NoteSpec, gain: float) -> Utterance:
+def prepare_note(note: NoteRecording, spec: NoteSpec, *, shift: float = 0.0) -> Float[np.ndarray, " time"]:
+    """A recording as a corpus holds it, but for the gain: resampled by `shift` semitones, at `spec.sample_rate`, from
+    `LEAD` before its onset (zeros where it starts later) to at most `LONGEST`."""
     kept = note.waveform[: int(2 * (LONGEST + 1) * note.sample_rate)]
-    waveform = gain * change_speed(kept, note.sample_rate, spec.sample_rate, shift)
+    waveform = change_speed(kept, note.sample_rate, spec.sample_rate, shift)
     lead = round(LEAD * spec.sample_rate)
     onset = find_onset(waveform, spec.sample_rate)
     silence = np.zeros(max(lead - onset, 0), np.float32)
-    waveform = np.concatenate([silence, waveform[max(onset - lead, 0) :]])[: round(LONGEST * spec.sample_rate)]
+    return np.concatenate([silence, waveform[max(onset - lead, 0) :]])[: round(LONGEST * spec.sample_rate)]
+
+
+def _utterance(note: NoteRecording, shift: float, spec: NoteSpec, gain: float) -> Utterance:
+    waveform = np.float32(gain) * prepare_note(note, spec, shift=shift)
     name = f"{note_name(note.midi)}{shift:+.3f}"
     return Utterance(
         id=name,

@@ -1,0 +1,124 @@
+"""A corpus of notes: pitches that are known before and after resampling, splits kept apart."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.audio.strings import string
+from wavejax.audio.notes import NoteSpec
+from wavejax.audio.partials import cents_between, measure_partials
+from wavejax.data import CropShape, training_batches
+from wavejax.data.manifest import ManifestError
+from wavejax.data.notes import (
+    LEAD,
+    NoteRecording,
+    find_onset,
+    measured_tuning,
+    note_corpus,
+    open_notes,
+    prepare_note,
+    read_notes,
+)
+
+RATE = 24_000
+SPEC = NoteSpec(name="strings", sample_rate=16000, hop_length=160, tuning=((57.0, 0.0), (63.0, 6.0)))
+
+
+def recording(midi: float, split: str, lead: float = 0.05) -> NoteRecording:
+    """A key in the tuning of `SPEC`."""
+    sound = string(SPEC.frequency(midi), rate=RATE, seconds=1.0, decay=2.0, lead=lead, seed=int(midi))
+    return NoteRecording(midi=midi, waveform=sound, sample_rate=RATE, split=split)
+
+
+NOTES = [recording(57, "train"), recording(60, "test"), recording(63, "train", lead=0.0)]
+
+
+def test_the_onset_is_found_to_a_millisecond():
+    for lead in (0.0, 0.013, 0.4):
+        onset = find_onset(string(220.0, rate=RATE, lead=lead), RATE)
+        assert onset == pytest.approx(lead * RATE, abs=RATE // 1000)
+
+
+def test_notes_start_a_fixed_time_after_the_first_sample_whatever_the_recording():
+    for note in NOTES:
+        waveform = prepare_note(note, SPEC)
+        assert find_onset(waveform, 16000) / 16000 == pytest.approx(LEAD, abs=2e-3)
+        assert len(waveform) / 16000 == pytest.approx(1.0 + LEAD, abs=3e-3)
+
+
+@pytest.mark.parametrize("shift", [-3.5, -0.4, 0.0, 2.25])
+def test_a_resampled_note_has_the_pitch_that_its_frames_state(shift):
+    waveform = prepare_note(NOTES[0], SPEC, shift=shift)
+    stated = SPEC.frequency(57, shift)
+    found = measure_partials(waveform[1600:14000], 16000, stated).fundamental
+    assert abs(cents_between(found, stated)) < 0.2
+    # And it lasts as much shorter as it is higher.
+    assert len(waveform) / 16000 - LEAD == pytest.approx(1.0 / 2 ** (shift / 12), abs=3e-3)
+
+
+def test_only_training_notes_are_resampled_and_they_leave_no_gap():
+    corpus = note_corpus(NOTES, SPEC, num_shifts=12, max_shift=3.5, num_threads=1)
+    names = [entry.id for entry in corpus.manifest.utterances]
+    assert [entry.id for entry in corpus.manifest.utterances if entry.split == "test"] == ["C4+0.000"]
+    assert len(corpus.indices("train")) == 2 * 13
+    heard = np.sort([57 + float(name[2:]) for name in names if name.startswith("A3")])
+    assert np.diff(heard).max() < 2 * 7.0 / 12
+    # The held-out pitch, 60, is heard from its neighbour, the held-out note never.
+    assert heard[0] < 57 - 2.9
+    assert heard[-1] > 57 + 2.9
+    peaks = [float(np.abs(corpus.utterance(i).waveform).max()) for i in range(len(corpus))]
+    assert max(peaks) == pytest.approx(0.7, abs=0.05)
+    again = note_corpus(NOTES, SPEC, num_shifts=12, max_shift=3.5, num_threads=2)
+    assert [entry.id for entry in again.manifest.utterances] == names
+    np.testing.assert_array_equal(again.load(3)[0], corpus.load(3)[0])
+    with pytest.raises(ValueError, match=r"max_shift 5\.0 within 4\.0 semitones"):
+        note_corpus(NOTES, SPEC, max_shift=5.0)
+
+
+def test_a_corpus_of_notes_is_cut_like_any_other():
+    corpus = note_corpus(NOTES, SPEC, num_shifts=2)
+    shape = CropShape(history=64, length=1600, frames_before=1, frames_after=1)
+    batch = next(training_batches(corpus, "train", shape, batch_size=3, seed=0, num_threads=0))
+    assert batch["local_conditioning"].shape == (3, 12, SPEC.num_channels)
+    assert batch["waveform"].shape == (3, 1664)
+    index = {entry.id: i for i, entry in enumerate(corpus.manifest.utterances)}[corpus.names_of(batch["id"][:1])[0]]
+    frames, row = corpus.load(index)[1], batch["local_conditioning"][0]
+    places = [f for f in range(len(frames) - 11) if np.array_equal(frames[f : f + 12], row)]
+    # At the very start, frame 0 stands for the one before it: all that it says is still true there.
+    assert places or np.array_equal(frames[0], row[0])
+
+
+def test_the_tuning_is_measured_on_training_notes_alone():
+    tuning = dict(measured_tuning(NOTES))
+    assert set(tuning) == {57.0, 63.0}
+    assert tuning[57.0] == pytest.approx(0.0, abs=0.2)
+    assert tuning[63.0] == pytest.approx(6.0, abs=0.2)
+
+
+def write_folder(folder: Path) -> Path:
+    (folder / "wavs").mkdir(parents=True)
+    rows = ["file|note|split\n"]
+    for note in NOTES:
+        soundfile.write(folder / "wavs" / f"{note.midi:.0f}.flac", note.waveform, RATE, subtype="PCM_16")
+        rows.append(f"{note.midi:.0f}.flac|{note.midi:.0f}|{note.split}\n")
+    (folder / "notes.csv").write_text("".join(rows))
+    return folder
+
+
+def test_a_folder_of_notes_is_read(tmp_path):
+    folder = write_folder(tmp_path / "strings")
+    found = read_notes(folder)
+    assert [(note.midi, note.split, note.sample_rate) for note in found] == [
+        (57.0, "train", RATE),
+        (60.0, "test", RATE),
+        (63.0, "train", RATE),
+    ]
+    np.testing.assert_allclose(found[1].waveform, NOTES[1].waveform, atol=2 / 32768)
+    assert open_notes(folder, SPEC).manifest.spec == SPEC
+    with pytest.raises(ManifestError, match=r"holds no notes\.csv.*scripts/fetch_notes DATA"):
+        read_notes(tmp_path)
+    (folder / "notes.csv").write_text("file|note|split\n57.flac|57|tset\n")
+    with pytest.raises(ManifestError, match=r"line 2 of .*expected file\|note\|train/validation/test"):
+        read_notes(folder)

@@ -1,0 +1,101 @@
+"""An instrument is trained, exported, loaded and played like a vocoder, and taken for none."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.tasks.piano import SPEC, recordings, tiny_piano, untrained
+from wavejax.audio.conversion import SpecMismatch
+from wavejax.audio.specs import get_spec
+from wavejax.data.notes import LEAD, note_corpus
+from wavejax.generation import generate
+from wavejax.tasks.playing import PlayingError, mix, note_frames, play
+from wavejax.tasks.training import check_corpus, export, train_and_evaluate
+from wavejax.tasks.vocoder import VocoderError, load
+from wavejax.tasks.vocoder_config import preset
+from wavejax.training import CallHook
+
+MEL = np.random.default_rng(0).normal(-5, 2, (8, 80)).astype(np.float32)
+
+
+def test_an_instrument_trains_exports_and_carries_its_notes(tmp_path):
+    corpus = note_corpus(recordings(), SPEC, num_shifts=2)
+    losses: list[float] = []
+    config = tiny_piano(num_steps=12, log_every=1, checkpoint_every=12)
+    config = dataclasses.replace(
+        config, optimizer=dataclasses.replace(config.optimizer, learning_rate=2e-2, warmup_steps=0)
+    )
+    hook = CallHook(lambda step, state, metrics: losses.append(float(metrics["loss"])), every=1)
+    train_and_evaluate(config, tmp_path / "run", corpus=corpus, hooks=[hook])
+    assert losses[-1] < losses[0] - 0.3
+    export(tmp_path / "run", tmp_path / "small", dtype="bfloat16")
+    instrument = load(tmp_path / "small")
+    assert instrument.note_spec == SPEC
+    assert instrument.note_spec.tuning == SPEC.tuning
+    sound = play(instrument, ["C4"], seconds=0.05, backend="scan")
+    assert np.isfinite(sound).all()
+    assert np.abs(sound).max() > 0
+    # Another tuning is another spec: the run cannot go on with it.
+    other = dataclasses.replace(SPEC, tuning=())
+    with pytest.raises(SpecMismatch, match="21 entries"):
+        check_corpus(config, note_corpus(recordings(), other, num_shifts=0))
+
+
+def test_a_mel_is_refused_by_an_instrument_and_notes_by_a_vocoder():
+    instrument = untrained()
+    with pytest.raises(VocoderError, match=r"piano is an instrument: it reads the frames .* but the array has shape"):
+        instrument(MEL)
+    with pytest.raises(VocoderError, match="but features of the spec speech-16k were given"):
+        instrument(MEL, spec=get_spec("speech-16k"))
+    with pytest.raises(VocoderError, match="but nothing was given"):
+        instrument()
+    with pytest.raises(VocoderError, match=r"it reads notes .* use `wavejax play`"):
+        instrument.mel(np.zeros(4000, np.float32))
+    with pytest.raises(VocoderError, match="piano is an instrument"):
+        _ = instrument.spec
+    vocoder = dataclasses.replace(instrument, config=preset("speech-16k"))
+    with pytest.raises(VocoderError, match="speech-16k is no instrument: it reads log-mel features"):
+        play(vocoder, ["C4"])
+    with pytest.raises(ValueError, match=r"features have shape \(3, 52\); spec 'speech-16k' has 80 mel bands"):
+        vocoder(SPEC.frames(60, 3, onset=0.0))
+
+
+def test_play_is_generate_from_the_stroke_on_with_a_fade():
+    instrument = untrained()
+    sound = play(instrument, ["C4", 67], seconds=0.2, seed=3, backend="scan")
+    assert sound.shape == (2, 3200)
+    lead = round(LEAD * 16000)
+    frames = note_frames(SPEC, [60, "G4"], lead + 3200)
+    plain = generate(
+        instrument.model,
+        instrument.params,
+        seed=3,
+        local_conditioning=frames,
+        num_samples=lead + 3200,
+        backend="scan",
+    )
+    np.testing.assert_array_equal(sound[:, :1600], np.asarray(plain)[:, lead : lead + 1600])
+    assert np.abs(sound[:, -8:]).max() < 0.01
+    assert not np.array_equal(sound[0], sound[1])
+
+
+def test_what_cannot_be_played_is_refused():
+    instrument = untrained()
+    with pytest.raises(PlayingError, match="name some, for example C4 E4 G4"):
+        play(instrument, [])
+    with pytest.raises(ValueError, match="'H4' is no note"):
+        play(instrument, ["H4"])
+    with pytest.raises(PlayingError, match="longer than 0 seconds, got 0"):
+        play(instrument, ["C4"], seconds=0)
+
+
+def test_notes_are_mixed_where_they_are_struck():
+    notes = np.stack([np.full(100, 0.25, np.float32), np.full(100, 0.5, np.float32)])
+    np.testing.assert_array_equal(mix(notes, 1000), np.full(100, 0.75, np.float32))
+    late = mix(notes, 1000, every=0.05)
+    np.testing.assert_array_equal(late, np.repeat(np.float32([0.25, 0.75, 0.5]), 50))
+    loud = mix(4 * notes, 1000, every=0.05)
+    np.testing.assert_allclose(loud, late * np.float32(0.9 / 0.75), rtol=1e-6)
+    with pytest.raises(PlayingError, match="0 seconds or more, got -1"):
+        mix(notes, 1000, every=-1)

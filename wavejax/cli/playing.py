@@ -1,0 +1,91 @@
+"""`wavejax play`: an instrument plays notes."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from wavejax.audio.files import write_audio
+from wavejax.audio.notes import midi_number, note_name
+from wavejax.cli.parsing import Command, UsageError, parse
+from wavejax.generation.backends import BackendName
+from wavejax.tasks.playing import mix, play
+from wavejax.tasks.vocoder import load
+
+
+@dataclass(frozen=True, kw_only=True)
+class Play:
+    """Play notes with an instrument: one file a note, all of them rendered side by side.
+
+    Notes are names with their octave (C4 is the middle one, F#3, Bb2) or MIDI numbers, which may lie between two keys
+    (60.5). With --chord or --every they are also put together, into mix.wav.
+    """
+
+    instrument: Positional[str]
+    """A training folder or an exported folder of an instrument."""
+    notes: Positional[tuple[str, ...]]
+    """For example C4 E4 G4."""
+    out: Path
+    """Folder for <note>.wav; a note that is named twice gets a number."""
+    seconds: float = 3.0
+    """Length of each note, from its stroke to the end of a short fade."""
+    chord: bool = False
+    """Also all notes at once, as mix.wav."""
+    every: float | None = None
+    """Also one note after the other, so many seconds apart, as mix.wav."""
+    seed: int = 0
+    """Of the noise: another seed, another stroke of the same key."""
+    temperature: float = 1.0
+    """Below 1 more careful, 0 the most probable value throughout."""
+    backend: BackendName = "auto"
+    """What runs the model; auto takes the fastest that is installed."""
+    overwrite: bool = False
+    """Replace files that are there."""
+
+
+def run_play(arguments: Sequence[str]) -> int:
+    """`wavejax play`."""
+    example = (
+        "wavejax play piano/ C4 E4 G4 C5 --out sound/ --chord\n"
+        "wavejax play piano/ C4 D4 E4 F4 G4 --out sound/ --every 0.5 --seconds 1.5"
+    )
+    given = parse(Play, "play", arguments, example=example)
+    if given.chord and given.every is not None:
+        raise UsageError("--chord strikes all notes at once and --every one after the other: leave one of them out")
+    if not 0 <= given.temperature < float("inf") or not 0 < given.seconds < float("inf"):
+        raise UsageError("--temperature must be a number of at least 0 and --seconds above 0")
+    if given.every is not None and not 0 < given.every < float("inf"):
+        raise UsageError(f"--every must be a number of seconds above 0, got {given.every}; --chord strikes all at once")
+    mixed = given.chord or given.every is not None
+    targets = [given.out / name for name in (*_names(given.notes), *(["mix.wav"] if mixed else []))]
+    there = [path for path in targets if path.exists()]
+    if there and not given.overwrite:
+        raise UsageError(f"{there[0]} is there already: choose another --out, or --overwrite")
+    instrument = load(given.instrument)
+    rate, start = instrument.note_spec.sample_rate, time.perf_counter()
+    options = {"temperature": given.temperature, "backend": given.backend}
+    waveforms = play(instrument, given.notes, seconds=given.seconds, seed=given.seed, **options)
+    took = time.perf_counter() - start
+    sounds = [*waveforms, *([mix(waveforms, rate, every=given.every or 0.0)] if mixed else [])]
+    for path, waveform in zip(targets, sounds, strict=True):
+        clipped = write_audio(path, waveform, rate)
+        print(f"{path}: {len(waveform) / rate:.2f} s" + (f"; {clipped} samples clipped" if clipped else ""))
+    print(f"{waveforms.size / rate:.1f} s of sound in {took:.1f} s, compilation included")
+    return 0
+
+
+def _names(notes: Sequence[str]) -> list[str]:
+    """File names: the key's, with cents where a note lies off it, and a number where it comes again."""
+    names: list[str] = []
+    for note in notes:
+        midi = midi_number(note)
+        cents = round(100.0 * (midi - round(midi)))
+        stem = f"{note_name(midi)}{f'{cents:+d}c' if cents else ''}"
+        again = sum(name.partition(".")[0].partition("-take")[0] == stem for name in names)
+        names.append(f"{stem}-take{again + 1}.wav" if again else f"{stem}.wav")
+    return names
+
+
+COMMANDS: dict[str, Command] = {"play": run_play}
