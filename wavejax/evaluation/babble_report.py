@@ -145,15 +145,16 @@ def babble_markdown(report: BabbleReport) -> str:
         swapped.append([name, *("" if np.isnan(value) else f"{value:.0%}" for value in values)])
     said = (
         f"Same noise, another id: {share.mean:.0%} [{share.low:.0%}, {share.high:.0%}] of pairs are right under both "
-        f"ids; the cosine to the new speaker less that to the old one rises by {shift.mean:.2f} "
-        f"[{shift.low:.2f}, {shift.high:.2f}]."
+        f"ids; the cosine to the new speaker less that to the old one changes by {_shown(shift.mean, '+.2f')} "
+        f"[{_shown(shift.low, '+.2f')}, {_shown(shift.high, '+.2f')}]."
     )
     parts = [text_table(rows), text_table(confusion), text_table(swapped), said]
     return "\n\n".join(parts + ([f"! {report.warning()}"] if report.warning() else [])) + "\n"
 
 
 def _shown(value: float, digits: str) -> str:
-    return "-" if np.isnan(value) else format(value, digits)
+    shown = "-" if np.isnan(value) else format(value, digits)
+    return shown if any(digit in shown for digit in "123456789") else shown.lstrip("-") or "-"
 
 
 def write_babble_report(
