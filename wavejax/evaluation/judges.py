@@ -14,8 +14,10 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from wavejax.evaluation.measures import JUDGED_RATE, Candidate, Column, Item, Measure, Scorer
+from wavejax.evaluation.speakers import Embed
 from wavejax.evaluation.words import bigram_arpa, edit_distance, spoken_words
 from wavejax.extras import MissingExtra, require_extra
 
@@ -146,26 +148,35 @@ def _decoder(package: ModuleType, domain: Sequence[str], judged: Sequence[Sequen
         return package.Decoder(samprate=JUDGED_RATE, lm=str(path), loglevel="FATAL")
 
 
-def _open_speaker(items: Sequence[Item]) -> Scorer:
-    """Cosine to the centroid of the speaker's OTHER recordings (Wan et al. 2018): another text, the same voice."""
+def open_speaker_embedding(purpose: str = "the speaker cosine") -> Embed:
+    """The embedding of Wan et al. 2018 (resemblyzer): a unit vector of whose voice it is, whatever is said.
+
+    Pauses are cut and the level is set before it listens. Raises MissingExtra, `purpose` being the sentence's subject.
+    """
     with _quiet():
         try:
-            package = require_extra("resemblyzer", "judges", "the speaker cosine")
+            package = require_extra("resemblyzer", "judges", purpose)
         except ImportError as error:
             raise MissingExtra(
-                f"the speaker cosine needs the package {error.name}: pip install --no-deps resemblyzer "
+                f"{purpose} needs the package {error.name}: pip install --no-deps resemblyzer "
                 "webrtcvad-wheels, beside 'wavejax-audio[judges]' (what it asks for itself cannot be installed)",
                 name=error.name,
             ) from error
         encoder = package.VoiceEncoder("cpu", verbose=False)
 
-    torch = require_extra("torch", "judges", "the speaker cosine")
+    torch = require_extra("torch", "judges", purpose)
 
-    def embed(waveform: np.ndarray) -> np.ndarray:
+    def embed(waveform: Float[np.ndarray, "_"]) -> Float[np.ndarray, "_"]:
         with _quiet(), _one_thread(torch):
             sound = package.preprocess_wav(waveform.astype(np.float32))
             return np.asarray(encoder.embed_utterance(sound if len(sound) else waveform), np.float64)
 
+    return embed
+
+
+def _open_speaker(items: Sequence[Item]) -> Scorer:
+    """Cosine to the centroid of the speaker's OTHER recordings: another text, the same voice."""
+    embed = open_speaker_embedding()
     voices = [embed(item.waveform) for item in items]
 
     def score(candidate: Candidate) -> tuple[float, ...]:

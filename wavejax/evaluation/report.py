@@ -18,7 +18,7 @@ from wavejax.evaluation.comparison import Comparison, System
 from wavejax.evaluation.measures import JUDGED_RATE, Column, Item
 from wavejax.evaluation.pictures import png_bytes, spectrogram_image
 
-_STYLE = """
+STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;margin:24px auto;max-width:1500px;padding:0 20px;color:#1c1c22;background:#fff}
 h1{font-size:24px;margin:0 0 4px} h2{font-size:18px;margin:32px 0 8px} h3{font-size:15px;margin:24px 0 6px}
 .scroll{overflow-x:auto} table{border-collapse:collapse;font-variant-numeric:tabular-nums}
@@ -35,6 +35,7 @@ small{color:#666;font-size:11px;display:block} .flag{background:#ffe3dc} .candid
 dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 14px}
 dt{color:#666} dd{margin:0} pre{background:#f5f5f8;padding:10px;overflow-x:auto}
 """
+"""Of every page."""
 
 
 def markdown(comparison: Comparison) -> str:
@@ -49,7 +50,7 @@ def markdown(comparison: Comparison) -> str:
         for column in comparison.columns
     ]
     rows.append(["readings scored", "all", *(system.draws for system in systems)])
-    parts = [_table(rows)]
+    parts = [text_table(rows)]
     anchors = [system for system in systems if system.is_anchor]
     for system in systems:
         if system.is_anchor or not anchors:
@@ -58,7 +59,7 @@ def markdown(comparison: Comparison) -> str:
         for column in comparison.columns:
             differences = [comparison.difference(system.name, anchor.name, column.name) for anchor in anchors]
             rows.append([column.title, *(_with_interval(value, column.digits) for value in differences)])
-        parts.append(_table(rows))
+        parts.append(text_table(rows))
     parts += [f"- not judged: {name}: {why}" for name, why in comparison.unused.items()]
     return "\n\n".join(parts) + "\n"
 
@@ -120,7 +121,7 @@ def _page(
     unused = "".join(f"<li>{html.escape(name)}: {html.escape(why)}</li>" for name, why in comparison.unused.items())
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
         f"<h1>{html.escape(title)}</h1><dl>{said}</dl>"
         f"<h2>Figures</h2><p>Means over {len(comparison.items)} utterances, 95 % intervals of a bootstrap over them; "
         "shaded red: beyond the bar. Blue: what is judged; the rest are anchors.</p>"
@@ -184,7 +185,7 @@ def _item(comparison: Comparison, index: int, paths: Mapping[tuple[str, int, int
             cards.append(
                 f'<div class="card {_kind(system)}"><b>{html.escape(system.name)}{seed}</b>'
                 f'<audio controls preload="none" src="{html.escape(paths[system.name, number, index])}"></audio>'
-                f'{_waveform(sound, peak)}<img alt="log-mel spectrogram" src="data:image/png;base64,{picture}">'
+                f'{waveform_svg(sound, peak)}<img alt="log-mel spectrogram" src="data:image/png;base64,{picture}">'
                 f"<details><summary>figures</summary>{_figures(comparison, system, number, index)}</details></div>"
             )
     text = f'<p class="text">{html.escape(item.transcript)}</p>' if item.transcript else ""
@@ -204,7 +205,7 @@ def _figures(comparison: Comparison, system: System, take: int, index: int) -> s
     return " &middot; ".join(parts)
 
 
-def _waveform(sound: np.ndarray, peak: float, width: int = 400) -> str:
+def waveform_svg(sound: np.ndarray, peak: float, width: int = 400) -> str:
     """An outline as SVG: the largest and smallest sample of each of `width` slices."""
     edges = np.linspace(0, len(sound), min(width, len(sound)) + 1).astype(int)
     high = np.maximum.reduceat(sound, edges[:-1]) / (1.05 * peak)
@@ -248,7 +249,8 @@ def _number(value: float, digits: int) -> str:
     return shown.removeprefix("-") if not float(shown) else shown
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def text_table(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, its columns aligned for people too; the first row is the head."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows

@@ -1,0 +1,95 @@
+"""`wavejax evaluate-speakers`."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tyro.conf import Positional
+
+from wavejax.audio.files import write_whole
+from wavejax.cli.inputs import InputError
+from wavejax.cli.parsing import Command, UsageError, parse
+from wavejax.data import Corpus
+from wavejax.evaluation import judges
+from wavejax.evaluation.babble_report import babble_markdown, write_babble_report
+from wavejax.tasks.babble import BabbleOptions, judge_babble
+from wavejax.tasks.speaker_bits import score_speakers, speaker_bits_table
+from wavejax.tasks.vocoder import load
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSpeakers:
+    """Find out what a speaker id does in a model of several speakers.
+
+    Bits: held-out recordings, teacher-forced, with the right id, every wrong one, and none. Babble, of a model without
+    features: 20 clips per speaker from noise and id alone; does the embedding of a speaker recogniser (extra judges:
+    resemblyzer) lie nearest to the centroid of the intended speaker's recordings, and does the same noise under another
+    id move to the other speaker's? Beside it: held-out recordings, and noise in each speaker's spectrum, which must
+    fail. Clips that are in the output folder already are not made again: a run that was stopped goes on.
+    """
+
+    model: Positional[str]
+    """A training folder or an exported folder."""
+    corpus: Path
+    """The corpus that it was trained on, as `wavejax prepare` made it."""
+    output: Path | None = None
+    """Folder for index.html (players, spectrograms), report.md, report.json and the sounds; babble needs it."""
+    split: Literal["train", "validation", "test"] = "validation"
+    """Of the bits."""
+    bits: bool = True
+    """Score the bits, which takes a pass over the split for every id and one more."""
+    seeds: int = 20
+    """Clips per speaker, of seeds 0, 1, ...; 0: bits alone."""
+    seconds: float = 5.0
+    """Length of a clip."""
+    temperature: float = 1.0
+    batch_size: int = 8
+    """Crops scored at a time for the bits."""
+
+
+def run_evaluate_speakers(arguments: Sequence[str]) -> int:
+    """`wavejax evaluate-speakers`."""
+    example = "wavejax evaluate-speakers run/ --corpus corpus/ --output babble/"
+    given = parse(EvaluateSpeakers, "evaluate-speakers", arguments, example=example, flag_pairs=True)
+    if given.seeds < 0 or given.batch_size < 1:
+        raise UsageError("--seeds must be at least 0, --batch-size at least 1")
+    vocoder, corpus = load(given.model), Corpus.open(given.corpus)
+    babbles = given.seeds > 0 and vocoder.config.model.frame_network is None
+    if babbles and given.output is None:
+        raise UsageError("babble is kept as files: say where to with --output FOLDER, or ask for bits alone: --seeds 0")
+    # What cannot be listened to is refused before minutes are spent on making it.
+    embed = judges.open_speaker_embedding("judging babble") if babbles else None
+    content: dict[str, Any] = {}
+    notes = ""
+    if given.bits:
+        content["bits"] = score_speakers(vocoder, corpus, given.split, batch_size=given.batch_size, say=_say)
+        notes = speaker_bits_table(content["bits"])
+        print(notes, flush=True)
+    if embed is not None and given.output is not None:
+        options = BabbleOptions(num_seeds=given.seeds, seconds=given.seconds, temperature=given.temperature)
+        report, clips = judge_babble(vocoder, corpus, given.output, options, embed, _say)
+        print(babble_markdown(report))
+        page = write_babble_report(
+            given.output, report, title=f"{vocoder.config.name}: babble", clips=clips, extra=content, notes=notes
+        )
+        print(f"the page: {page}")
+    elif given.output is not None:
+        _write_json(given.output / "report.json", content)
+    return 0
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    try:
+        write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}; choose another place") from error
+
+
+def _say(said: str) -> None:
+    print(said, file=sys.stderr, flush=True)
+
+
+COMMANDS: dict[str, Command] = {"evaluate-speakers": run_evaluate_speakers}
