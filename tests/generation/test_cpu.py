@@ -15,6 +15,7 @@ from wavejax.generation import encode_conditioning, generate, init_state, pack, 
 from wavejax.generation.backends import LARGEST_BLOCK, ScanBackend, open_backend
 from wavejax.generation.cpu.backend import CpuBackend
 from wavejax.generation.cpu.compiling import compiled
+from wavejax.generation.cpu.packing import exact_weights
 
 pytest.importorskip("numba")
 
@@ -150,6 +151,20 @@ def test_a_state_moves_between_backends(name):
     _, state = generate(model, params, num_samples=50, backend="cpu", dtype="bfloat16", return_state=True, **options)
     rest = generate(model, params, num_samples=70, backend="scan", dtype="bfloat16", state=state, **given)
     assert np.isfinite(rest).all()
+
+
+def test_bfloat16_is_the_default_where_it_loses_nothing():
+    def rounded(params):
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.bfloat16).astype(jnp.float32), params)
+
+    model, params = make("speech-16k")
+    assert exact_weights(model, params) == "float32"
+    assert exact_weights(model, rounded(params)) == "bfloat16"
+    scaled, others = make("r9y9-mol+speakers")
+    assert exact_weights(scaled, rounded(others)) == "float32", "factors of 1/sqrt(2) are folded in"
+    given = {"local_conditioning": inputs(model, 1, 20)["local_conditioning"], "backend": "cpu"}
+    chosen = generate(model, rounded(params), **given)
+    np.testing.assert_array_equal(chosen, generate(model, rounded(params), dtype="bfloat16", **given))
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)

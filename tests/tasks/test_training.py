@@ -73,6 +73,18 @@ def test_a_resumed_run_equals_the_uninterrupted_one(tmp_path):
     )
 
 
+def test_a_voice_draws_with_the_temperature_it_was_exported_with(tmp_path):
+    corpus = tiny_corpus()
+    train_and_evaluate(tiny_config(num_steps=1), tmp_path / "run", corpus=corpus, console=Quiet())
+    voice = load(export(tmp_path / "run", tmp_path / "voice", temperature=0.25))
+    mel = corpus.utterance(0).log_mel[:3]
+    np.testing.assert_array_equal(voice(mel), voice(mel, temperature=0.25))
+    np.testing.assert_array_equal(np.concatenate(list(voice.stream(mel))), voice(mel))
+    assert not np.array_equal(voice(mel), load(tmp_path / "run")(mel)), "where none was given it is 1"
+    with pytest.raises(ValueError, match="temperature must be a number of at least 0, got -1"):
+        export(tmp_path / "run", tmp_path / "other", temperature=-1.0)
+
+
 @pytest.mark.slow
 def test_killed_at_any_moment_a_run_continues_as_if_nothing_had_happened(tmp_path):
     command = [sys.executable, "-m", "tests.tasks.tiny"]

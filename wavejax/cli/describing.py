@@ -128,6 +128,8 @@ class ExportParams:
     """A particular checkpoint; default the newest sound one."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """bfloat16 halves the size; `wavejax evaluate` says what it costs."""
+    temperature: float | None = None
+    """What the voice draws with unless told otherwise: choose it on the validation split."""
 
 
 def run_export(arguments: Sequence[str]) -> int:
@@ -135,7 +137,7 @@ def run_export(arguments: Sequence[str]) -> int:
     given = parse(ExportParams, "export-params", arguments, example="wavejax export-params run/ voice/")
     from wavejax.tasks.training import export
 
-    folder = export(given.source, given.folder, given.step, dtype=given.dtype)
+    folder = export(given.source, given.folder, given.step, dtype=given.dtype, temperature=given.temperature)
     size = sum(file.stat().st_size for file in folder.iterdir())
     print(f"{given.folder}: {size / 1e6:.1f} MB; wavejax vocode {given.folder} SPEECH.wav --out spoken/")
     return 0

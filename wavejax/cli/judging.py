@@ -1,5 +1,6 @@
 """`wavejax evaluate` and `wavejax doctor`."""
 
+import dataclasses
 import json
 import os
 import sys
@@ -60,8 +61,8 @@ class Evaluate:
     """Above 0: judge only so many utterances, evenly spread over the list."""
     seeds: int = 3
     """Readings, of seeds 0, 1, ...; 0: bits per sample alone."""
-    temperature: tuple[float, ...] = (1.0,)
-    """Several make several systems."""
+    temperature: tuple[float, ...] = ()
+    """Several make several systems. Default: what the voice was exported with, or 1."""
     judges: tuple[str, ...] = ("installed",)
     """Names from distillmos, p808, pesq, estoi, phonemes, words, speaker; "none": metrics of the signal alone."""
     anchors: tuple[str, ...] = DEFAULT_ANCHORS
@@ -108,6 +109,8 @@ def run_evaluate(arguments: Sequence[str]) -> int:
 
 def _judge_model(given: Evaluate, model: str) -> tuple[dict[str, Any], Comparison | None, dict[str, str]]:
     vocoder = load(model)
+    if not given.temperature:
+        given = dataclasses.replace(given, temperature=(vocoder.config.temperature,))
     if isinstance(vocoder.config.spec, NoteSpec):
         return _judge_instrument(given, vocoder)
     corpus = _open(given.corpus, vocoder)

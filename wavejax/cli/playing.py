@@ -37,8 +37,8 @@ class Play:
     """Also one note after the other, so many seconds apart, as mix.wav."""
     seed: int = 0
     """Of the noise: another seed, another stroke of the same key."""
-    temperature: float = 1.0
-    """Below 1 more careful, 0 the most probable value throughout."""
+    temperature: float | None = None
+    """Below 1 more careful, 0 the most probable value throughout. Default: what the instrument was exported with."""
     backend: BackendName = "auto"
     """What runs the model; auto takes the fastest that is installed."""
     overwrite: bool = False
@@ -54,7 +54,7 @@ def run_play(arguments: Sequence[str]) -> int:
     given = parse(Play, "play", arguments, example=example)
     if given.chord and given.every is not None:
         raise UsageError("--chord strikes all notes at once and --every one after the other: leave one of them out")
-    if not 0 <= given.temperature < float("inf") or not 0 < given.seconds < float("inf"):
+    if not 0 <= (given.temperature or 0) < float("inf") or not 0 < given.seconds < float("inf"):
         raise UsageError("--temperature must be a number of at least 0 and --seconds above 0")
     if given.every is not None and not 0 < given.every < float("inf"):
         raise UsageError(f"--every must be a number of seconds above 0, got {given.every}; --chord strikes all at once")
@@ -65,7 +65,8 @@ def run_play(arguments: Sequence[str]) -> int:
         raise UsageError(f"{there[0]} is there already: choose another --out, or --overwrite")
     instrument = load(given.instrument)
     rate, start = instrument.note_spec.sample_rate, time.perf_counter()
-    options = {"temperature": given.temperature, "backend": given.backend}
+    temperature = instrument.config.temperature if given.temperature is None else given.temperature
+    options = {"temperature": temperature, "backend": given.backend}
     waveforms = play(instrument, given.notes, seconds=given.seconds, seed=given.seed, **options)
     took = time.perf_counter() - start
     sounds = [*waveforms, *([mix(waveforms, rate, every=given.every or 0.0)] if mixed else [])]

@@ -47,8 +47,8 @@ class Vocode:
     """Name or number, for a model of several speakers."""
     seed: int = 0
     """Of the noise: another seed, another reading of the same features."""
-    temperature: float = 1.0
-    """Below 1 more careful, 0 the most probable value throughout."""
+    temperature: float | None = None
+    """Below 1 more careful, 0 the most probable value throughout. Default: what the voice was exported with, or 1."""
     probability_floor: float = 0.0
     """Values less probable than this are never drawn."""
     folds: int | Literal["auto"] = 1
@@ -92,10 +92,11 @@ def run_vocode(arguments: Sequence[str]) -> int:
             if target.resolve() == path.resolve():
                 raise InputError(f"{path} would be overwritten by its own reading: choose another --out")
             conditioning = _conditioning(vocoder, path, given.speaker, spec, given.allow_lossy)
-            options = {"probability_floor": given.probability_floor, "backend": given.backend}
+            options: dict[str, Any] = {"temperature": _temperature(given, vocoder)}
+            options |= {"probability_floor": given.probability_floor, "backend": given.backend}
             if given.folds == 1:
-                warm = warm or _compile(vocoder, conditioning, given.temperature, options)
-                blocks = _blocks(vocoder, conditioning, given.temperature, given.seed, **options)
+                warm = warm or _compile(vocoder, conditioning, options)
+                blocks = _blocks(vocoder, conditioning, given.seed, **options)
             else:
                 blocks = _folded(vocoder, conditioning, given, options)
             if not _write_blocks(target, blocks, rate):
@@ -119,22 +120,17 @@ def _conditioning(
     return vocoder.conditioning(mel_of(path, vocoder.spec), speaker=speaker)
 
 
-def _compile(
-    vocoder: Vocoder, conditioning: dict[str, np.ndarray], temperature: float, options: dict[str, Any]
-) -> bool:
+def _compile(vocoder: Vocoder, conditioning: dict[str, np.ndarray], options: dict[str, Any]) -> bool:
     """Make one sample, so that what is timed later is speaking."""
     start = time.perf_counter()
-    for _ in _blocks(vocoder, conditioning, temperature, 0, num_samples=1, **options):
+    for _ in _blocks(vocoder, conditioning, 0, num_samples=1, **options):
         pass
     print(f"compiled in {time.perf_counter() - start:.1f} s", file=sys.stderr)
     return True
 
 
-def _blocks(
-    vocoder: Vocoder, conditioning: dict[str, Any], temperature: float, seed: int, **options: Any
-) -> Iterator[np.ndarray]:
-    model, params = vocoder.model, vocoder.params
-    for block in stream(model, params, seed=seed, temperature=_checked(temperature), **conditioning, **options):
+def _blocks(vocoder: Vocoder, conditioning: dict[str, Any], seed: int, **options: Any) -> Iterator[np.ndarray]:
+    for block in stream(vocoder.model, vocoder.params, seed=seed, **conditioning, **options):
         yield block[0]
 
 
@@ -145,7 +141,6 @@ def _folded(
         vocoder.model,
         vocoder.params,
         folds=given.folds,
-        temperature=_checked(given.temperature),
         seed=given.seed,
         **conditioning,
         **options,
@@ -155,7 +150,9 @@ def _folded(
     yield waveform[0]
 
 
-def _checked(temperature: float) -> float:
+def _temperature(given: "Vocode | Generate", vocoder: Vocoder) -> float:
+    """As asked for, or the voice's own."""
+    temperature = vocoder.config.temperature if given.temperature is None else given.temperature
     if not 0 <= temperature < float("inf"):
         raise UsageError(f"--temperature must be a number of at least 0, got {temperature}")
     return temperature
@@ -198,7 +195,7 @@ def _pipe(
     streamer = vocoder.streamer(
         seed=given.seed,
         speaker=given.speaker,
-        temperature=_checked(given.temperature),
+        temperature=_temperature(given, vocoder),
         probability_floor=given.probability_floor,
         backend=given.backend,
     )
@@ -253,8 +250,8 @@ class Generate:
     """Name or number, for a model of several speakers."""
     seed: int = 0
     """Of the noise."""
-    temperature: float = 1.0
-    """Below 1 more careful, 0 the most probable value throughout."""
+    temperature: float | None = None
+    """Below 1 more careful, 0 the most probable value throughout. Default: what the voice was exported with, or 1."""
     overwrite: bool = False
     """Replace the file if it is there."""
 
@@ -267,7 +264,7 @@ def run_generate(arguments: Sequence[str]) -> int:
     if given.seconds is not None and not 0 < given.seconds < float("inf"):
         raise UsageError(f"--seconds must be a positive number, got {given.seconds}")
     vocoder = load(given.model)
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"temperature": _temperature(given, vocoder)}
     if given.mel is not None:
         spec = get_spec(given.spec) if given.spec is not None else None
         conditioning = _conditioning(vocoder, given.mel, given.speaker, spec, allow_lossy=False)
@@ -283,7 +280,7 @@ def run_generate(arguments: Sequence[str]) -> int:
     if given.prompt is not None:
         options["prompt"] = read_audio(given.prompt, rate)[0][None]
     _check_length(conditioning, options, vocoder.spec)
-    with closing(_blocks(vocoder, conditioning, given.temperature, given.seed, **options)) as blocks:  # type: ignore[type-var]
+    with closing(_blocks(vocoder, conditioning, given.seed, **options)) as blocks:  # type: ignore[type-var]
         return 0 if _write_blocks(given.out, blocks, rate) else 1
 
 

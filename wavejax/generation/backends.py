@@ -84,8 +84,9 @@ def open_backend(
         name: "scan": any model on any device; "cpu": WaveNets as machine code on the processor's cores (extra `cpu`);
             "auto": "cpu" where that is installed, serves the model and JAX itself computes on the CPU, else "scan".
         model, params: any `AutoregressiveModel` and its parameters.
-        dtype: type of the weights, default float32. "scan" takes floating types and computes in them; "cpu" takes
-            float32, bfloat16 and int8 (one scale for each output) and adds up in float32.
+        dtype: type of the weights. "scan" takes floating types and computes in them, by default in float32; "cpu" takes
+            float32, bfloat16 and int8 (one scale for each output) and adds up in float32: by default bfloat16 where
+            that loses nothing, as with parameters that were exported so, else float32.
         batch_size: streams that will run together.
 
     Raises:
@@ -102,8 +103,10 @@ def open_backend(
     installed = importlib.util.find_spec("numba") is not None
     if name == "cpu" or (name == "auto" and refusal is None and installed and jax.default_backend() == "cpu"):
         from wavejax.generation.cpu.backend import CpuBackend
+        from wavejax.generation.cpu.packing import exact_weights
 
-        return CpuBackend(_pack(model, params, jnp.float32), params, weights=weights, block=LARGEST_BLOCK)
+        chosen = weights if dtype is not None else exact_weights(model, params)
+        return CpuBackend(_pack(model, params, jnp.float32), params, weights=chosen, block=LARGEST_BLOCK)
     if not jnp.issubdtype(weights, jnp.floating):
         raise ValueError(
             f"backend 'scan' computes in a floating dtype such as float32 or bfloat16, got {weights}: int8 weights "

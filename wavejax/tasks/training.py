@@ -203,14 +203,20 @@ def export(
     step: int | None = None,
     *,
     dtype: Literal["float32", "bfloat16"] = "float32",
+    temperature: float | None = None,
 ) -> Path:
     """Write the averaged parameters of a training folder as a small inference folder that `wavejax.load` reads.
 
     Of the corpus only the folder's name is kept. bfloat16 halves the size; `wavejax evaluate` says what it costs.
+    `temperature` becomes that of all draws for which no other is asked.
     """
     vocoder = load(source, step)
-    config = vocoder.config
-    config = dataclasses.replace(config, data=dataclasses.replace(config.data, corpus=Path(config.data.corpus).name))
+    config, data = vocoder.config, vocoder.config.data
+    config = dataclasses.replace(
+        config,
+        data=dataclasses.replace(data, corpus=Path(data.corpus).name),
+        temperature=config.temperature if temperature is None else temperature,
+    )
     params = jax.tree.map(lambda leaf: leaf.astype(jnp.dtype(dtype)), vocoder.params)
     return export_params(folder, params, metadata(config, vocoder.speakers))
 

@@ -91,14 +91,14 @@ class Vocoder:
             speaker: name or id, for a model of several speakers.
             spec: what the features are, if not `vocoder.spec`.
             allow_lossy: convert even where something is lost.
-            options: of `wavejax.generate`: temperature, num_samples, progress, dtype, ...
+            options: of `wavejax.generate`: temperature (default: `config.temperature`), num_samples, dtype, ...
 
         Raises:
             SpecMismatch: features of a spec that cannot be converted.
             ConditioningError, VocoderError: features or speaker that do not fit.
         """
         conditioning = self.conditioning(mel, speaker=speaker, spec=spec, allow_lossy=allow_lossy)
-        return generate(self.model, self.params, seed=seed, **conditioning, **options)[0]
+        return generate(self.model, self.params, seed=seed, **conditioning, **self._drawn(options))[0]
 
     def conditioning(
         self,
@@ -134,13 +134,16 @@ class Vocoder:
             local: Any = np.asarray(frames, np.float32)[None]
         else:
             local = (np.asarray(piece, np.float32)[None] for piece in frames)
-        speaker_ids = self._speaker(speaker)
-        for block in stream(self.model, self.params, seed=seed, local_conditioning=local, **speaker_ids, **options):
+        given = {"local_conditioning": local, **self._speaker(speaker), **self._drawn(options)}
+        for block in stream(self.model, self.params, seed=seed, **given):
             yield block[0]
 
     def streamer(self, *, seed: int = 0, speaker: str | int | None = None, **options: Any) -> Streamer:
         """A `Streamer` of one stream, for frames pushed by hand."""
-        return Streamer(self.model, self.params, seed=seed, **self._speaker(speaker), **options)
+        return Streamer(self.model, self.params, seed=seed, **self._speaker(speaker), **self._drawn(options))
+
+    def _drawn(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {"temperature": self.config.temperature, **options}
 
     def _note_frames(self, frames: AnyArray | None, spec: FeatureSpec | None) -> np.ndarray:
         try:

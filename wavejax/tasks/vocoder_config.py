@@ -91,8 +91,12 @@ class VocoderConfig:
         learning_rate=1e-3, schedule="constant", warmup_steps=200, clip_norm=1.0, betas=(0.9, 0.99)
     )
     training: TrainingConfig = TrainingConfig()
+    temperature: float = 1.0
+    """Of the draws, where none is asked for; to be chosen on the validation split."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.temperature < math.inf:
+            raise ValueError(f"temperature must be a number of at least 0, got {self.temperature}")
         upsampler, spec = self.model.upsampler, self.spec
         if upsampler is not None:
             if upsampler.hop_length != spec.hop_length:

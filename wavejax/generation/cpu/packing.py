@@ -9,7 +9,7 @@ import numpy as np
 from wavejax.distributions import Categorical, CoarseFine
 from wavejax.generation.cpu import kernels
 from wavejax.generation.cpu.compiling import Weights
-from wavejax.models.wavenet import WaveNet
+from wavejax.models.wavenet import WaveNet, WaveNetConfig
 from wavejax.types import Params
 
 _LARGEST_GROUP = 512
@@ -23,17 +23,7 @@ def pack(model: WaveNet, params: Params, weights: Weights, lanes: int) -> tuple[
     layers, gate, taps = config.num_layers, config.gate_channels, config.kernel_size - 1
     scale = np.float32(config.residual_coefficient)
     coefficients = np.asarray(config.skip_coefficients, np.float32)
-    # What the last layer's residual map would make is heard by nobody.
-    residual = [*arrays["residual"][: layers - 1] * scale, np.zeros((1, config.residual_channels), np.float32)]
-    matrices = [
-        *arrays["dilated"][:, :taps].reshape(layers, taps * config.residual_channels, 2 * gate),
-        *arrays["dilated"][:, taps],
-        *residual,
-        (arrays["skip"] * coefficients[:, None, None]).reshape(layers * gate, -1),
-        arrays["skip_input"] if config.skip_input else np.zeros((1, config.skip_channels), np.float32),
-        *(arrays["local"] if config.projects_samples else ()),
-        *(arrays[f"tail_{i}"] for i in range(len(config.tail_channels) + 1)),
-    ]
+    matrices = _matrices(config, arrays)
     groups = [config.residual_channels] * layers + [_LARGEST_GROUP] * (2 * layers) + [gate]
     groups += [_LARGEST_GROUP] * (len(matrices) - len(groups))
     # In memory they lie in the order in which a step reads them.
@@ -64,6 +54,32 @@ def pack(model: WaveNet, params: Params, weights: Weights, lanes: int) -> tuple[
         tilt=_tilt(config.distribution),
     )
     return packed, _sizes(config)
+
+
+def exact_weights(model: WaveNet, params: Params) -> Weights:
+    """The smaller of bfloat16 and float32 that holds every weight as it is, factors folded in."""
+    arrays = {name: np.asarray(array, np.float32) for name, array in _kernels(model, params).items()}
+    # A bfloat16 is the upper half of a float32.
+    exact = all(not np.any(matrix.view(np.uint32) & 0xFFFF) for matrix in _matrices(model.config, arrays))
+    return "bfloat16" if exact else "float32"
+
+
+def _matrices(config: WaveNetConfig, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """All that a step multiplies with, [inputs, outputs] each."""
+    layers, gate, taps = config.num_layers, config.gate_channels, config.kernel_size - 1
+    coefficients = np.asarray(config.skip_coefficients, np.float32)
+    # What the last layer's residual map would make is heard by nobody.
+    residual = arrays["residual"][: layers - 1] * np.float32(config.residual_coefficient)
+    return [
+        *arrays["dilated"][:, :taps].reshape(layers, taps * config.residual_channels, 2 * gate),
+        *arrays["dilated"][:, taps],
+        *residual,
+        np.zeros((1, config.residual_channels), np.float32),
+        (arrays["skip"] * coefficients[:, None, None]).reshape(layers * gate, -1),
+        arrays["skip_input"] if config.skip_input else np.zeros((1, config.skip_channels), np.float32),
+        *(arrays["local"] if config.projects_samples else ()),
+        *(arrays[f"tail_{i}"] for i in range(len(config.tail_channels) + 1)),
+    ]
 
 
 @partial(jax.jit, static_argnames="model")
