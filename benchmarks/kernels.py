@@ -12,6 +12,7 @@ reductions. Views and tuples are free, and so are a TPU's operations on single n
 
 import argparse
 import json
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -26,7 +27,7 @@ from wavejax.generation import encode_conditioning, init_state, pack, run_block,
 from wavejax.models.wavenet import WaveNet, initial_params
 from wavejax.models.wavenet_presets import get_preset
 from wavejax.parallel.hlo import computations, loop_bodies, operation
-from wavejax.parallel.topologies import Topology, get_topology
+from wavejax.parallel.topologies import SEVERAL_PROCESSES, Topology, get_topology
 
 PRESETS = ("nv-wavenet-20", "speech-16k")
 DTYPES = ("float32", "bfloat16")
@@ -114,6 +115,7 @@ def main() -> None:
     arguments = parser.parse_args()
     # The process computes on the CPU whatever is installed: the accelerators' compilers are only asked to compile.
     jax.config.update("jax_platforms", "cpu")
+    os.environ.setdefault(SEVERAL_PROCESSES, "1")
     rows = []
     print(f"{'target':<8}{'preset':<16}{'dtype':<10}{'batch':>6}{'layers':>8}{'kernels a step':>16}")
     for target in arguments.targets:

@@ -30,7 +30,7 @@ import numpy as np
 from benchmarks.environment import count_cores
 from benchmarks.harness import ROOT, WrongResult, result, row, table, write_json
 from wavejax.parallel import initialize_processes
-from wavejax.parallel.topologies import get_topology
+from wavejax.parallel.topologies import SEVERAL_PROCESSES, get_topology
 from wavejax.tasks.compilation import compile_step, with_rows
 from wavejax.tasks.training import abstract_step, example_batch, training_strategy
 from wavejax.tasks.vocoder_config import VocoderConfig, preset
@@ -197,6 +197,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     path = given.pop("json")
     # What is not there is only compiled for; this process computes on the CPU.
     jax.config.update("jax_platforms", "cpu")
+    os.environ.setdefault(SEVERAL_PROCESSES, "1")
     figures = run(**given)
     print(table(figures))
     if path is not None:

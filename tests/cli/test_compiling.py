@@ -63,6 +63,17 @@ def test_what_is_asked_wrongly_is_explained(run, arguments, sentence):
     assert sentence in said.error
 
 
+def test_help_names_the_presets_and_each_option(run):
+    said = run("compile", "--help")
+    assert said.code == 0
+    assert said.out.startswith("usage: wavejax compile PRESET --topology NAME")
+    assert "r9y9-mol" in said.out
+    said = run("compile", "r9y9-mol", "--help")
+    assert said.code == 0
+    assert "--rows-per-device" in said.out
+    assert "--training.shard-optimizer" in said.out
+
+
 def test_a_batch_that_the_pod_does_not_divide(run):
     said = run("compile", "--topology", "v5e:2x4", *SMALL, "--training.batch-size", "12")
     assert said.code == 1

@@ -13,6 +13,7 @@ from wavejax.parallel import (
     get_strategy,
     initialize_processes,
     mean_over_devices,
+    on_each_device,
     sum_over_devices,
 )
 
@@ -128,6 +129,25 @@ def test_evaluation_donates_nothing_and_sees_every_row_once(name: str, num_devic
     got = strategy.fetch(run(state, batch))
     assert got["indices"] == 16 * 15 // 2
     np.testing.assert_allclose(got["sum"], np.sum(batch["x"][:, 0] * np.arange(1, 17)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "num_devices"), RUNS)
+def test_on_each_device_a_function_sees_that_devices_rows(name: str, num_devices: int) -> None:
+    strategy, seen = get_strategy(name, jax.devices()[:num_devices]), []
+
+    def weighted(whole: jax.Array, rows: dict) -> dict:
+        seen.append(rows["x"].shape[0])
+        weights = example_indices(rows["x"].shape[0]).astype(jnp.float32) * whole
+        return sum_over_devices({"sum": jnp.sum(weights[:, None] * rows["x"]), "parts": jnp.int32(1)})
+
+    def step(state: dict, batch: dict) -> tuple[dict, dict]:
+        return {}, on_each_device(weighted, state["scale"], {"x": batch["x"]})
+
+    batch = _batch(2)
+    _, got = strategy.compile(step)(strategy.place({"scale": np.float32(3)}), batch)
+    np.testing.assert_allclose(got["sum"], 3 * np.sum(np.arange(16)[:, None] * batch["x"]), rtol=1e-5)
+    assert int(got["parts"]) == num_devices
+    assert set(seen) == {16 // num_devices}
 
 
 def test_running_statistics_are_averaged_over_devices() -> None:

@@ -48,6 +48,31 @@ def test_a_compiler_that_is_missing_is_named_with_its_extra(monkeypatch: pytest.
     assert topology.missing_packages() == ("no-such-package",)
 
 
+@pytest.mark.parametrize(
+    ("words", "kind", "sentence"),
+    [
+        (
+            "INVALID_ARGUMENT: no such",
+            ValueError,
+            r"v5e:2x4: the compiler knows no such slice \(INVALID_ARG",
+        ),
+        ("ABORTED: its lockfile", RuntimeError, r"another process uses libtpu, .* set ALLOW_MULTIPLE_LIBTPU_LOAD=1"),
+        ("INTERNAL: a bug", jax.errors.JaxRuntimeError, "^INTERNAL: a bug"),
+    ],
+)
+def test_what_a_compiler_says_is_not_taken_for_something_else(
+    words: str, kind: type[Exception], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise jax.errors.JaxRuntimeError(words)
+
+    topology = get_topology("v5e:2x4")
+    monkeypatch.setattr(type(topology), "missing_packages", lambda self: ())
+    monkeypatch.setattr("wavejax.parallel.topologies.topologies.get_topology_desc", refuse)
+    with pytest.raises(kind, match=sentence):
+        topology.devices()
+
+
 def test_what_a_program_takes() -> None:
     x = jax.ShapeDtypeStruct((1000, 1000), jnp.float32)
     use = memory_use(jax.jit(lambda x: x @ x.T).lower(x).compile())
@@ -105,7 +130,7 @@ def test_a_slice_that_no_pod_has_is_refused() -> None:
     topology = get_topology("v5e:3x5")
     if absent := topology.missing_packages():
         pytest.skip(f"not installed: {', '.join(absent)} (extra `aot`)")
-    with pytest.raises(ValueError, match=r"v5e:3x5: the compiler knows no such slice"):
+    with pytest.raises(ValueError, match=r"v5e:3x5: the compiler knows no such slice .*not divisible"):
         topology.devices()
 
 

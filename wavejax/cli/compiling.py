@@ -1,7 +1,9 @@
 """`wavejax compile`."""
 
 import dataclasses
+import inspect
 import json
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +11,7 @@ import jax
 
 from wavejax.cli.parsing import Command, UsageError
 from wavejax.cli.presets import chosen_preset, parse_with_config
-from wavejax.parallel.topologies import GIB, DoesNotFit, Topology, get_topology
+from wavejax.parallel.topologies import GIB, SEVERAL_PROCESSES, DoesNotFit, Topology, get_topology
 from wavejax.tasks.compilation import CompiledStep, compile_step, largest_rows, with_rows
 from wavejax.tasks.vocoder_config import VocoderConfig, preset_names
 
@@ -45,6 +47,7 @@ def run_compile(arguments: Sequence[str]) -> int:
         raise UsageError(f"--topology: {error}") from error
     # The accelerators' compilers are only asked to compile; what is computed here is computed by the CPU.
     jax.config.update("jax_platforms", "cpu")
+    os.environ.setdefault(SEVERAL_PROCESSES, "1")
     devices, limit = topology.devices(), _limit(topology)
     if given.rows_per_device is not None:
         config = with_rows(config, given.rows_per_device, len(devices))
@@ -82,6 +85,13 @@ def _attempt(config: VocoderConfig, devices: Sequence[Any], limit: int) -> tuple
 def _preset_and_rest(arguments: list[str]) -> tuple[str, list[str]]:
     """The preset: the first argument, or (the options may come first) the first that is one, or that of --config."""
     presets = preset_names()
+    if arguments and arguments[0] in ("-h", "--help"):
+        print(
+            f"usage: wavejax compile PRESET --topology NAME [OPTIONS]\n\n{inspect.cleandoc(Compile.__doc__ or '')}\n\n"
+            f"Presets: {', '.join(presets)}.\n\nExample:\n  {EXAMPLE}\n\n"
+            "`wavejax compile PRESET --help` lists every option with the preset's value."
+        )
+        raise SystemExit(0)
     if "--config" in arguments[:-1]:
         place = arguments.index("--config")
         return arguments[place + 1], arguments[:place] + arguments[place + 2 :]
@@ -90,8 +100,6 @@ def _preset_and_rest(arguments: list[str]) -> tuple[str, list[str]]:
     place = next((i for i, argument in enumerate(arguments) if argument in presets), -1)
     if place >= 0:
         return arguments[place], arguments[:place] + arguments[place + 1 :]
-    if arguments and arguments[0] in ("-h", "--help"):
-        return presets[0], arguments
     raise UsageError(f"name a preset, for example: {EXAMPLE}; presets: {', '.join(presets)}")
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import PartitionSpec
+from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import Array, Int
 
 from wavejax.types import PyTree
@@ -69,7 +69,8 @@ def on_each_device(function: Callable[..., Result], whole: PyTree, rows: PyTree)
       rows: a pytree of arrays [rows, ...], split along axis 0.
     """
     mesh = jax.sharding.get_abstract_mesh()
-    if _axis_is_bound() or mesh.shape.get(DATA_AXIS, 1) == 1:
+    splits = dict(zip(mesh.axis_names, mesh.axis_types, strict=True)).get(DATA_AXIS) == AxisType.Auto
+    if _axis_is_bound() or not splits or mesh.shape[DATA_AXIS] == 1:
         return function(whole, rows)
     split = jax.shard_map(
         function,

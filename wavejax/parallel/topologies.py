@@ -20,6 +20,8 @@ from jax.experimental import topologies
 from wavejax.extras import MissingExtra
 
 GIB = 2**30
+SEVERAL_PROCESSES = "ALLOW_MULTIPLE_LIBTPU_LOAD"
+"""Environment variable that lets several processes load libtpu at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +121,7 @@ class Topology:
         Raises:
           MissingExtra: the compiler is not installed.
           ValueError: it knows no slice of this shape.
+          RuntimeError: another process uses libtpu, which serves one at a time unless told otherwise.
         """
         if absent := self.missing_packages():
             raise MissingExtra(
@@ -128,7 +131,14 @@ class Topology:
         try:
             return list(topologies.get_topology_desc(**self._description()).devices)
         except jax.errors.JaxRuntimeError as error:
-            raise ValueError(f"{self.name}: the compiler knows no such slice ({_first_line(error)})") from error
+            if "INVALID_ARGUMENT" in str(error):
+                raise ValueError(f"{self.name}: the compiler knows no such slice ({_first_line(error)})") from error
+            if "lockfile" in str(error):
+                raise RuntimeError(
+                    f"compiling for {self.name}: another process uses libtpu, or one that died has left its lock file; "
+                    f"set {SEVERAL_PROCESSES}=1, which harms nothing where no TPU is used ({_first_line(error)})"
+                ) from error
+            raise
 
     def _description(self) -> dict[str, Any]:
         if self.chip.platform == "gpu":
