@@ -179,6 +179,14 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         CheckpointStore(tmp_path / "file" / "run")
 
 
+@pytest.mark.parametrize("url", ["gs://bucket/run", "s3://bucket/run", Path("gs://bucket/run")])
+def test_the_url_of_a_bucket_is_refused(url: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"^(gs|s3)://bucket/run is a URL, and checkpoints need a folder: .*Filestore"):
+        CheckpointStore(url)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_read_only_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o555)
     if os.geteuid() == 0:  # whom no permission stops

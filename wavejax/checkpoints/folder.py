@@ -6,6 +6,7 @@ changes the folder, and the others neither run ahead of it nor fall behind.
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,23 @@ TEMPORARY_MARK = ".orbax-checkpoint-tmp"
 _DELETING = ".deleting-"
 _REPLACED = ".replaced-"
 _DAMAGED = "damaged-"
+
+
+def local_folder(path: str | os.PathLike[str]) -> Path:
+    """A path as an absolute one, unless it is the URL of an object store.
+
+    Raises:
+      ValueError: it is a URL, such as gs://bucket/run.
+    """
+    words = os.fspath(path)
+    if url := re.match(r"([a-z][a-z0-9+.-]+):/+(.*)", words, re.IGNORECASE):  # pathlib makes one slash of two
+        scheme, rest = url.groups()
+        raise ValueError(
+            f"{scheme}://{rest} is a URL, and checkpoints need a folder: each is committed by renaming one, which "
+            "object stores cannot do at once. Give a file system that every host can write (a local disk for one host; "
+            "NFS, Filestore, Lustre for several), and copy finished steps to the bucket with its own tool"
+        )
+    return Path(words).absolute()
 
 
 def saved_steps(directory: Path) -> tuple[int, ...]:
