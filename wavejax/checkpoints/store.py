@@ -112,6 +112,8 @@ class CheckpointStore:
         """
         manager = self._writable()
         self.wait()
+        with self._writing(step):
+            self._folder.check()
         exists = step in self.steps()
         if exists and not force:
             return False
