@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import jax
@@ -179,6 +180,14 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         CheckpointStore(tmp_path / "file" / "run")
 
 
+@pytest.mark.parametrize("url", ["gs://bucket/run", "s3://bucket/run", Path("gs://bucket/run")])
+def test_the_url_of_a_bucket_is_refused(url: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"^(gs|s3)://bucket/run is a URL, and checkpoints need a folder: .*Filestore"):
+        CheckpointStore(url)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_read_only_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o555)
     if os.geteuid() == 0:  # whom no permission stops
@@ -188,6 +197,29 @@ def test_a_read_only_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ):
         CheckpointStore(tmp_path)
     tmp_path.chmod(0o755)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_folder_that_vanishes_is_not_made_anew(tmp_path: Path, replaced: bool) -> None:
+    folder = tmp_path / "run"
+    with CheckpointStore(folder) as store:
+        store.save(1, {"w": jnp.ones((3,))}, META)
+        store.wait()
+        folder.rename(tmp_path / "elsewhere")
+        if replaced:
+            folder.mkdir()
+        with pytest.raises(
+            CheckpointWriteError, match=r"step 2 to .*(No such file|another has taken its place).*none$"
+        ):
+            store.save(2, {"w": jnp.zeros((3,))}, META)
+        # No thread of Orbax waits for a folder; the end of the process would have to wait for the thread.
+        assert not any("serialize" in thread.name for thread in threading.enumerate())
+        if replaced:
+            folder.rmdir()
+        (tmp_path / "elsewhere").rename(folder)
+        assert store.save(2, {"w": jnp.zeros((3,))}, META)
+        assert store.restore({"w": jnp.ones((3,))}).state["w"].tolist() == [0, 0, 0]
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["1", "2"]
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,6 +69,20 @@ def test_heartbeats_are_rare_once_a_step_is_made(tmp_path: Path, monkeypatch: py
     assert (HEARTBEAT, LIFELINE) == ("WAVEJAX_HEARTBEAT", "WAVEJAX_LIFELINE")
 
 
+def test_a_full_disk_is_no_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hook = HeartbeatHook(tmp_path / "beat")
+    os.utime(tmp_path / "beat", (1, 1))
+
+    def full(path: Path, words: str, encoding: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    hook.on_step(3, None, {})
+    assert (tmp_path / "beat").stat().st_mtime > 1
+    (tmp_path / "beat").unlink()
+    hook.on_step(4, None, {})  # and a file that has gone ends nothing
+
+
 def test_while_jax_compiles_the_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("faulthandler.enable", lambda file: None)
     path = tmp_path / "beat"

@@ -45,6 +45,9 @@ if ending in ("late", "refuse", "done"):  # not before the other process has sta
 if ending == "refuse":
     beat.write_text("final")
     sys.exit(1)
+if ending == "vanish":
+    (folder / "checkpoint").unlink(missing_ok=True)
+    sys.exit(1)
 if ending == "done":
     sys.exit(0)
 if ending.isdecimal():
@@ -130,6 +133,12 @@ def test_what_would_fail_again_is_not_started_again(job: Job, ending: str, code:
     assert job.run(f"6-{ending}") == code
     assert job.starts == 1
     assert "another start would end the same way, so there is none. The newest checkpoint is step 6" in job.said[0]
+
+
+def test_where_the_checkpoints_have_vanished_nothing_is_begun_anew(job: Job) -> None:
+    assert job.run("6-kill", "0-vanish") == 1
+    assert job.starts == 2
+    assert "step 6 was saved, and now no checkpoint is there: the folder has vanished" in job.said[-1]
 
 
 @pytest.mark.parametrize("code", [130, 143])

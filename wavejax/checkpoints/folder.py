@@ -6,6 +6,7 @@ changes the folder, and the others neither run ahead of it nor fall behind.
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,23 @@ TEMPORARY_MARK = ".orbax-checkpoint-tmp"
 _DELETING = ".deleting-"
 _REPLACED = ".replaced-"
 _DAMAGED = "damaged-"
+
+
+def local_folder(path: str | os.PathLike[str]) -> Path:
+    """A path as an absolute one, unless it is the URL of an object store.
+
+    Raises:
+      ValueError: it is a URL, such as gs://bucket/run.
+    """
+    words = os.fspath(path)
+    if url := re.match(r"([a-z][a-z0-9+.-]+):/+(.*)", words, re.IGNORECASE):  # pathlib makes one slash of two
+        scheme, rest = url.groups()
+        raise ValueError(
+            f"{scheme}://{rest} is a URL, and checkpoints need a folder: each is committed by renaming one, which "
+            "object stores cannot do at once. Give a file system that every host can write (a local disk for one host; "
+            "NFS, Filestore, Lustre for several), and copy finished steps to the bucket with its own tool"
+        )
+    return Path(words).absolute()
 
 
 def saved_steps(directory: Path) -> tuple[int, ...]:
@@ -39,6 +57,7 @@ class StepFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._inode: int | None = None
 
     def of(self, step: int) -> Path:
         """The sub-folder of a committed step."""
@@ -60,6 +79,23 @@ class StepFolder:
                 elif path.name.startswith(_REPLACED):
                     self._put_back(int(path.name.removeprefix(_REPLACED)))
         wait_for_all_processes("checkpoint folder opened")
+        self._inode = self.path.stat().st_ino
+
+    def check(self) -> None:
+        """Whether it is still there and can be written to, before a save begins.
+
+        Orbax would make a folder that has vanished anew, and where it cannot make one its threads wait for it for five
+        minutes, without which the process does not end.
+
+        Raises:
+          OSError: it has vanished, was replaced, or cannot be written to.
+        """
+        if self.path.stat().st_ino != self._inode:
+            raise FileNotFoundError("the folder has vanished, and another has taken its place")
+        if _is_first():
+            probe = self.path / f"{_DELETING}probe"  # left behind by a kill, it is removed with others of this name
+            probe.mkdir(exist_ok=True)
+            probe.rmdir()
 
     def unfinished(self, step: int) -> list[Path]:
         """The temporary folders in which a step is being written; empty on every process but the first."""

@@ -4,14 +4,13 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
 
 from wavejax.checkpoints.errors import CheckpointDamaged, CheckpointNotFound, CheckpointWriteError, DamageReport
-from wavejax.checkpoints.folder import StepFolder, saved_steps, wait_for_all_processes
+from wavejax.checkpoints.folder import StepFolder, local_folder, saved_steps, wait_for_all_processes
 from wavejax.checkpoints.leaves import named_leaves, nested
 from wavejax.checkpoints.manifest import damaged_files, write_manifest
 from wavejax.checkpoints.record import json_copy
@@ -50,7 +49,7 @@ class CheckpointStore:
 
     Raises:
       CheckpointWriteError: the folder cannot be made or written to.
-      ValueError: arguments out of range.
+      ValueError: arguments out of range, or the URL of an object store.
     """
 
     def __init__(
@@ -70,7 +69,7 @@ class CheckpointStore:
             raise ValueError(f"keep_every={keep_every} must be 1 or more, or None")
         if best is not None and best[1] not in ("min", "max"):
             raise ValueError(f"best={best!r} must be a metric's name with 'min' or 'max'")
-        self.directory = Path(directory).absolute()
+        self.directory = local_folder(directory)
         self._folder = StepFolder(self.directory)
         self.damage_reports: list[DamageReport] = []
         self._keep_last, self._keep_every, self._best, self._read_only = keep_last, keep_every, best, read_only
@@ -113,6 +112,8 @@ class CheckpointStore:
         """
         manager = self._writable()
         self.wait()
+        with self._writing(step):
+            self._folder.check()
         exists = step in self.steps()
         if exists and not force:
             return False

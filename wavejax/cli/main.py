@@ -100,8 +100,12 @@ def _is_expected(error: Exception) -> bool:
 
 
 def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return ". ".join([f"{error.filename}: {error.strerror}", *getattr(error, "__notes__", ())])
+    if isinstance(error, OSError):  # of a training, the notes name the last good checkpoint
+        where = f"{error.filename}: {error.strerror}" if error.strerror and error.filename else str(error)
+        if notes := getattr(error, "__notes__", ()):
+            return ". ".join([where, *notes])
+        if error.filename or type(error) is not OSError:
+            return where or type(error).__name__
     said = str(error) or type(error).__name__
     if type(error) in (ValueError, OSError):
         return f"{said} ({TRACEBACK}=1 shows where this came from)"

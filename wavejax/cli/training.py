@@ -14,7 +14,7 @@ from typing import Any
 import jax
 
 from wavejax.audio.feature_spec import FeatureSpec
-from wavejax.checkpoints.folder import saved_steps
+from wavejax.checkpoints.folder import local_folder, saved_steps
 from wavejax.cli.parsing import Command, UsageError
 from wavejax.cli.presets import chosen_preset, parse_with_config
 from wavejax.data import Corpus
@@ -91,12 +91,20 @@ def run_train(arguments: Sequence[str]) -> int:
         return _dry_run(config)
     if given.dry_run:
         return _dry_run(_with_speakers(config, open_corpus(config), given.speakers))
+    _check_workdir(given.workdir)
     profiling = _profiling(given)
     heartbeat = os.environ.get(HEARTBEAT)
     if given.restarts and heartbeat is None:
         return _supervise(given, arguments)
     with life_signs(heartbeat, os.environ.get(LIFELINE)) as hooks:
         return _train(given, config, [*profiling, *hooks])
+
+
+def _check_workdir(workdir: Path) -> None:
+    try:
+        local_folder(workdir)
+    except ValueError as error:
+        raise UsageError(f"--workdir: {error}") from error
 
 
 def _profiling(given: Train) -> list[Hook]:

@@ -96,9 +96,12 @@ class HeartbeatHook(Hook):
             self._beat(self._phase)
 
     def write(self, words: str) -> None:
-        """Puts words into the file; a file that cannot be written ends nothing, and counts as silence."""
-        with contextlib.suppress(OSError):
+        """Puts words into the file; on a disk that is full, a newer time at least."""
+        try:
             self.path.write_text(words, encoding="utf-8")
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.utime(self.path)
 
     def _beat(self, phase: str) -> None:
         self._last, self._phase = time.monotonic(), phase

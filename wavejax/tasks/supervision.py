@@ -126,6 +126,12 @@ class _Job:
         if self.signals.received or code in _STOPPED:
             return self._over(f"it ended with exit code {code}", code)
         reached = self.progress()
+        if reached is None and self.best is not None:
+            self.say(
+                f"{child.ending()}; step {self.best} was saved, and now no checkpoint is there: the folder has "
+                "vanished. Another start would begin anew, so there is none"
+            )
+            return self._over("its checkpoints have vanished", code)
         if reached is not None and (self.best is None or reached > self.best):
             self.failures, self.best = [], reached
         elsewhere = self.signals.elsewhere

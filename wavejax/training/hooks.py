@@ -180,19 +180,37 @@ class CheckpointHook(Hook):
         self.store = store
         self.meta = meta
         self.every = _checked_interval(every)
+        self._newest: int | None = None  # known to have been on disk
+        self._saving: int | None = None
+
+    def on_start(self, step: int, state: Any) -> None:
+        """Looks what is there."""
+        self._newest = max(self.store.steps(), default=None)
 
     def on_step(self, step: int, state: Any, metrics: Mapping[str, float]) -> None:
         """Starts a save."""
-        self.store.save(step, state, self.meta)
+        self._save(step, state)
 
     def on_end(self, step: int, state: Any, reason: str) -> None:
         """Saves the last state, unless the run failed, and waits until it is on disk."""
         if reason != "failed" and step > 0:
-            self.store.save(step, state, self.meta)
+            self._save(step, state)
+        self._wait()
+
+    def _save(self, step: int, state: Any) -> None:
+        self._wait()
+        self.store.save(step, state, self.meta)
+        self._saving = step
+
+    def _wait(self) -> None:
+        saving, self._saving = self._saving, None
         self.store.wait()
+        self._newest = self._newest if saving is None else saving
 
     def last_checkpoint(self) -> str | None:
-        """The newest step on disk."""
-        self.store.wait()
+        """The newest step on disk; where none is there any more, what the newest was."""
+        self._wait()
         steps = self.store.steps()
-        return f"step {steps[-1]}" if steps else None
+        if steps:
+            return f"step {steps[-1]}"
+        return None if self._newest is None else f"step {self._newest}, which is not there any more"
