@@ -11,7 +11,7 @@ from typing import Any, get_args
 import jax
 import numpy as np
 
-from benchmarks.harness import in_fresh_process, result, row
+from benchmarks.harness import Keep, forget, in_fresh_process, result, row
 from benchmarks.models import frames_for, make_model
 from wavejax.generation import generate
 from wavejax.generation.backends import BackendName
@@ -24,7 +24,7 @@ from wavejax.training import create_train_state, make_train_step
 NO_CACHE = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
 
 
-def run(*, quick: bool = False, repeats: int = 3) -> dict[str, Any]:
+def run(*, quick: bool = False, repeats: int = 3, keep: Keep = forget) -> dict[str, Any]:
     """Measure; generation is of `speech-16k`'s widths, 16 layers where only the length varies."""
     lengths, layers, repeats = ((200, 400), (4,), 1) if quick else ((1_000, 16_000, 64_000), (10, 20, 30, 40), repeats)
     backends = [name for name in get_args(BackendName) if name != "auto"]
@@ -36,6 +36,7 @@ def run(*, quick: bool = False, repeats: int = 3) -> dict[str, Any]:
         for count in layers:
             labels = {"what": "generate", "backend": backend, "layers": count, "samples": 1_000}
             rows.append(_row(labels, "generation", repeats, backend=backend, layers=count, num_samples=1_000))
+        keep(result("compile", rows))
     for count in layers:
         rows.append(_row({"what": "training step", "layers": count}, "training", repeats, layers=count))
     return result("compile", rows)

@@ -7,6 +7,7 @@ files that are there: a summary of the targets, then the tables. At the end `spe
 import dataclasses
 import importlib.util
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -165,17 +166,26 @@ def _measure(part: Part, folder: Path, voice: str, left: float, quick: bool) -> 
     fresh = folder / f"{part.name}.json.new"
     fresh.unlink(missing_ok=True)
     print(f"{time.strftime('%H:%M:%S')} {part.name}, about {part.seconds:.0f} s", flush=True)
-    start = time.monotonic()
+    start, busy = time.monotonic(), _processor_seconds()
     code = _finish([*command, "--json", str(fresh.resolve())], log, max(left, part.seconds))
     took = time.monotonic() - start
-    print(f"         took {took:.0f} s", flush=True)
-    if fresh.exists():
+    print(f"         took {took:.0f} s, of a processor {_processor_seconds() - busy:.0f} s", flush=True)
+    has_rows = fresh.exists()
+    if has_rows:
         fresh.replace(path)
-        return f"{WRONG}a case of {part.name}, see below its table" if code else None
     if code is None:
-        return f"{part.name} is left out: it was stopped after {took:.0f} s"
+        what = "its table ends there" if has_rows else "no table"
+        return f"{part.name} was stopped after {took:.0f} s: {what}"
+    if has_rows and code == 0:
+        return None
     lines = log.read_text(encoding="utf-8").splitlines() or ["it said nothing"]
     return f"{WRONG}{part.name} ended with code {code}: {lines[-1]}"
+
+
+def _processor_seconds() -> float:
+    """Of all children that have ended, and theirs."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def _finish(command: Sequence[str], log: Path, seconds: float) -> int | None:

@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.cases import sized_case
 from benchmarks.environment import count_cores
-from benchmarks.harness import Case, WrongResult, measure, result
+from benchmarks.harness import Case, Keep, WrongResult, forget, measure, result
 from benchmarks.models import SEED, frames_for, macs_computed, macs_read, make_model
 from benchmarks.roofline import Roofline, measure_roofline
 from wavejax.extras import MissingExtra
@@ -71,6 +71,7 @@ def run(
     dtypes: Sequence[str] = (),
     repeats: int = 5,
     seconds: float = 1.0,
+    keep: Keep = forget,
 ) -> dict[str, Any]:
     """Measure; a run of each case lasts about `seconds`."""
     if quick:
@@ -97,6 +98,7 @@ def run(
                 cases += peer_cases(preset, model, params, batch, peers, seconds=seconds)
             measured = measure(cases, repeats=repeats, wrong=notes)
             rows += [_with_roofline(each, model, limits, one_core) for each in _with_ratios(measured)]
+            keep(result("generation", rows, notes))
     return result("generation", rows, notes)
 
 

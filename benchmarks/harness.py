@@ -20,6 +20,14 @@ from benchmarks.environment import describe_machine
 ROOT = Path(__file__).resolve().parents[1]
 
 
+Keep = Callable[[dict[str, Any]], None]
+"""Takes a result of which more is to come, so that what was measured survives being stopped."""
+
+
+def forget(_: dict[str, Any]) -> None:
+    """Keeps nothing."""
+
+
 WRONG = "WRONG, so not timed: "
 
 
@@ -78,6 +86,8 @@ def measure(cases: Sequence[Case], *, repeats: int, wrong: list[str] | None = No
     for case, its_speeds, its_busy, check, seconds in zip(cases, speeds, busy, checks, first, strict=True):
         details = {"per_core_second": statistics.median(its_busy), "first_run_seconds": seconds, **case.details}
         rows.append(row(case.labels, case.unit, its_speeds, check=check, **details))
+    for each in rows:
+        print(*each["labels"].values(), _number(each["median"]), each["unit"], file=sys.stderr, flush=True)
     return rows
 
 

@@ -8,7 +8,7 @@ import dataclasses
 import time
 from typing import Any
 
-from benchmarks.harness import in_fresh_process, result, row
+from benchmarks.harness import Keep, forget, in_fresh_process, result, row
 from benchmarks.models import SEED, check_draws, frames_for, make_model
 from benchmarks.process import peak_growth
 from wavejax.generation import generate
@@ -17,7 +17,7 @@ from wavejax.models.wavenet_presets import get_preset, powers
 RATE = 16_000
 
 
-def run(*, quick: bool = False, repeats: int = 1) -> dict[str, Any]:
+def run(*, quick: bool = False, repeats: int = 1, keep: Keep = forget) -> dict[str, Any]:
     """Measure `speech-16k-small` by length and, in `speech-16k`'s widths, 10, 20 and 40 layers."""
     lengths, layers = ((0.1, 0.2), (4,)) if quick else ((1, 10, 100), (10, 20, 40))
     rows = []
@@ -29,6 +29,7 @@ def run(*, quick: bool = False, repeats: int = 1) -> dict[str, Any]:
         labels = {"layers": 16, "seconds": seconds}
         rows.append(row(labels, "MiB at peak", [a["peak"] for a in answers], output_MiB=seconds * RATE * 4 / 2**20))
         rows.append(row(labels, "samples/s", [a["speed"] for a in answers], check=answers[0]["check"]))
+        keep(result("memory", rows))
     for count in layers:
         answers = [in_fresh_process("benchmarks.memory:trial", seconds=lengths[0], layers=count) for _ in range(3)]
         labels = {"layers": count, "seconds": lengths[0]}

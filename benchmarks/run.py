@@ -15,6 +15,7 @@ A row's unit, median and spread are of repeats that take turns; nothing is timed
 """
 
 import argparse
+import functools
 import importlib
 import inspect
 import sys
@@ -76,9 +77,12 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     if given["peers"] == []:
         given["peers"] = ("naive", "compiled", "vocoder")
     given = {name: value for name, value in given.items() if value not in (None, False)}
-    unknown = sorted(given.keys() - inspect.signature(run).parameters.keys())
+    options = inspect.signature(run).parameters
+    unknown = sorted(given.keys() - options.keys())
     if unknown:
         parser.error(f"{benchmark} has no option --{', --'.join(unknown)}")
+    if path is not None and not append and "keep" in options:
+        given["keep"] = functools.partial(write_json, path)
     figures: dict[str, Any] = run(**given)
     print(table(figures))
     if path is not None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.generation import available_backends
-from benchmarks.harness import WrongResult, percentiles, result, row
+from benchmarks.harness import Keep, WrongResult, forget, percentiles, result, row
 from benchmarks.models import SEED, check_draws, frames_for, make_model
 from wavejax.generation import Streamer, generate
 from wavejax.models.wavenet import WaveNet
@@ -23,7 +23,12 @@ BLOCKS_MS = (10, 20, 50)
 
 
 def run(
-    *, quick: bool = False, presets: Sequence[str] = ("speech-16k",), repeats: int = 20, seconds: float = 4.0
+    *,
+    quick: bool = False,
+    presets: Sequence[str] = ("speech-16k",),
+    repeats: int = 20,
+    seconds: float = 4.0,
+    keep: Keep = forget,
 ) -> dict[str, Any]:
     """Measure every backend, in float32 and narrower types where it has them."""
     if quick:
@@ -35,6 +40,7 @@ def run(
             options = {"seed": SEED, "backend": backend, "dtype": None if dtype == "float32" else dtype}
             labels = {"preset": preset, "backend": backend, "dtype": dtype}
             rows += rows_of_backend(model, params, labels, options, repeats=repeats, seconds=seconds)
+            keep(result("streaming", rows))
     return result("streaming", rows)
 
 

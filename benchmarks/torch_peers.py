@@ -210,24 +210,31 @@ def compiled_generation(model: WaveNet, params: Any, *, batch_size: int, seed: i
         drawn = (edges <= uniform[:, None] * edges[:, -1:]).sum(-1)
         return torch.clamp(drawn, max=config.coding.num_classes - 1)
 
+    # Compiled once for each batch and number of threads, which is more than torch allows one function by default: past
+    # its limit it would go on without a word, uncompiled.
+    torch._dynamo.config.recompile_limit = 64
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
     fast = torch.compile(step, dynamic=False)
     levels = np.asarray(model.coding.levels)
     keys = stream_keys(seed, jnp.arange(batch_size))
-    silence = torch.full((batch_size,), int(config.coding.silence))
+
+    # All tensors are made in inference mode: of another kind, the first value would be compiled for on its own.
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        silence = torch.full((batch_size,), int(config.coding.silence))
+        clock = list(torch.arange(model.receptive_field + 1_000_000))
+        first_ring = torch.zeros(sum(rows), batch_size, config.residual_channels)
+        for index in range(model.receptive_field - 1):  # what the engine has heard before sample 0
+            fast(first_ring, clock[1 + index], silence, torch.full((batch_size,), 0.5))
 
     def run(num_samples: int) -> np.ndarray:
-        noise = torch.tensor(np.asarray(uniforms(keys, jnp.zeros(2, jnp.uint32), num_samples, 1))[:, :, 0])
-        ring = first_ring.clone()
         value, values = silence, []
         with torch.inference_mode():
+            noise = torch.tensor(np.asarray(uniforms(keys, jnp.zeros(2, jnp.uint32), num_samples, 1))[:, :, 0])
+            ring = first_ring.clone()
             for index in range(num_samples):
                 value = fast(ring, clock[model.receptive_field + index], value, noise[index])
                 values.append(value)
-        return levels[torch.stack(values, dim=1).numpy()]
+            return levels[torch.stack(values, dim=1).numpy()]
 
-    clock = list(torch.arange(model.receptive_field + 1_000_000))
-    first_ring = torch.zeros(sum(rows), batch_size, config.residual_channels)
-    with torch.inference_mode():
-        for index in range(model.receptive_field - 1):  # what the engine has heard before sample 0
-            fast(first_ring, clock[1 + index], silence, torch.full((batch_size,), 0.5))
     return run

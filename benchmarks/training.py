@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks import torch_peers
 from benchmarks.environment import count_cores
-from benchmarks.harness import Case, WrongResult, in_fresh_process, measure, result, row
+from benchmarks.harness import Case, Keep, WrongResult, forget, in_fresh_process, measure, result, row
 from benchmarks.process import peak_growth
 from wavejax.models.wavenet import WaveNet, initial_params
 from wavejax.models.wavenet_presets import get_preset
@@ -44,6 +44,7 @@ def run(
     batches: Sequence[int] = (1, 4),
     parts: Sequence[str] = ("speed", "memory"),
     repeats: int = 7,
+    keep: Keep = forget,
 ) -> dict[str, Any]:
     """Measure speed and memory."""
     shapes = [shape for shape in SHAPES if shape[0] in batches]
@@ -68,11 +69,13 @@ def run(
                 if torch_speed:
                     each["details"]["times_fastest_torch"] = each["median"] / torch_speed
             rows += timed
+            keep(result("training", rows, notes))
         for name in names if "memory" in parts else ():
             call = {"name": name, "batch": batch, "length": length}
             peak = in_fresh_process("benchmarks.training:memory", **call)
             labels = {"batch": batch, "length": length, "case": name, "malloc": "default"}
             rows.append(row(labels, "MiB at peak", peak["peak"], **peak["details"]))
+            keep(result("training", rows, notes))
     return result("training", rows, notes)
 
 
