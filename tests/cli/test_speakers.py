@@ -58,7 +58,10 @@ def test_what_makes_no_sense_is_refused(run, babbler, corpus, voice, tmp_path, m
     said = run("evaluate-speakers", babbler, "--corpus", corpus)
     assert said.code == 2
     assert "say where to with --output FOLDER, or ask for bits alone: --seeds 0" in said.error
-    assert "--seeds must be at least 0" in run("evaluate-speakers", babbler, "--corpus", corpus, "--seeds", -1).error
+    assert (
+        "--seeds and --at-most must be at least 0"
+        in run("evaluate-speakers", babbler, "--corpus", corpus, "--seeds", -1).error
+    )
     assert "knows no speakers by id" in run("evaluate-speakers", voice, "--corpus", corpus).error
 
     def absent(purpose):

@@ -10,6 +10,7 @@ from wavejax.evaluation.speakers import (
     cosines,
     grouped_mean,
     shaped_noise,
+    sounding_seconds,
     swap,
 )
 
@@ -89,6 +90,13 @@ def test_shaped_noise_has_the_colour_and_level_but_not_the_sound():
     assert np.abs(np.corrcoef(noise[:RATE], recording[:RATE])[0, 1]) < 0.05
     np.testing.assert_array_equal(noise, shaped_noise([recording, recording[:10]], 3 * RATE, 1))
     assert not np.array_equal(noise, shaped_noise([recording], 3 * RATE, 2))
+
+
+def test_a_pause_is_measured_against_the_recordings_not_against_itself():
+    recording = buzz(700.0, 0, 2.0)
+    half = np.concatenate([recording[: RATE // 2], np.zeros(RATE // 2, np.float32)])
+    clips = [recording[:RATE], half, 1e-3 * recording[:RATE], np.zeros(RATE, np.float32)]
+    np.testing.assert_allclose(sounding_seconds(clips, [recording], RATE), [1.0, 0.5, 0.0, 0.0], atol=0.0126)
 
 
 def test_centroids_are_mean_directions_of_length_one():

@@ -80,6 +80,26 @@ def test_ids_that_are_mixed_up_are_wrong(corpus, tmp_path, monkeypatch):
     assert report.swap.share.mean == 0.0
 
 
+def test_silence_is_wrong_and_is_seen(corpus, tmp_path, monkeypatch):
+    """A clip that only pauses counts as a miss; the row beside it tells misses from pauses."""
+
+    def fake(model, params, *, num_samples, seed, stream_ids, global_conditioning, temperature):
+        made = np.stack([buzz(PEAKS[s], seed, num_samples / RATE) for s in global_conditioning])
+        made[1] *= seed > 0  # bert is silent at first
+        return made
+
+    monkeypatch.setattr(babble, "generate", fake)
+    monkeypatch.setattr(babble, "shaped_noise", lambda recordings, length, seed: buzz(250.0, seed, length / RATE))
+    report, _ = judge_babble(
+        babbler(), corpus, tmp_path, SHORT, lambda sound: embed(sound) if sound.any() else np.zeros(17), quiet
+    )
+    np.testing.assert_array_equal(report.found["babble"].confusion[1], [0, 2, 0, 1])
+    assert report.sounding["babble"].tolist()[:3] == [1.0, 0.0, 1.0]
+    rows = {name: figures for name, _, figures in report._rows()}
+    assert rows["nearest centroid is the intended: babble"][2].mean == pytest.approx(2 / 3)
+    assert rows["babble that is right, of clips that sound for a second"][2].mean == 1.0
+
+
 def test_a_model_that_does_not_listen_to_the_id_moves_nothing(corpus, tmp_path, monkeypatch):
     speaking(monkeypatch, {0: 2, 1: 2, 2: 2})
     report, _ = judged(corpus, tmp_path)

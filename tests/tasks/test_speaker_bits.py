@@ -82,6 +82,13 @@ def test_speakers_are_matched_by_name_not_by_number(report):
     assert set(some["speakers"]) == {"bert"}
 
 
+def test_fewer_utterances_are_the_same_ones_evenly_spread(report):
+    some = score_speakers(TRIO, corpus(), at_most=1, batch_size=4)
+    assert set(some["utterances"]) == {"u0", "u1", "u2"}, "the first of each speaker"
+    assert some["utterances"]["u2"] == report["utterances"]["u2"]
+    assert score_speakers(TRIO, corpus(), at_most=9, batch_size=4) == report
+
+
 def test_a_model_that_does_not_listen_to_the_id_shows_no_difference():
     stack = {**PARAMS["stack"], "global_kernel": np.zeros_like(PARAMS["stack"]["global_kernel"])}
     deaf = dataclasses.replace(TRIO, params={**PARAMS, "stack": stack})

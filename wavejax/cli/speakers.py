@@ -41,6 +41,8 @@ class EvaluateSpeakers:
     """Of the bits."""
     bits: bool = True
     """Score the bits, which takes a pass over the split for every id and one more."""
+    at_most: int = 0
+    """Above 0: score the bits of only so many utterances of each speaker, evenly spread."""
     seeds: int = 20
     """Clips per speaker, of seeds 0, 1, ...; 0: bits alone."""
     seconds: float = 5.0
@@ -54,8 +56,8 @@ def run_evaluate_speakers(arguments: Sequence[str]) -> int:
     """`wavejax evaluate-speakers`."""
     example = "wavejax evaluate-speakers run/ --corpus corpus/ --output babble/"
     given = parse(EvaluateSpeakers, "evaluate-speakers", arguments, example=example, flag_pairs=True)
-    if given.seeds < 0 or given.batch_size < 1:
-        raise UsageError("--seeds must be at least 0, --batch-size at least 1")
+    if given.seeds < 0 or given.at_most < 0 or given.batch_size < 1:
+        raise UsageError("--seeds and --at-most must be at least 0, --batch-size at least 1")
     vocoder, corpus = load(given.model), Corpus.open(given.corpus)
     babbles = given.seeds > 0 and vocoder.config.model.frame_network is None
     if babbles and given.output is None:
@@ -65,7 +67,9 @@ def run_evaluate_speakers(arguments: Sequence[str]) -> int:
     content: dict[str, Any] = {}
     notes = ""
     if given.bits:
-        content["bits"] = score_speakers(vocoder, corpus, given.split, batch_size=given.batch_size, say=_say)
+        content["bits"] = score_speakers(
+            vocoder, corpus, given.split, at_most=given.at_most, batch_size=given.batch_size, say=_say
+        )
         notes = speaker_bits_table(content["bits"])
         print(notes, flush=True)
     if embed is not None and given.output is not None:

@@ -16,7 +16,7 @@ from wavejax.audio.specs import get_spec
 from wavejax.evaluation.bootstrap import Interval
 from wavejax.evaluation.pictures import png_bytes, spectrogram_image
 from wavejax.evaluation.report import STYLE, text_table, waveform_svg
-from wavejax.evaluation.speakers import Identification, Swap
+from wavejax.evaluation.speakers import Identification, Swap, grouped_mean
 
 PICTURED = 4
 """Noises whose clips are shown with a spectrogram; the others have players only."""
@@ -38,6 +38,8 @@ class BabbleReport:
     speakers: tuple[str, ...]
     found: Mapping[str, Identification]
     """Of "babble", "real" and "noise" (see `KINDS`)."""
+    sounding: Mapping[str, Float[np.ndarray, "_"]]
+    """Of the same kinds: seconds of each clip that are no pause (`sounding_seconds`)."""
     swap: Swap
     facts: Mapping[str, str]
     """What is said of the run: model, seeds, temperature, corpus, ..."""
@@ -56,6 +58,12 @@ class BabbleReport:
             [real.own[real.intended == s].min(initial=np.inf) for s in range(len(self.speakers))], np.float64
         )
         return voices.own >= limits[voices.intended]
+
+    @property
+    def right_where_it_sounds(self) -> np.ndarray:
+        """Whether each clip of babble is right, 1 or 0; NaN where it sounds for less than a second: a pause."""
+        voices = self.found["babble"]
+        return np.where(self.sounding["babble"] >= 1.0, voices.is_right.astype(np.float64), np.nan)
 
     def warning(self) -> str:
         """A sentence where the test itself is in doubt, else nothing."""
@@ -90,6 +98,7 @@ class BabbleReport:
                     "intended": each.intended.tolist(),
                     "group": each.groups.tolist(),
                     "cosines": np.round(each.cosines, 4).tolist(),
+                    "sounding_seconds": np.round(self.sounding[kind], 3).tolist(),
                 }
                 for kind, each in self.found.items()
             },
@@ -109,17 +118,21 @@ class BabbleReport:
         voices = self.found["babble"]
         gate = [_mean(voices, self.closer_than_noise, s) for s in which]
         real = [_mean(voices, self.reaches_real, s) for s in which]
-        rows.insert(3, ("babble that is right, and closer than any noise", ".0%", gate))
+        heard = [_mean(voices, self.right_where_it_sounds, s) for s in which]
+        rows.insert(3, ("babble that is right, of clips that sound for a second", ".0%", heard))
+        rows.insert(4, ("babble that is right, and closer than any noise", ".0%", gate))
         missing = [not (self.found["real"].intended == s).any() for s in range(len(self.speakers))]
         real = [_UNKNOWN if gone else each for gone, each in zip([any(missing), *missing], real, strict=True)]
+        for kind in ("babble", "real"):
+            lasts = [_mean(self.found[kind], self.sounding[kind], s) for s in which]
+            rows.append((f"seconds that are no pause: {KINDS[kind]}", ".1f", lasts))
         rows.append(("babble as close as the farthest real clip", ".0%", real))
         return rows
 
 
 def _mean(found: Identification, values: np.ndarray, speaker: int | None) -> Interval:
-    if not len(values) or (speaker is not None and not (found.intended == speaker).any()):
-        return _UNKNOWN
-    return found.mean(values, speaker)
+    known = np.isfinite(values) & (True if speaker is None else found.intended == speaker)
+    return grouped_mean(values[known].astype(np.float64), found.groups[known]) if known.any() else _UNKNOWN
 
 
 def babble_markdown(report: BabbleReport) -> str:
@@ -245,5 +258,5 @@ def _card(report: BabbleReport, kind: str, index: int, clip: tuple[str, np.ndarr
         f'<div class="card {kinds}"><b>{html.escape(report.speakers[found.intended[index]])}</b>'
         f'<audio controls preload="none" src="{html.escape(path)}"></audio>{picture}'
         f"<small>taken for {html.escape(heard)}; cosine to its own centroid {found.own[index]:.2f}, "
-        f"margin {found.margins[index]:+.2f}</small></div>"
+        f"margin {found.margins[index]:+.2f}; no pause: {report.sounding[kind][index]:.1f} s</small></div>"
     )

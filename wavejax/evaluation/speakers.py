@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from wavejax.audio.levels import frame_levels_db
 from wavejax.evaluation.bootstrap import Interval, paired_bootstrap
 
 Embed = Callable[[Float[np.ndarray, "_"]], Float[np.ndarray, "_"]]
@@ -157,6 +158,21 @@ def swap(found: Float[np.ndarray, "noise speaker centroid"]) -> Swap:
         share=grouped_mean(both[:, old, new].ravel(), groups),
         shift=grouped_mean(shift.ravel(), groups),
     )
+
+
+def sounding_seconds(
+    clips: Sequence[Float[np.ndarray, "_"]], recordings: Sequence[Float[np.ndarray, "_"]], sample_rate: int
+) -> Float[np.ndarray, " clip"]:
+    """Seconds of each clip that are no pause: blocks of 12.5 ms less than 35 dB below the recordings' loud level.
+
+    The loud level is the 95th percentile of the recordings' blocks, so that a clip cannot pass silence off as speech by
+    being silent throughout.
+    """
+    hop = round(0.0125 * sample_rate)
+    levels = np.concatenate([frame_levels_db(each, hop, hop) for each in recordings])
+    floor = float(np.percentile(levels, 95)) - 35.0
+    blocks = [np.count_nonzero(frame_levels_db(each, hop, hop) > floor) for each in clips]
+    return np.asarray(blocks, np.float64) * hop / sample_rate
 
 
 def shaped_noise(

@@ -20,7 +20,7 @@ from wavejax.audio.resampling import resample
 from wavejax.data import Corpus
 from wavejax.evaluation.babble_report import BabbleReport
 from wavejax.evaluation.measures import JUDGED_RATE
-from wavejax.evaluation.speakers import Embed, Identification, centroids, cosines, shaped_noise, swap
+from wavejax.evaluation.speakers import Embed, Identification, centroids, cosines, shaped_noise, sounding_seconds, swap
 from wavejax.generation import generate
 from wavejax.tasks.speaker_bits import ids_of, speakers_of
 from wavejax.tasks.vocoder import Vocoder, VocoderError, metadata
@@ -170,8 +170,11 @@ def judge_babble(
     whose = {kind: np.asarray([names.index(path.split("/")[1]) for path, _ in each]) for kind, each in made.items()}
     say("listening: the speakers' own recordings")
     centres = centroids([np.stack([embed(clip) for clip in clips]) for clips in trained])
-    found = {}
+    found, sounding = {}, {}
     for kind, clips in made.items():
+        pairs = zip(clips, whose[kind], strict=True)
+        lasts = [sounding_seconds([sound], trained[speaker], JUDGED_RATE)[0] for (_, sound), speaker in pairs]
+        sounding[kind] = np.asarray(lasts)
         say(f"listening: {len(clips)} clips of {kind}")
         vectors = [np.zeros(centres.shape[1]), *(embed(sound) for _, sound in clips)]  # there may be no real ones
         found[kind] = Identification(
@@ -182,6 +185,7 @@ def judge_babble(
     report = BabbleReport(
         speakers=names,
         found=found,
+        sounding=sounding,
         swap=swap(found["babble"].cosines.reshape(options.num_seeds, len(names), len(names))),
         facts=_facts(vocoder, options, [len(clips) for clips in trained]),
     )

@@ -50,6 +50,7 @@ def score_speakers(
     corpus: Corpus,
     split: str = "validation",
     *,
+    at_most: int = 0,
     batch_size: int = 8,
     say: Callable[[str], None] = lambda said: None,
 ) -> dict[str, Any]:
@@ -58,13 +59,15 @@ def score_speakers(
     "right" is the utterance's own id, "wrong" the mean over all other ids, "none" the mean of all speakers' embeddings
     (a model trained with ids alone has never been without one; this is the least that it can be told). Each entry of
     "differences" is mean, low, high of the 95 % paired bootstrap over utterances of a kind minus "right". With
-    features, which name the speaker themselves, little may be left for the id.
+    features, which name the speaker themselves, little may be left for the id. `at_most` above 0 scores only so many
+    utterances of each speaker, evenly spread.
 
     Raises:
         VocoderError: a model without speakers, or a corpus of others; and whatever `score` refuses.
     """
     ids, count = ids_of(vocoder, corpus), vocoder.config.model.num_speakers
     table = np.asarray(vocoder.params["speaker_embedding"])
+    corpus = _thinned(corpus, split, at_most) if at_most else corpus
 
     def bits(rows: Float[np.ndarray, "speaker size"]) -> Float[np.ndarray, " utterance"]:
         # Row k of the table that is scored with belongs to speaker k of the corpus.
@@ -85,6 +88,17 @@ def score_speakers(
     say(f"bits of {split}: no id")
     found["none"] = bits(np.broadcast_to(table.mean(axis=0), (len(ids), table.shape[1])))
     return _report(vocoder, corpus, split, names, found)
+
+
+def _thinned(corpus: Corpus, split: str, at_most: int) -> Corpus:
+    """Up to `at_most` utterances of each speaker of a split, evenly spread over them."""
+    entries = corpus.manifest.utterances
+    chosen: list[int] = []
+    for speaker in range(len(corpus.manifest.speakers)):
+        own = [position for position in corpus.indices(split) if entries[position].speaker == speaker]
+        chosen += [own[round(k)] for k in np.linspace(0, len(own) - 1, min(at_most, len(own)))]
+    utterances = [corpus.utterance(position) for position in sorted(chosen)]
+    return Corpus.in_memory(corpus.manifest.spec, utterances, [split] * len(utterances), corpus.manifest.speakers)
 
 
 def _report(
