@@ -36,7 +36,11 @@ def transposed(vocoder: Vocoder, waveform: np.ndarray, semitones: float) -> np.n
 
 
 def main(
-    out: Path = Path("demo"), voice: str = "allison", utterances: int = 4, seed: int = 0, temperature: float = 0.8
+    out: Path = Path("demo"),
+    voice: str = "allison",
+    utterances: int = 4,
+    seed: int = 0,
+    temperature: float | None = None,
 ) -> None:
     """Speak, time, write the page.
 
@@ -45,10 +49,11 @@ def main(
         voice: a shipped voice (`wavejax voices`) or a folder.
         utterances: how many held-out recordings are spoken.
         seed: of the noise.
-        temperature: of the draws.
+        temperature: of the draws; the voice's own unless given.
     """
     console = Console()
     vocoder, corpus = load(voice), embedded_corpus()
+    temperature = vocoder.config.temperature if temperature is None else temperature
     rate = vocoder.spec.sample_rate
     selection = select(corpus, "test", at_most=utterances)
     comparison = judge_vocoder(
