@@ -156,9 +156,11 @@ def _config(name: str, quick: bool) -> VocoderConfig:
     config = preset(name)
     if not quick:
         return config
-    model = dataclasses.replace(
-        config.model, dilations=(1, 2, 4), residual_channels=8, gate_channels=8, skip_channels=8
-    )
+    network = config.model.frame_network
+    if network is not None:
+        network = dataclasses.replace(network, channels=8, num_blocks=0)
+    narrow = {"residual_channels": 8, "gate_channels": 8, "skip_channels": 8, "tail_channels": (8,)}
+    model = dataclasses.replace(config.model, dilations=(1, 2, 4), frame_network=network, **narrow)
     data = dataclasses.replace(config.data, crop_length=2 * config.spec.hop_length)
     return dataclasses.replace(config, model=model, data=data)
 

@@ -8,6 +8,7 @@ from benchmarks.harness import WrongResult
 from wavejax.parallel.topologies import Topology
 
 
+@pytest.mark.slow
 def test_a_pods_collectives_are_listed_with_and_without_split_moments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Topology, "devices", lambda self: jax.devices()[: self.num_devices])
     monkeypatch.setattr(Topology, "missing_packages", lambda self: ("libtpu",) if self.chip.platform == "tpu" else ())

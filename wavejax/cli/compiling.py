@@ -37,6 +37,10 @@ class Compile:
     """Print one JSON object."""
 
 
+class TooLarge(ValueError):
+    """A configuration that the devices' memory does not hold."""
+
+
 def run_compile(arguments: Sequence[str]) -> int:
     """`wavejax compile`."""
     name, rest = _preset_and_rest(list(arguments))
@@ -67,7 +71,7 @@ def run_compile(arguments: Sequence[str]) -> int:
         if given.largest and best is not None:
             print(f"largest    {_rows(best)} fit: {_gib(best.peak_bytes)} GiB")
     if not fits:
-        raise ValueError(_sentence(config, topology, step, refusal, best, limit))
+        raise TooLarge(_sentence(config, topology, step, refusal, best, limit))
     return 0
 
 
