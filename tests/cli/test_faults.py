@@ -142,15 +142,15 @@ def test_twenty_kills_of_one_of_two_processes(tmp_path, corpus):
 
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_process_that_hangs_restarts_both(tmp_path, corpus, victim):
-    with job(tmp_path, corpus, 12, "--restarts", "3", "--hang-minutes", "1") as members:
-        wait_for(lambda: last_step(tmp_path / "metrics.jsonl") >= EVERY + 1, members)
+    with job(tmp_path, corpus, 60, "--restarts", "3", "--hang-minutes", "1") as members:
+        wait_for(lambda: EVERY in saved_steps(tmp_path / "checkpoints"), members)
         stopped = members[victim].training()
         os.kill(stopped, signal.SIGSTOP)
         wait_for(lambda: members[victim].training() != stopped, members)
         codes = [member.ended() for member in members]
     said = [member.said() for member in members]
     assert codes == [0, 0], said
-    assert any("the training hung: no sign of life for 6" in words for words in said), said
+    # Whichever comes first: a supervisor's patience, or that of the collective in the process that is left waiting.
     assert all("restart 1 of 3" in words for words in said), said
-    assert all("resuming from step 5" in words for words in said), said
-    assert load(tmp_path).step == 12
+    assert all(re.search(r"resuming from step [1-9]", words) for words in said), said
+    assert load(tmp_path).step == 60
