@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.harness import Keep, forget, in_fresh_process, result, row
 from benchmarks.models import SEED, check_draws, frames_for, make_model
-from benchmarks.process import peak_growth
+from benchmarks.process import RETURNED, peak_growth
 from wavejax.generation import generate
 from wavejax.models.wavenet_presets import get_preset, powers
 
@@ -23,7 +23,7 @@ def run(*, quick: bool = False, repeats: int = 1, keep: Keep = forget) -> dict[s
     rows = []
     for seconds in lengths:
         answers = [
-            in_fresh_process("benchmarks.memory:trial", seconds=seconds, layers=0)
+            in_fresh_process("benchmarks.memory:trial", RETURNED, seconds=seconds, layers=0)
             for _ in range(1 if seconds >= 100 else 3 * repeats)
         ]
         labels = {"layers": 16, "seconds": seconds}

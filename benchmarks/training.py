@@ -5,7 +5,8 @@ the same loss on the same batch: in `sample rate` cases conditioning is given at
 torch does; in the `frame rate` case the same conditioning, linear between frames, is projected per frame. wavejax's
 step includes gradient norm, guard and moving average; torch's is zero_grad, forward, cross-entropy, backward, Adam.
 Each set of timings is of one process, twice: with malloc's defaults, and with `MALLOC` below, which lets both sides
-keep freed memory. Peak memory is measured in a process of its own per case, as the rise over the state before the step.
+keep freed memory. Peak memory is measured in a process of its own per case, as the rise over the state before the step,
+with what is freed going back at once.
 
 On an accelerator products are as its matrix units make them by default, the reference's in full float32; peak memory is
 the device's own count, parameters and optimiser included; torch's cases stay on the CPU and are left out.
@@ -23,7 +24,7 @@ import numpy as np
 from benchmarks import torch_peers
 from benchmarks.environment import count_cores
 from benchmarks.harness import Case, Keep, WrongResult, forget, in_fresh_process, measure, result, row
-from benchmarks.process import peak_growth
+from benchmarks.process import RETURNED, peak_growth
 from wavejax.models.wavenet import WaveNet, initial_params
 from wavejax.models.wavenet_presets import get_preset
 from wavejax.nn import FrameNetworkConfig, UpsamplerConfig
@@ -72,8 +73,8 @@ def run(
             keep(result("training", rows, notes))
         for name in names if "memory" in parts else ():
             call = {"name": name, "batch": batch, "length": length}
-            peak = in_fresh_process("benchmarks.training:memory", **call)
-            labels = {"batch": batch, "length": length, "case": name, "malloc": "default"}
+            peak = in_fresh_process("benchmarks.training:memory", RETURNED, **call)
+            labels = {"batch": batch, "length": length, "case": name, "malloc": "returned"}
             rows.append(row(labels, "MiB at peak", peak["peak"], **peak["details"]))
             keep(result("training", rows, notes))
     return result("training", rows, notes)
