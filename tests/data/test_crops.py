@@ -217,7 +217,7 @@ def test_bad_arguments():
     _raises("batch_size is 0", batch_size=0)
     _raises(r"rows slice\(2, 5, None\) must be a contiguous, non-empty part of a batch of 4", rows=slice(2, 5))
     _raises(r"rows slice\(0, 4, 2\) must be a contiguous", rows=slice(0, 4, 2))
-    _raises("seed 0, start_step -1 and num_threads 2 must be 0 or more", start_step=-1)
+    _raises("start_step -1 and num_threads 2 must be 0 or more", start_step=-1)
     _raises("every utterance of this split is silent", corpus=_half_silent_corpus(20, 0))
     with pytest.raises(ValueError, match="a crop needs length of at least 1"):
         CropShape(history=-1, length=10)

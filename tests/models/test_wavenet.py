@@ -312,7 +312,7 @@ def test_impossible_frame_networks_are_refused(changes, message):
 
 def test_an_unknown_preset_lists_those_that_exist():
     with pytest.raises(
-        KeyError, match=r"no WaveNet preset is called 'wavenet-99'; there are ibab, nsynth, .*wavenet-30"
+        KeyError, match=r"no WaveNet preset is called 'wavenet-99'; there are .*ibab, nsynth, .*wavenet-30"
     ):
         get_preset("wavenet-99")
     assert get_preset("wavenet-30").dilations == powers(3, 10) == tuple(2 ** (i % 10) for i in range(30))
