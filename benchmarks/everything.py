@@ -44,7 +44,7 @@ PARTS = (
         name="generation",
         title="Generation: 20 layers R64 S256, 256 classes, no conditioning",
         benchmark="generation",
-        options=("--presets", PLAIN, "--seconds", "0.7", "--repeats", "5"),
+        options=("--presets", PLAIN, "--batches", "1", "16", "--seconds", "2.5", "--repeats", "3"),
         peers=("naive", "compiled", "vocoder"),
         seconds=330,
     ),
