@@ -132,9 +132,10 @@ class Gone(io.StringIO):
 
     def __init__(self, error: OSError) -> None:
         super().__init__()
-        self.error = error
+        self.error, self.attempts = error, 0
 
     def write(self, text: str) -> int:
+        self.attempts += 1
         raise self.error
 
 
@@ -144,9 +145,11 @@ def test_a_console_that_is_gone_ends_nothing(
     terminal: bool, error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.dup2", lambda *descriptors: None)  # by which rich silences the process's own output
-    console = Console(file=Gone(error), force_terminal=terminal, color_system=None, legacy_windows=False)
+    gone = Gone(error)
+    console = Console(file=gone, force_terminal=terminal, color_system=None, legacy_windows=False)
     logger = ConsoleLogger(100, console=console)
     logger.start(0)
     logger.scalars(10, {"loss": 2.0})
     logger.scalars(20, {"loss": 2.0})
     logger.close()
+    assert gone.attempts, "something was written, and what it raised went no further"

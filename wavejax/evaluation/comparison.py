@@ -30,6 +30,12 @@ class System:
     """Readings that were made. More than are scored: someone chose. None: nobody wrote it down."""
     is_anchor: bool = True
 
+    @classmethod
+    def of_seeds(cls, name: str, takes: Sequence[Sequence[Float[np.ndarray, "_"]]]) -> "System":
+        """A model's readings of seeds 0, 1, ...: all that were made."""
+        count = len(takes)
+        return cls(name=name, takes=tuple(map(tuple, takes)), seeds=tuple(range(count)), drawn=count, is_anchor=False)
+
     @property
     def draws(self) -> str:
         """Readings scored of readings made, for the table; "!" where they were, or may have been, chosen."""

@@ -71,7 +71,7 @@ class Streamer:
         prompt: waveform [B, P] that was heard before; its frames come first.
         temperature: a number or [B]; `push` can set it frame by frame.
         probability_floor: values less probable than this are never drawn.
-        dtype: type of weights, default float32; "bfloat16", and with the cpu backend "int8".
+        dtype: type of weights: "float32", "bfloat16", and with the cpu backend "int8"; default see `open_backend`.
         backend: "scan", "cpu", or "auto" for the faster that serves, see `generation.backends.open_backend`.
         state: continue from this state (of `generate(..., return_state=True)` or `.state`).
         first_frame: index of the first frame that will be pushed, when continuing.
@@ -375,7 +375,7 @@ def generate(
         prompt: waveform [B, P] to continue; not part of the output.
         temperature: a number, [B], or [B, F] frame by frame; 0 is the mode.
         probability_floor: values less probable than this are never drawn.
-        dtype: type of weights, default float32; "bfloat16", and with the cpu backend "int8".
+        dtype: type of weights: "float32", "bfloat16", and with the cpu backend "int8"; default see `open_backend`.
         backend: "scan", "cpu", or "auto" for the faster that serves, see `generation.backends.open_backend`.
         folds: above 1, one recording is generated as so many overlapping pieces side by side (see
             `generate_folded`): faster, with seams. "auto" chooses the number.

@@ -81,16 +81,8 @@ def spoken_systems(
         for seed in range(num_seeds):
             say(f"speaking {len(selection.utterances)} utterances at temperature {temperature:g}, seed {seed}")
             take = [_speak(vocoder, each, corpus, temperature, seed) for each in selection.utterances]
-            takes.append(tuple(_judged(each, rate) for each in take))
-        systems.append(
-            System(
-                name=f"voice T={temperature:g}",
-                takes=tuple(takes),
-                seeds=tuple(range(num_seeds)),
-                drawn=num_seeds,
-                is_anchor=False,
-            )
-        )
+            takes.append([_judged(each, rate) for each in take])
+        systems.append(System.of_seeds(f"voice T={temperature:g}", takes))
     return systems
 
 

@@ -52,15 +52,7 @@ def judge_instrument(
         for seed in range(num_seeds):
             say(f"playing {', '.join(item.id for item in items)} at temperature {temperature:g}, seed {seed}")
             takes.append(_play(vocoder, held_out, [len(item.waveform) for item in items], temperature, seed))
-        systems.append(
-            System(
-                name=f"instrument T={temperature:g}",
-                takes=tuple(takes),
-                seeds=tuple(range(num_seeds)),
-                drawn=num_seeds,
-                is_anchor=False,
-            )
-        )
+        systems.append(System.of_seeds(f"instrument T={temperature:g}", takes))
     return compare(items, systems, NOTE_MEASURES, say=say)
 
 
