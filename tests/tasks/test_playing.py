@@ -22,13 +22,13 @@ MEL = np.random.default_rng(0).normal(-5, 2, (8, 80)).astype(np.float32)
 def test_an_instrument_trains_exports_and_carries_its_notes(tmp_path):
     corpus = note_corpus(recordings(), SPEC, num_shifts=2)
     losses: list[float] = []
-    config = tiny_piano(num_steps=12, log_every=1, checkpoint_every=12)
+    config = tiny_piano(num_steps=40, log_every=1, checkpoint_every=40)
     config = dataclasses.replace(
         config, optimizer=dataclasses.replace(config.optimizer, learning_rate=2e-2, warmup_steps=0)
     )
     hook = CallHook(lambda step, state, metrics: losses.append(float(metrics["loss"])), every=1)
     train_and_evaluate(config, tmp_path / "run", corpus=corpus, hooks=[hook])
-    assert losses[-1] < losses[0] - 0.3
+    assert np.mean(losses[-5:]) < losses[0] - 0.3
     export(tmp_path / "run", tmp_path / "small", dtype="bfloat16")
     instrument = load(tmp_path / "small")
     assert instrument.note_spec == SPEC
@@ -36,6 +36,9 @@ def test_an_instrument_trains_exports_and_carries_its_notes(tmp_path):
     sound = play(instrument, ["C4"], seconds=0.05, backend="scan")
     assert np.isfinite(sound).all()
     assert np.abs(sound).max() > 0
+    # A new run starts from it.
+    short = tiny_piano(num_steps=1, log_every=1, checkpoint_every=1)
+    train_and_evaluate(short, tmp_path / "next", corpus=corpus, init_from=tmp_path / "small")
     # Another tuning is another spec: the run cannot go on with it.
     other = dataclasses.replace(SPEC, tuning=())
     with pytest.raises(SpecMismatch, match="21 entries"):
@@ -75,7 +78,9 @@ def test_play_is_generate_from_the_stroke_on_with_a_fade():
         num_samples=lead + 3200,
         backend="scan",
     )
-    np.testing.assert_array_equal(sound[:, :1600], np.asarray(plain)[:, lead : lead + 1600])
+    # What the model makes strikes the strings of each key.
+    rung = np.stack([SPEC.ring(samples, midi) for samples, midi in zip(np.asarray(plain), (60, 67), strict=True)])
+    np.testing.assert_array_equal(sound[:, :1600], rung[:, lead : lead + 1600])
     assert np.abs(sound[:, -8:]).max() < 0.01
     assert not np.array_equal(sound[0], sound[1])
 

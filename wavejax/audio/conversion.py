@@ -176,4 +176,4 @@ def _brief(value: object) -> str:
         return f"{len(value)} {'entry' if len(value) == 1 else 'entries'}"
     if isinstance(value, tuple) and len(value) > 2:
         return f"{len(value)} values in [{min(value):.3g}, {max(value):.3g}]"
-    return str(value)
+    return type(value).__name__ if dataclasses.is_dataclass(value) else str(value)

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from wavejax.audio.strings import StringFilter, StringSpec
+
 _STEPS: Mapping[str, int] = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _NOTE = re.compile(r"([A-Ga-g])([#b]?)(-?\d+)")
@@ -65,6 +67,8 @@ class NoteSpec:
     sample_rate: Hz. hop_length: samples between frames; frame f is centred on hop_length * f + hop_length // 2.
     tuning: (MIDI number, cents above equal temperament at A4 = 440 Hz) of some keys, rising; between them it is
         interpolated, beyond them held. Pianos are stretched: low keys are tuned lower, high keys higher.
+    strings: what rings by itself once a key is struck; the samples are then what strikes it (`damp`, `ring`). None: the
+        samples are the sound itself.
 
     Raises ValueError at construction on sizes below 1 or a tuning that does not rise.
     """
@@ -73,6 +77,7 @@ class NoteSpec:
     sample_rate: int
     hop_length: int
     tuning: tuple[tuple[float, float], ...] = ()
+    strings: StringSpec | None = None
 
     def __post_init__(self) -> None:
         for field in ("sample_rate", "hop_length"):
@@ -138,6 +143,28 @@ class NoteSpec:
         still = np.broadcast_to(constant, (num_frames, len(constant)))
         return np.concatenate([still, moving], axis=1).astype(np.float32)
 
+    def damp(
+        self, waveform: Float[np.ndarray, " time"], midi: float, *, shift: float = 0.0
+    ) -> Float[np.ndarray, " time"]:
+        """The samples float32 [T] of a key's waveform from silence on: without `strings` the same.
+
+        `shift` as in `frames`: a resampled recording rings so much higher and shorter.
+        """
+        strings = self._strings(midi, shift)
+        return np.asarray(waveform, np.float32) if strings is None else strings.damp(waveform)
+
+    def ring(
+        self, samples: Float[np.ndarray, " time"], midi: float, *, shift: float = 0.0
+    ) -> Float[np.ndarray, " time"]:
+        """The waveform float32 [T] of samples from silence on: the inverse of `damp`."""
+        strings = self._strings(midi, shift)
+        return np.asarray(samples, np.float32) if strings is None else strings.ring(samples)
+
+    def _strings(self, midi: float, shift: float) -> StringFilter | None:
+        if self.strings is None:
+            return None
+        return self.strings.filter(midi, self.frequency(midi), self.sample_rate, speed=2.0 ** (shift / 12.0))
+
     def check(self, frames: np.ndarray) -> Float[np.ndarray, "frames channels"]:
         """The frames as float32. Raises ValueError on anything that `frames` cannot have made, a mel for example."""
         if frames.ndim != 2 or frames.shape[1] != self.num_channels or not len(frames):
@@ -157,8 +184,8 @@ class NoteSpec:
         return np.concatenate([np.sin(slow), np.cos(slow), weight * np.sin(fast), weight * np.cos(fast)])
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON-able values (tuples as lists)."""
-        return {**dataclasses.asdict(self), "tuning": [list(pair) for pair in self.tuning]}
+        """All fields as JSON-able values."""
+        return dataclasses.asdict(self)
 
 
 def _key(midi: float) -> np.ndarray:
@@ -175,7 +202,8 @@ def _time(seconds: np.ndarray) -> np.ndarray:
     return np.stack([sounds, *decays, np.log1p(since / DECAYS[0]) / 8.0], axis=1)
 
 
-# Salamander Grand Piano V3 (a Yamaha C5), as `scripts/fetch_notes` brings it: `measured_tuning` of its training notes.
+# Salamander Grand Piano V3 (a Yamaha C5), as `scripts/fetch_notes` brings it: `measured_tuning` and
+# `measured_strings` of its training notes.
 _PIANO = NoteSpec(
     name="piano",
     sample_rate=16000,
@@ -184,6 +212,25 @@ _PIANO = NoteSpec(
         *((21.0, -24.1), (24.0, -23.5), (27.0, -15.2), (30.0, -10.8), (36.0, -8.8), (42.0, -4.2), (48.0, -4.5)),
         *((51.0, -2.8), (57.0, 0.0), (63.0, -0.5), (69.0, 0.6), (72.0, 3.5), (78.0, 3.8), (81.0, 6.6), (84.0, 7.0)),
         *((90.0, 13.4), (93.0, 16.1), (99.0, 21.6), (102.0, 30.2), (105.0, 40.8), (108.0, 85.1)),
+    ),
+    strings=StringSpec(
+        inharmonicity=(
+            *((21.0, 2.88e-4), (24.0, 2.24e-4), (27.0, 1.85e-4), (30.0, 9.52e-5), (36.0, 9.75e-5), (42.0, 7.92e-5)),
+            *((48.0, 1.05e-4), (51.0, 1.26e-4), (57.0, 2.15e-4), (63.0, 3.7e-4), (69.0, 6.51e-4), (72.0, 8.1e-4)),
+            *((78.0, 1.36e-3), (81.0, 1.8e-3), (84.0, 2.49e-3), (90.0, 4.08e-3), (93.0, 5.32e-3), (99.0, 9.07e-3)),
+            *((102.0, 1.18e-2), (105.0, 1.55e-2), (108.0, 2.02e-2)),
+        ),
+        decay=(
+            *((21.0, 0.556), (24.0, 0.611), (27.0, 0.67), (30.0, 0.732), (36.0, 0.869), (42.0, 1.02), (48.0, 1.18)),
+            *((51.0, 1.27), (57.0, 1.45), (63.0, 1.64), (69.0, 1.83), (72.0, 1.93), (78.0, 2.12), (81.0, 2.22)),
+            *((84.0, 2.31), (90.0, 2.48), (93.0, 2.57), (99.0, 2.72), (102.0, 2.79), (105.0, 2.85), (108.0, 2.91)),
+        ),
+        damping=0.0381,
+        colour=(
+            (-13.0, 21.4, 9.3, 3.4, 0.5, 0.1, 0.3, 0.5, 0.5, 0.5, 0.8, 1.0),
+            (7.3, -10.2, -4.2, -0.5, 0.8, 1.2, 1.1, 1.0, 0.9, 0.8, 0.5, 1.1),
+            (9.0, 3.9, 2.1, -0.1, -0.7, -1.3, -1.3, -0.7, -0.4, -0.4, -0.4, 0.0),
+        ),
     ),
 )
 

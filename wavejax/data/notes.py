@@ -5,6 +5,7 @@ s semitones moves its pitch and, with it, the colour and the decay of its key; f
 so that a model can tell what pitch does from what the key does.
 """
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,8 +16,16 @@ from jaxtyping import Float
 
 from wavejax.audio.files import read_audio
 from wavejax.audio.notes import LARGEST_SHIFT, NoteSpec, midi_number, note_name
-from wavejax.audio.partials import cents_between, measure_partials
+from wavejax.audio.partials import Partials, cents_between, measure_partials
 from wavejax.audio.resampling import change_speed
+from wavejax.audio.strings import (
+    COLOURED,
+    StringSpec,
+    colour_cosines,
+    key_polynomials,
+    partial_decays,
+    stiff_partials,
+)
 from wavejax.data.corpus import Corpus, Utterance
 from wavejax.data.manifest import SPLITS, ManifestError
 
@@ -29,6 +38,13 @@ LONGEST = 8.0
 """Seconds kept of a note."""
 _PEAK = 0.7
 _ONSET_DB = 30.0
+_HIGHEST_MEASURED = 8000.0
+_COLOUR_SECONDS = 2.0
+_COLOUR_WINDOW = 1024
+_COLOUR_COSINES = 11
+_COLOUR_POLYNOMIALS = 3
+_STROKE = 0.15
+"""Largest sample of an excitation, as near as colour gets: its noise is thousands of times weaker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +94,9 @@ def note_corpus(
 
     The shifts are spread evenly over +-max_shift semitones, each moved within its own part by a draw of (seed, note),
     so that together the notes leave no gap of pitch. All notes get one common gain (the loudest sample becomes 0.7),
-    start `LEAD` before their onset and last `LONGEST` at most.
+    start `LEAD` before their onset and last `LONGEST` at most; of the shifted ones some only a half, a quarter or an
+    eighth of it, so that more of what is heard are strokes. Where the spec has strings, the samples are what strikes
+    them.
 
     Raises ValueError on a shift beyond what frames can state.
     """
@@ -87,17 +105,19 @@ def note_corpus(
             f"num_shifts {num_shifts} must be 0 or more and max_shift {max_shift} within {LARGEST_SHIFT} semitones"
         )
     notes = sorted(recordings, key=lambda note: note.midi)
-    gain = _PEAK / max(float(np.max(np.abs(note.waveform))) for note in notes)
-    wanted: list[tuple[NoteRecording, float]] = []
+    gain = _common_gain(notes)
+    wanted: list[tuple[NoteRecording, float, float]] = []
     for number, note in enumerate(notes):
-        wanted.append((note, 0.0))
+        wanted.append((note, 0.0, LONGEST))
         if note.split == "train" and num_shifts:
             inside = np.random.default_rng((seed, number)).random(num_shifts)
             shifts = (2.0 * (np.arange(num_shifts) + inside) / num_shifts - 1.0) * max_shift
-            wanted += [(note, float(shift)) for shift in shifts if _fits(note.midi, float(shift), spec)]
+            for place, shift in enumerate(shifts.tolist()):
+                if _fits(note.midi, shift, spec):
+                    wanted.append((note, shift, LONGEST / 2 ** (place % 4)))
     with ThreadPoolExecutor(num_threads) as pool:
-        utterances = list(pool.map(lambda pair: _utterance(pair[0], pair[1], spec, gain), wanted))
-    return Corpus.in_memory(spec, utterances, [note.split for note, _ in wanted])
+        utterances = list(pool.map(lambda each: _utterance(*each, spec=spec, gain=gain), wanted))
+    return Corpus.in_memory(spec, utterances, [note.split for note, *_ in wanted])
 
 
 def open_notes(folder: str | Path, spec: NoteSpec) -> Corpus:
@@ -114,11 +134,106 @@ def measured_tuning(recordings: Sequence[NoteRecording]) -> tuple[tuple[float, f
     for note in sorted(recordings, key=lambda note: note.midi):
         if note.split == "train":
             tempered = 440.0 * 2.0 ** ((note.midi - 69.0) / 12.0)
-            begin = find_onset(note.waveform, note.sample_rate) + note.sample_rate // 10
-            part = note.waveform[begin : begin + note.sample_rate]
-            found = measure_partials(part, note.sample_rate, tempered).fundamental
-            tuning.append((note.midi, round(cents_between(found, tempered), 1) + 0.0))
+            tuning.append((note.midi, round(cents_between(_measured(note).fundamental, tempered), 1) + 0.0))
     return tuple(tuning)
+
+
+def measured_strings(recordings: Sequence[NoteRecording]) -> StringSpec:
+    """How the strings of the training notes ring, as `NoteSpec.strings` wants it, to three digits.
+
+    Stiffness where four partials or more are heard, going on above as it rises there (high keys have too few); decay by
+    the levels of all partials, smooth over the keys, since a string and its damping are no more than that; colour by
+    the mean log spectrum of what is left in the first two seconds, smooth over keys and frequency.
+
+    Raises ValueError where fewer than three notes can be measured.
+    """
+    notes = sorted((note for note in recordings if note.split == "train"), key=lambda note: note.midi)
+    keys = np.asarray([note.midi for note in notes])
+    found = [_measured(note) for note in notes]
+    known = [i for i, each in enumerate(found) if each.count >= 4 and each.inharmonicity > 0.0]
+    if len(known) < 3:
+        raise ValueError(f"only {len(known)} training notes have partials enough to be measured; expected three")
+    last = known[-5:]
+    rise = np.polyfit(keys[last], np.log([found[i].inharmonicity for i in last]), 1)
+    stiffness = [(float(keys[i]), _short(found[i].inharmonicity)) for i in known]
+    stiffness += [(midi, _short(float(np.exp(np.polyval(rise, midi))))) for midi in keys[known[-1] + 1 :].tolist()]
+    heard = []
+    for note, each in zip(notes, found, strict=True):
+        partials = stiff_partials(each.fundamental, each.inharmonicity, np.arange(1, 400))
+        partials = partials[partials < _HIGHEST_MEASURED]
+        heard.append((partials, *partial_decays(_after_stroke(note), note.sample_rate, partials)))
+    damping = _damping(heard)
+    slow = np.asarray([_weighted_median(falls - damping * (hz / 1000.0) ** 2, levels) for hz, falls, levels in heard])
+    smooth = np.exp(np.polyval(np.polyfit(keys[slow > 0.0], np.log(slow[slow > 0.0]), 2), keys))
+    bare = StringSpec(
+        inharmonicity=tuple(stiffness),
+        decay=tuple((midi, _short(value)) for midi, value in zip(keys.tolist(), smooth, strict=True)),
+        damping=_short(damping),
+    )
+    fundamentals = [each.fundamental for each in found]
+    return dataclasses.replace(bare, colour=_measured_colour(notes, fundamentals, bare))
+
+
+def _measured_colour(
+    notes: Sequence[NoteRecording], fundamentals: Sequence[float], strings: StringSpec
+) -> tuple[tuple[float, ...], ...]:
+    """`StringSpec.colour`: least squares of all notes' spectra; the level brings the loudest sample near `_STROKE`."""
+    gain = _common_gain(notes)
+    spectra, excitations = [], []
+    for note, fundamental in zip(notes, fundamentals, strict=True):
+        rate, onset = note.sample_rate, find_onset(note.waveform, note.sample_rate)
+        struck = gain * note.waveform[max(onset - round(LEAD * rate), 0) :][: round(_COLOUR_SECONDS * rate)]
+        excitations.append(strings.filter(note.midi, fundamental, rate).damp(struck))
+        windows = np.lib.stride_tricks.sliding_window_view(excitations[-1], _COLOUR_WINDOW)[:: _COLOUR_WINDOW // 2]
+        power = np.square(np.abs(np.fft.rfft(windows * np.hanning(_COLOUR_WINDOW)))) + 1e-14
+        hertz = np.fft.rfftfreq(_COLOUR_WINDOW, 1.0 / rate)
+        inside = hertz < min(COLOURED, 0.45 * rate)
+        spectra.append(10.0 * np.log10(power[:, inside]).mean(axis=0))
+        cosines = np.concatenate([np.ones((inside.sum(), 1)), colour_cosines(hertz[inside], _COLOUR_COSINES)], axis=1)
+    rows = min(_COLOUR_POLYNOMIALS, len(notes))
+    polynomials = key_polynomials(np.asarray([note.midi for note in notes]), rows)
+    terms = np.linalg.lstsq(cosines, np.asarray(spectra).T, rcond=None)[0].T
+    terms = np.linalg.lstsq(polynomials, terms, rcond=None)[0]
+    terms[:, 0] = 0.0
+    shaped = dataclasses.replace(strings, colour=tuple(map(tuple, terms.tolist())))
+    peaks = []
+    for note, fundamental, excitation in zip(notes, fundamentals, excitations, strict=True):
+        predictor = shaped.filter(note.midi, fundamental, note.sample_rate).predictor
+        peaks.append(20.0 * np.log10(np.max(np.abs(np.convolve(excitation, predictor))) / _STROKE))
+    terms[:, 0] = np.linalg.lstsq(polynomials, np.asarray(peaks), rcond=None)[0]
+    return tuple(tuple(round(value, 1) + 0.0 for value in row) for row in terms.tolist())
+
+
+def _measured(note: NoteRecording) -> Partials:
+    tempered = 440.0 * 2.0 ** ((note.midi - 69.0) / 12.0)
+    return measure_partials(_after_stroke(note)[: note.sample_rate], note.sample_rate, tempered)
+
+
+def _after_stroke(note: NoteRecording) -> Float[np.ndarray, " time"]:
+    """From a tenth of a second after the onset."""
+    return note.waveform[find_onset(note.waveform, note.sample_rate) + note.sample_rate // 10 :]
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.3g}")
+
+
+def _damping(heard: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> float:
+    """1 / s at 1 kHz: the one that leaves least of the falls unexplained, each key having a fall of its own besides."""
+
+    def unexplained(damping: float) -> float:
+        total = 0.0
+        for frequencies, falls, levels in heard:
+            rest = falls - damping * (frequencies / 1000.0) ** 2
+            total += float(np.sum(np.sqrt(levels) * np.abs(rest - _weighted_median(rest, levels))))
+        return total
+
+    return min(np.geomspace(0.01, 2.0, 100).tolist(), key=unexplained)
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    order = np.argsort(values)
+    return float(values[order][np.searchsorted(np.cumsum(weights[order]), 0.5 * np.sum(weights))])
 
 
 def find_onset(waveform: Float[np.ndarray, " time"], sample_rate: int) -> int:
@@ -127,6 +242,11 @@ def find_onset(waveform: Float[np.ndarray, " time"], sample_rate: int) -> int:
     levels = np.add.reduceat(np.square(waveform, dtype=np.float64), np.arange(0, len(waveform), block))
     loud = levels >= np.max(levels) * 10.0 ** (-_ONSET_DB / 10.0)
     return int(np.argmax(loud)) * block
+
+
+def _common_gain(notes: Sequence[NoteRecording]) -> np.float32:
+    """The loudest sample of all becomes `_PEAK`."""
+    return np.float32(_PEAK / max(float(np.max(np.abs(note.waveform))) for note in notes))
 
 
 def _fits(midi: float, shift: float, spec: NoteSpec) -> bool:
@@ -144,8 +264,9 @@ def prepare_note(note: NoteRecording, spec: NoteSpec, *, shift: float = 0.0) -> 
     return np.concatenate([silence, waveform[max(onset - lead, 0) :]])[: round(LONGEST * spec.sample_rate)]
 
 
-def _utterance(note: NoteRecording, shift: float, spec: NoteSpec, gain: float) -> Utterance:
-    waveform = np.float32(gain) * prepare_note(note, spec, shift=shift)
+def _utterance(note: NoteRecording, shift: float, seconds: float, *, spec: NoteSpec, gain: np.float32) -> Utterance:
+    recorded = gain * prepare_note(note, spec, shift=shift)[: round(seconds * spec.sample_rate)]
+    waveform = spec.damp(recorded, note.midi, shift=shift)
     name = f"{note_name(note.midi)}{shift:+.3f}"
     return Utterance(
         id=name,

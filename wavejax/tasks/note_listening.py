@@ -10,9 +10,8 @@ from wavejax.data.notes import LEAD, NoteRecording, prepare_note
 from wavejax.evaluation.comparison import Comparison, System, compare
 from wavejax.evaluation.measures import JUDGED_RATE, Item
 from wavejax.evaluation.notes import NOTE_MEASURES, note_pitch, sine_of, sounding_length
-from wavejax.generation import generate
 from wavejax.tasks.listening import Say
-from wavejax.tasks.playing import note_frames
+from wavejax.tasks.playing import strike
 from wavejax.tasks.selection import ListeningError
 from wavejax.tasks.vocoder import Vocoder
 
@@ -90,17 +89,9 @@ def _play(
     vocoder: Vocoder, notes: Sequence[NoteRecording], lengths: Sequence[int], temperature: float, seed: int
 ) -> tuple[Float[np.ndarray, " time"], ...]:
     """Each note as long as its recording is judged; no fade, as the recordings have none."""
-    longest = max(lengths)
-    frames = note_frames(vocoder.note_spec, [note.midi for note in notes], longest)
-    made = generate(
-        vocoder.model,
-        vocoder.params,
-        seed=seed,
-        local_conditioning=frames,
-        temperature=temperature,
-        num_samples=longest,
-    )
-    return tuple(np.asarray(made[i][:length], np.float32) for i, length in enumerate(lengths))
+    midis = [note.midi for note in notes]
+    made = strike(vocoder, midis, max(lengths), seed=seed, temperature=temperature)
+    return tuple(waveform[:length] for waveform, length in zip(made, lengths, strict=True))
 
 
 def _fit(waveform: np.ndarray, length: int) -> np.ndarray:

@@ -33,6 +33,21 @@ def note_frames(
     return np.stack([spec.frames(midi_number(note), spec.num_frames(num_samples), onset=LEAD) for note in notes])
 
 
+def strike(
+    vocoder: Vocoder, notes: Sequence[str | float], num_samples: int, *, seed: int = 0, **options: Any
+) -> Float[np.ndarray, "notes time"]:
+    """Waveforms float32 [N, num_samples] of single notes as a recording would hold them: `LEAD` before the stroke, no
+    fade. `options` are those of `wavejax.generate`. Raises what `note_frames` raises."""
+    spec = vocoder.note_spec
+    frames = note_frames(spec, notes, num_samples)
+    made = np.asarray(
+        generate(
+            vocoder.model, vocoder.params, seed=seed, local_conditioning=frames, num_samples=num_samples, **options
+        )
+    )
+    return np.stack([spec.ring(samples, midi_number(note)) for samples, note in zip(made, notes, strict=True)])
+
+
 def play(
     vocoder: Vocoder, notes: Sequence[str | float], *, seconds: float = 3.0, seed: int = 0, **options: Any
 ) -> Float[np.ndarray, "notes time"]:
@@ -52,12 +67,9 @@ def play(
     if not 0.0 < seconds < float("inf"):
         raise PlayingError(f"a note must last longer than 0 seconds, got {seconds}")
     lead, length = round(LEAD * spec.sample_rate), max(round(seconds * spec.sample_rate), 1)
-    frames = note_frames(spec, notes, lead + length)
-    made = generate(
-        vocoder.model, vocoder.params, seed=seed, local_conditioning=frames, num_samples=lead + length, **options
-    )
+    made = strike(vocoder, notes, lead + length, seed=seed, **options)
     fade = np.minimum(np.arange(length, 0, -1) / (RELEASE * spec.sample_rate), 1.0)
-    return (np.asarray(made, np.float32)[:, lead:] * np.sin(0.5 * np.pi * fade)[None]).astype(np.float32)
+    return (made[:, lead:] * np.sin(0.5 * np.pi * fade)[None]).astype(np.float32)
 
 
 def mix(

@@ -241,8 +241,8 @@ def _starting_state(
     state = jax.jit(lambda: _fresh_state(config, optimizer), compiler_options=quick)()
     if init_from is not None:
         given = load(init_from)
-        if given.spec != config.spec:
-            raise SpecMismatch(f"{init_from} (source) reads other features.", given.spec, config.spec)
+        if given.config.spec != config.spec:
+            raise SpecMismatch(f"{init_from} (source) reads other features.", given.config.spec, config.spec)
         params = _merge(state.params, given.params, str(init_from))
         state = create_train_state(params, optimizer, key=state.key)
     return strategy.place(state)
