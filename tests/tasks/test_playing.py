@@ -79,7 +79,9 @@ def test_play_is_generate_from_the_stroke_on_with_a_fade():
         backend="scan",
     )
     # What the model makes strikes the strings of each key.
-    rung = np.stack([SPEC.ring(samples, midi) for samples, midi in zip(np.asarray(plain), (60, 67), strict=True)])
+    rung = np.stack(
+        [SPEC.ring(samples, midi, onset=LEAD) for samples, midi in zip(np.asarray(plain), (60, 67), strict=True)]
+    )
     np.testing.assert_array_equal(sound[:, :1600], rung[:, lead : lead + 1600])
     assert np.abs(sound[:, -8:]).max() < 0.01
     assert not np.array_equal(sound[0], sound[1])

@@ -144,21 +144,23 @@ class NoteSpec:
         return np.concatenate([still, moving], axis=1).astype(np.float32)
 
     def damp(
-        self, waveform: Float[np.ndarray, " time"], midi: float, *, shift: float = 0.0
+        self, waveform: Float[np.ndarray, " time"], midi: float, *, onset: float, shift: float = 0.0
     ) -> Float[np.ndarray, " time"]:
         """The samples float32 [T] of a key's waveform from silence on: without `strings` the same.
 
-        `shift` as in `frames`: a resampled recording rings so much higher and shorter.
+        Arguments as of `frames`; a resampled recording rings so much higher and shorter.
         """
         strings = self._strings(midi, shift)
-        return np.asarray(waveform, np.float32) if strings is None else strings.damp(waveform)
+        waveform = np.asarray(waveform, np.float32)
+        return waveform if strings is None else strings.damp(waveform, onset * self.sample_rate)
 
     def ring(
-        self, samples: Float[np.ndarray, " time"], midi: float, *, shift: float = 0.0
+        self, samples: Float[np.ndarray, " time"], midi: float, *, onset: float, shift: float = 0.0
     ) -> Float[np.ndarray, " time"]:
         """The waveform float32 [T] of samples from silence on: the inverse of `damp`."""
         strings = self._strings(midi, shift)
-        return np.asarray(samples, np.float32) if strings is None else strings.ring(samples)
+        samples = np.asarray(samples, np.float32)
+        return samples if strings is None else strings.ring(samples, onset * self.sample_rate)
 
     def _strings(self, midi: float, shift: float) -> StringFilter | None:
         if self.strings is None:
@@ -227,9 +229,32 @@ _PIANO = NoteSpec(
         ),
         damping=0.0381,
         colour=(
-            (-13.0, 21.4, 9.3, 3.4, 0.5, 0.1, 0.3, 0.5, 0.5, 0.5, 0.8, 1.0),
-            (7.3, -10.2, -4.2, -0.5, 0.8, 1.2, 1.1, 1.0, 0.9, 0.8, 0.5, 1.1),
-            (9.0, 3.9, 2.1, -0.1, -0.7, -1.3, -1.3, -0.7, -0.4, -0.4, -0.4, 0.0),
+            (21.5, 9.3, 3.4, 0.5, 0.1, 0.3, 0.5, 0.5, 0.6, 0.8, 1.0),
+            (-10.1, -4.2, -0.5, 0.8, 1.1, 1.0, 1.0, 0.9, 0.8, 0.5, 1.1),
+            (4.0, 2.1, -0.1, -0.7, -1.3, -1.3, -0.7, -0.4, -0.4, -0.3, 0.0),
+        ),
+        envelope=(
+            (
+                -66.7,
+                -52.1,
+                -38.1,
+                -25.8,
+                -22.4,
+                -18.4,
+                -18.4,
+                -22.5,
+                -27.5,
+                -31.4,
+                -35.3,
+                -41.6,
+                -48.6,
+                -54.5,
+                -56.2,
+                -57.4,
+            ),
+            (-11.9, -8.5, -0.4, 10.5, 13.3, 20.6, 19.2, 15.8, 13.5, 12.3, 10.3, 5.8, -0.2, -4.3, -4.9, -6.7),
+            (4.3, 0.8, -2.9, -6.9, -8.1, -2.7, 0.5, 2.6, 2.8, 2.7, 3.5, 3.1, 2.3, 1.7, 1.8, 1.5),
+            (-4.2, 0.7, -1.4, -5.8, -5.4, 0.5, 2.1, 0.0, 0.3, 1.1, 2.0, 1.8, 2.0, 0.9, 0.4, 0.8),
         ),
     ),
 )

@@ -26,7 +26,11 @@ COLOURED = 10_000.0
 """Hz up to which `StringSpec.colour` says something; above, its last value holds."""
 COLOUR_ORDER = 16
 KEYS = (21.0, 108.0)
-"""The keyboard, over which `StringSpec.colour` is a polynomial."""
+"""The keyboard, over which `StringSpec.colour` and `envelope` are polynomials."""
+ENVELOPE_TIMES = (-0.02, -0.005, -0.001, 0.001, 0.003, 0.006, 0.012, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
+"""Seconds; in between a level is interpolated in asinh(t / `INSTANT`), so by logarithm where it is long."""
+INSTANT = 0.002
+"""Seconds after the stroke at which that begins."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +42,8 @@ class StringSpec:
     damping: by how much a partial at 1 kHz falls faster than that, 1 / s; at f kHz f^2 times as much.
     bandwidth: of what is taken out around each partial, as a part of the fundamental; at most `widest` Hz.
     colour: dB of the excitation's spectrum: row i belongs to the i-th Chebyshev polynomial of the key over `KEYS`,
-        column k to the cosine of k half-periods from 0 to `COLOURED` Hz, except that column 0 is the level that
-        becomes 1. Empty: the excitation is left as it is.
+        column k to the cosine of k + 1 half-periods from 0 to `COLOURED` Hz. Empty: it is left as it is.
+    envelope: dB of what becomes level 1: row i as above, column k at `ENVELOPE_TIMES`[k] after the stroke. Empty: 0.
 
     Raises ValueError at construction on keys that do not rise or figures that are not positive.
     """
@@ -50,6 +54,7 @@ class StringSpec:
     bandwidth: float = 0.3
     widest: float = 40.0
     colour: tuple[tuple[float, ...], ...] = ()
+    envelope: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("inharmonicity", "decay"):
@@ -62,8 +67,10 @@ class StringSpec:
         for name in ("damping", "bandwidth", "widest"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} of strings is {getattr(self, name)}; expected a positive number.")
-        if len({len(row) for row in self.colour}) > 1 or (self.colour and not self.colour[0]):
-            raise ValueError("the rows of colour of strings must have one length, at least 1.")
+        if len({len(row) for row in self.colour}) > 1:
+            raise ValueError("the rows of colour of strings must have one length.")
+        if any(len(row) != len(ENVELOPE_TIMES) for row in self.envelope):
+            raise ValueError(f"the rows of envelope of strings must have {len(ENVELOPE_TIMES)} values.")
 
     def partials(self, midi: float, fundamental: float, highest: float) -> Float[np.ndarray, " partials"]:
         """Hz of the partials of a key up to `highest`; `fundamental` is the first of them."""
@@ -92,37 +99,56 @@ class StringSpec:
         turn = -2.0 * np.cos(2.0 * np.pi * speed * frequencies / sample_rate)
         one = np.ones_like(frequencies)
         sections = np.stack([one, radius * turn, radius**2, one, wider * turn, wider**2], axis=1)
-        if not self.colour:
-            return StringFilter(sections=sections, predictor=np.ones(1), level=1.0)
-        terms = key_polynomials(midi, len(self.colour)) @ np.asarray(self.colour)
-        hertz = np.linspace(0.0, sample_rate / 2 / speed, 513)
-        predictor = linear_predictor(colour_cosines(hertz, len(terms) - 1) @ terms[1:])
-        return StringFilter(sections=sections, predictor=predictor, level=float(10.0 ** (terms[0] / 20.0)))
+        predictor = np.ones(1)
+        if self.colour:
+            terms = key_polynomials(midi, len(self.colour)) @ np.asarray(self.colour)
+            hertz = np.linspace(0.0, sample_rate / 2 / speed, 513)
+            predictor = linear_predictor(colour_cosines(hertz, len(terms)) @ terms)
+        levels = np.zeros(len(ENVELOPE_TIMES))
+        if self.envelope:
+            levels = key_polynomials(midi, len(self.envelope)) @ np.asarray(self.envelope)
+        return StringFilter(sections=sections, predictor=predictor, levels=levels, sample_rate=sample_rate / speed)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StringFilter:
-    """A filter that takes a key's ringing and colour out of a waveform, and its inverse."""
+    """A filter that takes a key's ringing, colour and level out of a waveform, and its inverse."""
 
     sections: Float[np.ndarray, "partials 6"]
     """b0 b1 b2 a0 a1 a2 as scipy has them: zeros where partials ring, poles at the same frequencies, wider."""
     predictor: Float[np.ndarray, " taps"]
     """Taps of a minimum-phase filter whose first is 1."""
-    level: float
+    levels: Float[np.ndarray, " times"]
+    """dB at `ENVELOPE_TIMES`."""
+    sample_rate: float
+    """Hz of the recording before it was played faster."""
 
-    def damp(self, waveform: Float[np.ndarray, " time"]) -> Float[np.ndarray, " time"]:
-        """The excitation float32 [T] of a waveform from silence on."""
-        from scipy.signal import lfilter
+    def damp(self, waveform: Float[np.ndarray, " time"], onset: float) -> Float[np.ndarray, " time"]:
+        """The excitation float32 [T] of a waveform from silence on; the stroke is at sample `onset`."""
+        return np.asarray(self.whiten(waveform) / self.gains(len(waveform), onset), np.float32)
 
-        left = _cascade(self.sections, waveform)
-        return np.asarray(lfilter(self.predictor, self.level, left), np.float32)
-
-    def ring(self, excitation: Float[np.ndarray, " time"]) -> Float[np.ndarray, " time"]:
+    def ring(self, excitation: Float[np.ndarray, " time"], onset: float) -> Float[np.ndarray, " time"]:
         """The waveform float32 [T] of an excitation from silence on: the inverse of `damp`."""
         from scipy.signal import lfilter
 
-        coloured = lfilter([self.level], self.predictor, np.asarray(excitation, np.float64))
+        coloured = lfilter([1.0], self.predictor, excitation * self.gains(len(excitation), onset))
         return np.asarray(_cascade(self.sections[:, [3, 4, 5, 0, 1, 2]], coloured), np.float32)
+
+    def whiten(self, waveform: Float[np.ndarray, " time"]) -> Float[np.ndarray, " time"]:
+        """`damp` before the level is taken out, float64."""
+        from scipy.signal import lfilter
+
+        return np.asarray(lfilter(self.predictor, 1.0, _cascade(self.sections, waveform)))
+
+    def gains(self, num_samples: int, onset: float) -> Float[np.ndarray, " time"]:
+        """The level of each sample, as a factor."""
+        place = envelope_places((np.arange(num_samples) - onset) / self.sample_rate)
+        return 10.0 ** (np.interp(place, envelope_places(np.asarray(ENVELOPE_TIMES)), self.levels) / 20.0)
+
+
+def envelope_places(seconds: Float[np.ndarray, " times"]) -> Float[np.ndarray, " times"]:
+    """Where times since the stroke lie on the scale on which envelopes are interpolated."""
+    return np.arcsinh(seconds / INSTANT)
 
 
 def key_polynomials(midi: float | np.ndarray, count: int) -> np.ndarray:

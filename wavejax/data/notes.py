@@ -6,6 +6,7 @@ so that a model can tell what pitch does from what the key does.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,8 +21,11 @@ from wavejax.audio.partials import Partials, cents_between, measure_partials
 from wavejax.audio.resampling import change_speed
 from wavejax.audio.strings import (
     COLOURED,
+    ENVELOPE_TIMES,
+    INSTANT,
     StringSpec,
     colour_cosines,
+    envelope_places,
     key_polynomials,
     partial_decays,
     stiff_partials,
@@ -43,8 +47,11 @@ _COLOUR_SECONDS = 2.0
 _COLOUR_WINDOW = 1024
 _COLOUR_COSINES = 11
 _COLOUR_POLYNOMIALS = 3
-_STROKE = 0.15
-"""Largest sample of an excitation, as near as colour gets: its noise is thousands of times weaker."""
+_ENVELOPE_POLYNOMIALS = 4
+_LEVEL = 0.04
+"""Of an excitation, all along: so far below full scale that next to no sample is clipped."""
+_FAINTEST = -110.0
+"""dB: below it there is no sound but a converter's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,43 +177,63 @@ def measured_strings(recordings: Sequence[NoteRecording]) -> StringSpec:
         decay=tuple((midi, _short(value)) for midi, value in zip(keys.tolist(), smooth, strict=True)),
         damping=_short(damping),
     )
-    fundamentals = [each.fundamental for each in found]
-    return dataclasses.replace(bare, colour=_measured_colour(notes, fundamentals, bare))
+    return _with_colour_and_envelope(bare, notes, [each.fundamental for each in found])
 
 
-def _measured_colour(
-    notes: Sequence[NoteRecording], fundamentals: Sequence[float], strings: StringSpec
-) -> tuple[tuple[float, ...], ...]:
-    """`StringSpec.colour`: least squares of all notes' spectra; the level brings the loudest sample near `_STROKE`."""
+def _with_colour_and_envelope(
+    strings: StringSpec, notes: Sequence[NoteRecording], fundamentals: Sequence[float]
+) -> StringSpec:
+    """`colour` and `envelope` by least squares over all notes; the common level becomes `_LEVEL`."""
+    keys = np.asarray([note.midi for note in notes])
     gain = _common_gain(notes)
-    spectra, excitations = [], []
-    for note, fundamental in zip(notes, fundamentals, strict=True):
-        rate, onset = note.sample_rate, find_onset(note.waveform, note.sample_rate)
-        struck = gain * note.waveform[max(onset - round(LEAD * rate), 0) :][: round(_COLOUR_SECONDS * rate)]
-        excitations.append(strings.filter(note.midi, fundamental, rate).damp(struck))
-        windows = np.lib.stride_tricks.sliding_window_view(excitations[-1], _COLOUR_WINDOW)[:: _COLOUR_WINDOW // 2]
+    struck = [_from_lead(gain * note.waveform, note.sample_rate) for note in notes]
+    spectra = []
+    for note, fundamental, waveform in zip(notes, fundamentals, struck, strict=True):
+        rate = note.sample_rate
+        left = strings.filter(note.midi, fundamental, rate).whiten(waveform[: round(_COLOUR_SECONDS * rate)])
+        windows = np.lib.stride_tricks.sliding_window_view(left, _COLOUR_WINDOW)[:: _COLOUR_WINDOW // 2]
         power = np.square(np.abs(np.fft.rfft(windows * np.hanning(_COLOUR_WINDOW)))) + 1e-14
         hertz = np.fft.rfftfreq(_COLOUR_WINDOW, 1.0 / rate)
         inside = hertz < min(COLOURED, 0.45 * rate)
-        spectra.append(10.0 * np.log10(power[:, inside]).mean(axis=0))
         cosines = np.concatenate([np.ones((inside.sum(), 1)), colour_cosines(hertz[inside], _COLOUR_COSINES)], axis=1)
-    rows = min(_COLOUR_POLYNOMIALS, len(notes))
-    polynomials = key_polynomials(np.asarray([note.midi for note in notes]), rows)
-    terms = np.linalg.lstsq(cosines, np.asarray(spectra).T, rcond=None)[0].T
-    terms = np.linalg.lstsq(polynomials, terms, rcond=None)[0]
-    terms[:, 0] = 0.0
-    shaped = dataclasses.replace(strings, colour=tuple(map(tuple, terms.tolist())))
-    peaks = []
-    for note, fundamental, excitation in zip(notes, fundamentals, excitations, strict=True):
-        predictor = shaped.filter(note.midi, fundamental, note.sample_rate).predictor
-        peaks.append(20.0 * np.log10(np.max(np.abs(np.convolve(excitation, predictor))) / _STROKE))
-    terms[:, 0] = np.linalg.lstsq(polynomials, np.asarray(peaks), rcond=None)[0]
+        mean = 10.0 * np.log10(power[:, inside]).mean(axis=0)
+        spectra.append(np.linalg.lstsq(cosines, mean, rcond=None)[0][1:])
+    coloured = dataclasses.replace(strings, colour=_over_keys(keys, np.asarray(spectra), _COLOUR_POLYNOMIALS))
+    levels = []
+    for note, fundamental, waveform in zip(notes, fundamentals, struck, strict=True):
+        left = coloured.filter(note.midi, fundamental, note.sample_rate).whiten(waveform)
+        levels.append(_levels(left, note.sample_rate) - 20.0 * np.log10(_LEVEL))
+    return dataclasses.replace(coloured, envelope=_over_keys(keys, np.asarray(levels), _ENVELOPE_POLYNOMIALS))
+
+
+def _levels(excitation: np.ndarray, rate: int) -> Float[np.ndarray, " times"]:
+    """dB around each of `ENVELOPE_TIMES`, between the middles to its neighbours; `_FAINTEST` at least."""
+    places = envelope_places(np.asarray(ENVELOPE_TIMES))
+    middles = INSTANT * np.sinh((places[1:] + places[:-1]) / 2.0)
+    edges = np.rint((LEAD + np.concatenate([[ENVELOPE_TIMES[0]], middles, [LONGEST]])) * rate).astype(np.int64)
+    found: list[float] = []
+    for begin, end in itertools.pairwise(np.minimum(edges, len(excitation)).tolist()):
+        part = excitation[begin:end]
+        found.append(max(10.0 * np.log10(np.mean(np.square(part)) + 1e-20), _FAINTEST) if len(part) else found[-1])
+    return np.asarray(found)
+
+
+def _over_keys(keys: np.ndarray, values: np.ndarray, rows: int) -> tuple[tuple[float, ...], ...]:
+    """Values [keys, N] as polynomials of the key, [rows, N], to a tenth."""
+    terms = np.linalg.lstsq(key_polynomials(keys, min(rows, len(keys))), values, rcond=None)[0]
     return tuple(tuple(round(value, 1) + 0.0 for value in row) for row in terms.tolist())
 
 
 def _measured(note: NoteRecording) -> Partials:
     tempered = 440.0 * 2.0 ** ((note.midi - 69.0) / 12.0)
     return measure_partials(_after_stroke(note)[: note.sample_rate], note.sample_rate, tempered)
+
+
+def _from_lead(waveform: Float[np.ndarray, " time"], rate: int) -> Float[np.ndarray, " length"]:
+    """From `LEAD` before the onset (zeros where it starts later) to at most `LONGEST`."""
+    lead, onset = round(LEAD * rate), find_onset(waveform, rate)
+    silence = np.zeros(max(lead - onset, 0), np.float32)
+    return np.concatenate([silence, waveform[max(onset - lead, 0) :]])[: round(LONGEST * rate)]
 
 
 def _after_stroke(note: NoteRecording) -> Float[np.ndarray, " time"]:
@@ -258,15 +285,12 @@ def prepare_note(note: NoteRecording, spec: NoteSpec, *, shift: float = 0.0) -> 
     `LEAD` before its onset (zeros where it starts later) to at most `LONGEST`."""
     kept = note.waveform[: int(2 * (LONGEST + 1) * note.sample_rate)]
     waveform = change_speed(kept, note.sample_rate, spec.sample_rate, shift)
-    lead = round(LEAD * spec.sample_rate)
-    onset = find_onset(waveform, spec.sample_rate)
-    silence = np.zeros(max(lead - onset, 0), np.float32)
-    return np.concatenate([silence, waveform[max(onset - lead, 0) :]])[: round(LONGEST * spec.sample_rate)]
+    return _from_lead(waveform, spec.sample_rate)
 
 
 def _utterance(note: NoteRecording, shift: float, seconds: float, *, spec: NoteSpec, gain: np.float32) -> Utterance:
     recorded = gain * prepare_note(note, spec, shift=shift)[: round(seconds * spec.sample_rate)]
-    waveform = spec.damp(recorded, note.midi, shift=shift)
+    waveform = spec.damp(recorded, note.midi, onset=LEAD, shift=shift)
     name = f"{note_name(note.midi)}{shift:+.3f}"
     return Utterance(
         id=name,

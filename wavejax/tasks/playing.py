@@ -45,7 +45,8 @@ def strike(
             vocoder.model, vocoder.params, seed=seed, local_conditioning=frames, num_samples=num_samples, **options
         )
     )
-    return np.stack([spec.ring(samples, midi_number(note)) for samples, note in zip(made, notes, strict=True)])
+    rung = [spec.ring(samples, midi_number(note), onset=LEAD) for samples, note in zip(made, notes, strict=True)]
+    return np.stack(rung)
 
 
 def play(
