@@ -11,7 +11,7 @@ import pytest
 from tests.models.shrunk import cheap_jit
 from wavejax.audio import SPECS, log_mel_numpy
 from wavejax.nn import Upsampler, UpsamplerConfig
-from wavejax.nn.upsampling import suggest_scales
+from wavejax.nn.upsampling import _interpolate, _interpolate_by_products, suggest_scales
 
 KINDS = ("repeat", "linear", "transposed", "stretch", "transposed_2d")
 GRIDS = sorted({(spec.hop_length, spec.frame_centre) for spec in SPECS.values()})
@@ -85,6 +85,23 @@ def test_spread_equals_the_interpolation_of_the_decoder_at_every_offset(kind, ho
     spread = cheap_jit(lambda frames: [config.spread(frames, first, count) for first, count in lengths])
     for (first, count), got in zip(lengths, spread(frames), strict=True):
         np.testing.assert_allclose(got, expected[first : first + count], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("intervals", "skip", "count"), [(3, 0, 12), (3, 3, 7), (48, 1, 190), (49, 2, 190), (130, 3, 501)]
+)
+def test_interpolation_by_products_is_interpolation(intervals, skip, count):
+    rng = np.random.default_rng(0)
+    frames = jnp.asarray(rng.normal(size=(2, intervals + 1, 3)), jnp.float32)
+    cotangent = jnp.asarray(rng.normal(size=(2, count, 3)), jnp.float32)
+
+    def both(way):
+        made, pull = jax.vjp(lambda frames: way(frames, 4, skip, count), frames)
+        return made, pull(cotangent)[0]
+
+    plain, products = cheap_jit(lambda: (both(_interpolate), both(_interpolate_by_products)))()
+    for got, expected in zip(products, plain, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_linear_weights_are_exact_far_into_a_recording():
