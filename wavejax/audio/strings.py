@@ -18,6 +18,8 @@ import numpy as np
 from jaxtyping import Float
 
 _MOST_PARTIALS = 1024
+_LEAST_PARTIALS = 16
+_BROAD_PARTIALS = 5
 _HIGHEST = 0.475
 """Of the sample rate: partials above are left to the excitation."""
 _STILL = -60.0
@@ -40,7 +42,11 @@ class StringSpec:
     inharmonicity: (MIDI number, B) of some keys, rising; interpolated in log B, beyond the ends held.
     decay: (MIDI number, 1 / s) of some keys, rising: at which the amplitude of a low partial falls.
     damping: by how much a partial at 1 kHz falls faster than that, 1 / s; at f kHz f^2 times as much.
-    bandwidth: of what is taken out around each partial, as a part of the fundamental; at most `widest` Hz.
+    bandwidth: of what is taken out around a low partial, as a part of the fundamental; at most `widest` Hz. Around
+        partial n it is 1 + (n / 5)^2 times narrower: what an excitation that is not the recording's own makes ring
+        grows with the square, and high partials are soon lost in it.
+    reach: Hz up to which partials ring, `_LEAST_PARTIALS` of them in any case: where none is heard above the noise, an
+        excitation that is not the recording's own would make some.
     colour: dB of the excitation's spectrum: row i belongs to the i-th Chebyshev polynomial of the key over `KEYS`,
         column k to the cosine of k + 1 half-periods from 0 to `COLOURED` Hz. Empty: it is left as it is.
     envelope: dB of what becomes level 1: row i as above, column k at `ENVELOPE_TIMES`[k] after the stroke. Empty: 0.
@@ -51,8 +57,9 @@ class StringSpec:
     inharmonicity: tuple[tuple[float, float], ...]
     decay: tuple[tuple[float, float], ...]
     damping: float
-    bandwidth: float = 0.3
-    widest: float = 40.0
+    bandwidth: float = 1.0
+    widest: float = 200.0
+    reach: float = 3000.0
     colour: tuple[tuple[float, ...], ...] = ()
     envelope: tuple[tuple[float, ...], ...] = ()
 
@@ -64,7 +71,7 @@ class StringSpec:
                 raise ValueError(f"the {name} of strings must list keys in rising order, got {keys}.")
             if min(value for _, value in table) <= 0:
                 raise ValueError(f"the {name} of strings must be positive everywhere, got {table}.")
-        for name in ("damping", "bandwidth", "widest"):
+        for name in ("damping", "bandwidth", "widest", "reach"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} of strings is {getattr(self, name)}; expected a positive number.")
         if len({len(row) for row in self.colour}) > 1:
@@ -73,10 +80,11 @@ class StringSpec:
             raise ValueError(f"the rows of envelope of strings must have {len(ENVELOPE_TIMES)} values.")
 
     def partials(self, midi: float, fundamental: float, highest: float) -> Float[np.ndarray, " partials"]:
-        """Hz of the partials of a key up to `highest`; `fundamental` is the first of them."""
+        """Hz of the partials of a key that ring, up to `highest`; `fundamental` is the first of them."""
         numbers = np.arange(1, _MOST_PARTIALS + 1)
         frequencies = stiff_partials(fundamental, _between(self.inharmonicity, midi), numbers)
-        return frequencies[frequencies <= highest]
+        rings = (frequencies <= self.reach) | (numbers <= _LEAST_PARTIALS)
+        return frequencies[rings & (frequencies <= highest)]
 
     def decays(self, midi: float, frequencies: Float[np.ndarray, " partials"]) -> Float[np.ndarray, " partials"]:
         """1 / s at which partials at these Hz of a key fall."""
@@ -93,7 +101,8 @@ class StringSpec:
         """
         frequencies = self.partials(midi, fundamental, _HIGHEST * sample_rate / speed)
         decays = self.decays(midi, frequencies)
-        width = min(self.bandwidth * fundamental, self.widest)
+        numbers = np.arange(1, len(frequencies) + 1)
+        width = min(self.bandwidth * fundamental, self.widest) / (1.0 + np.square(numbers / _BROAD_PARTIALS))
         radius = np.exp(-speed * decays / sample_rate)
         wider = np.exp(-speed * (decays + np.pi * width) / sample_rate)
         turn = -2.0 * np.cos(2.0 * np.pi * speed * frequencies / sample_rate)

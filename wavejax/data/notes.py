@@ -40,6 +40,8 @@ LEAD = 0.02
 """Seconds of near-silence before the onset."""
 LONGEST = 8.0
 """Seconds kept of a note."""
+SHORTEST = 0.5
+"""Seconds kept of most of the resampled ones."""
 _PEAK = 0.7
 _ONSET_DB = 30.0
 _HIGHEST_MEASURED = 8000.0
@@ -101,9 +103,8 @@ def note_corpus(
 
     The shifts are spread evenly over +-max_shift semitones, each moved within its own part by a draw of (seed, note),
     so that together the notes leave no gap of pitch. All notes get one common gain (the loudest sample becomes 0.7),
-    start `LEAD` before their onset and last `LONGEST` at most; of the shifted ones some only a half, a quarter or an
-    eighth of it, so that more of what is heard are strokes. Where the spec has strings, the samples are what strikes
-    them.
+    start `LEAD` before their onset and last `LONGEST` at most, seven of eight shifted ones `SHORTEST`, so that a third
+    of what is heard are strokes. Where the spec has strings, the samples are what strikes them.
 
     Raises ValueError on a shift beyond what frames can state.
     """
@@ -121,7 +122,7 @@ def note_corpus(
             shifts = (2.0 * (np.arange(num_shifts) + inside) / num_shifts - 1.0) * max_shift
             for place, shift in enumerate(shifts.tolist()):
                 if _fits(note.midi, shift, spec):
-                    wanted.append((note, shift, LONGEST / 2 ** (place % 4)))
+                    wanted.append((note, shift, SHORTEST if place % 8 else LONGEST))
     with ThreadPoolExecutor(num_threads) as pool:
         utterances = list(pool.map(lambda each: _utterance(*each, spec=spec, gain=gain), wanted))
     return Corpus.in_memory(spec, utterances, [note.split for note, *_ in wanted])
