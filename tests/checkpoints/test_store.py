@@ -183,7 +183,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["gs://bucket/run", "s3://bucket/run", Path("gs://bucket/run")])
 def test_the_url_of_a_bucket_is_refused(url: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"^(gs|s3)://bucket/run is a URL, and checkpoints need a folder: .*Filestore"):
+    with pytest.raises(ValueError, match=r"^(gs|s3)://bucket/run is a URL, and this needs a folder: .*open_store"):
         CheckpointStore(url)
     assert list(tmp_path.iterdir()) == []
 

@@ -75,15 +75,6 @@ def test_half_an_address_is_refused(run, tmp_path):
     assert "coordinator=None, num_processes=None, process_id=1: give all three" in said.error
 
 
-def test_a_bucket_is_no_working_folder(run, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for more in ((), ("--restarts", "3", "--distributed")):
-        said = run("train", *SMALL, "--workdir", "gs://bucket/run", *more)
-        assert said.code == 2
-        assert "--workdir: gs://bucket/run is a URL, and checkpoints need a folder" in said.error
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_restarts_leave_the_training_to_another_process(run, tmp_path, monkeypatch):
     calls = []
 

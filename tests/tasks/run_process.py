@@ -23,6 +23,8 @@ import jax
 import numpy as np
 
 from tests.tasks.tiny import tiny_config, tiny_corpus
+from wavejax.checkpoints import BucketError
+from wavejax.checkpoints.bucket import Bucket
 from wavejax.parallel import initialize_processes
 from wavejax.tasks import training
 from wavejax.training import Hook, Logger
@@ -83,6 +85,18 @@ def observe_batches(seen: list[list[int]], wait: float = 0.0) -> None:
     training.training_batches = observed
 
 
+def respect_full_buckets() -> None:
+    """Makes a bucket that holds an object `full` refuse uploads."""
+    original = Bucket.put
+
+    def put(self: Bucket, step: int, folder: Path) -> None:
+        if Path(self.url.removeprefix("file://")).with_name("full").exists():
+            raise BucketError("the bucket is full")
+        original(self, step, folder)
+
+    Bucket.put = put
+
+
 def sizes(params: Any) -> list[float]:
     """The Euclidean norm of each array."""
     return [float(np.linalg.norm(leaf)) for leaf in jax.tree.leaves(params)]
@@ -102,6 +116,7 @@ def main(
         initialize_processes(f"localhost:{port}", num_processes=num_processes, process_id=process_id)
     logged, batches, stop, warned = Kept(), [], StopAt(stop_at), Warned()
     logging.getLogger("wavejax").addHandler(warned)
+    respect_full_buckets()
     observe_batches(batches, wait if process_id == num_processes - 1 else 0.0)
     config = tiny_config(num_steps=num_steps, shard_optimizer=bool(shard), **CONFIG)
     state = training.train_and_evaluate(config, folder, corpus=tiny_corpus(2), console=logged, hooks=[stop])

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -13,7 +14,9 @@ import pytest
 
 from tests.tasks.run_process import CONFIG, STEPS, Kept, observe_batches, sizes
 from tests.tasks.tiny import tiny_config, tiny_corpus
-from wavejax.checkpoints import CheckpointStore
+from wavejax.checkpoints import CheckpointStore, load_any
+from wavejax.checkpoints.folder import saved_steps
+from wavejax.checkpoints.urls import CACHE
 from wavejax.tasks import training
 
 LONG = 20
@@ -21,15 +24,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(
-    folder: Path,
+    folder: Path | str,
     num_steps: int,
     processes: int,
     devices: int,
     stop_at: int = 0,
     shard: bool = False,
     wait: float = 0,
+    caches: Sequence[Path] = (),
+    failing: str = "",
 ) -> list[dict]:
-    """What each process reports."""
+    """What each process reports; each may have a cache of its own. Where they are to fail, with these words."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
@@ -44,7 +49,7 @@ def run(
                 str(folder),
                 *map(str, (num_steps, processes, process, port, stop_at, int(shard), wait)),
             ],
-            env=environment,
+            env=environment | ({CACHE: str(caches[process])} if caches else {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -55,6 +60,10 @@ def run(
     try:
         for process in started:
             output, errors = process.communicate(timeout=900)
+            if failing:
+                assert process.returncode == 1, errors
+                assert failing in errors
+                continue
             assert process.returncode == 0, errors
             (line,) = [line for line in output.splitlines() if line.startswith("{")]  # Gloo writes others
             reports.append(json.loads(line))
@@ -66,7 +75,7 @@ def run(
     return reports
 
 
-def here(folder: Path, num_steps: int, devices: int, monkeypatch: pytest.MonkeyPatch, **options: str) -> dict:
+def here(folder: Path | str, num_steps: int, devices: int, monkeypatch: pytest.MonkeyPatch, **options: str) -> dict:
     """The same in this process."""
     logged, batches = Kept(), []
     with monkeypatch.context() as patched:
@@ -112,6 +121,34 @@ def test_two_processes_equal_one_and_one_goes_on(tmp_path: Path, monkeypatch: py
         assert store.steps() == (2, 4)
     check_part([here(tmp_path / "parts", STEPS, 2, monkeypatch)], whole, 4, STEPS)
     lines = [json.loads(line)["step"] for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
+    assert sorted(set(lines)) == list(range(1, STEPS + 1))
+
+
+@pytest.mark.slow
+def test_processes_without_a_common_disk_share_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = here(tmp_path / "whole", STEPS, 1, monkeypatch)
+    bucket, machines = tmp_path / "bucket", [tmp_path / "a", tmp_path / "b", tmp_path / "c"]
+    url = f"file://{bucket}"
+    check_part(run(url, 2, 2, 1, caches=machines[:2]), whole, 0, 2)
+    assert saved_steps(bucket / "checkpoints") == (2,)
+    assert not machines[1].exists()  # process 0 alone keeps copies
+    # Process 0 is on another machine, and moments and averages are split over the devices.
+    reports = run(url, 4, 2, 1, shard=True, caches=[machines[1], machines[0]])
+    check_part(reports, whole, 2, 4)
+    assert reports[0]["split"] > 5
+    # The bucket is full, which shows when the last step is uploaded: every process ends with the same sentence.
+    sentence = "cannot upload the checkpoint of step 6"
+    (bucket / "full").touch()
+    run(url, STEPS, 2, 1, caches=[machines[2], machines[0]], failing=sentence)
+    (bucket / "full").unlink()
+    assert saved_steps(bucket / "checkpoints")[-1] == 4
+    monkeypatch.setenv(CACHE, str(tmp_path / "d"))
+    check_part([here(url, STEPS, 2, monkeypatch)], whole, 4, STEPS)
+    monkeypatch.setenv(CACHE, str(tmp_path / "e"))
+    found = load_any(url)
+    assert found.step == STEPS
+    np.testing.assert_allclose(sizes(found.params), whole["averages"], rtol=1e-5, atol=1e-5)
+    lines = [json.loads(line)["step"] for line in (bucket / "metrics.jsonl").read_text().splitlines()]
     assert sorted(set(lines)) == list(range(1, STEPS + 1))
 
 

@@ -5,6 +5,7 @@ The only place of wavejax that knows Orbax.
 
 from wavejax.checkpoints.checksums import leaf_checksum, tree_checksums
 from wavejax.checkpoints.errors import (
+    BucketError,
     CheckpointDamaged,
     CheckpointError,
     CheckpointMismatch,
@@ -13,10 +14,15 @@ from wavejax.checkpoints.errors import (
     DamageReport,
 )
 from wavejax.checkpoints.export import export_params, load_params
+from wavejax.checkpoints.fetching import fetched
+from wavejax.checkpoints.opening import AnyStore, open_store
 from wavejax.checkpoints.reading import LoadedParams, load_any, read_checkpoint_params
 from wavejax.checkpoints.store import CheckpointStore, Restored
+from wavejax.checkpoints.urls import below, working_folder
 
 __all__ = [
+    "AnyStore",
+    "BucketError",
     "CheckpointDamaged",
     "CheckpointError",
     "CheckpointMismatch",
@@ -26,10 +32,14 @@ __all__ = [
     "DamageReport",
     "LoadedParams",
     "Restored",
+    "below",
     "export_params",
+    "fetched",
     "leaf_checksum",
     "load_any",
     "load_params",
+    "open_store",
     "read_checkpoint_params",
     "tree_checksums",
+    "working_folder",
 ]

@@ -15,6 +15,10 @@ class CheckpointWriteError(CheckpointError, OSError):
     """A checkpoint could not be written: full disk, read-only folder. Older checkpoints are intact."""
 
 
+class BucketError(CheckpointError, OSError):
+    """A bucket cannot be reached, read or written. What is complete in it is intact."""
+
+
 class CheckpointMismatch(CheckpointError):
     """The checkpoint is sound but holds another model (or optimizer) than the one it is to be restored into."""
 

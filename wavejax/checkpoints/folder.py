@@ -6,7 +6,6 @@ changes the folder, and the others neither run ahead of it nor fall behind.
 
 import contextlib
 import os
-import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,28 +14,27 @@ import jax
 from jax.experimental import multihost_utils
 
 from wavejax.checkpoints.manifest import write_bookkeeping_manifest
+from wavejax.checkpoints.urls import as_url
 
 TEMPORARY_MARK = ".orbax-checkpoint-tmp"
 _DELETING = ".deleting-"
 _REPLACED = ".replaced-"
 _DAMAGED = "damaged-"
+FETCHING = ".fetching-"
 
 
 def local_folder(path: str | os.PathLike[str]) -> Path:
-    """A path as an absolute one, unless it is the URL of an object store.
+    """A path as an absolute one.
 
     Raises:
       ValueError: it is a URL, such as gs://bucket/run.
     """
-    words = os.fspath(path)
-    if url := re.match(r"([a-z][a-z0-9+.-]+):/+(.*)", words, re.IGNORECASE):  # pathlib makes one slash of two
-        scheme, rest = url.groups()
+    if url := as_url(path):
         raise ValueError(
-            f"{scheme}://{rest} is a URL, and checkpoints need a folder: each is committed by renaming one, which "
-            "object stores cannot do at once. Give a file system that every host can write (a local disk for one host; "
-            "NFS, Filestore, Lustre for several), and copy finished steps to the bucket with its own tool"
+            f"{url} is a URL, and this needs a folder: each checkpoint is committed by renaming one, which object "
+            "stores cannot do at once. `wavejax.checkpoints.open_store` keeps checkpoints in a bucket"
         )
-    return Path(words).absolute()
+    return Path(path).absolute()
 
 
 def saved_steps(directory: Path) -> tuple[int, ...]:
@@ -53,10 +51,16 @@ def wait_for_all_processes(name: str) -> None:
 
 
 class StepFolder:
-    """The changes that a checkpoint store makes to its folder."""
+    """The changes that a checkpoint store makes to its folder.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+      path: the folder.
+      alone: this process, of several, has the folder for itself; no other waits for it or is waited for.
+    """
+
+    def __init__(self, path: Path, *, alone: bool = False) -> None:
         self.path = path
+        self.alone = alone
         self._inode: int | None = None
 
     def of(self, step: int) -> Path:
@@ -72,13 +76,13 @@ class StepFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         if not os.access(self.path, os.W_OK | os.X_OK):
             raise PermissionError("the folder is not writable")
-        if _is_first():
+        if self._is_first():
             for path in sorted(self.path.iterdir()):
-                if TEMPORARY_MARK in path.name or path.name.startswith(_DELETING):
+                if TEMPORARY_MARK in path.name or path.name.startswith((_DELETING, FETCHING)):
                     shutil.rmtree(path, ignore_errors=True)
                 elif path.name.startswith(_REPLACED):
                     self._put_back(int(path.name.removeprefix(_REPLACED)))
-        wait_for_all_processes("checkpoint folder opened")
+        self.wait_for_all("checkpoint folder opened")
         self._inode = self.path.stat().st_ino
 
     def check(self) -> None:
@@ -92,24 +96,24 @@ class StepFolder:
         """
         if self.path.stat().st_ino != self._inode:
             raise FileNotFoundError("the folder has vanished, and another has taken its place")
-        if _is_first():
+        if self._is_first():
             probe = self.path / f"{_DELETING}probe"  # left behind by a kill, it is removed with others of this name
             probe.mkdir(exist_ok=True)
             probe.rmdir()
 
     def unfinished(self, step: int) -> list[Path]:
         """The temporary folders in which a step is being written; empty on every process but the first."""
-        return list(self.path.glob(f"{step}{TEMPORARY_MARK}*")) if _is_first() else []
+        return list(self.path.glob(f"{step}{TEMPORARY_MARK}*")) if self._is_first() else []
 
     def set_aside(self, step: int) -> None:
         """Makes room for a new version of a step; the old one stays until `committed`."""
-        wait_for_all_processes("checkpoint to be replaced")
-        if _is_first():
+        self.wait_for_all("checkpoint to be replaced")
+        if self._is_first() and self.of(step).exists():
             self.of(step).rename(self.path / f"{_REPLACED}{step}")
 
     def committed(self, step: int) -> None:
         """Hashes what has changed until now, and removes what was set aside: the new version is complete."""
-        if _is_first():
+        if self._is_first():
             with contextlib.suppress(OSError):  # these hashes protect nothing that is read
                 write_bookkeeping_manifest(self.of(step))
             shutil.rmtree(self.path / f"{_REPLACED}{step}", ignore_errors=True)
@@ -118,13 +122,13 @@ class StepFolder:
         """Removes a step that could not be written, and puts back the version that was set aside for it."""
         for path in self.unfinished(step):
             shutil.rmtree(path, ignore_errors=True)
-        if _is_first() and (self.path / f"{_REPLACED}{step}").exists():
+        if self._is_first() and (self.path / f"{_REPLACED}{step}").exists():
             self._put_back(step)
 
     def quarantine(self, steps: Iterable[int]) -> None:
         """Renames damaged steps, so that they can be saved again; an older damaged version is removed."""
-        wait_for_all_processes("checkpoints verified")
-        if _is_first():
+        self.wait_for_all("checkpoints verified")
+        if self._is_first():
             for step in steps:
                 aside = self.path / f"{_DAMAGED}{step}"
                 shutil.rmtree(aside, ignore_errors=True)
@@ -144,6 +148,10 @@ class StepFolder:
         else:
             aside.rename(self.of(step))
 
+    def wait_for_all(self, name: str) -> None:
+        """Returns when every process that has the folder has come to the point of this name."""
+        if not self.alone:
+            wait_for_all_processes(name)
 
-def _is_first() -> bool:
-    return jax.process_index() == 0
+    def _is_first(self) -> bool:
+        return self.alone or jax.process_index() == 0

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wavejax.checkpoints.errors import CheckpointNotFound, DamageReport
+from wavejax.checkpoints.fetching import checkpoints_of, fetched
 from wavejax.checkpoints.folder import StepFolder, saved_steps
 from wavejax.checkpoints.manifest import MANIFEST_NAME, damaged_files
 from wavejax.checkpoints.storage import DamagedStep, read_arrays, read_record
+from wavejax.checkpoints.urls import as_url
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +34,13 @@ class StepInfo:
 def find_checkpoints(path: str | Path) -> Path:
     """The folder of checkpoints that a path means: itself, or its sub-folder `checkpoints` (a training folder).
 
+    Of a URL all checkpoints are fetched, damaged ones too.
+
     Raises:
       CheckpointNotFound: neither holds a checkpoint.
+      BucketError: it is in a bucket that cannot be read.
     """
-    given = Path(path).absolute()
+    given = fetched(path, every=True).absolute()
     for folder in (given, given / "checkpoints"):
         if saved_steps(folder):
             return folder
@@ -119,10 +124,19 @@ def plan_pruning(directory: Path, *, keep_last: int, keep_every: int | None = No
     return PruningPlan(kept=tuple(sorted(kept)), removed=removed, newest_sound=newest_sound)
 
 
-def remove_steps(directory: Path, steps: tuple[int, ...]) -> None:
-    """Removes steps, each by one rename first, so that none is ever seen half removed.
+def remove_steps(path: str | Path, steps: tuple[int, ...]) -> None:
+    """Removes steps, each by one rename (in a bucket: its manifest) first, so that none is ever seen half removed.
+
+    Args:
+      path: as of `find_checkpoints`.
+      steps: which.
 
     Raises:
-      OSError: the folder cannot be changed.
+      OSError: the folder or the bucket cannot be changed.
     """
-    StepFolder(directory).delete(steps)
+    if as_url(path) is None:
+        StepFolder(find_checkpoints(path)).delete(steps)
+        return
+    bucket = checkpoints_of(path)
+    for step in steps:
+        bucket.delete(step)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from wavejax.checkpoints.errors import CheckpointDamaged, CheckpointNotFound, DamageReport
 from wavejax.checkpoints.export import CONFIG_NAME, load_params
+from wavejax.checkpoints.fetching import fetched
 from wavejax.checkpoints.folder import saved_steps
 from wavejax.checkpoints.leaves import nested
 from wavejax.checkpoints.manifest import damaged_files
@@ -64,14 +65,15 @@ def load_any(path: str | os.PathLike[str], step: int | None = None) -> LoadedPar
     folder named `checkpoints` (a run's working folder).
 
     Args:
-      path: see above.
+      path: see above; of the URL of one, what is needed is fetched.
       step: a checkpoint's step; None for the newest sound one.
 
     Raises:
       CheckpointNotFound: none of these is there.
       CheckpointDamaged: nothing sound is left.
+      BucketError: it is in a bucket that cannot be read.
     """
-    folder = Path(path)
+    folder = fetched(path, step)
     if (folder / CONFIG_NAME).exists() or (folder.is_dir() and any(folder.glob("params*.npz"))):
         return LoadedParams(*load_params(folder), None)
     for candidate in (folder, folder / "checkpoints"):

@@ -20,6 +20,16 @@ ARRAYS = "state"
 RECORD = "meta"
 
 
+def waiting_for_no_other() -> ocp.options.MultiprocessingOptions:
+    """Options by which Orbax works in this process alone, however many processes there are."""
+    if jax.process_count() == 1:
+        return ocp.options.MultiprocessingOptions()
+    this = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=this, active_processes={this}, barrier_sync_key_prefix=f"wavejax-{this}"
+    )
+
+
 class DamagedStep(Exception):
     """A saved step cannot be trusted; carries the report."""
 
@@ -35,7 +45,8 @@ def read_record(folder: Path, step: int) -> Record:
       DamagedStep: it cannot be read or has changed.
     """
     try:
-        with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
+        handler = ocp.JsonCheckpointHandler()
+        with ocp.Checkpointer(handler, multiprocessing_options=waiting_for_no_other()) as reader:
             data = reader.restore(folder / RECORD, args=ocp.args.JsonRestore())
         return Record.from_json(data)
     except Exception as error:
@@ -125,7 +136,8 @@ def _restore(folder: Path, wanted: Mapping[str, jax.ShapeDtypeStruct]) -> dict[s
     if not wanted:
         return {}
     target = nested(wanted)
-    with ocp.PyTreeCheckpointer() as reader:
+    handler = ocp.PyTreeCheckpointHandler()
+    with ocp.Checkpointer(handler, multiprocessing_options=waiting_for_no_other()) as reader:
         tree = reader.restore(
             folder,
             args=ocp.args.PyTreeRestore(item=target, restore_args=jax.tree.map(how, target), partial_restore=True),
@@ -151,7 +163,17 @@ def _finished(array: Any, target: jax.ShapeDtypeStruct | None, info: LeafInfo) -
     if array is None:  # it has no element, so nothing was saved
         empty = np.zeros(info.shape, np.dtype(info.dtype))
         return empty if target is None else _on_devices(empty, target.sharding)
-    if target is None or not is_key(target):
+    return array if target is None else as_keys(array, target)
+
+
+def from_host(host: np.ndarray, target: jax.ShapeDtypeStruct) -> jax.Array:
+    """An array that every process has, on the devices of a target; typed PRNG keys of their words."""
+    return as_keys(_on_devices(host, target.sharding), target)
+
+
+def as_keys(array: jax.Array, target: jax.ShapeDtypeStruct) -> jax.Array:
+    """Typed PRNG keys of their words, where the target is one of keys; other arrays as they are."""
+    if not is_key(target):
         return array
     implementations: list[Any] = []
     abstract = jax.ShapeDtypeStruct(target.shape, target.dtype)

@@ -3,18 +3,19 @@
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from wavejax.checkpoints.errors import CheckpointDamaged, CheckpointNotFound, CheckpointWriteError, DamageReport
-from wavejax.checkpoints.folder import StepFolder, local_folder, saved_steps, wait_for_all_processes
+from wavejax.checkpoints.folder import StepFolder, local_folder, saved_steps
 from wavejax.checkpoints.leaves import named_leaves, nested
 from wavejax.checkpoints.manifest import damaged_files, write_manifest
 from wavejax.checkpoints.record import json_copy
-from wavejax.checkpoints.storage import ARRAYS, RECORD, DamagedStep, read_arrays, read_record
+from wavejax.checkpoints.storage import ARRAYS, RECORD, DamagedStep, read_arrays, read_record, waiting_for_no_other
 from wavejax.checkpoints.targets import as_target, check_same_tree, describe, placement
 from wavejax.types import PyTree
 
@@ -42,6 +43,8 @@ class CheckpointStore:
       keep_every: steps that are multiples of it stay for good; None for no such steps.
       best: ("validation/loss", "min") keeps the step with the least such metric as well; "max" the greatest.
       read_only: nothing is written or removed, so a running training may be read.
+      alone: of several processes this one has the folder for itself: no other opens it. Arrays then have to be on this
+        process's devices or its host, and `restore` gives NumPy arrays (of keys their words).
 
     Attributes:
       directory: the folder.
@@ -60,6 +63,7 @@ class CheckpointStore:
         keep_every: int | None = None,
         best: tuple[str, Literal["min", "max"]] | None = None,
         read_only: bool = False,
+        alone: bool = False,
     ) -> None:
         if keep_last < 2:
             raise ValueError(
@@ -70,7 +74,8 @@ class CheckpointStore:
         if best is not None and best[1] not in ("min", "max"):
             raise ValueError(f"best={best!r} must be a metric's name with 'min' or 'max'")
         self.directory = local_folder(directory)
-        self._folder = StepFolder(self.directory)
+        self._shown = str(self.directory)  # in messages
+        self._folder = StepFolder(self.directory, alone=alone)
         self.damage_reports: list[DamageReport] = []
         self._keep_last, self._keep_every, self._best, self._read_only = keep_last, keep_every, best, read_only
         self._metrics: dict[int, dict[str, float]] = {}
@@ -118,6 +123,8 @@ class CheckpointStore:
         if exists and not force:
             return False
         record, arrays = describe(state, json_copy(meta, "meta"), json_copy(dict(metrics or {}), "metrics"))
+        if self._folder.alone:
+            arrays = {name: np.asarray(array) for name, array in arrays.items()}
         if exists:
             self._folder.set_aside(step)
             self._reload()
@@ -150,11 +157,11 @@ class CheckpointStore:
         """
         self.wait()
         steps = self.steps()
-        wait_for_all_processes("checkpoints listed")
+        self._folder.wait_for_all("checkpoints listed")
         if not steps or (step is not None and step not in steps):
             asked = "checkpoint" if step is None else f"checkpoint of step {step}"
             found = f"; steps found: {', '.join(map(str, steps))}" if steps else ""
-            raise CheckpointNotFound(f"no {asked} in {self.directory}{found}")
+            raise CheckpointNotFound(f"no {asked} in {self._shown}{found}")
         reports: list[DamageReport] = []
         for candidate in reversed(steps) if step is None else [step]:
             try:
@@ -166,7 +173,7 @@ class CheckpointStore:
             return restored
         details = "\n".join(f"  {report}" for report in reports)
         advice = "restore a copy of the folder" if step is None else "restore another step, or leave it to None"
-        raise CheckpointDamaged(f"no sound checkpoint in {self.directory}:\n{details}\n{advice}", tuple(reports))
+        raise CheckpointDamaged(f"no sound checkpoint in {self._shown}:\n{details}\n{advice}", tuple(reports))
 
     def steps(self) -> tuple[int, ...]:
         """Steps on disk, ascending; one that is being written is not among them."""
@@ -205,7 +212,11 @@ class CheckpointStore:
         try:
             self._folder.open()
             options = ocp.CheckpointManagerOptions(
-                async_options=ocp.options.AsyncOptions(post_finalization_callback=self._seal)
+                create=not self._folder.alone,  # which Orbax does for all processes only; it is there
+                async_options=ocp.options.AsyncOptions(post_finalization_callback=self._seal),
+                multiprocessing_options=(
+                    waiting_for_no_other() if self._folder.alone else ocp.options.MultiprocessingOptions()
+                ),
             )
             self._manager = ocp.CheckpointManager(self.directory, options=options)
         except OSError as error:
@@ -216,7 +227,7 @@ class CheckpointStore:
     def _writable(self) -> ocp.CheckpointManager:
         if self._manager is None:
             how = "is read-only" if self._read_only else "is closed"
-            raise ValueError(f"the checkpoint store of {self.directory} {how}; open another one to save")
+            raise ValueError(f"the checkpoint store of {self._shown} {how}; open another one to save")
         return self._manager
 
     @contextlib.contextmanager
@@ -226,7 +237,7 @@ class CheckpointStore:
         except Exception as error:
             self._saving = None
             self._folder.abandon(step)
-            intact = ", ".join(map(str, self.steps())) or "none"
+            intact = ", ".join(map(str, saved_steps(self.directory))) or "none"
             raise CheckpointWriteError(
                 f"cannot write the checkpoint of step {step} to {self.directory}: {error}. Free space or make the "
                 f"folder writable, then start again; checkpoints on disk, untouched: {intact}"
@@ -246,21 +257,22 @@ class CheckpointStore:
         folder = self._folder.of(step)
         record = read_record(folder, step)
         wanted = named_leaves(target)
-        check_same_tree(record, wanted, f"the checkpoint of step {step} in {self.directory}")
+        check_same_tree(record, wanted, f"the checkpoint of step {step} in {self._shown}")
         files = damaged_files(folder)
-        arrays = read_arrays(folder, step, record, {name: placement(leaf) for name, leaf in wanted.items()}, files)
+        places = {name: None if self._folder.alone else placement(leaf) for name, leaf in wanted.items()}
+        arrays = read_arrays(folder, step, record, places, files)
         if files:
             reason = "every leaf is sound, so the step is used, but its files have changed"
             report = DamageReport(step=step, leaves=(), files=tuple(files), reason=reason)
             self.damage_reports.append(report)
-            _LOGGER.warning("checkpoint in %s: %s", self.directory, report)
+            _LOGGER.warning("checkpoint in %s: %s", self._shown, report)
         leaves = [as_target(arrays[name], leaf) for name, leaf in wanted.items()]
         return Restored(jax.tree.unflatten(jax.tree.structure(target), leaves), record.meta, step)
 
     def _step_over(self, reports: list[DamageReport], used: int) -> None:
         for report in reports:
             self.damage_reports.append(report)
-            _LOGGER.warning("damaged checkpoint in %s: %s. Step %d is used instead", self.directory, report, used)
+            _LOGGER.warning("damaged checkpoint in %s: %s. Step %d is used instead", self._shown, report, used)
         if reports and not self._read_only:
             self._folder.quarantine(report.step for report in reports)
             self._reload()
@@ -269,19 +281,24 @@ class CheckpointStore:
         """Removes the steps that need not stay."""
         if jax.process_index() != 0:
             return
-        steps = self.steps()
+        steps = saved_steps(self.directory)
+        kept = self._kept(steps, self._metric)
+        if kept != set(steps):
+            self._folder.delete(step for step in steps if step not in kept)
+            self._reload()
+
+    def _kept(self, steps: Sequence[int], metric: Callable[[int, str], float | None]) -> set[int]:
+        """Which of these steps, ascending, have to stay, where `metric` gives the value of a step's metric."""
         kept = set(steps[-self._keep_last :])
         if self._keep_every is not None:
             kept |= {step for step in steps if step % self._keep_every == 0}
         if self._best is not None:
             name, mode = self._best
-            values = {step: value for step in steps if (value := self._metric(step, name)) is not None}
+            values = {step: value for step in steps if (value := metric(step, name)) is not None}
             if values:
                 choose: Callable[..., int] = min if mode == "min" else max
                 kept.add(choose(values, key=lambda step: values[step]))
-        if kept != set(steps):
-            self._folder.delete(step for step in steps if step not in kept)
-            self._reload()
+        return kept
 
     def _metric(self, step: int, name: str) -> float | None:
         if step not in self._metrics:

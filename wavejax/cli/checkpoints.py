@@ -18,7 +18,7 @@ usage: wavejax checkpoints list|verify|prune FOLDER [OPTIONS]
   verify  read every leaf and every file, and name what is damaged (exit code 1)
   prune   remove all but some: says what it would remove, and does it with --delete
 
-FOLDER is a training folder or its checkpoints/.
+FOLDER is a training folder or its checkpoints/, or the URL of one: all its checkpoints are downloaded first.
 
 Example:
   wavejax checkpoints verify run/
@@ -131,7 +131,7 @@ def _prune(arguments: Sequence[str]) -> int:
         print(f"no checkpoint in {directory} is sound, so none is removed; see `wavejax checkpoints verify`")
         return 1
     if given.delete:
-        remove_steps(directory, plan.removed)
+        remove_steps(given.folder, plan.removed)
     words = "removed" if given.delete else "would go (--delete removes them)"
     print(f"{words}: {_listed(plan.removed)}")
     return 0

@@ -7,14 +7,17 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from wavejax.audio.feature_spec import FeatureSpec
-from wavejax.checkpoints.folder import local_folder, saved_steps
+from wavejax.checkpoints import BucketError, working_folder
+from wavejax.checkpoints.bucket import Bucket
+from wavejax.checkpoints.folder import saved_steps
+from wavejax.checkpoints.urls import as_url
 from wavejax.cli.parsing import Command, UsageError
 from wavejax.cli.presets import chosen_preset, parse_with_config
 from wavejax.data import Corpus
@@ -42,7 +45,8 @@ class Train:
     """
 
     workdir: Path
-    """Holds checkpoints/, metrics.jsonl and TensorBoard's events/."""
+    """Holds checkpoints/, metrics.jsonl and TensorBoard's events/. Of a bucket (gs://bucket/run, s3://...) checkpoints
+    and metrics go there, by way of a folder below ~/.cache/wavejax (or $WAVEJAX_CACHE), which holds the rest."""
     corpus: str | None = None
     """Short for --data.corpus: a folder made by `wavejax prepare`, or "embedded", the recordings in the package."""
     init_from: str | None = None
@@ -101,8 +105,10 @@ def run_train(arguments: Sequence[str]) -> int:
 
 
 def _check_workdir(workdir: Path) -> None:
+    """Refuses a URL that cannot be one, or whose driver is missing; asks no bucket."""
     try:
-        local_folder(workdir)
+        if url := as_url(workdir):
+            Bucket(url)
     except ValueError as error:
         raise UsageError(f"--workdir: {error}") from error
 
@@ -112,7 +118,7 @@ def _profiling(given: Train) -> list[Hook]:
         return []
     first, colon, last = given.profile_steps.partition(":")
     try:
-        return [ProfileHook(given.workdir / "profile", int(first), int(last if colon else first))]
+        return [ProfileHook(working_folder(given.workdir) / "profile", int(first), int(last if colon else first))]
     except ValueError as error:
         raise UsageError(f"--profile-steps {given.profile_steps}: give FIRST:LAST, as 100:105 ({error})") from error
 
@@ -127,18 +133,32 @@ def _supervise(given: Train, arguments: Sequence[str]) -> int:
         )
     except ValueError as error:
         raise UsageError(f"--restarts, --hang-minutes and --compile-minutes: {error}") from error
-    folder = given.workdir / "checkpoints"
+    folder = working_folder(given.workdir)
     incidents = None
     if _is_distributed(given):
         name = socket.gethostname() if given.process_id is None else f"{given.process_id} on {socket.gethostname()}"
-        incidents = Incidents(given.workdir / "restarts.jsonl", name)
+        incidents = Incidents(folder / "restarts.jsonl", name)
     return supervise(
         [sys.executable, "-m", "wavejax", "train", *arguments],
-        lambda: max(saved_steps(folder), default=None),
+        _newest_step(given.workdir),
         policy,
         lambda sentence: print(f"supervisor: {sentence}", file=sys.stderr, flush=True),
         incidents=incidents,
     )
+
+
+def _newest_step(workdir: Path) -> Callable[[], int | None]:
+    """Looks for the newest checkpoint, in the bucket too; where that does not answer, what it held before counts."""
+    folder, url = working_folder(workdir) / "checkpoints", as_url(workdir)
+    remote: list[int] = []
+
+    def look() -> int | None:
+        if url is not None:
+            with contextlib.suppress(BucketError):
+                remote[:] = Bucket(f"{url}/checkpoints").steps()
+        return max([*saved_steps(folder), *remote], default=None)
+
+    return look
 
 
 def _is_distributed(given: Train) -> bool:
@@ -164,14 +184,15 @@ def _train(given: Train, config: VocoderConfig, hooks: Sequence[Hook]) -> int:
         initialize_processes(given.coordinator, num_processes=given.num_processes, process_id=given.process_id)
     corpus, ending = open_corpus(config), _Ending()
     config = _with_speakers(config, corpus, given.speakers)
-    state = train_and_evaluate(config, given.workdir, init_from=given.init_from, corpus=corpus, hooks=[ending, *hooks])
+    state = train_and_evaluate(
+        config, as_url(given.workdir) or given.workdir, init_from=given.init_from, corpus=corpus, hooks=[ending, *hooks]
+    )
     step = int(state.step)
     if step < config.training.num_steps:
         _say(f"stopped at step {step} of {config.training.num_steps}; the same command goes on from there")
     else:
-        heard = (
-            f"vocode {given.workdir} SPEECH.wav" if isinstance(config.spec, FeatureSpec) else f"play {given.workdir} C4"
-        )
+        where = as_url(given.workdir) or given.workdir
+        heard = f"vocode {where} SPEECH.wav" if isinstance(config.spec, FeatureSpec) else f"play {where} C4"
         _say(f"step {step}: done. Hear it: wavejax {heard} --out spoken/")
     return EXIT_CODES.get(ending.reason, 0)
 
@@ -188,7 +209,7 @@ def _parse(arguments: list[str]) -> tuple[Train, VocoderConfig]:
     if not arguments or arguments[0] in ("-h", "--help"):
         example = EXAMPLE.format(preset="speech-16k-small")
         print(
-            f"usage: wavejax train PRESET --workdir FOLDER [OPTIONS]\n\n{explained}\n\nPresets: {presets}.\n\n"
+            f"usage: wavejax train PRESET --workdir FOLDER|URL [OPTIONS]\n\n{explained}\n\nPresets: {presets}.\n\n"
             f"Example:\n  {example}\n\n`wavejax train PRESET --help` lists every option with the preset's value."
         )
         if arguments:

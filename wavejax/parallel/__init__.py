@@ -10,7 +10,7 @@ from wavejax.parallel.collectives import (
     on_each_device,
     sum_over_devices,
 )
-from wavejax.parallel.processes import Vote, gather_over_processes, host_names, initialize_processes
+from wavejax.parallel.processes import Vote, broadcast_bytes, gather_over_processes, host_names, initialize_processes
 from wavejax.parallel.strategies import STRATEGIES, PmapStrategy, SpmdStrategy, Strategy, get_strategy
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "SpmdStrategy",
     "Strategy",
     "Vote",
+    "broadcast_bytes",
     "example_indices",
     "gather_over_processes",
     "get_strategy",

@@ -12,6 +12,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from wavejax.parallel.collectives import DATA_AXIS
 
+_PIECE = 2**25  # bytes that are sent at once
+
 
 def initialize_processes(
     coordinator: str | None = None,
@@ -80,6 +82,23 @@ def host_names() -> tuple[str, ...]:
     name = np.frombuffer(socket.gethostname().encode()[:length].ljust(length, b"\0"), np.uint8)
     names = np.asarray(multihost_utils.process_allgather(name))
     return tuple(row.tobytes().rstrip(b"\0").decode(errors="replace") for row in names)
+
+
+def broadcast_bytes(data: bytes) -> bytes:
+    """What process 0 gives, on every process; all of them have to call it. What the others give is not looked at."""
+    if jax.process_count() == 1:
+        return data
+    is_first = jax.process_index() == 0
+    words = np.asarray(divmod(len(data), 2**31) if is_first else (0, 0), np.int32)
+    high, low = (int(word) for word in multihost_utils.broadcast_one_to_all(words))
+    length, pieces = high * 2**31 + low, []
+    for start in range(0, length, _PIECE):
+        piece = np.zeros(min(_PIECE, length), np.uint8)
+        if is_first:
+            part = np.frombuffer(data[start : start + _PIECE], np.uint8)
+            piece[: len(part)] = part
+        pieces.append(np.asarray(multihost_utils.broadcast_one_to_all(piece), np.uint8).tobytes())
+    return b"".join(pieces)[:length]
 
 
 class Vote:

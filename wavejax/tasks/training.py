@@ -14,7 +14,7 @@ import numpy as np
 from wavejax.audio.conversion import SpecMismatch
 from wavejax.audio.notes import NoteSpec
 from wavejax.audio.specs import FeatureSpec, get_spec
-from wavejax.checkpoints import CheckpointStore, export_params
+from wavejax.checkpoints import AnyStore, below, export_params, open_store, working_folder
 from wavejax.data import Corpus, CropShape, embedded_corpus, training_batches, validation_batches
 from wavejax.data.notes import open_notes
 from wavejax.models.wavenet import WaveNet, initial_params
@@ -69,7 +69,9 @@ def train_and_evaluate(
 
     Args:
         config: the experiment.
-        workdir: holds `checkpoints/`, `metrics.jsonl` and TensorBoard's `events/`; shared by all processes.
+        workdir: holds `checkpoints/`, `metrics.jsonl` and TensorBoard's `events/`; shared by all processes. Or the URL
+            of a bucket, e.g. "gs://bucket/run": checkpoints and metrics go there from process 0, by way of a folder in
+            ~/.cache/wavejax (or $WAVEJAX_CACHE) that also holds the rest.
         init_from: start from these parameters (a training folder, an export or a voice) where the workdir has no
             checkpoint yet; speakers that are new keep their fresh rows.
         corpus: use this one instead of `config.data.corpus`.
@@ -85,7 +87,7 @@ def train_and_evaluate(
         TrainingError, SpecMismatch, CheckpointError: see their messages.
         NonFiniteError: loss or gradient stopped being finite; names step, examples and last good checkpoint.
     """
-    workdir, training = Path(workdir), config.training
+    folder, training = working_folder(workdir), config.training
     corpus = open_corpus(config) if corpus is None else corpus
     check_corpus(config, corpus)
     strategy = training_strategy(config, devices)
@@ -94,9 +96,9 @@ def train_and_evaluate(
     loss_fn = make_loss(config)
     speakers = corpus.manifest.speakers if config.model.num_speakers else ()
     meta = metadata(config, speakers)
-    with CheckpointStore(workdir / "checkpoints", keep_last=training.keep_last) as store:
+    with open_store(below(workdir, "checkpoints"), keep_last=training.keep_last) as store:
         state = _starting_state(config, store, strategy, optimizer, init_from)
-        logger = LoggerGroup(_loggers(config, workdir, console))
+        logger = LoggerGroup(_loggers(config, folder, console))
         step = _train_step(config, loss_fn, optimizer)
         samples = training.batch_size * config.data.crop_length
         all_hooks = [
@@ -228,7 +230,7 @@ def _fresh_state(config: VocoderConfig, optimizer: Any) -> TrainState:
 
 
 def _starting_state(
-    config: VocoderConfig, store: CheckpointStore, strategy: Any, optimizer: Any, init_from: str | Path | None
+    config: VocoderConfig, store: AnyStore, strategy: Any, optimizer: Any, init_from: str | Path | None
 ) -> TrainState:
     if store.steps():
         target = strategy.abstract(jax.eval_shape(lambda: _fresh_state(config, optimizer)))

@@ -16,7 +16,7 @@ from wavejax.audio.conversion import convert_features, orient_features
 from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.audio.host_features import log_mel_numpy
 from wavejax.audio.notes import NoteSpec
-from wavejax.checkpoints import load_any
+from wavejax.checkpoints import fetched, load_any
 from wavejax.generation import Streamer, generate, stream
 from wavejax.models.wavenet import WaveNet, count_parameters, initial_params
 from wavejax.tasks.serialization import ConfigError, from_json, to_json
@@ -205,13 +205,13 @@ def load(path: str | Path, step: int | None = None) -> Vocoder:
     """A vocoder from a training folder, an exported folder, or the name of a voice that ships with the package.
 
     Args:
-        path: the folder, or a name from `voices()`.
+        path: the folder, its URL (gs://bucket/run), or a name from `voices()`.
         step: of a training folder, a particular step; default the newest sound one.
 
     Raises:
         VocoderError: nothing there, or something else; CheckpointError: damaged.
     """
-    folder = Path(path)
+    folder = fetched(path, step)
     if not folder.exists():
         if str(path) not in voices():
             names = ", ".join(voices()) or "none are installed"

@@ -155,7 +155,10 @@ class Store(Protocol):
     """Where checkpoints go, e.g. `wavejax.checkpoints.CheckpointStore`."""
 
     def save(self, step: int, state: Any, meta: Mapping[str, Any]) -> bool:
-        """Starts to save and returns once the state may be changed; False where the step is saved already."""
+        """Waits for an earlier save, starts this one and returns once the state may be changed.
+
+        Raises what went wrong with the earlier one; False where the step is saved already.
+        """
         ...
 
     def wait(self) -> None:
@@ -198,8 +201,9 @@ class CheckpointHook(Hook):
         self._wait()
 
     def _save(self, step: int, state: Any) -> None:
-        self._wait()
+        saving, self._saving = self._saving, None
         self.store.save(step, state, self.meta)
+        self._newest = self._newest if saving is None else saving
         self._saving = step
 
     def _wait(self) -> None:

@@ -1,0 +1,204 @@
+"""Checkpoints in a bucket: the same files below the same names as in a local folder, the manifest of a step last.
+
+A step counts once its manifest is there, and stops counting when that is removed, before anything else of it is. So
+whatever is killed or cut off in between leaves an incomplete step, which is none.
+"""
+
+import functools
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from wavejax.checkpoints.errors import BucketError
+from wavejax.checkpoints.folder import FETCHING
+from wavejax.checkpoints.manifest import MANIFEST_NAME, damaged_files
+from wavejax.checkpoints.urls import as_url
+from wavejax.extras import MissingExtra, require_extra
+
+T = TypeVar("T")
+
+WAITS = (1.0, 5.0, 25.0)
+"""Seconds between one try and the next of what a bucket or the way to it has refused."""
+
+_LOGGER = logging.getLogger(__name__)
+_FOR_GOOD = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+_MANIFEST = re.compile(rf"(\d+)/{re.escape(MANIFEST_NAME)}")
+
+
+class Bucket:
+    """A folder of an object store.
+
+    What fails is tried again a few times (`WAITS`), unless it is refused for good: no such bucket, no permission.
+
+    Args:
+      url: of any file system that fsspec knows, e.g. gs://bucket/run, s3://bucket/run, file:///mnt/run.
+
+    Raises:
+      MissingExtra: the file system's driver is not installed.
+      ValueError: no URL, or a scheme that fsspec does not know.
+    """
+
+    def __init__(self, url: str) -> None:
+        checked = as_url(url)
+        if checked is None:
+            raise ValueError(f"{url} is no URL such as gs://bucket/run")
+        self.url = checked
+        scheme = checked.partition(":")[0]
+        fsspec = require_extra("fsspec", "cloud", f"the bucket {checked}")
+        options = {"auto_mkdir": True} if scheme in ("file", "local") else {}
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(checked, **options)
+        except ImportError as error:
+            raise MissingExtra(
+                f"the bucket {checked} needs a driver of {scheme}:// ({error}): pip install 'wavejax-audio[cloud]'"
+            ) from error
+        except ValueError as error:
+            raise ValueError(f"{checked}: {error}; give gs://bucket/run, s3://bucket/run or a path") from error
+        self._root = str(self._root).rstrip("/")
+
+    def names(self) -> dict[str, int]:
+        """Sizes in bytes of all objects, by name below the URL; empty where there is none.
+
+        Raises:
+          BucketError: it cannot be read.
+        """
+
+        def listed() -> dict[str, dict[str, Any]]:
+            self._fs.invalidate_cache()
+            return self._fs.find(self._root, detail=True)
+
+        found = self._trying("list", listed) or {}
+        names = {name.removeprefix(self._root).lstrip("/"): int(entry["size"]) for name, entry in found.items()}
+        if odd := [name for name in names if ".." in name.split("/")]:
+            raise BucketError(f"{self.url} holds an object whose name leads out of it: {odd[0]}")
+        return names
+
+    def steps(self) -> tuple[int, ...]:
+        """The complete steps, ascending.
+
+        Raises:
+          BucketError: it cannot be read.
+        """
+        return complete_steps(self.names())
+
+    def put(self, step: int, folder: Path) -> None:
+        """Uploads a committed step, its manifest last; what was there of this step is removed first.
+
+        Raises:
+          BucketError: it cannot be written; the step does not count.
+        """
+        self.delete(step)
+        sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in _files(folder)}
+        for name in sizes:
+            if name != MANIFEST_NAME:
+                self.put_file(f"{step}/{name}", folder / name)
+        arrived = {name: size for name, size in self.names().items() if name.startswith(f"{step}/")}
+        expected = {f"{step}/{name}": size for name, size in sizes.items() if name != MANIFEST_NAME}
+        if arrived != expected:
+            wrong = sorted(name for name in arrived.keys() | expected if arrived.get(name) != expected.get(name))
+            raise BucketError(f"{self.url} does not hold what was uploaded: {', '.join(wrong[:5])}")
+        self.put_file(f"{step}/{MANIFEST_NAME}", folder / MANIFEST_NAME)
+
+    def fetch(self, step: int, folder: Path) -> list[str]:
+        """Downloads a step into a folder, which appears at once and complete; one that is there already stays.
+
+        Returns:
+          Files that differ from the step's manifest, as `damaged_files` names them, after a second try.
+
+        Raises:
+          BucketError: it cannot be read.
+          OSError: the folder cannot be written.
+        """
+        temporary = folder.with_name(f"{FETCHING}{folder.name}-{os.getpid()}")
+        wrong: list[str] = []
+        try:
+            for _ in range(2):
+                shutil.rmtree(temporary, ignore_errors=True)
+                temporary.mkdir(parents=True)
+                for name in self.names():
+                    if name.startswith(f"{step}/"):
+                        self.get_file(name, temporary / name.partition("/")[2])
+                wrong = damaged_files(temporary)
+                if not wrong:
+                    break
+            if not folder.exists():
+                temporary.rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return wrong
+
+    def delete(self, step: int) -> None:
+        """Removes a step, complete or not, its manifest first.
+
+        Raises:
+          BucketError: it cannot be changed.
+        """
+        names = sorted(name for name in self.names() if name.startswith(f"{step}/"))
+        names.sort(key=lambda name: name != f"{step}/{MANIFEST_NAME}")
+        for name in names:
+            remove = functools.partial(self._fs.rm_file, self._path(name))
+            self._trying(f"remove {name} from", remove, missing_ok=True)
+
+    def read(self, name: str) -> bytes | None:
+        """The contents of an object; None where there is none.
+
+        Raises:
+          BucketError: it cannot be read.
+        """
+        return self._trying(f"read {name} of", lambda: self._fs.cat_file(self._path(name)), missing_ok=True)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Writes or replaces an object.
+
+        Raises:
+          BucketError: it cannot be written.
+        """
+        self._trying(f"write {name} to", lambda: self._fs.pipe_file(self._path(name), data))
+
+    def put_file(self, name: str, path: Path) -> None:
+        """Uploads one file.
+
+        Raises:
+          BucketError: it cannot be written.
+        """
+        self._trying(f"write {name} to", lambda: self._fs.put_file(str(path), self._path(name)))
+
+    def get_file(self, name: str, path: Path) -> None:
+        """Downloads one object; the file's folder is made.
+
+        Raises:
+          BucketError: it cannot be read.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._trying(f"read {name} of", lambda: self._fs.get_file(self._path(name), str(path)))
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+    def _trying(self, what: str, do: Callable[[], T], *, missing_ok: bool = False) -> T | None:
+        waits = iter(WAITS)
+        while True:
+            try:
+                return do()
+            except Exception as error:
+                if missing_ok and isinstance(error, FileNotFoundError):
+                    return None
+                said, wait = str(error) or type(error).__name__, next(waits, None)
+                if wait is None or isinstance(error, _FOR_GOOD):
+                    raise BucketError(f"cannot {what} {self.url}: {said}") from error
+                _LOGGER.warning("cannot %s %s: %s; another try in %g s", what, self.url, said, wait)
+                time.sleep(wait)
+
+
+def complete_steps(names: "dict[str, int]") -> tuple[int, ...]:
+    """The steps, ascending, whose manifest is among the names of a bucket's objects."""
+    return tuple(sorted(int(match[1]) for name in names if (match := _MANIFEST.fullmatch(name))))
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,243 @@
+"""The checkpoints of one run in a bucket: written into a local folder as ever, and from there into the bucket."""
+
+import json
+import logging
+import uuid
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+from wavejax.checkpoints.bucket import Bucket, complete_steps
+from wavejax.checkpoints.errors import BucketError, CheckpointWriteError, DamageReport
+from wavejax.checkpoints.folder import saved_steps
+from wavejax.checkpoints.record import Record
+from wavejax.checkpoints.storage import RECORD, DamagedStep
+from wavejax.checkpoints.store import CheckpointStore, Restored
+from wavejax.checkpoints.urls import cache_folder
+from wavejax.types import PyTree
+
+RUN_NAME = "wavejax_run.json"
+"""Beside the steps, in the bucket and in the local folder: which run they belong to."""
+
+BESIDE = ("metrics.jsonl",)
+"""Files of the folder above that travel along."""
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class MirroredStore(CheckpointStore):
+    """A `CheckpointStore` whose every committed step is uploaded into a bucket, behind the training's back.
+
+    The local folder is a cache ($WAVEJAX_CACHE, by default ~/.cache/wavejax): whatever it lacks comes from the bucket,
+    so that a run goes on from an empty one. It may hold a step that was not uploaded before a kill; that is made good
+    once it has been restored. At most one upload is under way: the next save waits for it.
+
+    Args:
+      url: a folder in a bucket, e.g. "gs://bucket/run/checkpoints".
+      keep_last, keep_every, best, alone: as of a `CheckpointStore`; the steps of the bucket are kept by the same rules.
+
+    Raises:
+      BucketError: the bucket cannot be reached or written.
+      CheckpointWriteError: the local folder cannot be made or written to.
+      MissingExtra, ValueError: arguments out of range, no driver for the URL.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        keep_last: int = 3,
+        keep_every: int | None = None,
+        best: tuple[str, Literal["min", "max"]] | None = None,
+        alone: bool = False,
+    ) -> None:
+        self._bucket = Bucket(url)
+        self.url = self._bucket.url
+        self._above = _above(self.url)
+        self._remote = frozenset(self._open_bucket())
+        folder = cache_folder(self.url, "runs")
+        self._join_run(folder)
+        self._uploading: Future[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="wavejax upload")
+        super().__init__(folder, keep_last=keep_last, keep_every=keep_every, best=best, alone=alone)
+        self._shown = self.url
+        self._fetch_beside()
+
+    def save(
+        self,
+        step: int,
+        state: PyTree,
+        meta: Mapping[str, Any],
+        *,
+        metrics: Mapping[str, float] | None = None,
+        force: bool = False,
+    ) -> bool:
+        """As of a `CheckpointStore`, and an upload follows.
+
+        Raises:
+          CheckpointWriteError: this save could not be started, or an earlier one not finished or not uploaded; the
+            message names the newest steps of the bucket and of the local folder.
+          TypeError: `meta` is not JSON-able.
+        """
+        started = super().save(step, state, meta, metrics=metrics, force=force)
+        if started or step not in self._remote:
+            self._upload(step)
+        return started
+
+    def restore(self, target: PyTree, step: int | None = None) -> Restored:
+        """As of a `CheckpointStore`; a step that this machine lacks, or has damaged, is fetched first.
+
+        Raises:
+          BucketError: the bucket cannot be read.
+          CheckpointNotFound, CheckpointMismatch, CheckpointDamaged: as there.
+        """
+        restored = super().restore(target, step)
+        if restored.step not in self._remote:
+            self._upload(restored.step)
+        return restored
+
+    def steps(self) -> tuple[int, ...]:
+        """Steps in the local folder or in the bucket, ascending; the bucket as it was found and changed from here."""
+        return tuple(sorted({*saved_steps(self.directory), *self._remote}))
+
+    def wait(self) -> None:
+        """Returns once everything is on disk and in the bucket, and what need not stay is removed from both.
+
+        Raises:
+          CheckpointWriteError: see `save`.
+        """
+        uploading, self._uploading = self._uploading, None
+        if uploading is None:
+            super().wait()
+        else:
+            uploading.result()
+
+    def close(self) -> None:
+        """Waits, then releases what the store holds; a second call does nothing."""
+        try:
+            super().close()
+        finally:
+            self._thread.shutdown()
+
+    def _open_bucket(self) -> tuple[int, ...]:
+        """The complete steps, after the removal of what an interrupted upload has left."""
+        names = self._bucket.names()
+        complete = complete_steps(names)
+        found = {int(first) for name in names if (first := name.partition("/")[0]).isdecimal()}
+        for step in sorted(found.difference(complete)):
+            _LOGGER.warning("%s: the upload of step %d was interrupted; it is removed", self._bucket.url, step)
+            self._bucket.delete(step)
+        return complete
+
+    def _join_run(self, folder: Path) -> None:
+        """Makes sure that the folder holds steps of the same run as the bucket, which may have been emptied since."""
+        local, remote = folder / RUN_NAME, self._bucket.read(RUN_NAME)
+        if remote is None:
+            remote = json.dumps({"run": uuid.uuid4().hex}).encode()
+            self._bucket.write(RUN_NAME, remote)
+        try:
+            if local.exists() and local.read_bytes() != remote:
+                aside = folder.with_name(f"{folder.name}-of-another-run-{uuid.uuid4().hex[:8]}")
+                _LOGGER.warning(
+                    "%s belongs to a run that %s does not hold any more; it is now %s", folder, self.url, aside
+                )
+                folder.rename(aside)
+                for path in _existing(folder.parent):
+                    path.rename(aside / path.name)
+            folder.mkdir(parents=True, exist_ok=True)
+            if not local.exists():
+                local.write_bytes(remote)
+        except OSError as error:
+            raise CheckpointWriteError(
+                f"cannot keep copies of {self.url} in {folder}: {error}; set WAVEJAX_CACHE to a folder that can be "
+                "written to"
+            ) from error
+
+    def _upload(self, step: int) -> None:
+        self._uploading = self._thread.submit(self._finish, step)
+
+    def _finish(self, step: int) -> None:
+        """In the thread: waits until a step is on disk, and brings it into the bucket."""
+        super().wait()
+        try:
+            self._remote -= {step}
+            self._bucket.put(step, self._folder.of(step))
+        except (BucketError, OSError) as error:
+            newest = f"step {max(self._remote)}" if self._remote else "none"
+            local = saved_steps(self.directory)
+            raise CheckpointWriteError(
+                f"cannot upload the checkpoint of step {step}: {error}. Newest checkpoint in the bucket: {newest}; on "
+                f"this machine: {f'step {local[-1]}' if local else 'none'} ({self.directory}). Start again once the "
+                "bucket can be written: here, to lose nothing, or elsewhere, from the bucket"
+            ) from error
+        self._remote |= {step}
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Removes what need not stay in the bucket and sends what lies beside; neither is worth the end of a run."""
+        steps = sorted(self._remote)
+        try:
+            kept = self._kept(steps, self._remote_metric)
+            for step in steps:
+                if step not in kept:
+                    self._bucket.delete(step)
+                    self._remote -= {step}
+            if self._above is not None:
+                for path in _existing(self.directory.parent):
+                    self._above.write(path.name, path.read_bytes())
+        except (BucketError, OSError, ValueError) as error:
+            _LOGGER.warning("%s; the checkpoint itself is in the bucket", error)
+
+    def _fetch_beside(self) -> None:
+        if self._above is None:
+            return
+        for name in BESIDE:
+            path = self.directory.parent / name
+            if not path.exists() and (data := self._above.read(name)) is not None:
+                path.write_bytes(data)
+
+    def _remote_metric(self, step: int, name: str) -> float | None:
+        if step in saved_steps(self.directory):
+            return self._metric(step, name)
+        if step not in self._metrics:
+            data = self._bucket.read(f"{step}/{RECORD}/metadata")
+            try:
+                self._metrics[step] = Record.from_json(json.loads(data or b"")).metrics
+            except ValueError:
+                self._metrics[step] = {}
+        return self._metrics[step].get(name)
+
+    def _restore_step(self, step: int, target: PyTree) -> Restored:
+        is_here = step in saved_steps(self.directory)
+        if not is_here:
+            self._fetch(step)
+        try:
+            return super()._restore_step(step, target)
+        except DamagedStep as damage:
+            if not is_here or step not in self._remote:
+                raise
+            _LOGGER.warning("damaged checkpoint in %s: %s. It is fetched from %s", self.directory, damage, self.url)
+        self._folder.quarantine([step])
+        self._fetch(step)
+        return super()._restore_step(step, target)
+
+    def _fetch(self, step: int) -> None:
+        _LOGGER.info("fetching step %d of %s", step, self.url)
+        self._bucket.fetch(step, self._folder.of(step))
+        self._reload()
+
+    def _step_over(self, reports: list[DamageReport], used: int) -> None:
+        super()._step_over(reports, used)
+        self._remote -= {report.step for report in reports}  # what is there of them stays until they are saved again
+
+
+def _above(url: str) -> Bucket | None:
+    """The folder that holds a folder of checkpoints; None where that is all of a bucket."""
+    scheme, rest = url.split("://")
+    return Bucket(f"{scheme}://{rest.rpartition('/')[0]}") if "/" in rest.strip("/") else None
+
+
+def _existing(folder: Path) -> Iterator[Path]:
+    """The files of a training folder that travel along with the checkpoints."""
+    return (path for name in BESIDE if (path := folder / name).is_file())

@@ -1,0 +1,50 @@
+"""URLs of buckets, and the local folders that stand for them."""
+
+import os
+import re
+from pathlib import Path
+
+CACHE = "WAVEJAX_CACHE"
+"""Environment variable that names the folder below which what belongs to buckets lies on this machine."""
+
+_URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.IGNORECASE)  # pathlib makes one slash of two
+_OF_THIS_MACHINE = ("file", "local")
+
+
+def as_url(path: str | os.PathLike[str]) -> str | None:
+    """The URL that is meant, without a slash at its end; None where it is a path.
+
+    Raises:
+      ValueError: the URL names no folder, or one above another.
+    """
+    found = _URL.fullmatch(os.fspath(path))
+    if found is None:
+        return None
+    scheme, rest = found.group(1).lower(), found.group(2).strip("/")
+    if not rest or {"", ".", ".."} & set(rest.split("/")):
+        raise ValueError(f"{os.fspath(path)} names no folder: give a URL such as gs://bucket/run or s3://bucket/run")
+    return f"{scheme}:///{rest}" if scheme in _OF_THIS_MACHINE else f"{scheme}://{rest}"
+
+
+def cache_folder(url: str, use: str) -> Path:
+    """Where this machine keeps what belongs to a URL: ~/.cache/wavejax/USE/gs/bucket/run, or below $WAVEJAX_CACHE.
+
+    Args:
+      url: as `as_url` gives it.
+      use: what for; copies for one use are not touched by another.
+    """
+    scheme, rest = url.split("://")
+    root = os.environ.get(CACHE) or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wavejax"
+    return Path(root).absolute() / use / scheme / rest.strip("/")
+
+
+def working_folder(path: str | os.PathLike[str]) -> Path:
+    """The local folder of a training: a path itself, of a URL its place in the cache. Nothing is made or fetched."""
+    url = as_url(path)
+    return Path(path) if url is None else cache_folder(url, "runs")
+
+
+def below(path: str | os.PathLike[str], name: str) -> str | Path:
+    """A sub-folder of a path or a URL."""
+    url = as_url(path)
+    return Path(path) / name if url is None else f"{url}/{name}"
