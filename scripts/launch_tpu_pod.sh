@@ -4,7 +4,7 @@
 # Trains on all workers of a TPU pod slice that exists (docs/pods.md says how to make one). Needs gcloud, logged in.
 #   install            copies this checkout's last commit to every worker and makes its environment there
 #   train PRESET ...   starts `wavejax train PRESET --distributed ...` on every worker; it goes on after you log out.
-#                      The working folder has to be one that all workers see
+#                      The working folder has to be one that all workers see, or a URL (gs://BUCKET/RUN)
 #   logs               the last lines of every worker
 #   stop               SIGTERM: every worker saves and ends
 set -euo pipefail
@@ -25,7 +25,7 @@ case "$1" in
     trap 'rm -rf "$folder"' EXIT
     git archive --format=tar.gz --output="$folder/wavejax.tar.gz" HEAD
     gcloud compute tpus tpu-vm scp "$folder/wavejax.tar.gz" "$TPU_NAME:wavejax.tar.gz" "${place[@]}"
-    on_all 'mkdir -p wavejax && tar -xzf wavejax.tar.gz -C wavejax && wavejax/scripts/setup_environment train,tpu'
+    on_all 'mkdir -p wavejax && tar -xzf wavejax.tar.gz -C wavejax && wavejax/scripts/setup_environment train,tpu,cloud'
     ;;
   train)
     preset="$2"
