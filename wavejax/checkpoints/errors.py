@@ -14,6 +14,9 @@ class CheckpointNotFound(CheckpointError, FileNotFoundError):
 class CheckpointWriteError(CheckpointError, OSError):
     """A checkpoint could not be written: full disk, read-only folder. Older checkpoints are intact."""
 
+    step: int | None = None
+    """The checkpoint that could not, where one was being written: an earlier one than is asked for, it may be."""
+
 
 class BucketError(CheckpointError, OSError):
     """A bucket cannot be reached, read or written. What is complete in it is intact."""

@@ -238,10 +238,12 @@ class CheckpointStore:
             self._saving = None
             self._folder.abandon(step)
             intact = ", ".join(map(str, saved_steps(self.directory))) or "none"
-            raise CheckpointWriteError(
+            failure = CheckpointWriteError(
                 f"cannot write the checkpoint of step {step} to {self.directory}: {error}. Free space or make the "
                 f"folder writable, then start again; checkpoints on disk, untouched: {intact}"
-            ) from error
+            )
+            failure.step = step
+            raise failure from error
 
     def _seal(self) -> None:
         """Called by Orbax when all files of a step are written, before the rename that commits it."""

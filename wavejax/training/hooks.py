@@ -202,7 +202,12 @@ class CheckpointHook(Hook):
 
     def _save(self, step: int, state: Any) -> None:
         saving, self._saving = self._saving, None
-        self.store.save(step, state, self.meta)
+        try:
+            self.store.save(step, state, self.meta)
+        except OSError as error:
+            if getattr(error, "step", None) == step:  # so the earlier one was written
+                self._newest = self._newest if saving is None else saving
+            raise
         self._newest = self._newest if saving is None else saving
         self._saving = step
 
