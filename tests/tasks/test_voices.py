@@ -1,18 +1,20 @@
-"""The voices that ship: complete, licensed, small, and better than linear prediction at what they never heard."""
+"""What ships: complete, licensed, small. Voices beat linear prediction at what they never heard; a piano is in tune."""
 
 import numpy as np
 import pytest
 
+from wavejax.audio.partials import cents_between, measure_partials
 from wavejax.data import embedded_corpus
 from wavejax.evaluation import linear_prediction_bits
+from wavejax.tasks.playing import PEAK, play
 from wavejax.tasks.scoring import encoded_utterances, score
 from wavejax.tasks.vocoder import VOICES, load, voices
 
 EMBEDDED = embedded_corpus()
 
 
-def test_there_is_a_voice():
-    assert "allison" in voices()
+def test_there_are_voices_and_an_instrument():
+    assert {"allison", "allison-large", "piano"} <= set(voices())
 
 
 @pytest.mark.parametrize("name", voices())
@@ -28,10 +30,23 @@ def test_a_voice_is_complete_and_small(name):
     assert "/" not in vocoder.config.data.corpus
 
 
-@pytest.mark.parametrize("name", voices())
+@pytest.mark.parametrize("name", [name for name in voices() if name != "piano"])
 def test_a_voice_beats_linear_prediction_on_what_it_never_heard(name):
     vocoder = load(name)
     coding = vocoder.config.model.coding
     rival = linear_prediction_bits(encoded_utterances(EMBEDDED, "validation", coding), coding)
     scores = score(vocoder, EMBEDDED, "validation")
     assert scores.mean < np.average(rival.bits, weights=scores.num_samples) - 0.3
+
+
+def test_the_piano_is_in_tune_and_dies_away():
+    piano = load("piano")
+    notes = {"A2": 45, "F#4": 66, "D#6": 87}  # none of them was heard in training
+    sound = play(piano, list(notes), seconds=1.2)
+    assert np.abs(sound).max() <= PEAK
+    rate = piano.note_spec.sample_rate
+    for waveform, midi in zip(sound, notes.values(), strict=True):
+        expected = piano.note_spec.frequency(midi)
+        found = measure_partials(waveform[rate // 10 : rate], rate, expected).fundamental
+        assert abs(cents_between(found, expected)) < 5.0
+        assert np.std(waveform[rate // 2 : rate]) < 0.7 * np.std(waveform[: rate // 2])

@@ -11,6 +11,7 @@ from tyro.conf import Positional
 from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.audio.files import AUDIO_SUFFIXES, read_audio
 from wavejax.audio.levels import loudness
+from wavejax.audio.notes import NoteSpec
 from wavejax.cli.inputs import FEATURE_SUFFIXES, InputError, read_features
 from wavejax.cli.parsing import Command, parse
 
@@ -28,7 +29,9 @@ def run_voices(arguments: Sequence[str]) -> int:
     for name in voices():
         vocoder = load(name)
         rate, parameters = vocoder.config.spec.sample_rate, describe(vocoder.config)["parameters"]
-        print(f"{name}: {rate} Hz, {parameters:,} parameters, speakers {', '.join(vocoder.speakers) or 'one'}")
+        is_instrument = isinstance(vocoder.config.spec, NoteSpec)
+        who = "an instrument" if is_instrument else f"speakers {', '.join(vocoder.speakers) or 'one'}"
+        print(f"{name}: {rate} Hz, {parameters:,} parameters, {who}")
     if not voices():
         print("no voice is installed; train one: wavejax train speech-16k-small --workdir run/")
     return 0

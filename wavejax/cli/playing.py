@@ -24,7 +24,7 @@ class Play:
     """
 
     instrument: Positional[str]
-    """A training folder or an exported folder of an instrument."""
+    """The shipped instrument, piano, or a training folder or an exported folder of one."""
     notes: Positional[tuple[str, ...]]
     """For example C4 E4 G4."""
     out: Path
@@ -48,8 +48,8 @@ class Play:
 def run_play(arguments: Sequence[str]) -> int:
     """`wavejax play`."""
     example = (
-        "wavejax play piano/ C4 E4 G4 C5 --out sound/ --chord\n"
-        "wavejax play piano/ C4 D4 E4 F4 G4 --out sound/ --every 0.5 --seconds 1.5"
+        "wavejax play piano C4 E4 G4 C5 --out sound/ --chord\n"
+        "wavejax play piano C4 D4 E4 F4 G4 --out sound/ --every 0.5 --seconds 1.5"
     )
     given = parse(Play, "play", arguments, example=example)
     if given.chord and given.every is not None:

@@ -14,7 +14,7 @@ from wavejax.tasks.vocoder import Vocoder
 RELEASE = 0.1
 """Seconds of the fade at a note's end: recordings ring until they are silent, so no damper was ever heard."""
 PEAK = 0.9
-"""Largest sample of a mix that would otherwise exceed it."""
+"""Largest sample of what would otherwise exceed it."""
 
 
 class PlayingError(ValueError):
@@ -54,6 +54,8 @@ def play(
 ) -> Float[np.ndarray, "notes time"]:
     """Waveforms float32 [N, T] of single notes, rendered as one batch; T is `seconds` from the stroke.
 
+    All of them are made quieter by one factor where one would exceed `PEAK`.
+
     Args:
         vocoder: an instrument.
         notes: names with their octave (C4, F#3) or MIDI numbers, which may lie between two keys (60.5).
@@ -70,7 +72,7 @@ def play(
     lead, length = round(LEAD * spec.sample_rate), max(round(seconds * spec.sample_rate), 1)
     made = strike(vocoder, notes, lead + length, seed=seed, **options)
     fade = np.minimum(np.arange(length, 0, -1) / (RELEASE * spec.sample_rate), 1.0)
-    return (made[:, lead:] * np.sin(0.5 * np.pi * fade)[None]).astype(np.float32)
+    return _within_peak((made[:, lead:] * np.sin(0.5 * np.pi * fade)[None]).astype(np.float32))
 
 
 def mix(
@@ -86,5 +88,9 @@ def mix(
     total = np.zeros(step * (len(waveforms) - 1) + length, np.float32)
     for number, waveform in enumerate(waveforms):
         total[number * step : number * step + length] += waveform
-    peak = float(np.max(np.abs(total)))
-    return total * np.float32(PEAK / peak) if peak > PEAK else total
+    return _within_peak(total)
+
+
+def _within_peak(sound: np.ndarray) -> np.ndarray:
+    peak = float(np.max(np.abs(sound)))
+    return sound * np.float32(PEAK / peak) if peak > PEAK else sound
