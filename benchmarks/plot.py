@@ -69,10 +69,10 @@ def draw(results: Sequence[dict[str, Any]], path: Path, preset: str = "nv-wavene
         axes.axhline(rate, color="#adb5bd", linewidth=0.8, linestyle=":")
         axes.annotate(
             f"real time, one stream, {rate // 1000} kHz",
-            (ticks[-1] * 4.0, rate),
+            (ticks[0] / 1.1, rate),
             fontsize=7.5,
             color="#868e96",
-            ha="right",
+            ha="left",
             va="bottom",
         )
     for (name, _, batch, colour), height in zip(ends, _apart([end[1] for end in ends]), strict=True):
