@@ -159,6 +159,7 @@ TARGETS = (
     _least("training to torch, conditioning at sample rate", 1.0, lambda r: trained(r, "wavejax, sample rate"), "x"),
     _least("training to torch, conditioning at frame rate", 1.3, lambda r: trained(r, "wavejax, frame rate"), "x"),
     _most("training, peak memory to torch", 0.5, lambda r: trained(r, "wavejax, frame rate", "MiB at peak"), "x"),
+    _most("the same with remat", 0.5, lambda r: trained(r, "wavejax, frame rate, remat", "MiB at peak"), "x"),
     _least("folds of 10 s of speech to unfolded", 3, folded, "x"),
     _most("seams, median level against random places", 0.5, lambda r: seams(r, _LEVEL, _RANDOM), " dB"),
     _most("seams, worst level against random places", 3, lambda r: seams(r, _LEVEL, _RANDOM, worst=True), " dB"),

@@ -33,7 +33,7 @@ from wavejax.training import OptimizerConfig, create_train_state, make_train_ste
 SHAPES = ((1, 8192), (4, 4000))
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "8589934592"}
 HOP = 200
-WAVEJAX = ("wavejax, sample rate", "wavejax, frame rate")
+WAVEJAX = ("wavejax, sample rate", "wavejax, frame rate", "wavejax, frame rate, remat")
 PEERS = ("wavenet_vocoder, weight norm removed", "wavenet_vocoder, as constructed")
 FRAME_RATE = UpsamplerConfig(kind="linear", hop_length=HOP, frame_centre=HOP // 2)
 
@@ -151,12 +151,12 @@ def make_batch(batch: int, length: int) -> dict[str, np.ndarray]:
     }
 
 
-def make_loss(model: WaveNet) -> Callable[..., Any]:
-    """Sum of nats over all samples, a `LossFn`."""
+def make_loss(model: WaveNet, *, remat: bool = False) -> Callable[..., Any]:
+    """Sum of nats over all samples, a `LossFn`; `remat` as of the model's call."""
 
     def loss_fn(params: Any, model_state: Any, batch: Mapping[str, jax.Array], keys: Any) -> Any:
         values = batch["values"]
-        outputs: Any = model.apply({"params": params}, values[:, :-1], batch["frames"])
+        outputs: Any = model.apply({"params": params}, values[:, :-1], batch["frames"], remat=remat)
         nats = -model.distribution.log_prob(outputs, values[:, 1:])
         return jnp.sum(nats), jnp.float32(nats.size), model_state, {}
 
@@ -171,10 +171,11 @@ def _given(model: WaveNet, data: dict[str, np.ndarray]) -> dict[str, jax.Array]:
 
 
 def _wavejax_case(name: str, batch: int, length: int) -> Case:
-    model, data = make_network(at_frame_rate=name == WAVEJAX[1]), make_batch(batch, length)
+    model, data = make_network(at_frame_rate=name != WAVEJAX[0]), make_batch(batch, length)
+    remat = name == WAVEJAX[2]
     params, given = make_params(model), _given(model, data)
     optimizer = OptimizerConfig(learning_rate=1e-3).build()
-    step = make_train_step(make_loss(model), optimizer, ema_decay=0.999)
+    step = make_train_step(make_loss(model, remat=remat), optimizer, ema_decay=0.999)
     state = create_train_state(params, optimizer, key=0)
     compiled = jax.jit(step, donate_argnums=0).lower(state, given).compile()
     analysis: Any = compiled.memory_analysis()
@@ -184,7 +185,9 @@ def _wavejax_case(name: str, batch: int, length: int) -> Case:
         held[0] = jax.block_until_ready(compiled(held[0], given))[0]
 
     def check() -> dict[str, Any]:
-        return compare(name, *_loss_and_gradient(model, make_params(model), data), reference(batch, length))
+        return compare(
+            name, *_loss_and_gradient(model, make_params(model), data, remat=remat), reference(batch, length)
+        )
 
     labels = {"batch": batch, "length": length, "case": name}
     details = {"xla_temporaries_MiB": analysis.temp_size_in_bytes / 2**20}
@@ -199,8 +202,10 @@ def reference(batch: int, length: int) -> tuple[float, np.ndarray]:
         return _loss_and_gradient(model, make_params(model), make_batch(batch, length))
 
 
-def _loss_and_gradient(model: WaveNet, params: Any, data: dict[str, np.ndarray]) -> tuple[float, np.ndarray]:
-    loss_fn = make_loss(model)
+def _loss_and_gradient(
+    model: WaveNet, params: Any, data: dict[str, np.ndarray], *, remat: bool = False
+) -> tuple[float, np.ndarray]:
+    loss_fn = make_loss(model, remat=remat)
 
     def mean(params: Any) -> jax.Array:
         total, weight, _, _ = loss_fn(params, {}, _given(model, data), None)

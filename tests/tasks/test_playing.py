@@ -10,7 +10,7 @@ from wavejax.audio.conversion import SpecMismatch
 from wavejax.audio.specs import get_spec
 from wavejax.data.notes import LEAD, note_corpus
 from wavejax.generation import generate
-from wavejax.tasks.playing import PlayingError, mix, note_frames, play
+from wavejax.tasks.playing import PEAK, PlayingError, mix, note_frames, play
 from wavejax.tasks.training import check_corpus, export, train_and_evaluate
 from wavejax.tasks.vocoder import VocoderError, load
 from wavejax.tasks.vocoder_config import preset
@@ -82,7 +82,8 @@ def test_play_is_generate_from_the_stroke_on_with_a_fade():
     rung = np.stack(
         [SPEC.ring(samples, midi, onset=LEAD) for samples, midi in zip(np.asarray(plain), (60, 67), strict=True)]
     )
-    np.testing.assert_array_equal(sound[:, :1600], rung[:, lead : lead + 1600])
+    factor = PEAK / np.abs(rung[:, lead:]).max()  # it is too loud, so all of it is made quieter
+    np.testing.assert_allclose(sound[:, :1600], factor * rung[:, lead : lead + 1600], rtol=1e-4, atol=1e-6)
     assert np.abs(sound[:, -8:]).max() < 0.01
     assert not np.array_equal(sound[0], sound[1])
 
