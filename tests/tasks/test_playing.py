@@ -64,6 +64,16 @@ def test_a_mel_is_refused_by_an_instrument_and_notes_by_a_vocoder():
         vocoder(SPEC.frames(60, 3, onset=0.0))
 
 
+def test_an_instrument_draws_with_its_own_temperature_unless_told_otherwise():
+    instrument = dataclasses.replace(untrained(), config=dataclasses.replace(untrained().config, temperature=0.5))
+    own, told, other = (
+        play(instrument, ["C4"], seconds=0.05, backend="scan", **options)
+        for options in ({}, {"temperature": 0.5}, {"temperature": 1.0})
+    )
+    np.testing.assert_array_equal(own, told)
+    assert not np.array_equal(own, other)
+
+
 def test_play_is_generate_from_the_stroke_on_with_a_fade():
     instrument = untrained()
     sound = play(instrument, ["C4", 67], seconds=0.2, seed=3, backend="scan")

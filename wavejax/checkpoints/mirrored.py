@@ -3,10 +3,10 @@
 import json
 import logging
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from wavejax.checkpoints.bucket import Bucket, complete_steps
 from wavejax.checkpoints.errors import BucketError, CheckpointWriteError, DamageReport
@@ -28,6 +28,9 @@ _LOGGER = logging.getLogger(__name__)
 
 class MirroredStore(CheckpointStore):
     """A `CheckpointStore` whose every committed step is uploaded into a bucket, behind the training's back.
+
+    What fails on the way is raised by the next `save` or by `wait`; the message names the newest steps of the bucket
+    and of the local folder. `restore` fetches a step that this machine lacks, or has damaged.
 
     The local folder is a cache ($WAVEJAX_CACHE, by default ~/.cache/wavejax): whatever it lacks comes from the bucket,
     so that a run goes on from an empty one. It may hold a step that was not uploaded before a kill; that is made good
@@ -63,39 +66,6 @@ class MirroredStore(CheckpointStore):
         super().__init__(folder, keep_last=keep_last, keep_every=keep_every, best=best, alone=alone)
         self._shown = self.url
         self._fetch_beside()
-
-    def save(
-        self,
-        step: int,
-        state: PyTree,
-        meta: Mapping[str, Any],
-        *,
-        metrics: Mapping[str, float] | None = None,
-        force: bool = False,
-    ) -> bool:
-        """As of a `CheckpointStore`, and an upload follows.
-
-        Raises:
-          CheckpointWriteError: this save could not be started, or an earlier one not finished or not uploaded; the
-            message names the newest steps of the bucket and of the local folder.
-          TypeError: `meta` is not JSON-able.
-        """
-        started = super().save(step, state, meta, metrics=metrics, force=force)
-        if started or step not in self._remote:
-            self._upload(step)
-        return started
-
-    def restore(self, target: PyTree, step: int | None = None) -> Restored:
-        """As of a `CheckpointStore`; a step that this machine lacks, or has damaged, is fetched first.
-
-        Raises:
-          BucketError: the bucket cannot be read.
-          CheckpointNotFound, CheckpointMismatch, CheckpointDamaged: as there.
-        """
-        restored = super().restore(target, step)
-        if restored.step not in self._remote:
-            self._upload(restored.step)
-        return restored
 
     def steps(self) -> tuple[int, ...]:
         """Steps in the local folder or in the bucket, ascending; the bucket as it was found and changed from here."""
@@ -153,6 +123,10 @@ class MirroredStore(CheckpointStore):
                 f"cannot keep copies of {self.url} in {folder}: {error}; set WAVEJAX_CACHE to a folder that can be "
                 "written to"
             ) from error
+
+    def _save_began(self, step: int, *, is_new: bool) -> None:
+        if is_new or step not in self._remote:
+            self._upload(step)
 
     def _upload(self, step: int) -> None:
         self._uploading = self._thread.submit(self._finish, step)
@@ -230,6 +204,8 @@ class MirroredStore(CheckpointStore):
     def _step_over(self, reports: list[DamageReport], used: int) -> None:
         super()._step_over(reports, used)
         self._remote -= {report.step for report in reports}  # what is there of them stays until they are saved again
+        if used not in self._remote:
+            self._upload(used)
 
 
 def _above(url: str) -> Bucket | None:

@@ -121,6 +121,7 @@ class CheckpointStore:
             self._folder.check()
         exists = step in self.steps()
         if exists and not force:
+            self._save_began(step, is_new=False)
             return False
         record, arrays = describe(state, json_copy(meta, "meta"), json_copy(dict(metrics or {}), "metrics"))
         if self._folder.alone:
@@ -137,6 +138,7 @@ class CheckpointStore:
                 ),
                 force=True,
             )
+        self._save_began(step, is_new=True)
         return True
 
     def restore(self, target: PyTree, step: int | None = None) -> Restored:
@@ -229,6 +231,9 @@ class CheckpointStore:
             how = "is read-only" if self._read_only else "is closed"
             raise ValueError(f"the checkpoint store of {self._shown} {how}; open another one to save")
         return self._manager
+
+    def _save_began(self, step: int, *, is_new: bool) -> None:
+        """For a store that has more to do with a step; one that is not new was saved before."""
 
     @contextlib.contextmanager
     def _writing(self, step: int) -> Iterator[None]:

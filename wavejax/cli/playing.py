@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tyro.conf import Positional
 
@@ -65,8 +66,9 @@ def run_play(arguments: Sequence[str]) -> int:
         raise UsageError(f"{there[0]} is there already: choose another --out, or --overwrite")
     instrument = load(given.instrument)
     rate, start = instrument.note_spec.sample_rate, time.perf_counter()
-    temperature = instrument.config.temperature if given.temperature is None else given.temperature
-    options = {"temperature": temperature, "backend": given.backend}
+    options: dict[str, Any] = {"backend": given.backend}
+    if given.temperature is not None:
+        options["temperature"] = given.temperature
     waveforms = play(instrument, given.notes, seconds=given.seconds, seed=given.seed, **options)
     took = time.perf_counter() - start
     sounds = [*waveforms, *([mix(waveforms, rate, every=given.every or 0.0)] if mixed else [])]

@@ -37,13 +37,13 @@ def strike(
     vocoder: Vocoder, notes: Sequence[str | float], num_samples: int, *, seed: int = 0, **options: Any
 ) -> Float[np.ndarray, "notes time"]:
     """Waveforms float32 [N, num_samples] of single notes as a recording would hold them: `LEAD` before the stroke, no
-    fade. `options` are those of `wavejax.generate`. Raises what `note_frames` raises."""
+    fade. `options` are those of `wavejax.generate`; the temperature is the instrument's own unless given. Raises what
+    `note_frames` raises."""
     spec = vocoder.note_spec
+    given = {"temperature": vocoder.config.temperature, **options}
     frames = note_frames(spec, notes, num_samples)
     made = np.asarray(
-        generate(
-            vocoder.model, vocoder.params, seed=seed, local_conditioning=frames, num_samples=num_samples, **options
-        )
+        generate(vocoder.model, vocoder.params, seed=seed, local_conditioning=frames, num_samples=num_samples, **given)
     )
     rung = [spec.ring(samples, midi_number(note), onset=LEAD) for samples, note in zip(made, notes, strict=True)]
     return np.stack(rung)

@@ -86,7 +86,9 @@ class Vocoder:
         """The waveform [T] of features [F, n_mels] (or [n_mels, F]).
 
         Args:
-            mel: features; of another `spec` they are converted where that is exact, or refused.
+            mel: features; of another `spec` they are converted where that is exact, or refused. Of an instrument, the
+                frames of a note; where it has strings, what comes is what strikes them: `note_spec.ring` makes it
+                sound, and `wavejax.tasks.playing.play` does all of it.
             seed: of the noise.
             speaker: name or id, for a model of several speakers.
             spec: what the features are, if not `vocoder.spec`.
