@@ -324,7 +324,7 @@ def test_what_a_url_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     assert as_url("runs/a") is as_url(Path("/runs/a")) is as_url("C:/run") is None
     assert as_url(Path("gs://bucket/run")) == as_url("GS://bucket/run/") == "gs://bucket/run"
     assert as_url("file:///mnt/run") == as_url(Path("file:///mnt/run")) == "file:///mnt/run"
-    for wrong in ("gs://", "gs://bucket/../run", "gs://bucket//run"):
+    for wrong in ("gs://", Path("gs://"), "gs://bucket/../run", "gs://bucket//run"):
         with pytest.raises(ValueError, match="names no folder: give a URL such as gs://bucket/run"):
             as_url(wrong)
     monkeypatch.setenv(CACHE, str(tmp_path))

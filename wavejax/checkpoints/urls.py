@@ -7,7 +7,7 @@ from pathlib import Path
 CACHE = "WAVEJAX_CACHE"
 """Environment variable that names the folder below which what belongs to buckets lies on this machine."""
 
-_URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.IGNORECASE)  # pathlib makes one slash of two
+_URL = re.compile(r"([a-z][a-z0-9+.-]+):(?:/+(.*))?", re.IGNORECASE)  # pathlib makes one slash of two, none at the end
 _OF_THIS_MACHINE = ("file", "local")
 
 
@@ -20,7 +20,7 @@ def as_url(path: str | os.PathLike[str]) -> str | None:
     found = _URL.fullmatch(os.fspath(path))
     if found is None:
         return None
-    scheme, rest = found.group(1).lower(), found.group(2).strip("/")
+    scheme, rest = found.group(1).lower(), (found.group(2) or "").strip("/")
     if not rest or {"", ".", ".."} & set(rest.split("/")):
         raise ValueError(f"{os.fspath(path)} names no folder: give a URL such as gs://bucket/run or s3://bucket/run")
     return f"{scheme}:///{rest}" if scheme in _OF_THIS_MACHINE else f"{scheme}://{rest}"
