@@ -96,7 +96,8 @@ def train_and_evaluate(
     loss_fn = make_loss(config)
     speakers = corpus.manifest.speakers if config.model.num_speakers else ()
     meta = metadata(config, speakers)
-    with open_store(below(workdir, "checkpoints"), keep_last=training.keep_last) as store:
+    place, kept = below(workdir, "checkpoints"), training.keep_every or None
+    with open_store(place, keep_last=training.keep_last, keep_every=kept) as store:
         state = _starting_state(config, store, strategy, optimizer, init_from)
         logger = LoggerGroup(_loggers(config, folder, console))
         step = _train_step(config, loss_fn, optimizer)

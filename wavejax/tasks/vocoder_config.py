@@ -60,12 +60,17 @@ class TrainingConfig:
     audio_seconds: float = 2.0
     checkpoint_every: int = 1000
     keep_last: int = 3
+    """So many newest checkpoints stay."""
+    keep_every: int = 0
+    """Checkpoints of steps that are multiples of it stay for good; 0 for none."""
     tensorboard: bool = True
 
     def __post_init__(self) -> None:
         for name in ("num_steps", "batch_size", "accumulation_steps", "log_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name} must be at least 1, got {getattr(self, name)}")
+        if self.keep_every < 0:
+            raise ValueError(f"training.keep_every must be 0 (none) or more, got {self.keep_every}")
         if self.shard_optimizer and self.strategy != "spmd":
             raise ValueError(
                 f"training.shard_optimizer needs training.strategy 'spmd': {self.strategy!r} holds the whole state on "
