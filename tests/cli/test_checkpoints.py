@@ -60,6 +60,16 @@ def test_list_says_what_is_there(run, folder):
     assert run("checkpoints", "list", folder / "checkpoints").out == said.out
 
 
+def test_the_best_by_validation_is_marked_and_may_be_kept(run, tmp_path):
+    with CheckpointStore(tmp_path / "checkpoints", keep_last=4) as store:
+        for step, loss in zip(STEPS, (None, 2.5, 2.25, 3.0), strict=True):
+            store.save(step, tiny_state(), META, metrics={} if loss is None else {"validation/loss": loss})
+    lines = run("checkpoints", "list", tmp_path).out.splitlines()[1:]
+    assert [line.endswith("  (best)") for line in lines] == [False, False, True, False]
+    said = run("checkpoints", "prune", tmp_path, "--keep-last", "1", "--keep-best", "--delete")
+    assert said.out == "stay: 30, 40\nremoved: 10, 20\n"
+
+
 def test_verify_reads_everything_and_names_leaf_and_file(run, folder):
     said = run("checkpoints", "verify", folder)
     assert (said.code, said.out) == (0, "".join(f"step {step}: sound\n" for step in STEPS))

@@ -15,6 +15,7 @@ import pytest
 from tests.tasks.tiny import tiny_config, tiny_corpus
 from wavejax.audio import SpecMismatch, get_spec
 from wavejax.checkpoints import CheckpointStore
+from wavejax.checkpoints.inspection import inspect_step
 from wavejax.tasks import training
 from wavejax.tasks.training import TrainingError, export
 from wavejax.tasks.vocoder import VocoderError, load
@@ -79,6 +80,26 @@ def test_some_checkpoints_stay_for_good(tmp_path):
     assert sorted(int(path.name) for path in (tmp_path / "run" / "checkpoints").glob("[0-9]*")) == [2, 4, 5]
     with pytest.raises(ValueError, match=r"training\.keep_every must be 0 \(none\) or more, got -1"):
         tiny_config(num_steps=1, keep_every=-1)
+
+
+def test_the_checkpoint_of_the_lowest_validation_loss_stays(tmp_path, monkeypatch):
+    """Losses as a run that soon overfits has them: the second of seven is the lowest."""
+    losses = [5.0, 1.0, 4.0, 3.0, 2.0, 2.0, 2.0]
+    options = {"checkpoint_every": 1, "validate_every": 1, "keep_last": 2}
+    folder = tmp_path / "run" / "checkpoints"
+    corpus = tiny_corpus()
+    found = iter(losses)
+    monkeypatch.setattr(training, "evaluate", lambda *_: {"loss": next(found)})
+    for last in (3, 7):  # the second run has to learn from the folder what was best
+        train_and_evaluate(tiny_config(num_steps=last, **options), tmp_path / "run", corpus=corpus, console=Quiet())
+    assert sorted(int(path.name) for path in folder.glob("[0-9]*")) == [2, 6, 7]
+    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    logged = [record["validation/loss"] for record in records if "validation/loss" in record]
+    assert logged == losses
+    assert inspect_step(folder, 2, read_leaves=True).metrics == {"validation/loss": 1.0}
+    config = tiny_config(num_steps=8, checkpoint_every=1, keep_last=2, keep_best=False)
+    train_and_evaluate(config, tmp_path / "run", corpus=corpus, console=Quiet())
+    assert sorted(int(path.name) for path in folder.glob("[0-9]*")) == [7, 8]
 
 
 def test_a_voice_draws_with_the_temperature_it_was_exported_with(tmp_path):

@@ -236,7 +236,7 @@ class ListStore:
     def __init__(self) -> None:
         self.saved: list[tuple[int, Any]] = []
 
-    def save(self, step: int, state: Any, meta: Mapping[str, Any]) -> bool:
+    def save(self, step: int, state: Any, meta: Mapping[str, Any], *, metrics: Mapping[str, float]) -> bool:
         if step in self.steps():
             return False
         self.saved.append((step, state))

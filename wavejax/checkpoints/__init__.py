@@ -17,10 +17,12 @@ from wavejax.checkpoints.export import export_params, load_params
 from wavejax.checkpoints.fetching import fetched
 from wavejax.checkpoints.opening import AnyStore, open_store
 from wavejax.checkpoints.reading import LoadedParams, load_any, read_checkpoint_params
+from wavejax.checkpoints.record import VALIDATION_LOSS
 from wavejax.checkpoints.store import CheckpointStore, Restored
 from wavejax.checkpoints.urls import below, working_folder
 
 __all__ = [
+    "VALIDATION_LOSS",
     "AnyStore",
     "BucketError",
     "CheckpointDamaged",

@@ -7,6 +7,7 @@ from wavejax.checkpoints.errors import CheckpointNotFound, DamageReport
 from wavejax.checkpoints.fetching import checkpoints_of, fetched
 from wavejax.checkpoints.folder import StepFolder, saved_steps
 from wavejax.checkpoints.manifest import MANIFEST_NAME, damaged_files
+from wavejax.checkpoints.record import VALIDATION_LOSS, best_step
 from wavejax.checkpoints.storage import DamagedStep, read_arrays, read_record
 from wavejax.checkpoints.urls import as_url
 
@@ -97,13 +98,16 @@ class PruningPlan:
     newest_sound: int | None
 
 
-def plan_pruning(directory: Path, *, keep_last: int, keep_every: int | None = None) -> PruningPlan:
+def plan_pruning(
+    directory: Path, *, keep_last: int, keep_every: int | None = None, keep_best: bool = False
+) -> PruningPlan:
     """Decides what to remove; removes nothing.
 
     Args:
       directory: the folder of a `CheckpointStore`.
       keep_last: how many of the newest steps stay, 1 or more.
       keep_every: steps that are multiples of it stay as well.
+      keep_best: that of the lowest validation loss stays as well, whatever state its files are in.
 
     Raises:
       ValueError: arguments out of range.
@@ -114,6 +118,9 @@ def plan_pruning(directory: Path, *, keep_last: int, keep_every: int | None = No
     kept = set(steps[-keep_last:])
     if keep_every is not None:
         kept |= {step for step in steps if step % keep_every == 0}
+    if keep_best:
+        losses = {step: inspect_step(directory, step, read_leaves=False).metrics.get(VALIDATION_LOSS) for step in steps}
+        kept |= best_step(losses)
     sound = (step for step in reversed(steps) if inspect_step(directory, step, read_leaves=True).damage is None)
     newest_sound = next(sound, None)
     if newest_sound is not None:

@@ -4,11 +4,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from wavejax.checkpoints.leaves import LeafInfo
 
 FORMAT = 1
+VALIDATION_LOSS = "validation/loss"
+"""The metric by which a training's checkpoints are compared: the lower the better."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,3 +85,10 @@ def json_copy(value: Mapping[str, Any], name: str) -> dict[str, Any]:
 def digest(body: dict[str, Any]) -> str:
     """SHA-256 of a JSON-able dict, whatever the order of its keys and the white space it is written with."""
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def best_step(values: Mapping[int, float | None], mode: Literal["min", "max"] = "min") -> set[int]:
+    """The step of the least (greatest) value, the earliest of equal ones; empty where no step has one."""
+    sign = 1.0 if mode == "min" else -1.0
+    known = sorted((sign * value, step) for step, value in values.items() if value is not None)
+    return {step for _, step in known[:1]}

@@ -14,7 +14,7 @@ from wavejax.checkpoints.errors import CheckpointDamaged, CheckpointNotFound, Ch
 from wavejax.checkpoints.folder import StepFolder, local_folder, saved_steps
 from wavejax.checkpoints.leaves import named_leaves, nested
 from wavejax.checkpoints.manifest import damaged_files, write_manifest
-from wavejax.checkpoints.record import json_copy
+from wavejax.checkpoints.record import best_step, json_copy
 from wavejax.checkpoints.storage import ARRAYS, RECORD, DamagedStep, read_arrays, read_record, waiting_for_no_other
 from wavejax.checkpoints.targets import as_target, check_same_tree, describe, placement
 from wavejax.types import PyTree
@@ -301,10 +301,7 @@ class CheckpointStore:
             kept |= {step for step in steps if step % self._keep_every == 0}
         if self._best is not None:
             name, mode = self._best
-            values = {step: value for step in steps if (value := metric(step, name)) is not None}
-            if values:
-                choose: Callable[..., int] = min if mode == "min" else max
-                kept.add(choose(values, key=lambda step: values[step]))
+            kept |= best_step({step: metric(step, name) for step in steps}, mode)
         return kept
 
     def _metric(self, step: int, name: str) -> float | None:

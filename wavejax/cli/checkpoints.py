@@ -18,6 +18,9 @@ usage: wavejax checkpoints list|verify|prune FOLDER [OPTIONS]
   verify  read every leaf and every file, and name what is damaged (exit code 1)
   prune   remove all but some: says what it would remove, and does it with --delete
 
+The checkpoint with the lowest validation loss, of those of whose step it was measured, is listed as (best);
+`wavejax export-params RUN VOICE --step STEP` exports it.
+
 FOLDER is a training folder or its checkpoints/, or the URL of one: all its checkpoints are downloaded first.
 
 Example:
@@ -56,6 +59,8 @@ class Prune:
     """How many of the newest stay."""
     keep_every: int | None = None
     """Steps that are multiples of it stay as well."""
+    keep_best: bool = False
+    """The one with the lowest validation loss stays as well."""
     delete: bool = False
     """Do remove them."""
 
@@ -76,14 +81,18 @@ def _list(arguments: Sequence[str]) -> int:
     given = parse(List, "checkpoints list", arguments, example="wavejax checkpoints list run/")
     from wavejax.checkpoints.folder import saved_steps
     from wavejax.checkpoints.inspection import find_checkpoints, inspect_step
+    from wavejax.checkpoints.record import VALIDATION_LOSS, best_step
 
     directory = find_checkpoints(given.folder)
     print(f"{'step':>10}  {'saved':<16}  {'size':>10}  {'files':<8} metrics")
-    for step in saved_steps(directory):
-        info = inspect_step(directory, step, read_leaves=False)
+    infos = [inspect_step(directory, step, read_leaves=False) for step in saved_steps(directory)]
+    best = best_step({info.step: info.metrics.get(VALIDATION_LOSS) for info in infos})
+    for info in infos:
+        step = info.step
         saved = time.strftime("%Y-%m-%d %H:%M", time.localtime(info.saved_at))
         metrics = {**_logged_metrics(directory.parent / "metrics.jsonl", step), **info.metrics}
         shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        shown += "  (best)" if step in best else ""
         state = "sound" if info.damage is None else "DAMAGED"
         print(f"{step:>10}  {saved:<16}  {info.num_bytes / 1e6:>7.1f} MB  {state:<8} {shown}".rstrip())
     _name_others(directory)
@@ -125,7 +134,7 @@ def _prune(arguments: Sequence[str]) -> int:
     if given.keep_last < 1 or (given.keep_every is not None and given.keep_every < 1):
         raise UsageError("--keep-last and --keep-every are 1 or more")
     directory = find_checkpoints(given.folder)
-    plan = plan_pruning(directory, keep_last=given.keep_last, keep_every=given.keep_every)
+    plan = plan_pruning(directory, keep_last=given.keep_last, keep_every=given.keep_every, keep_best=given.keep_best)
     print(f"stay: {_listed(plan.kept)}")
     if plan.newest_sound is None:
         print(f"no checkpoint in {directory} is sound, so none is removed; see `wavejax checkpoints verify`")

@@ -14,7 +14,7 @@ import numpy as np
 from wavejax.audio.conversion import SpecMismatch
 from wavejax.audio.notes import NoteSpec
 from wavejax.audio.specs import FeatureSpec, get_spec
-from wavejax.checkpoints import AnyStore, below, export_params, open_store, working_folder
+from wavejax.checkpoints import VALIDATION_LOSS, AnyStore, below, export_params, open_store, working_folder
 from wavejax.data import Corpus, CropShape, embedded_corpus, training_batches, validation_batches
 from wavejax.data.notes import open_notes
 from wavejax.models.wavenet import WaveNet, initial_params
@@ -96,16 +96,20 @@ def train_and_evaluate(
     loss_fn = make_loss(config)
     speakers = corpus.manifest.speakers if config.model.num_speakers else ()
     meta = metadata(config, speakers)
-    place, kept = below(workdir, "checkpoints"), training.keep_every or None
-    with open_store(place, keep_last=training.keep_last, keep_every=kept) as store:
+    rules: dict[str, Any] = {"keep_last": training.keep_last, "keep_every": training.keep_every or None}
+    if training.keep_best:
+        rules["best"] = (VALIDATION_LOSS, "min")
+    with open_store(below(workdir, "checkpoints"), **rules) as store:
         state = _starting_state(config, store, strategy, optimizer, init_from)
         logger = LoggerGroup(_loggers(config, folder, console))
         step = _train_step(config, loss_fn, optimizer)
         samples = training.batch_size * config.data.crop_length
+        validated: dict[int, dict[str, float]] = {}
         all_hooks = [
             LogHook(logger, every=training.log_every, units_per_step=samples),
-            CheckpointHook(store, meta, every=training.checkpoint_every),
-            *_evaluation_hooks(config, corpus, strategy, loss_fn, logger, speakers),
+            *_validation_hooks(config, corpus, strategy, loss_fn, logger, validated),
+            CheckpointHook(store, meta, every=training.checkpoint_every, measured=lambda step: validated.get(step, {})),
+            *_audio_hooks(config, corpus, strategy, logger, speakers),
             *hooks,
         ]
         batches = _batches(config, corpus, int(state.step), rows, strategy)
@@ -318,35 +322,51 @@ def _loggers(config: VocoderConfig, workdir: Path, console: Logger | None) -> li
     return loggers
 
 
-def _evaluation_hooks(
-    config: VocoderConfig, corpus: Corpus, strategy: Any, loss_fn: Any, logger: Logger, speakers: tuple[str, ...]
+def _validation_hooks(
+    config: VocoderConfig,
+    corpus: Corpus,
+    strategy: Strategy,
+    loss_fn: Any,
+    logger: Logger,
+    validated: dict[int, dict[str, float]],
+) -> list[Hook]:
+    """Loss on the held-out utterances, also written into `validated` by step."""
+    training = config.training
+    if not (training.validate_every and _has_validation(corpus)):
+        return []
+
+    def quiet_loss(params: Any, model_state: Any, batch: Any, keys: Any) -> Any:
+        del keys
+        return loss_fn(params, model_state, batch, None)
+
+    eval_step = strategy.compile_evaluation(make_eval_step(quiet_loss))
+
+    def validate(step: int, state: Any, metrics: Mapping[str, float]) -> None:
+        rows = strategy.process_rows(training.batch_size)
+        batches = validation_batches(corpus, "validation", config.crop_shape, batch_size=training.batch_size, rows=rows)
+        validated[step] = {VALIDATION_LOSS: evaluate(eval_step, state, batches)["loss"]}
+        logger.scalars(step, validated[step])
+
+    return [CallHook(validate, every=training.validate_every)]
+
+
+def _audio_hooks(
+    config: VocoderConfig, corpus: Corpus, strategy: Strategy, logger: Logger, speakers: tuple[str, ...]
 ) -> list[Hook]:
     training = config.training
-    hooks: list[Hook] = []
-    has_validation = "validation" in {entry.split for entry in corpus.manifest.utterances}
-    if training.validate_every and has_validation:
+    if not (training.audio_every and training.tensorboard and _has_validation(corpus)):
+        return []
 
-        def quiet_loss(params: Any, model_state: Any, batch: Any, keys: Any) -> Any:
-            del keys
-            return loss_fn(params, model_state, batch, None)
+    def speak(step: int, state: Any, metrics: Mapping[str, float]) -> None:
+        params = strategy.fetch(state.ema_params)  # by all processes: each may hold a part only
+        if jax.process_index() == 0:
+            _log_audio(config, corpus, params, step, logger, speakers)
 
-        eval_step = strategy.compile_evaluation(make_eval_step(quiet_loss))
+    return [CallHook(speak, every=training.audio_every)]
 
-        def validate(step: int, state: Any, metrics: Mapping[str, float]) -> None:
-            options = {"batch_size": training.batch_size, "rows": strategy.process_rows(training.batch_size)}
-            batches = validation_batches(corpus, "validation", config.crop_shape, **options)
-            logger.scalars(step, {"validation/loss": evaluate(eval_step, state, batches)["loss"]})
 
-        hooks.append(CallHook(validate, every=training.validate_every))
-    if training.audio_every and has_validation and training.tensorboard:
-
-        def speak(step: int, state: Any, metrics: Mapping[str, float]) -> None:
-            params = strategy.fetch(state.ema_params)  # by all processes: each may hold a part only
-            if jax.process_index() == 0:
-                _log_audio(config, corpus, params, step, logger, speakers)
-
-        hooks.append(CallHook(speak, every=training.audio_every))
-    return hooks
+def _has_validation(corpus: Corpus) -> bool:
+    return "validation" in {entry.split for entry in corpus.manifest.utterances}
 
 
 def _log_audio(

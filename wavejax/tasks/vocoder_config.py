@@ -63,6 +63,9 @@ class TrainingConfig:
     """So many newest checkpoints stay."""
     keep_every: int = 0
     """Checkpoints of steps that are multiples of it stay for good; 0 for none."""
+    keep_best: bool = True
+    """The checkpoint with the lowest validation loss stays, too, of those of whose step it was measured: let
+    validate_every be checkpoint_every, or divide it."""
     tensorboard: bool = True
 
     def __post_init__(self) -> None:

@@ -154,7 +154,7 @@ def compare_hosts(seconds: np.ndarray, names: Sequence[str]) -> tuple[dict[str, 
 class Store(Protocol):
     """Where checkpoints go, e.g. `wavejax.checkpoints.CheckpointStore`."""
 
-    def save(self, step: int, state: Any, meta: Mapping[str, Any]) -> bool:
+    def save(self, step: int, state: Any, meta: Mapping[str, Any], *, metrics: Mapping[str, float]) -> bool:
         """Waits for an earlier save, starts this one and returns once the state may be changed.
 
         Raises what went wrong with the earlier one; False where the step is saved already.
@@ -177,11 +177,20 @@ class CheckpointHook(Hook):
       store: where to.
       meta: JSON-able description that every checkpoint carries (config, feature spec).
       every: steps between two checkpoints.
+      measured: gives what is known of a step, to be saved with it (the store may choose by it which steps to keep).
     """
 
-    def __init__(self, store: Store, meta: Mapping[str, Any], *, every: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        meta: Mapping[str, Any],
+        *,
+        every: int,
+        measured: Callable[[int], Mapping[str, float]] = lambda step: {},
+    ) -> None:
         self.store = store
         self.meta = meta
+        self.measured = measured
         self.every = _checked_interval(every)
         self._newest: int | None = None  # known to have been on disk
         self._saving: int | None = None
@@ -203,7 +212,7 @@ class CheckpointHook(Hook):
     def _save(self, step: int, state: Any) -> None:
         saving, self._saving = self._saving, None
         try:
-            self.store.save(step, state, self.meta)
+            self.store.save(step, state, self.meta, metrics=self.measured(step))
         except OSError as error:
             if getattr(error, "step", None) == step:  # so the earlier one was written
                 self._newest = self._newest if saving is None else saving
