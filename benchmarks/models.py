@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.harness import WrongResult
+from wavejax.compiling import run_once_options
 from wavejax.generation import stream_keys, uniforms
 from wavejax.models.wavenet import WaveNet, WaveNetConfig, initial_params
 from wavejax.models.wavenet_presets import get_preset
@@ -40,8 +41,7 @@ def make_model(preset: str | WaveNetConfig) -> tuple[WaveNet, dict[str, Any]]:
     """A preset (see `named_config`) and random parameters whose outputs spread like a trained network's."""
     config = named_config(preset) if isinstance(preset, str) else preset
     model = WaveNet(config)
-    quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
-    params = dict(jax.jit(partial(initial_params, model), compiler_options=quick)(jax.random.key(0)))
+    params = dict(jax.jit(partial(initial_params, model), compiler_options=run_once_options())(jax.random.key(0)))
     outputs = np.asarray(parallel_outputs(model, params, _some_values(model), frames_for(model, 1, 600)))
     last = f"tail_{len(config.tail_channels)}_kernel"
     gain = 2.0 / float(np.std(outputs[:, 300:]))

@@ -25,6 +25,7 @@ from benchmarks import torch_peers
 from benchmarks.environment import count_cores
 from benchmarks.harness import Case, Keep, WrongResult, forget, in_fresh_process, measure, result, row
 from benchmarks.process import RETURNED, peak_growth
+from wavejax.compiling import run_once_options
 from wavejax.models.wavenet import WaveNet, initial_params
 from wavejax.models.wavenet_presets import get_preset
 from wavejax.nn import FrameNetworkConfig, UpsamplerConfig
@@ -130,8 +131,7 @@ def make_network(*, at_frame_rate: bool) -> WaveNet:
 
 def make_params(model: WaveNet) -> Any:
     """Parameters, the same with either upsampler."""
-    quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
-    params = dict(jax.jit(partial(initial_params, model), compiler_options=quick)(jax.random.key(0)))
+    params = dict(jax.jit(partial(initial_params, model), compiler_options=run_once_options())(jax.random.key(0)))
     if model.config.upsampler is not None and not model.config.upsampler.at_frame_rate:
         params["upsampler"] = {"stage_0_kernel": jnp.asarray([0.0, 1.0, 0.0])}
     return params

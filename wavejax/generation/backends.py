@@ -2,7 +2,8 @@
 
 import dataclasses
 import importlib.util
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import jax
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
+from wavejax.compiling import run_once_options
 from wavejax.generation.decoders import Decoder, pack
 from wavejax.generation.engine import block_noise, run_block
 from wavejax.generation.state import Conditioning, GenerationState, Samples
@@ -70,9 +72,13 @@ def _scan_block(
     return run_block(decoder, state, conditioning, noise, count, probability_floor=probability_floor)
 
 
-@partial(jax.jit, static_argnames=("model", "dtype"))
+@cache
+def _compiled_pack() -> Callable[..., Decoder]:
+    return jax.jit(pack, static_argnames=("model", "dtype"), compiler_options=run_once_options())
+
+
 def _pack(model: AutoregressiveModel, params: Params, dtype: DTypeLike | None) -> Decoder:
-    return pack(model, params, dtype)
+    return _compiled_pack()(model, params, dtype)
 
 
 def open_backend(

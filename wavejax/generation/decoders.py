@@ -240,37 +240,53 @@ class WaveNetDecoder:
         unheard = max(values.shape[1] - (config.receptive_field - 1), 0)
         values, offset = values[:, unheard:], offset + jnp.int32(unheard)
         batch, length = values.shape
-        total = taps * sum(config.dilations)
-        ring = jnp.zeros((total, batch, config.residual_channels), dtype)
         lag = config.input_kernel_size - 1
         silence = jnp.full((batch, lag), self.model.coding.silence, values.dtype)
         padded = jnp.concatenate([silence, values], axis=1)
         x = self._input(jnp.stack([padded[:, i : i + length].T for i in range(lag + 1)]))  # [N, B, R]
-        kernels = jnp.concatenate([self.old, jnp.stack(self.current)], axis=1)
         offsets = offset + jnp.arange(length, dtype=jnp.int32)
         added = []  # inputs of the layers beside the taps, [N, B, C]
         if "local" in entries:
             local = {"local": entries["local"]}
             added.append(jax.vmap(lambda at: self.condition(local, at)["local"])(offsets).astype(dtype))
-        start, scale = 0, jnp.asarray(config.residual_coefficient, dtype)
-        for layer, dilation in enumerate(config.dilations):
-            rows = taps * dilation
-            recent = x[max(length - rows, 0) :]
-            recent = jnp.pad(recent, ((rows - recent.shape[0], 0), (0, 0), (0, 0)))
-            ring = lax.dynamic_update_slice(ring, recent, (start, 0, 0))
-            start += rows
-            if layer == config.num_layers - 1:
-                break
-            shifted = [jnp.pad(x, ((back * dilation, 0), (0, 0), (0, 0)))[:length] for back in range(taps, 0, -1)]
-            one = {"gates": entries["gates"][:, :, layer : layer + 1]}
-            gates = jax.vmap(lambda at, one=one: self.condition(one, at)["gates"][0])(offsets)
+        scale = jnp.asarray(config.residual_coefficient, dtype)
+        rows, starts, _ = self._layout()
+        most = int(rows.max())
+
+        def write(ring: Array, x: Array, rows: Array, start: Array) -> tuple[Array, Array]:
+            """The ring with a layer's last inputs, zeros behind them, and the inputs with zeros on both sides."""
+            wide = jnp.pad(x, ((most, most), (0, 0), (0, 0)))
+            recent = lax.dynamic_slice_in_dim(wide, most + length - rows, most)
+            return lax.dynamic_update_slice_in_dim(ring, recent, start, 0), wide
+
+        def hear(carry: tuple[Array, Array], layer: dict[str, Array]) -> tuple[tuple[Array, Array], None]:
+            ring, x = carry
+            ring, wide = write(ring, x, layer["rows"], layer["start"])  # the next layer's write corrects what is behind
+            back = layer["rows"] // taps * jnp.arange(taps, 0, -1, dtype=jnp.int32)
+            shifted = [lax.dynamic_slice_in_dim(wide, most - back[i], length) for i in range(taps)]
+            one = {"gates": lax.dynamic_slice_in_dim(entries["gates"], layer["index"], 1, axis=2)}
+            gates = jax.vmap(lambda at: self.condition(one, at)["gates"][0])(offsets)
             heard = jnp.concatenate([*shifted, *added, x], axis=-1)
-            z = jnp.matmul(heard, kernels[layer], preferred_element_type=jnp.float32)
+            z = jnp.matmul(heard, layer["kernel"], preferred_element_type=jnp.float32)
             h = _gated(z + gates * self._halving())
-            out = jnp.matmul(h.astype(dtype), self.residual[layer], preferred_element_type=jnp.float32)
-            x = x * scale + (out + self.residual_bias[layer][None, None]).astype(dtype)
+            out = jnp.matmul(h.astype(dtype), layer["residual"], preferred_element_type=jnp.float32)
+            return (ring, x * scale + (out + layer["bias"][None, None]).astype(dtype)), None
+
+        last = config.num_layers - 1
+        ring = jnp.zeros((int(rows.sum()) + most, batch, config.residual_channels), dtype)
+        if last:
+            layers = {
+                "index": jnp.arange(last, dtype=jnp.int32),
+                "rows": jnp.asarray(rows[:last]),
+                "start": jnp.asarray(starts[:last]),
+                "kernel": jnp.concatenate([self.old[:last], jnp.stack(self.current[:last])], axis=1),
+                "residual": jnp.stack(self.residual[:last]),
+                "bias": jnp.stack(self.residual_bias[:last]),
+            }
+            (ring, x), _ = lax.scan(hear, (ring, x), layers)
+        ring, _ = write(ring, x, jnp.int32(rows[last]), jnp.int32(starts[last]))
         phase = jnp.zeros((config.num_layers,), jnp.int32)
-        return {"ring": ring, "phase": phase, "history": padded[:, length:].T}
+        return {"ring": ring[: int(rows.sum())], "phase": phase, "history": padded[:, length:].T}
 
     def _layout(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of each layer: rows [L] of the ring, its first row [L], the age of each tap [L, k-1], the oldest first."""

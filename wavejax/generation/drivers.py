@@ -101,11 +101,14 @@ class Streamer:
         self.model, self._batch, self._floor = model, batch_size, float(probability_floor)
         self._backend = open_backend(backend, model, params, dtype=dtype, batch_size=batch_size)
         self._decoder = self._backend.decoder
-        self._seed = jnp.asarray(split_index(seed))
+        # device_put throughout, as jnp.asarray compiles a program for each new shape.
+        self._seed = jax.device_put(split_index(seed))
         self._ids = (
-            jnp.arange(batch_size, dtype=jnp.int32) if stream_ids is None else jnp.asarray(stream_ids, jnp.int32)
+            jax.device_put(np.arange(batch_size, dtype=np.int32))
+            if stream_ids is None
+            else jnp.asarray(stream_ids, jnp.int32)
         )
-        self._origin = jnp.asarray([split_index(origin) for origin in origins or (0,) * batch_size])
+        self._origin = jax.device_put(np.stack([split_index(origin) for origin in origins or (0,) * batch_size]))
         self._speaker = _check_speaker(model, global_conditioning, batch_size)
         self._prompt = None if prompt is None else _check_prompt(prompt)
         self._temperature = _check_temperature(temperature, batch_size)
@@ -124,7 +127,7 @@ class Streamer:
                 "that they do"
             )
         if model.hop_length is None:
-            self._static = _encode_static(self._decoder, self._speaker, jnp.asarray(self._temperature))
+            self._static = _encode_static(self._decoder, self._speaker, jax.device_put(self._temperature))
 
     @property
     def lookahead(self) -> int:
@@ -236,7 +239,7 @@ class Streamer:
         if self._static is not None:
             return _init(self._decoder, self._static, self._seed, self._ids, self._origin, self._prompt)
         history, prompted = history_frames(self._decoder), (self._position - 1) // self._hop + 1
-        conditioning = self._window(-history, history + prompted, history + prompted)
+        conditioning = self._window(-history, history + prompted)
         return _init(self._decoder, conditioning, self._seed, self._ids, self._origin, self._prompt)
 
     def _conditioning(self, count: int) -> Conditioning:
@@ -245,29 +248,29 @@ class Streamer:
         hop = self._hop
         first = self._position // hop
         used = (self._position + count - 1) // hop - first + 1
-        return self._window(first, (LARGEST_BLOCK - 1) // hop + 2, used)
+        return self._window(first, used)
 
-    def _window(self, first: int, intervals: int, used: int) -> Conditioning:
-        """Encode frame intervals first .. first + used - 1 in a buffer for `intervals` of them."""
-        model, decoder = self.model, self._decoder
-        index = np.arange(first - model.lookback, first + intervals + model.lookahead)
-        index = np.clip(index, 0, self._received - 1) - self._first_frame
-        if index[0] < 0:
-            raise ConditioningError(
-                f"continuing at sample {self._position} needs conditioning frames from "
-                f"{max(first - model.lookback, 0)} on, but the first one given is {self._first_frame}"
-            )
+    def _window(self, first: int, used: int) -> Conditioning:
+        """Encode frame intervals first .. first + used - 1: one program, for as many as a block may touch, over and
+        over."""
+        model, decoder, hop = self.model, self._decoder, self._hop
         extra = decoder.back + decoder.forward
-        entries = _encode(
-            decoder,
-            jnp.asarray(self._frames[:, index]),
-            self._speaker,
-            intervals + extra,
-            jnp.asarray(used + extra, jnp.int32),
-        )
-        rows = np.clip(np.arange(first, first + intervals), 0, self._received - 1) - self._first_frame
-        temperature = jnp.asarray(self._temperatures[:, rows].T)
-        return Conditioning(entries, temperature, jnp.asarray(split_index(first * self._hop)))
+        size = (LARGEST_BLOCK - 1) // hop + 2 + extra
+        pieces = []
+        for begin in range(0, used + extra, size):
+            index = np.arange(size - extra + model.lookback + model.lookahead) + first - model.lookback + begin
+            index = np.clip(index, 0, self._received - 1) - self._first_frame
+            if index[0] < 0:
+                raise ConditioningError(
+                    f"continuing at sample {self._position} needs conditioning frames from "
+                    f"{max(first - model.lookback, 0)} on, but the first one given is {self._first_frame}"
+                )
+            frames, count = jax.device_put((self._frames[:, index], np.int32(min(used + extra - begin, size))))
+            pieces.append(_encode(decoder, frames, self._speaker, size, count))
+        entries = pieces[0] if len(pieces) == 1 else jax.tree.map(lambda *parts: jnp.concatenate(parts), *pieces)
+        rows = np.clip(np.arange(len(pieces) * size - extra) + first, 0, self._received - 1) - self._first_frame
+        temperature, start = jax.device_put((self._temperatures[:, rows].T, split_index(first * hop)))
+        return Conditioning(entries, temperature, start)
 
     def _forget(self) -> None:
         """Drop frames that no later sample needs, so that an endless stream keeps a bounded buffer."""

@@ -15,6 +15,7 @@ from wavejax.audio.conversion import SpecMismatch
 from wavejax.audio.notes import NoteSpec
 from wavejax.audio.specs import FeatureSpec, get_spec
 from wavejax.checkpoints import VALIDATION_LOSS, AnyStore, below, export_params, open_store, working_folder
+from wavejax.compiling import run_once_options
 from wavejax.data import Corpus, CropShape, embedded_corpus, training_batches, validation_batches
 from wavejax.data.notes import open_notes
 from wavejax.models.wavenet import WaveNet, initial_params
@@ -243,9 +244,7 @@ def _starting_state(
         _check_same_run(config, restored.meta, str(store.directory))
         _LOG.info("resuming from step %d", restored.step)
         return restored.state
-    # Runs once: on a CPU, optimising the many small random generators takes far longer than running them as they are.
-    quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    state = jax.jit(lambda: _fresh_state(config, optimizer), compiler_options=quick)()
+    state = jax.jit(lambda: _fresh_state(config, optimizer), compiler_options=run_once_options())()
     if init_from is not None:
         given = load(init_from)
         if given.config.spec != config.spec:

@@ -51,9 +51,9 @@ class CpuBackend:
             raise ValueError(f"a block has at most {self._block} samples, got {count}")
         noise = np.asarray(_block_quantiles(self.decoder, state, self._block, probability_floor))[:count]
         state, job = self._work(state, conditioning, noise, floor=probability_floor)
-        # One shape for every count: JAX compiles the transfer of each new one.
         values, waveform = (np.pad(made.T, ((0, 0), (0, self._block - count))) for made in (job.values, job.waveform))
-        return state, Samples(values=jnp.asarray(values.astype(state.value.dtype)), waveform=jnp.asarray(waveform))
+        values, waveform = jax.device_put((values.astype(state.value.dtype), waveform))
+        return state, Samples(values=values, waveform=waveform)
 
     def replay(
         self, state: GenerationState, conditioning: Conditioning, values: AnyArray
@@ -100,18 +100,17 @@ class CpuBackend:
         self._share_out(arrays, job, batch)
         rows = (self._sizes.kernel_size - 1) * self._packed.dilations
         after = {
-            "ring": jnp.asarray(arrays.ring),
-            "phase": jnp.asarray(((arrays.phase + count) % rows).astype(cache["phase"].dtype)),
-            "history": jnp.asarray(arrays.history.astype(cache["history"].dtype)),
+            "ring": arrays.ring,
+            "phase": ((arrays.phase + count) % rows).astype(cache["phase"].dtype),
+            "history": arrays.history.astype(cache["history"].dtype),
         }
-        following = dataclasses.replace(
-            state,
-            position=jnp.asarray(split_index(join_index(state.position) + count)),
-            value=jnp.asarray(arrays.value.astype(state.value.dtype)),
-            memory=jnp.asarray(arrays.memory),
-            cache=after,
-        )
-        return following, job
+        changed = {
+            "position": split_index(join_index(state.position) + count),
+            "value": arrays.value.astype(state.value.dtype),
+            "memory": arrays.memory,
+            "cache": after,
+        }
+        return dataclasses.replace(state, **jax.device_put(changed)), job
 
     def _share_out(self, arrays: kernels.Cache, job: kernels.Job, batch: int) -> None:
         threads = min(self._threads, batch)
