@@ -14,7 +14,7 @@ from wavejax.tasks.playing import PEAK, PlayingError, mix, note_frames, play
 from wavejax.tasks.training import check_corpus, export, train_and_evaluate
 from wavejax.tasks.vocoder import VocoderError, load
 from wavejax.tasks.vocoder_config import preset
-from wavejax.training import CallHook
+from wavejax.training import CallHook, Logger
 
 MEL = np.random.default_rng(0).normal(-5, 2, (8, 80)).astype(np.float32)
 
@@ -43,6 +43,20 @@ def test_an_instrument_trains_exports_and_carries_its_notes(tmp_path):
     other = dataclasses.replace(SPEC, tuning=())
     with pytest.raises(SpecMismatch, match="21 entries"):
         check_corpus(config, note_corpus(recordings(), other, num_shifts=0))
+
+
+def test_what_training_lets_one_hear_has_its_strings(tmp_path):
+    class Heard(Logger):
+        def audio(self, step, name, waveform, sample_rate):
+            sounds[name] = waveform
+
+    sounds: dict[str, np.ndarray] = {}
+    corpus = note_corpus(recordings(), SPEC, num_shifts=0)
+    options = {"num_steps": 1, "audio_every": 1, "audio_seconds": 0.2, "tensorboard": True}
+    train_and_evaluate(tiny_piano(**options), tmp_path / "run", corpus=corpus, console=Heard())
+    note = corpus.utterance(corpus.indices("validation")[0])
+    np.testing.assert_allclose(sounds["original"], SPEC.ring(note.waveform[:3200], 63, onset=LEAD), atol=1e-6)
+    assert sounds["free_running"].shape == (3200,)
 
 
 def test_a_mel_is_refused_by_an_instrument_and_notes_by_a_vocoder():

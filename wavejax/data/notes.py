@@ -50,6 +50,8 @@ _COLOUR_WINDOW = 1024
 _COLOUR_COSINES = 11
 _COLOUR_POLYNOMIALS = 3
 _ENVELOPE_POLYNOMIALS = 4
+_SHIFT_LETTERS = len(f"{LARGEST_SHIFT:+.3f}")
+"""At the end of an utterance's id, which names the key and by how much it was resampled."""
 _LEVEL = 0.04
 """Of an excitation, all along: so far below full scale that next to no sample is clipped."""
 _FAINTEST = -110.0
@@ -287,6 +289,12 @@ def prepare_note(note: NoteRecording, spec: NoteSpec, *, shift: float = 0.0) -> 
     kept = note.waveform[: int(2 * (LONGEST + 1) * note.sample_rate)]
     waveform = change_speed(kept, note.sample_rate, spec.sample_rate, shift)
     return _from_lead(waveform, spec.sample_rate)
+
+
+def rung(samples: Float[np.ndarray, " time"], utterance: Utterance, spec: NoteSpec) -> Float[np.ndarray, " time"]:
+    """The sound of samples that are, or stand for, those of an utterance of `note_corpus`: its strings ring."""
+    note, shift = utterance.transcript[:-_SHIFT_LETTERS], utterance.transcript[-_SHIFT_LETTERS:]
+    return spec.ring(samples, midi_number(note), onset=LEAD, shift=float(shift))
 
 
 def _utterance(note: NoteRecording, shift: float, seconds: float, *, spec: NoteSpec, gain: np.float32) -> Utterance:

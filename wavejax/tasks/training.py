@@ -13,11 +13,11 @@ import numpy as np
 
 from wavejax.audio.conversion import SpecMismatch
 from wavejax.audio.notes import NoteSpec
-from wavejax.audio.specs import FeatureSpec, get_spec
+from wavejax.audio.specs import get_spec
 from wavejax.checkpoints import VALIDATION_LOSS, AnyStore, below, export_params, open_store, working_folder
 from wavejax.compiling import run_once_options
 from wavejax.data import Corpus, CropShape, embedded_corpus, training_batches, validation_batches
-from wavejax.data.notes import open_notes
+from wavejax.data.notes import open_notes, rung
 from wavejax.models.wavenet import WaveNet, initial_params
 from wavejax.parallel import Strategy, get_strategy
 from wavejax.tasks.resident import resident_batches
@@ -380,12 +380,15 @@ def _log_audio(
     num_samples = min(int(config.training.audio_seconds * rate), len(utterance.waveform))
     mel = utterance.log_mel if config.model.frame_network is not None else None
     speaker = utterance.speaker if config.model.num_speakers else None
-    waveform = vocoder(mel, speaker=speaker, num_samples=num_samples)
-    shown = config.spec if isinstance(config.spec, FeatureSpec) else get_spec("speech-16k")
+    waveform, original = vocoder(mel, speaker=speaker, num_samples=num_samples), utterance.waveform[:num_samples]
+    if isinstance(config.spec, NoteSpec):
+        shown, waveform = get_spec("speech-16k"), rung(waveform, utterance, config.spec)
+        original = rung(original, utterance, config.spec)
+    else:
+        shown = config.spec
     logger.audio(step, "free_running", waveform, rate)
     logger.image(step, "free_running", spectrogram_image(waveform, shown))
     if step <= config.training.audio_every:
-        original = utterance.waveform[:num_samples]
         logger.audio(step, "original", original, rate)
         logger.image(step, "original", spectrogram_image(original, shown))
 
