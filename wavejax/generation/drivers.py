@@ -206,8 +206,11 @@ class Streamer:
         pieces = list(self.blocks(num_samples))
         return np.concatenate(pieces, axis=1) if pieces else np.zeros((self._batch, 0), np.float32)
 
-    def blocks(self, num_samples: int) -> Iterator[np.ndarray]:
-        """`take`, block by block."""
+    def blocks(self, num_samples: int, block_size: int = LARGEST_BLOCK) -> Iterator[np.ndarray]:
+        """`take`, block by block, each of `block_size` samples (whole steps of the model) and at most `LARGEST_BLOCK`.
+
+        While one is made, JAX encodes the conditioning of the next: push no frames until the last one has come.
+        """
         end = self._position + num_samples
         if self.model.hop_length is not None and num_samples > self.remaining:
             raise ConditioningError(
@@ -219,9 +222,17 @@ class Streamer:
             ready, self._pending = np.split(self._pending, [num_samples], axis=1)
             self._position += ready.shape[1]
             yield ready
-        while self._position < end:
-            count = min(-(-(end - self._position) // each), LARGEST_BLOCK // each) * each
-            self._state, samples = self._backend.block(self._reached, self._conditioning(count), count, self._floor)
+
+        def following(position: int) -> tuple[int, Conditioning] | None:
+            left = min(end - position, block_size, LARGEST_BLOCK // each * each)
+            count = -(-left // each) * each
+            return (count, self._conditioning(position, count)) if left > 0 else None
+
+        step = following(self._position)
+        while step is not None:
+            (count, conditioning), state = step, self._reached
+            step = following(self._position + count)
+            self._state, samples = self._backend.block(state, conditioning, count, self._floor)
             made = np.asarray(samples.waveform)[:, :count]
             made, self._pending = np.split(made, [end - self._position], axis=1)
             self._position += made.shape[1]
@@ -242,12 +253,12 @@ class Streamer:
         conditioning = self._window(-history, history + prompted)
         return _init(self._decoder, conditioning, self._seed, self._ids, self._origin, self._prompt)
 
-    def _conditioning(self, count: int) -> Conditioning:
+    def _conditioning(self, position: int, count: int) -> Conditioning:
+        """Of `count` samples from a position on."""
         if self._static is not None:
             return self._static
-        hop = self._hop
-        first = self._position // hop
-        used = (self._position + count - 1) // hop - first + 1
+        first = position // self._hop
+        used = (position + count - 1) // self._hop - first + 1
         return self._window(first, used)
 
     def _window(self, first: int, used: int) -> Conditioning:
@@ -484,11 +495,13 @@ def _collect(streamer: Streamer, total: int, block_size: int | None, progress: P
     size = LARGEST_BLOCK if block_size is None else block_size
     if size < 1 or total < 0:
         raise ValueError(f"block_size must be at least 1 and num_samples at least 0, got {size} and {total}")
-    pieces = [streamer.take(0)]
-    for done in range(0, total, size):
-        pieces.append(streamer.take(min(size, total - done)))
-        if progress is not None:
-            progress(min(done + size, total), total)
+    pieces, done, told = [streamer.take(0)], 0, 0
+    for piece in streamer.blocks(total, size):
+        pieces.append(piece)
+        done += piece.shape[1]
+        if progress is not None and (done - told >= size or done == total):
+            progress(done, total)
+            told = done
     return np.concatenate(pieces, axis=1)
 
 

@@ -52,7 +52,7 @@ def plan_folds(
 ) -> tuple[tuple[Fold, ...], int]:
     """Where to cut a recording, and how many frames each fold is generated from.
 
-    A seam goes to the frame with the lowest mean over the channels (of a log-mel: the quietest) within a quarter of a
+    A seam goes to the frame with the lowest mean over the channels (of a log-mel: the quietest) within an eighth of a
     fold around the even split. `warm_up` is the number of samples that a fold runs before it is heard.
 
     Raises:
@@ -72,7 +72,7 @@ def plan_folds(
     folds = [Fold(first_frame=0, seam=0)]
     for index in range(1, num_folds):
         even = round(index * num_frames / num_folds)
-        reach = min(size // 4, (size - lead) // 2)
+        reach = min(size // 8, (size - lead) // 2)
         candidates = np.arange(max(even - reach, lead), min(even + reach, num_frames - 1) + 1)
         frame = int(candidates[np.argmin(level[candidates])])
         folds.append(Fold(first_frame=frame - lead, seam=frame * hop_length + hop_length // 2))
