@@ -138,11 +138,13 @@ class ExportParams:
 def run_export(arguments: Sequence[str]) -> int:
     """`wavejax export-params`."""
     given = parse(ExportParams, "export-params", arguments, example="wavejax export-params run/ voice/")
+    from wavejax.cli.presets import how_to_hear
     from wavejax.tasks.training import export
+    from wavejax.tasks.vocoder import load
 
     folder = export(given.source, given.folder, given.step, dtype=given.dtype, temperature=given.temperature)
     size = sum(file.stat().st_size for file in folder.iterdir())
-    print(f"{given.folder}: {size / 1e6:.1f} MB; wavejax vocode {given.folder} SPEECH.wav --out spoken/")
+    print(f"{given.folder}: {size / 1e6:.1f} MB; {how_to_hear(load(folder).config, given.folder)}")
     return 0
 
 

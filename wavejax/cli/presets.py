@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from wavejax.audio.notes import NoteSpec
 from wavejax.cli.parsing import UsageError, parse
 from wavejax.models.wavenet_presets import PRESETS
 from wavejax.tasks.vocoder_config import VocoderConfig, preset, preset_names
@@ -50,3 +51,12 @@ def parse_with_config(
     with_config.__doc__ = kind.__doc__
     given: Any = parse(with_config, command, arguments, example=example, flag_pairs=True)
     return given, given.config
+
+
+def how_to_hear(config: VocoderConfig, where: object) -> str:
+    """The command that lets a model be heard."""
+    if isinstance(config.spec, NoteSpec):
+        return f"wavejax play {where} C4 --out spoken/"
+    if config.model.frame_network is None:
+        return f"wavejax generate {where} SOUND.wav --seconds 5"
+    return f"wavejax vocode {where} SPEECH.wav --out spoken/"

@@ -13,13 +13,12 @@ from typing import Any
 
 import jax
 
-from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.checkpoints import BucketError, working_folder
 from wavejax.checkpoints.bucket import Bucket
 from wavejax.checkpoints.folder import saved_steps
 from wavejax.checkpoints.urls import as_url
 from wavejax.cli.parsing import Command, UsageError
-from wavejax.cli.presets import chosen_preset, parse_with_config
+from wavejax.cli.presets import chosen_preset, how_to_hear, parse_with_config
 from wavejax.data import Corpus
 from wavejax.parallel import initialize_processes
 from wavejax.tasks.incidents import Incidents
@@ -191,9 +190,7 @@ def _train(given: Train, config: VocoderConfig, hooks: Sequence[Hook]) -> int:
     if step < config.training.num_steps:
         _say(f"stopped at step {step} of {config.training.num_steps}; the same command goes on from there")
     else:
-        where = as_url(given.workdir) or given.workdir
-        heard = f"vocode {where} SPEECH.wav" if isinstance(config.spec, FeatureSpec) else f"play {where} C4"
-        _say(f"step {step}: done. Hear it: wavejax {heard} --out spoken/")
+        _say(f"step {step}: done. Hear it: {how_to_hear(config, as_url(given.workdir) or given.workdir)}")
     return EXIT_CODES.get(ending.reason, 0)
 
 
