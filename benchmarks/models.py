@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.harness import WrongResult
-from wavejax.compiling import run_once_options
 from wavejax.generation import stream_keys, uniforms
 from wavejax.models.wavenet import WaveNet, WaveNetConfig, initial_params
 from wavejax.models.wavenet_presets import get_preset
+from wavejax.parallel.compiling import run_once_options
 
 SEED = 7
 EDGE = {"float32": 1e-5, "tensorfloat32": 0.02, "bfloat16": 0.05, "int8": 0.1}

@@ -11,7 +11,9 @@ import pytest
 from tests.cli import tiny
 from wavejax.audio.specs import get_spec
 from wavejax.checkpoints.manifest import write_manifest
+from wavejax.cli.presets import how_to_hear
 from wavejax.data import Corpus
+from wavejax.tasks.vocoder_config import preset
 
 ALONE = ("--workers", "1", "--layout", "speakers")
 SMALL = ["speech-16k-small", *tiny.FLAGS]
@@ -245,9 +247,15 @@ def test_a_flipped_byte_in_the_newest_checkpoint_is_named_and_the_older_one_used
     assert "damaged" in said.error
 
 
+@pytest.mark.parametrize(("name", "command"), [("speech-16k", "vocode"), ("piano", "play"), ("babble-16k", "generate")])
+def test_a_model_is_heard_by_the_command_that_suits_it(name, command):
+    assert how_to_hear(preset(name), "run").startswith(f"wavejax {command} run ")
+
+
 def test_export_is_small_whole_and_refuses_other_folders(run, tmp_path, training):
     said = run("export-params", training, tmp_path / "voice")
     assert said.code == 0
+    assert f"wavejax vocode {tmp_path / 'voice'} SPEECH.wav" in said.out
     assert sorted(path.name for path in (tmp_path / "voice").iterdir()) == ["config.json", "params.npz"]
     assert "exported parameters" in run("info", tmp_path / "voice").out
     (tmp_path / "mine").mkdir()

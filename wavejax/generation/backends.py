@@ -11,11 +11,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
-from wavejax.compiling import run_once_options
 from wavejax.generation.decoders import Decoder, pack
 from wavejax.generation.engine import block_noise, run_block
 from wavejax.generation.state import Conditioning, GenerationState, Samples
 from wavejax.models.wavenet import WaveNet
+from wavejax.parallel.compiling import run_once_options
 from wavejax.types import AutoregressiveModel, Params
 
 LARGEST_BLOCK = 1024
