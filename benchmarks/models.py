@@ -21,6 +21,9 @@ EDGE = {"float32": 1e-5, "tensorfloat32": 0.02, "bfloat16": 0.05, "int8": 0.1}
 """How far, in probability, a draw may lie from where the float32 reference puts it, by the type of the weights."""
 MEAN_EDGE = {"float32": 1e-6, "tensorfloat32": 1e-3, "bfloat16": 2e-3, "int8": 4e-3}
 """The same, on average over all draws."""
+STRAY = {"int8": 0.005}
+"""Share of draws that may lie farther off than `EDGE`: rounded weights tip a mixture's choice of a component now and
+then, and the draw lies wherever the other one is."""
 UNCONDITIONAL = "-unconditional"
 """After a preset's name: the same network without local conditioning, which is what most projects time."""
 
@@ -137,8 +140,9 @@ def check_draws(
     """Holds `waveform` [B, N], generated with `SEED`, against the float32 parallel form of its own history.
 
     Each sample is drawn again from the reference's distribution with the same uniforms, once as they are and once with
-    them moved by `EDGE[dtype]` either way: the sample must lie within what those draws span. The mean over all draws of
-    the distance is held to `MEAN_EDGE[dtype]`. `streams` [B] are the rows' numbers in the batch, default 0 .. B-1.
+    them moved by `EDGE[dtype]` either way: the sample must lie within what those draws span, but for a share of
+    `STRAY[dtype]`. The mean over all draws of the distance is held to `MEAN_EDGE[dtype]`. `streams` [B] are the rows'
+    numbers in the batch, default 0 .. B-1.
 
     Raises:
         WrongResult: with the number of samples outside and the first of them.
@@ -159,7 +163,7 @@ def check_draws(
         return (drawn < low) | (drawn > high)
 
     wrong = outside(EDGE[dtype])
-    if wrong.any():
+    if wrong.mean() > STRAY.get(dtype, 0.0):
         stream, first = np.argwhere(wrong)[0]
         raise WrongResult(
             f"{what}: {int(wrong.sum())} of {wrong.size} samples, the first at {first} of stream {stream}, are not the "
@@ -168,8 +172,9 @@ def check_draws(
     by_rounding = outside(0.0)
     levels = EDGE[dtype] * np.asarray([0.01, 0.03, 0.1, 0.3, 1.0])
     shares = [float(by_rounding.mean()), *(float(outside(level).mean()) for level in levels[:-1])]
-    # Every draw outside one level lies at most at the next: an upper bound of the mean distance.
-    mean = sum((a - b) * level for a, b, level in zip(shares, [*shares[1:], 0.0], levels, strict=True))
+    # Every draw outside one level lies at most at the next, a stray one at most 1 off: a bound of the mean distance.
+    stray = float(wrong.mean())
+    mean = stray + sum((a - b) * level for a, b, level in zip(shares, [*shares[1:], stray], levels, strict=True))
     if mean > MEAN_EDGE[dtype]:
         raise WrongResult(f"{what}: draws lie {mean:.1e} of probability off on average, expected {MEAN_EDGE[dtype]}")
     return {

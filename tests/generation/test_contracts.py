@@ -213,6 +213,25 @@ def test_prompt_warm_up_equals_stepping_through_the_prompt(name):
     np.testing.assert_allclose(after_warm, after_step, rtol=1e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize("name", [name for name, config in CONFIGS.items() if config.frame_network is None])
+def test_the_state_of_settled_silence_is_that_of_a_receptive_field_of_it(name):
+    model, params = make(name)
+    conditioning = inputs(model, BATCH, 40)
+
+    @cheap_jit
+    def both(params):
+        decoder, entries = pack_and_encode(model, params, conditioning)
+        state = init_state(decoder, entries, batch_size=BATCH)
+        heard = jnp.broadcast_to(state.value[:, None], (BATCH, model.receptive_field - 1))
+        return state.cache, decoder.warm_up(heard, entries.entries, jnp.int32(1 - heard.shape[1]))
+
+    settled, warmed = both(params)
+    assert settled.keys() == warmed.keys()
+    for part in warmed:
+        assert settled[part].dtype == warmed[part].dtype
+        np.testing.assert_allclose(settled[part], warmed[part], rtol=1e-5, atol=1e-6)
+
+
 def test_a_stream_is_the_same_in_any_batch_until_rounding_tips_a_draw():
     model, params = make("speech-16k")
     conditioning = inputs(model, BATCH, 20)

@@ -45,6 +45,10 @@ class Decoder(Protocol):
     def warm_up(self, values: Array, entries: PyTree, offset: Array) -> PyTree:
         """The cache after consuming values [B, N]; `offset` is that of the sample after values[:, 0]."""
 
+    def settle(self, value: Array, count: int, entries: PyTree) -> PyTree:
+        """The cache after `count` times the same value [B], no fewer than the receptive field less one, under
+        conditioning that stays the same."""
+
     def step(self, cache: PyTree, value: Array, condition: PyTree) -> tuple[PyTree, Array]:
         """(cache, previous value [B], condition) -> (cache, output [B, output_size])."""
 
@@ -100,6 +104,10 @@ class ModelDecoder:
 
         (cache, _), _ = lax.scan(consume, (cache, offset), jnp.moveaxis(values, 1, 0))
         return cache
+
+    def settle(self, value: Array, count: int, entries: PyTree) -> PyTree:
+        """Step through as many."""
+        return self.warm_up(jnp.repeat(value[:, None], count, axis=1), entries, jnp.int32(0))
 
     def step(self, cache: PyTree, value: Array, condition: PyTree) -> tuple[PyTree, Array]:
         """One step of the model."""
@@ -287,6 +295,34 @@ class WaveNetDecoder:
         ring, _ = write(ring, x, jnp.int32(rows[last]), jnp.int32(starts[last]))
         phase = jnp.zeros((config.num_layers,), jnp.int32)
         return {"ring": ring[: int(rows.sum())], "phase": phase, "history": padded[:, length:].T}
+
+    def settle(self, value: Array, count: int, entries: PyTree) -> PyTree:
+        """One step through the layers: what a layer hears then is the same at all times."""
+        config = self.model.config
+        rows, _, _ = self._layout()
+        dtype, taps, last = self.old.dtype, config.kernel_size, config.num_layers - 1
+        history = jnp.broadcast_to(value, (config.input_kernel_size, *value.shape))
+        gates = self.condition({"gates": entries["gates"]}, jnp.int32(0))["gates"] * self._halving()
+        scale = jnp.asarray(config.residual_coefficient, dtype)
+
+        def hear(x: Array, layer: dict[str, Array]) -> tuple[Array, Array]:
+            z = jnp.matmul(jnp.concatenate([x] * taps, axis=-1), layer["kernel"], preferred_element_type=jnp.float32)
+            h = _gated(z + layer["gates"]).astype(dtype)
+            out = jnp.matmul(h, layer["residual"], preferred_element_type=jnp.float32)
+            return x * scale + (out + layer["bias"][None]).astype(dtype), x
+
+        x, inputs = self._input(history), []
+        if last:
+            layers = {
+                "kernel": jnp.concatenate([self.old[:last], jnp.stack(self.current[:last])], axis=1),
+                "gates": gates[:last],
+                "residual": jnp.stack(self.residual[:last]),
+                "bias": jnp.stack(self.residual_bias[:last]),
+            }
+            x, heard = lax.scan(hear, x, layers)
+            inputs.append(heard)
+        ring = jnp.repeat(jnp.concatenate([*inputs, x[None]]), rows, axis=0, total_repeat_length=int(rows.sum()))
+        return {"ring": ring, "phase": jnp.zeros((config.num_layers,), jnp.int32), "history": history[1:]}
 
     def _layout(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of each layer: rows [L] of the ring, its first row [L], the age of each tap [L, k-1], the oldest first."""

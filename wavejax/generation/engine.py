@@ -131,7 +131,10 @@ def init_state(
         memory = _heard(model, encoded.astype(values.dtype), memory)
     position = jnp.asarray(split_index(length))
     offset = conditioning.offset(position) - jnp.int32((values.shape[1] - 1) * each)
-    cache = decoder.warm_up(values[:, :-1], conditioning.entries, offset)
+    if model.hop_length is None and not length:
+        cache = decoder.settle(values[:, -1], values.shape[1] - 1, conditioning.entries)
+    else:
+        cache = decoder.warm_up(values[:, :-1], conditioning.entries, offset)
     keys = stream_keys(seed if isinstance(seed, int) else jnp.asarray(seed), ids)
     origin = jnp.zeros((batch_size, 2), jnp.uint32) if origin is None else jnp.asarray(origin)
     return GenerationState(position=position, keys=keys, origin=origin, value=values[:, -1], memory=memory, cache=cache)
