@@ -46,6 +46,10 @@ class NaiveDecoder:
     def condition(self, entries: Any, offset: jax.Array) -> Any:
         return self.packed.condition(entries, offset)
 
+    def settle(self, value: jax.Array, count: int, entries: Any) -> Any:
+        """`warm_up` on as many."""
+        return self.warm_up(jnp.repeat(value[:, None], count, axis=1), entries, jnp.int32(0))
+
     def warm_up(self, values: jax.Array, entries: Any, offset: jax.Array) -> Any:
         config, batch = self.model.config, values.shape[0]
         rings = [
