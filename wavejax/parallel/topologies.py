@@ -177,6 +177,10 @@ def get_topology(name: str) -> Topology:
     return Topology(name=name, chip=chip, shape=shape)
 
 
+class CompilerFailed(ValueError):
+    """A program on which the vendor's compiler itself fails."""
+
+
 class DoesNotFit(Exception):
     """A program that the compiler refuses because it takes more memory than the device has."""
 
@@ -195,13 +199,17 @@ def compile_lowered(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
 
     Raises:
       DoesNotFit: more memory is needed than there is; the compiler's own words.
+      CompilerFailed: it ends for another reason; its first line, and what may help.
     """
     try:
         return lowered.compile()
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower():
             raise DoesNotFit(_first_line(error)) from error
-        raise
+        raise CompilerFailed(
+            f"the compiler itself fails on this program: {_first_line(error)}. Try another number of rows a device "
+            "(--rows-per-device); of CUDA's with XLA_FLAGS=--xla_gpu_enable_triton_gemm=false"
+        ) from error
 
 
 def memory_use(compiled: jax.stages.Compiled) -> MemoryUse:
