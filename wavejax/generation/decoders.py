@@ -257,7 +257,6 @@ class WaveNetDecoder:
         if "local" in entries:
             local = {"local": entries["local"]}
             added.append(jax.vmap(lambda at: self.condition(local, at)["local"])(offsets).astype(dtype))
-        scale = jnp.asarray(config.residual_coefficient, dtype)
         rows, starts, _ = self._layout()
         most = int(rows.max())
 
@@ -274,24 +273,17 @@ class WaveNetDecoder:
             shifted = [lax.dynamic_slice_in_dim(wide, most - back[i], length) for i in range(taps)]
             one = {"gates": lax.dynamic_slice_in_dim(entries["gates"], layer["index"], 1, axis=2)}
             gates = jax.vmap(lambda at: self.condition(one, at)["gates"][0])(offsets)
-            heard = jnp.concatenate([*shifted, *added, x], axis=-1)
-            z = jnp.matmul(heard, layer["kernel"], preferred_element_type=jnp.float32)
-            h = _gated(z + gates * self._halving())
-            out = jnp.matmul(h.astype(dtype), layer["residual"], preferred_element_type=jnp.float32)
-            return (ring, x * scale + (out + layer["bias"][None, None]).astype(dtype)), None
+            return (ring, self._next(layer, x, jnp.concatenate([*shifted, *added, x], axis=-1), gates)), None
 
         last = config.num_layers - 1
         ring = jnp.zeros((int(rows.sum()) + most, batch, config.residual_channels), dtype)
         if last:
-            layers = {
-                "index": jnp.arange(last, dtype=jnp.int32),
-                "rows": jnp.asarray(rows[:last]),
-                "start": jnp.asarray(starts[:last]),
-                "kernel": jnp.concatenate([self.old[:last], jnp.stack(self.current[:last])], axis=1),
-                "residual": jnp.stack(self.residual[:last]),
-                "bias": jnp.stack(self.residual_bias[:last]),
+            places: dict[str, Any] = {
+                "index": np.arange(last, dtype=np.int32),
+                "rows": rows[:last],
+                "start": starts[:last],
             }
-            (ring, x), _ = lax.scan(hear, (ring, x), layers)
+            (ring, x), _ = lax.scan(hear, (ring, x), {**self._all_but_the_last(), **places})
         ring, _ = write(ring, x, jnp.int32(rows[last]), jnp.int32(starts[last]))
         phase = jnp.zeros((config.num_layers,), jnp.int32)
         return {"ring": ring[: int(rows.sum())], "phase": phase, "history": padded[:, length:].T}
@@ -300,29 +292,37 @@ class WaveNetDecoder:
         """One step through the layers: what a layer hears then is the same at all times."""
         config = self.model.config
         rows, _, _ = self._layout()
-        dtype, taps, last = self.old.dtype, config.kernel_size, config.num_layers - 1
         history = jnp.broadcast_to(value, (config.input_kernel_size, *value.shape))
-        gates = self.condition({"gates": entries["gates"]}, jnp.int32(0))["gates"] * self._halving()
-        scale = jnp.asarray(config.residual_coefficient, dtype)
+        gates = self.condition({"gates": entries["gates"]}, jnp.int32(0))["gates"]
 
         def hear(x: Array, layer: dict[str, Array]) -> tuple[Array, Array]:
-            z = jnp.matmul(jnp.concatenate([x] * taps, axis=-1), layer["kernel"], preferred_element_type=jnp.float32)
-            h = _gated(z + layer["gates"]).astype(dtype)
-            out = jnp.matmul(h, layer["residual"], preferred_element_type=jnp.float32)
-            return x * scale + (out + layer["bias"][None]).astype(dtype), x
+            return self._next(layer, x, jnp.concatenate([x] * config.kernel_size, axis=-1), layer["gates"]), x
 
         x, inputs = self._input(history), []
-        if last:
-            layers = {
-                "kernel": jnp.concatenate([self.old[:last], jnp.stack(self.current[:last])], axis=1),
-                "gates": gates[:last],
-                "residual": jnp.stack(self.residual[:last]),
-                "bias": jnp.stack(self.residual_bias[:last]),
-            }
-            x, heard = lax.scan(hear, x, layers)
+        if config.num_layers > 1:
+            x, heard = lax.scan(hear, x, {**self._all_but_the_last(), "gates": gates[:-1]})
             inputs.append(heard)
         ring = jnp.repeat(jnp.concatenate([*inputs, x[None]]), rows, axis=0, total_repeat_length=int(rows.sum()))
         return {"ring": ring, "phase": jnp.zeros((config.num_layers,), jnp.int32), "history": history[1:]}
+
+    def _all_but_the_last(self) -> dict[str, Array]:
+        """Weights of the layers that another one follows, stacked: what a scan over layers takes."""
+        last = self.model.config.num_layers - 1
+        return {
+            "kernel": jnp.concatenate([self.old[:last], jnp.stack(self.current[:last])], axis=1),
+            "residual": jnp.stack(self.residual[:last]),
+            "bias": jnp.stack(self.residual_bias[:last]),
+        }
+
+    def _next(self, layer: dict[str, Array], x: Array, heard: Array, gates: Array) -> Array:
+        """The next layer's inputs [..., R] from a layer's, from all that its taps hear and its conditioning."""
+        config = self.model.config
+        halving = _halving(config.gate_channels).reshape((1,) * (gates.ndim - 1) + (-1,))
+        bias = layer["bias"].reshape((1,) * (x.ndim - 1) + (-1,))
+        z = jnp.matmul(heard, layer["kernel"], preferred_element_type=jnp.float32)
+        h = _gated(z + gates * halving).astype(x.dtype)
+        out = jnp.matmul(h, layer["residual"], preferred_element_type=jnp.float32)
+        return x * jnp.asarray(config.residual_coefficient, x.dtype) + (out + bias).astype(x.dtype)
 
     def _layout(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of each layer: rows [L] of the ring, its first row [L], the age of each tap [L, k-1], the oldest first."""
