@@ -1,11 +1,13 @@
 """The generation engine: a pure layer for transformations, and drivers for people."""
 
+from wavejax.generation.backends import LARGEST_BLOCK
 from wavejax.generation.decoders import Decoder, pack
-from wavejax.generation.drivers import LARGEST_BLOCK, ConditioningError, Streamer, generate, generate_folded, stream
+from wavejax.generation.drivers import generate, generate_folded, stream
 from wavejax.generation.engine import block_noise, encode_conditioning, init_state, replay, run_block
 from wavejax.generation.folding import Seam
 from wavejax.generation.noise import stream_keys, uniforms
 from wavejax.generation.state import Conditioning, GenerationState, Samples
+from wavejax.generation.streamer import ConditioningError, Streamer
 
 __all__ = [
     "LARGEST_BLOCK",
