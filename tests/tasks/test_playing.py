@@ -74,6 +74,9 @@ def test_a_mel_is_refused_by_an_instrument_and_notes_by_a_vocoder():
     vocoder = dataclasses.replace(instrument, config=preset("speech-16k"))
     with pytest.raises(VocoderError, match="speech-16k is no instrument: it reads log-mel features"):
         play(vocoder, ["C4"])
+    without_features = dataclasses.replace(instrument, config=preset("babble-16k"))
+    with pytest.raises(VocoderError, match="babble-16k is no instrument: it reads no features, .* `wavejax generate`"):
+        play(without_features, ["C4"])
     with pytest.raises(ValueError, match=r"features have shape \(3, 52\); spec 'speech-16k' has 80 mel bands"):
         vocoder(SPEC.frames(60, 3, onset=0.0))
 

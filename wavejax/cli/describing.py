@@ -11,7 +11,6 @@ from tyro.conf import Positional
 from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.audio.files import AUDIO_SUFFIXES, read_audio
 from wavejax.audio.levels import loudness
-from wavejax.audio.notes import NoteSpec
 from wavejax.cli.inputs import FEATURE_SUFFIXES, InputError, read_features
 from wavejax.cli.parsing import Command, parse
 
@@ -24,14 +23,16 @@ class Voices:
 def run_voices(arguments: Sequence[str]) -> int:
     """`wavejax voices`."""
     parse(Voices, "voices", arguments, example="wavejax voices")
+    from wavejax.cli.presets import how_to_hear
     from wavejax.tasks.vocoder import describe, load, voices
 
     for name in voices():
         vocoder = load(name)
         rate, parameters = vocoder.config.spec.sample_rate, describe(vocoder.config)["parameters"]
-        is_instrument = isinstance(vocoder.config.spec, NoteSpec)
-        who = "an instrument" if is_instrument else f"speakers {', '.join(vocoder.speakers) or 'one'}"
-        print(f"{name}: {rate} Hz, {parameters:,} parameters, {who}")
+        who = f"speakers {', '.join(vocoder.speakers) or 'one'}"
+        if vocoder.config.command == "play":
+            who = "an instrument"
+        print(f"{name}: {rate} Hz, {parameters:,} parameters, {who}; {how_to_hear(vocoder.config, name)}")
     if not voices():
         print("no voice is installed; train one: wavejax train speech-16k-small --workdir run/")
     return 0

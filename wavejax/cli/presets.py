@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import tyro
 
-from wavejax.audio.notes import NoteSpec
 from wavejax.cli.parsing import UsageError, parse
 from wavejax.models.wavenet_presets import PRESETS
 from wavejax.tasks.vocoder_config import VocoderConfig, preset, preset_names
@@ -55,8 +54,6 @@ def parse_with_config(
 
 def how_to_hear(config: VocoderConfig, where: object) -> str:
     """The command that lets a model be heard."""
-    if isinstance(config.spec, NoteSpec):
-        return f"wavejax play {where} C4 --out spoken/"
-    if config.model.frame_network is None:
-        return f"wavejax generate {where} SOUND.wav --seconds 5"
-    return f"wavejax vocode {where} SPEECH.wav --out spoken/"
+    speaker = " --speaker NAME" if config.model.num_speakers else ""
+    given = {"play": "C4 --out spoken/", "vocode": "SPEECH.wav --out spoken/", "generate": "SOUND.wav --seconds 5"}
+    return f"wavejax {config.command} {where} {given[config.command]}{speaker}"

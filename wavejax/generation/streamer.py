@@ -263,7 +263,9 @@ class Streamer:
                 )
             frames, count = jax.device_put((self._frames[:, index], np.int32(min(used + extra - begin, size))))
             pieces.append(_encode(decoder, frames, self._speaker, size, count))
-        entries = pieces[0] if len(pieces) == 1 else jax.tree.map(lambda *parts: jnp.concatenate(parts), *pieces)
+        entries = pieces[0]
+        if len(pieces) > 1:  # by numpy, which compiles nothing
+            entries = jax.device_put(jax.tree.map(lambda *parts: np.concatenate(parts), *pieces))
         rows = np.clip(np.arange(len(pieces) * size - extra) + first, 0, self._received - 1) - self._first_frame
         temperature, start = jax.device_put((self._temperatures[:, rows].T, split_index(first * hop)))
         return Conditioning(entries, temperature, start)

@@ -63,9 +63,9 @@ class Vocoder:
     def note_spec(self) -> NoteSpec:
         """The notes it reads. Raises VocoderError for a vocoder, which reads features."""
         if isinstance(self.config.spec, FeatureSpec):
+            reads = f"log-mel features ({self.config.spec.name})" if self.config.command == "vocode" else "no features"
             raise VocoderError(
-                f"{self.config.name} is no instrument: it reads log-mel features ({self.config.spec.name}), not notes; "
-                "use `wavejax vocode`"
+                f"{self.config.name} is no instrument: it reads {reads}, not notes; use `wavejax {self.config.command}`"
             )
         return self.config.spec
 

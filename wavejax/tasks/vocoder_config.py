@@ -136,6 +136,13 @@ class VocoderConfig:
             )
 
     @property
+    def command(self) -> Literal["play", "vocode", "generate"]:
+        """What lets such a model be heard: an instrument plays, a vocoder vocodes, the rest need no features."""
+        if isinstance(self.spec, NoteSpec):
+            return "play"
+        return "generate" if self.model.upsampler is None else "vocode"
+
+    @property
     def history(self) -> int:
         """Samples of a crop before its scored ones.
 
