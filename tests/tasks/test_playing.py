@@ -10,7 +10,7 @@ from wavejax.audio.conversion import SpecMismatch
 from wavejax.audio.specs import get_spec
 from wavejax.data.notes import LEAD, note_corpus
 from wavejax.generation import generate
-from wavejax.tasks.playing import PEAK, PlayingError, mix, note_frames, play
+from wavejax.tasks.playing import PEAK, PlayingError, mix, most_typical, note_frames, play, strike
 from wavejax.tasks.training import check_corpus, export, train_and_evaluate
 from wavejax.tasks.vocoder import VocoderError, load
 from wavejax.tasks.vocoder_config import preset
@@ -75,7 +75,7 @@ def test_a_mel_is_refused_by_an_instrument_and_notes_by_a_vocoder():
     with pytest.raises(VocoderError, match="speech-16k is no instrument: it reads log-mel features"):
         play(vocoder, ["C4"])
     without_features = dataclasses.replace(instrument, config=preset("babble-16k"))
-    with pytest.raises(VocoderError, match="babble-16k is no instrument: it reads no features, .* `wavejax generate`"):
+    with pytest.raises(VocoderError, match=r"babble-16k is no instrument: it reads no features, .* `wavejax generate`"):
         play(without_features, ["C4"])
     with pytest.raises(ValueError, match=r"features have shape \(3, 52\); spec 'speech-16k' has 80 mel bands"):
         vocoder(SPEC.frames(60, 3, onset=0.0))
@@ -93,7 +93,7 @@ def test_an_instrument_draws_with_its_own_temperature_unless_told_otherwise():
 
 def test_play_is_generate_from_the_stroke_on_with_a_fade():
     instrument = untrained()
-    sound = play(instrument, ["C4", 67], seconds=0.2, seed=3, backend="scan")
+    sound = play(instrument, ["C4", 67], seconds=0.2, seed=3, takes=1, backend="scan")
     assert sound.shape == (2, 3200)
     lead = round(LEAD * 16000)
     frames = note_frames(SPEC, [60, "G4"], lead + 3200)
@@ -115,6 +115,26 @@ def test_play_is_generate_from_the_stroke_on_with_a_fade():
     assert not np.array_equal(sound[0], sound[1])
 
 
+def test_the_take_that_is_kept_is_the_most_typical_one():
+    rng = np.random.default_rng(0)
+    dull, bright = np.cumsum(rng.normal(0, 1, (5, 8000)), axis=1), rng.normal(0, 1, (2, 8000))
+    takes = np.concatenate([bright[:1], 0.01 * dull[:3], bright[1:], dull[3:]])  # loudness does not make it typical
+    assert most_typical(takes.astype(np.float32), 16000) in {1, 2, 3, 5, 6}
+    assert most_typical(takes[:1].astype(np.float32), 16000) == 0
+
+
+def test_each_note_is_one_of_its_own_takes_whatever_else_is_played():
+    instrument = untrained()
+    options = {"seed": 5, "backend": "scan"}
+    pair = strike(instrument, ["C4", "G4"], 1600, takes=3, **options)
+    alone = strike(instrument, ["C4"], 1600, takes=3, **options)
+    np.testing.assert_allclose(pair[0], alone[0], atol=1e-5)
+    streams = [{"stream_ids": [2**16 * take]} for take in range(3)]
+    single = [strike(instrument, ["C4"], 1600, takes=1, **each, **options)[0] for each in streams]
+    assert min(np.abs(alone[0] - each).max() for each in single) < 1e-5
+    assert np.abs(single[0] - single[1]).max() > 1e-3
+
+
 def test_what_cannot_be_played_is_refused():
     instrument = untrained()
     with pytest.raises(PlayingError, match="name some, for example C4 E4 G4"):
@@ -123,6 +143,8 @@ def test_what_cannot_be_played_is_refused():
         play(instrument, ["H4"])
     with pytest.raises(PlayingError, match="longer than 0 seconds, got 0"):
         play(instrument, ["C4"], seconds=0)
+    with pytest.raises(PlayingError, match=r"once or more often.* got takes=0"):
+        play(instrument, ["C4"], takes=0)
 
 
 def test_notes_are_mixed_where_they_are_struck():

@@ -20,6 +20,7 @@ from wavejax.evaluation.anchors import DEFAULT_ANCHORS
 from wavejax.evaluation.comparison import Comparison
 from wavejax.evaluation.report import markdown, write_report
 from wavejax.tasks import diagnosis, listening, note_listening
+from wavejax.tasks.playing import TAKES
 from wavejax.tasks.scoring import score_report
 from wavejax.tasks.selection import select
 from wavejax.tasks.vocoder import Vocoder, load
@@ -143,6 +144,7 @@ def _judge_instrument(given: Evaluate, vocoder: Vocoder) -> tuple[dict[str, Any]
         say=_say,
     )
     facts = _facts(given, vocoder, f"{len(comparison.items)} {given.split} notes")
+    facts["takes"] = f"each reading is the most typical of {TAKES} takes, by their own mean"
     for system in comparison.systems:
         if not system.is_anchor:
             median = note_listening.median_figure(comparison, system.name, "pitch")

@@ -12,7 +12,7 @@ from wavejax.audio.files import write_audio
 from wavejax.audio.notes import midi_number, note_name
 from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.generation.backends import BackendName
-from wavejax.tasks.playing import mix, play
+from wavejax.tasks.playing import TAKES, mix, play
 from wavejax.tasks.vocoder import load
 
 
@@ -38,6 +38,8 @@ class Play:
     """Also one note after the other, so many seconds apart, as mix.wav."""
     seed: int = 0
     """Of the noise: another seed, another stroke of the same key."""
+    takes: int = TAKES
+    """Draws of each note, of which the most typical is kept; 1 takes what comes, strokes that differ more."""
     temperature: float | None = None
     """Below 1 more careful, 0 the most probable value throughout. Default: what the instrument was exported with."""
     backend: BackendName = "auto"
@@ -69,7 +71,7 @@ def run_play(arguments: Sequence[str]) -> int:
     options: dict[str, Any] = {"backend": given.backend}
     if given.temperature is not None:
         options["temperature"] = given.temperature
-    waveforms = play(instrument, given.notes, seconds=given.seconds, seed=given.seed, **options)
+    waveforms = play(instrument, given.notes, seconds=given.seconds, seed=given.seed, takes=given.takes, **options)
     took = time.perf_counter() - start
     sounds = [*waveforms, *([mix(waveforms, rate, every=given.every or 0.0)] if mixed else [])]
     for path, waveform in zip(targets, sounds, strict=True):
