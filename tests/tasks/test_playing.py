@@ -130,6 +130,9 @@ def test_each_note_is_one_of_its_own_takes_whatever_else_is_played():
     alone = strike(instrument, ["C4"], 1600, takes=3, **options)
     np.testing.assert_allclose(pair[0], alone[0], atol=1e-5)
     streams = [{"stream_ids": [2**16 * take]} for take in range(3)]
+    each_its_own = strike(instrument, ["C4", "G4"], 1600, takes=3, temperature=np.array([1.0, 0.5]), **options)
+    np.testing.assert_allclose(each_its_own[0], alone[0], atol=1e-5)
+    assert np.abs(each_its_own[1] - pair[1]).max() > 1e-3
     single = [strike(instrument, ["C4"], 1600, takes=1, **each, **options)[0] for each in streams]
     assert min(np.abs(alone[0] - each).max() for each in single) < 1e-5
     assert np.abs(single[0] - single[1]).max() > 1e-3

@@ -61,6 +61,8 @@ def strike(
     given = {"temperature": vocoder.config.temperature, "stream_ids": np.arange(len(notes)), **options}
     frames = np.concatenate([note_frames(spec, notes, num_samples)] * takes)
     given["stream_ids"] = np.concatenate([np.asarray(given["stream_ids"]) + _NEXT_TAKE * take for take in range(takes)])
+    if np.ndim(given["temperature"]):  # of each note
+        given["temperature"] = np.concatenate([given["temperature"]] * takes)
     made = np.asarray(
         generate(vocoder.model, vocoder.params, seed=seed, local_conditioning=frames, num_samples=num_samples, **given)
     )
