@@ -45,7 +45,8 @@ class Evaluate:
     --split validation and score test once.
 
     An instrument plays the notes of the split (--corpus is a folder of notes): pitch, decay and spectrum against the
-    recordings, beside resampled neighbours and a sine.
+    recordings, beside resampled neighbours and a sine. A reading is what `wavejax play` makes: the most typical of
+    several takes, which choose among themselves.
 
     Without a model, --reference and --candidate judge folders of recordings of any system, paired by file name.
     """
