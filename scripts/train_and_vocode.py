@@ -78,9 +78,8 @@ def main(
     run = out / "run"
     shutil.rmtree(run, ignore_errors=True)
     corpus = embedded_corpus()
-    manifest = corpus.manifest
     console.print(
-        f"training on {manifest.seconds('train'):.0f} s of speech; {manifest.seconds('test'):.0f} s more are held out"
+        f"training on {corpus.seconds('train'):.0f} s of speech; {corpus.seconds('test'):.0f} s more are held out"
     )
     started = time.perf_counter()
     train_and_evaluate(configuration(steps, minutes), run, corpus=corpus)

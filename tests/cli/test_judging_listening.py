@@ -34,7 +34,7 @@ def copied(originals: Path, name: str, change, suffix: str = ".flac") -> Path:
 
 
 def test_a_vocoder_is_judged_on_readings_of_every_seed(run, tmp_path, voice, corpus):
-    ids = [entry.id for entry in Corpus.open(corpus).manifest.utterances if entry.split == "test"]
+    ids = [entry.id for entry in Corpus.open(corpus).entries if entry.split == "test"]
     (tmp_path / "list.json").write_text(json.dumps({"test": ids[:2]}))
     options = ("--corpus", corpus, "--utterances", tmp_path / "list.json", "--seeds", 2, "--output", tmp_path / "out")
     said = run("evaluate", voice, *options, *METRICS_ONLY)
@@ -96,7 +96,7 @@ def test_unknown_judges_and_anchors_are_named(run, originals):
 
 def test_what_was_trained_on_is_not_judged(corpus, tmp_path):
     opened = Corpus.open(corpus)
-    entries = opened.manifest.utterances
+    entries = opened.entries
     trained = next(entry.id for entry in entries if entry.split == "train")
     (tmp_path / "list.json").write_text(json.dumps({"test": [trained]}))
     with pytest.raises(ListeningError, match="prepared with it in train"):

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tests.data.recordings import write_ljspeech
+from tests.data.recordings import TINY, counting_corpus, write_ljspeech
 from wavejax.audio.host_features import log_mel_numpy
 from wavejax.data import Corpus, CropShape, embedded_corpus, prepare, training_batches
 from wavejax.data import corpus as corpus_module
@@ -17,14 +17,14 @@ def embedded():
 
 
 def test_what_ships_with_the_package(embedded):
-    assert embedded.manifest.sample_rate == 16_000
-    assert 180 <= embedded.manifest.seconds() <= 240
+    assert embedded.sample_rate == 16_000
+    assert 180 <= embedded.seconds() <= 240
     assert (len(embedded.indices("train")), len(embedded.indices("validation")), len(embedded.indices("test"))) == (
         53,
         4,
         8,
     )
-    assert min(u.num_samples for u in embedded.manifest.utterances) >= 16_000
+    assert min(u.num_samples for u in embedded.entries) >= 16_000
     spoken = {
         split: {normalize_transcript(u.transcript) for u in embedded.utterances(split)}
         for split in ("train", "validation", "test")
@@ -40,7 +40,32 @@ def test_what_ships_with_the_package(embedded):
 def test_features_are_those_of_the_waveform(embedded):
     utterance = embedded.utterance(embedded.indices("test")[0])
     assert utterance.waveform.dtype == np.float32
-    np.testing.assert_array_equal(utterance.log_mel, log_mel_numpy(utterance.waveform, embedded.manifest.spec))
+    np.testing.assert_array_equal(utterance.log_mel, log_mel_numpy(utterance.waveform, embedded.spec))
+
+
+def test_a_corpus_says_what_it_holds():
+    corpus = counting_corpus([1000, 605])
+    assert (corpus.spec, corpus.sample_rate, corpus.speakers) == (TINY, 16_000, ("one", "two"))
+    assert [(entry.id, entry.num_samples) for entry in corpus.entries] == [("u0", 1000), ("u1", 605)]
+    assert corpus.seconds() == corpus.seconds("train") == 1605 / 16_000
+    assert corpus.has("train")
+    assert not corpus.has("test")
+    with pytest.raises(ValueError, match="unknown split 'tests'; splits are train, validation, test"):
+        corpus.has("tests")
+    assert corpus.speaker_index("two") == 1
+    with pytest.raises(ValueError, match="unknown speaker 'three'; this corpus has one, two"):
+        corpus.speaker_index("three")
+
+
+def test_a_corpus_can_be_read_from_another_source():
+    class Swapped:
+        def load(self, position):
+            return counting_corpus([1000, 605]).load(1 - position)
+
+    corpus = counting_corpus([1000, 605])
+    swapped = corpus.read_from(Swapped())
+    assert swapped.entries == corpus.entries
+    np.testing.assert_array_equal(swapped.load(0)[0], corpus.load(1)[0])
 
 
 def test_what_is_shared_cannot_be_changed(embedded):

@@ -64,8 +64,8 @@ def test_a_resampled_note_has_the_pitch_that_its_frames_state(shift):
 
 def test_only_training_notes_are_resampled_and_they_leave_no_gap():
     corpus = note_corpus(NOTES, SPEC, num_shifts=12, max_shift=3.5, num_threads=1)
-    names = [entry.id for entry in corpus.manifest.utterances]
-    assert [entry.id for entry in corpus.manifest.utterances if entry.split == "test"] == ["C4+0.000"]
+    names = [entry.id for entry in corpus.entries]
+    assert [entry.id for entry in corpus.entries if entry.split == "test"] == ["C4+0.000"]
     assert len(corpus.indices("train")) == 2 * 13
     heard = np.sort([57 + float(name[2:]) for name in names if name.startswith("A3")])
     assert np.diff(heard).max() < 2 * 7.0 / 12
@@ -75,7 +75,7 @@ def test_only_training_notes_are_resampled_and_they_leave_no_gap():
     peaks = [float(np.abs(corpus.utterance(i).waveform).max()) for i in range(len(corpus))]
     assert max(peaks) == pytest.approx(0.7, abs=0.05)
     again = note_corpus(NOTES, SPEC, num_shifts=12, max_shift=3.5, num_threads=2)
-    assert [entry.id for entry in again.manifest.utterances] == names
+    assert [entry.id for entry in again.entries] == names
     np.testing.assert_array_equal(again.load(3)[0], corpus.load(3)[0])
     with pytest.raises(ValueError, match=r"max_shift 5\.0 within 4\.0 semitones"):
         note_corpus(NOTES, SPEC, max_shift=5.0)
@@ -87,7 +87,7 @@ def test_a_corpus_of_notes_is_cut_like_any_other():
     batch = next(training_batches(corpus, "train", shape, batch_size=3, seed=0, num_threads=0))
     assert batch["local_conditioning"].shape == (3, 12, SPEC.num_channels)
     assert batch["waveform"].shape == (3, 1664)
-    index = {entry.id: i for i, entry in enumerate(corpus.manifest.utterances)}[corpus.names_of(batch["id"][:1])[0]]
+    index = {entry.id: i for i, entry in enumerate(corpus.entries)}[corpus.names_of(batch["id"][:1])[0]]
     frames, row = corpus.load(index)[1], batch["local_conditioning"][0]
     places = [f for f in range(len(frames) - 11) if np.array_equal(frames[f : f + 12], row)]
     # At the very start, frame 0 stands for the one before it: all that it says is still true there.
@@ -138,7 +138,7 @@ def test_a_corpus_of_strings_holds_what_strikes_them():
     struck, sounding = note_corpus(NOTES, spec, num_shifts=3), note_corpus(NOTES, SPEC, num_shifts=3)
     assert len(struck) == len(sounding)
     for i in struck.indices("train"):
-        entry, waveform = struck.manifest.utterances[i], struck.utterance(i).waveform
+        entry, waveform = struck.entries[i], struck.utterance(i).waveform
         whole, midi = sounding.utterance(i).waveform, 57 if "A" in entry.id else 63
         if "+0.000" in entry.id:  # of the others the name tells the shift too coarsely
             np.testing.assert_allclose(spec.ring(waveform, midi, onset=LEAD), whole, atol=3e-4)
@@ -153,7 +153,7 @@ def test_a_corpus_of_strings_holds_what_strikes_them():
 def test_some_resampled_notes_are_cut_short_so_that_strokes_are_heard_more_often():
     long = [dataclasses.replace(note, waveform=np.tile(note.waveform, 9)) for note in NOTES]
     corpus = note_corpus(long, SPEC, num_shifts=8)
-    seconds = {entry.id: entry.num_samples / 16000 for entry in corpus.manifest.utterances}
+    seconds = {entry.id: entry.num_samples / 16000 for entry in corpus.entries}
     assert seconds["A3+0.000"] == 8.0
     assert sorted(seconds.values())[-5:] == [8.0] * 5  # the three notes themselves and one shift of both training notes
     assert sorted(set(seconds.values())) == [0.5, 8.0]
@@ -178,7 +178,7 @@ def test_a_folder_of_notes_is_read(tmp_path):
         (63.0, "train", RATE),
     ]
     np.testing.assert_allclose(found[1].waveform, NOTES[1].waveform, atol=2 / 32768)
-    assert open_notes(folder, SPEC).manifest.spec == SPEC
+    assert open_notes(folder, SPEC).spec == SPEC
     with pytest.raises(ManifestError, match=r"holds no notes\.csv.*scripts/fetch_notes DATA"):
         read_notes(tmp_path)
     (folder / "notes.csv").write_text("file|note|split\n57.flac|57|tset\n")

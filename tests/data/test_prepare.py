@@ -50,10 +50,10 @@ def test_a_prepared_corpus_holds_the_sound_and_its_features(tmp_path):
     report = prepare(source, tmp_path / "out", workers=1, progress=False)
     corpus = Corpus.open(tmp_path / "out")
     assert corpus.manifest == report.manifest
-    assert corpus.manifest.speakers == ("anna",)
+    assert corpus.speakers == ("anna",)
     spec = get_spec("speech-16k")
     assert report.manifest.sample_rate == 16_000
-    assert corpus.manifest.spec == spec
+    assert corpus.spec == spec
     first, second = corpus.utterance(0), corpus.utterance(1)
     assert (first.id, first.transcript, first.speaker) == ("a", "Hello there.", 0)
     assert first.waveform.shape == (8000,)
@@ -61,7 +61,7 @@ def test_a_prepared_corpus_holds_the_sound_and_its_features(tmp_path):
     np.testing.assert_array_equal(first.log_mel, log_mel_numpy(first.waveform, spec))
     original = soundfile.read(source / "wavs" / "b.wav", dtype="float32")[0]
     np.testing.assert_array_equal(second.waveform, original)
-    entry = corpus.manifest.utterances[1]
+    entry = corpus.entries[1]
     assert entry.source == "wavs/b.wav"
     assert len(entry.source_sha256) == 64
     assert entry.active_runs == ((0, 40),)

@@ -36,7 +36,7 @@ def test_only_the_named_split_is_held():
     corpus = tiny_corpus()
     held = resident.gather_split(corpus, corpus.indices("train"))
     assert held.samples.size == sum(len(corpus.load(i)[0]) for i in corpus.indices("train"))
-    assert held.samples.size < sum(entry.num_samples for entry in corpus.manifest.utterances)
+    assert held.samples.size < sum(entry.num_samples for entry in corpus.entries)
 
 
 @pytest.mark.parametrize("strategy", ["spmd", "pmap"])

@@ -71,17 +71,17 @@ def run_info(arguments: Sequence[str]) -> int:
 def _describe_corpus(path: Path) -> list[str]:
     from wavejax.data import Corpus
 
-    manifest = Corpus.open(path).manifest
+    corpus = Corpus.open(path)
     splits = []
     for split in ("train", "validation", "test"):
-        count = sum(entry.split == split for entry in manifest.utterances)
-        splits.append(f"{split} {count} ({manifest.seconds(split) / 60:.1f} minutes)")
+        count = sum(entry.split == split for entry in corpus.entries)
+        splits.append(f"{split} {count} ({corpus.seconds(split) / 60:.1f} minutes)")
     return [
-        f"prepared corpus: {len(manifest.utterances)} utterances, {manifest.seconds() / 60:.1f} minutes",
+        f"prepared corpus: {len(corpus)} utterances, {corpus.seconds() / 60:.1f} minutes",
         f"splits     {', '.join(splits)}",
-        f"speakers   {', '.join(manifest.speakers)}",
-        f"features   {manifest.spec.name}: {manifest.sample_rate} Hz, hop {manifest.spec.hop_length}, "
-        f"{manifest.spec.num_channels} bands",
+        f"speakers   {', '.join(corpus.speakers)}",
+        f"features   {corpus.spec.name}: {corpus.sample_rate} Hz, hop {corpus.spec.hop_length}, "
+        f"{corpus.spec.num_channels} bands",
     ]
 
 

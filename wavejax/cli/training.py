@@ -220,7 +220,7 @@ def _parse(arguments: list[str]) -> tuple[Train, VocoderConfig]:
 
 
 def _with_speakers(config: VocoderConfig, corpus: Corpus, wanted: bool) -> VocoderConfig:
-    names, model = corpus.manifest.speakers, config.model
+    names, model = corpus.speakers, config.model
     if not wanted:
         if len(names) > 1 and not model.num_speakers:
             _say(

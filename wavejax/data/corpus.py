@@ -16,7 +16,7 @@ from wavejax.audio.files import read_audio
 from wavejax.audio.host_features import log_mel_numpy
 from wavejax.audio.notes import NoteSpec
 from wavejax.audio.specs import FeatureSpec, get_spec
-from wavejax.data.manifest import Manifest, ManifestError, UtteranceEntry, active_blocks, runs_of
+from wavejax.data.manifest import SPLITS, Manifest, ManifestError, UtteranceEntry, active_blocks, runs_of
 from wavejax.data.records import RecordError, ShardReader, decode_record, dequantize_waveform, quantize_waveform
 from wavejax.data.sources import read_metadata
 
@@ -41,7 +41,9 @@ class Utterance:
 
 
 @runtime_checkable
-class _Source(Protocol):
+class Source(Protocol):
+    """Where a corpus reads its utterances."""
+
     def load(self, position: int) -> Recorded:
         """The sound of utterance `position`."""
 
@@ -53,7 +55,7 @@ class Corpus:
     `Corpus.in_memory(...)` makes one of arrays.
     """
 
-    def __init__(self, manifest: Manifest, source: _Source) -> None:
+    def __init__(self, manifest: Manifest, source: Source) -> None:
         self.manifest = manifest
         self._source = source
 
@@ -96,8 +98,46 @@ class Corpus:
         manifest = Manifest(spec=spec, speakers=tuple(speakers), shards=(), utterances=tuple(entries))
         return cls(manifest, _MemorySource(recorded))
 
+    @property
+    def spec(self) -> FeatureSpec | NoteSpec:
+        """What the frames are: log-mel features, or (in memory only) notes."""
+        return self.manifest.spec
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz, of the spec."""
+        return self.manifest.sample_rate
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Names; `Utterance.speaker` is an index into them."""
+        return self.manifest.speakers
+
+    @property
+    def entries(self) -> tuple[UtteranceEntry, ...]:
+        """What is known of each utterance but its sound, by number."""
+        return self.manifest.utterances
+
     def __len__(self) -> int:
-        return len(self.manifest.utterances)
+        return len(self.entries)
+
+    def has(self, split: str) -> bool:
+        """Whether an utterance belongs to "train", "validation" or "test". Raises ValueError on another word."""
+        if split not in SPLITS:
+            raise ValueError(f"unknown split {split!r}; splits are {', '.join(SPLITS)}")
+        return any(entry.split == split for entry in self.entries)
+
+    def speaker_index(self, name: str) -> int:
+        """The number of a speaker. Raises ValueError that lists the speakers."""
+        return self.manifest.speaker_index(name)
+
+    def seconds(self, split: str | None = None) -> float:
+        """Total duration, of one split or of all."""
+        return self.manifest.seconds(split)
+
+    def read_from(self, source: Source) -> "Corpus":
+        """The same utterances with the sound and the frames of another source."""
+        return Corpus(self.manifest, source)
 
     def indices(self, split: str = "train") -> tuple[int, ...]:
         """Numbers of the utterances of "train", "validation" or "test"; ValueError if the split is empty."""
@@ -109,7 +149,7 @@ class Corpus:
 
     def utterance(self, position: int) -> Utterance:
         """One utterance, whole. Raises RecordError if its record is damaged."""
-        entry = self.manifest.utterances[position]
+        entry = self.entries[position]
         samples, log_mel = self.load(position)
         return Utterance(
             id=entry.id,
@@ -126,7 +166,7 @@ class Corpus:
     def names_of(self, hashes: Iterable[int] | np.ndarray) -> list[str]:
         """Ids whose CRC-32 is among `hashes` (the `id` of a batch), for error reports."""
         wanted = {int(value) for value in hashes}
-        return [entry.id for entry in self.manifest.utterances if id_hash(entry.id) in wanted]
+        return [entry.id for entry in self.entries if id_hash(entry.id) in wanted]
 
 
 def id_hash(utterance_id: str) -> int:

@@ -177,20 +177,20 @@ class _Cutter:
     def __init__(self, corpus: Corpus, shape: CropShape) -> None:
         self.corpus = corpus
         self.shape = shape
-        self.hop_length = corpus.manifest.spec.hop_length
+        self.hop_length = corpus.spec.hop_length
         self.crop_frames = shape.num_frames(self.hop_length)
         self._filler_shape = (
             shape.frames_before + self.crop_frames + shape.frames_after,
-            corpus.manifest.spec.num_channels,
+            corpus.spec.num_channels,
         )
 
     def num_blocks(self, position: int) -> int:
         """Blocks of hop_length samples in an utterance, a last partial one included."""
-        return -(-self.corpus.manifest.utterances[position].num_samples // self.hop_length)
+        return -(-self.corpus.entries[position].num_samples // self.hop_length)
 
     def crop(self, position: int, start: int) -> dict[str, np.ndarray]:
         """The crop of an utterance whose first sample is hop_length * start."""
-        entry = self.corpus.manifest.utterances[position]
+        entry = self.corpus.entries[position]
         samples, log_mel = self.corpus.load(position)
         begin = self.hop_length * start
         return {
@@ -268,15 +268,14 @@ class _RandomCrops:
 
 
 def _check_long_enough(corpus: Corpus, split: str, shape: CropShape) -> None:
-    manifest = corpus.manifest
-    longest = max((manifest.utterances[position] for position in corpus.indices(split)), key=lambda u: u.num_samples)
+    longest = max((corpus.entries[position] for position in corpus.indices(split)), key=lambda u: u.num_samples)
     if longest.num_samples < shape.length:
-        rate = manifest.sample_rate
+        rate, hop = corpus.sample_rate, corpus.spec.hop_length
         raise ValueError(
             f"no utterance of the split {split!r} is as long as a crop: the longest, {longest.id!r}, has "
             f"{longest.num_samples} samples ({longest.num_samples / rate:.2f} s), a crop {shape.length} "
             f"({shape.length / rate:.2f} s). Use a crop length of at most "
-            f"{longest.num_samples // manifest.spec.hop_length * manifest.spec.hop_length}, or longer recordings"
+            f"{longest.num_samples // hop * hop}, or longer recordings"
         )
 
 
@@ -291,7 +290,7 @@ def _frame_weights(
     rows = []
     for position in positions:
         previous = 0
-        for start, stop in corpus.manifest.utterances[position].active_runs:
+        for start, stop in corpus.entries[position].active_runs:
             rows += [(position, previous, start - previous, 0), (position, start, stop - start, 1)]
             previous = stop
         rows.append((position, previous, cutter.num_blocks(int(position)) - previous, 0))

@@ -128,11 +128,9 @@ def recorded_clips(
 
     float32 at `JUDGED_RATE`. Fewer where the recordings do not last; what is left over is dropped.
     """
-    number, rate = corpus.manifest.speaker_index(speaker), corpus.manifest.sample_rate
+    number, rate = corpus.speaker_index(speaker), corpus.sample_rate
     positions = [
-        position
-        for position, entry in enumerate(corpus.manifest.utterances)
-        if entry.speaker == number and entry.split in splits
+        position for position, entry in enumerate(corpus.entries) if entry.speaker == number and entry.split in splits
     ]
     length, wanted = round(seconds * JUDGED_RATE), at_most * seconds
     sounds, held = [np.zeros(0, np.float32)], 0.0
@@ -193,7 +191,7 @@ def judge_babble(
 
 
 def _training_clips(vocoder: Vocoder, corpus: Corpus, name: str, options: BabbleOptions) -> list[np.ndarray]:
-    known = name in corpus.manifest.speakers
+    known = name in corpus.speakers
     clips = recorded_clips(corpus, ("train",), name, options.seconds, options.centroid_clips) if known else []
     if not clips:
         raise BabbleError(

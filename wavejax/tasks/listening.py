@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 
 def items_of(selection: Selection, corpus: Corpus) -> list[Item]:
     """What is judged against: the selection's recordings at `JUDGED_RATE`."""
-    rate, speakers = corpus.manifest.sample_rate, corpus.manifest.speakers
+    rate, speakers = corpus.sample_rate, corpus.speakers
     return [
         Item(
             id=each.id,
@@ -87,7 +87,7 @@ def spoken_systems(
 
 
 def _speak(vocoder: Vocoder, utterance: Utterance, corpus: Corpus, temperature: float, seed: int) -> np.ndarray:
-    speaker = corpus.manifest.speakers[utterance.speaker] if vocoder.config.model.num_speakers else None
+    speaker = corpus.speakers[utterance.speaker] if vocoder.config.model.num_speakers else None
     mel = vocoder.mel(utterance.waveform)
     return np.asarray(vocoder(mel, seed=seed, temperature=temperature, speaker=speaker), np.float32)
 
@@ -175,7 +175,7 @@ def judge_vocoder(
     """
     if vocoder.config.model.frame_network is None:
         raise ListeningError(f"{vocoder.config.name} is not conditioned on features: it cannot speak a recording again")
-    chosen = _measures(judges, [entry.transcript for entry in corpus.manifest.utterances])
+    chosen = _measures(judges, [entry.transcript for entry in corpus.entries])
     items = items_of(selection, corpus)
     waveforms = [each.waveform for each in selection.utterances]
     systems, missing = anchor_systems(waveforms, vocoder.spec, anchors, say)

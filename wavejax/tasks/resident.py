@@ -50,7 +50,7 @@ def resident_batches(
     positions = corpus.indices(split)
     places = training_places(corpus, split, shape, **options)
     held = strategy.place(gather_split(corpus, positions))
-    hop_length = corpus.manifest.spec.hop_length
+    hop_length = corpus.spec.hop_length
     number_of = np.full(len(corpus), -1, np.int32)
     number_of[list(positions)] = np.arange(len(positions))
 
@@ -70,7 +70,7 @@ def resident_batches(
 def gather_split(corpus: Corpus, positions: tuple[int, ...]) -> ResidentSplit:
     """The utterances at `positions` of the corpus, end to end, on the host."""
     loaded = [corpus.load(position) for position in positions]
-    entries = [corpus.manifest.utterances[position] for position in positions]
+    entries = [corpus.entries[position] for position in positions]
     total = sum(len(samples) for samples, _ in loaded)
     if total > LONGEST:
         raise ValueError(

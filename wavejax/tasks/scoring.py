@@ -70,8 +70,8 @@ def score(
     if mel == "other":
         if config.model.frame_network is None:
             raise ValueError(f"{config.name} is not conditioned on features: there is no other mel to give it")
-        corpus = Corpus(corpus.manifest, _NextFeatures(corpus, split))
-    entries = [corpus.manifest.utterances[position] for position in corpus.indices(split)]
+        corpus = corpus.read_from(_NextFeatures(corpus, split))
+    entries = [corpus.entries[position] for position in corpus.indices(split)]
     number = {id_hash(entry.id): index for index, entry in enumerate(entries)}
     if len(number) != len(entries):
         raise ValueError(f"two utterances of the split {split!r} have ids of the same CRC-32; rename one of them")

@@ -42,17 +42,17 @@ def select(corpus: Corpus, split: str = "test", listed: str | None = None, at_mo
     Raises:
         ListeningError: a listed utterance is missing or belongs to another split (it may have been trained on).
     """
-    position = {entry.id: index for index, entry in enumerate(corpus.manifest.utterances)}
+    position = {entry.id: index for index, entry in enumerate(corpus.entries)}
     name, ids = _list_for(position.keys(), split, listed)
     if ids is None:
-        shortest = SHORTEST_SECONDS * corpus.manifest.sample_rate
-        entries = [corpus.manifest.utterances[index] for index in corpus.indices(split)]
+        shortest = SHORTEST_SECONDS * corpus.sample_rate
+        entries = [corpus.entries[index] for index in corpus.indices(split)]
         ids = [entry.id for entry in entries if entry.num_samples >= shortest]
         name = f"all of at least {SHORTEST_SECONDS:g} s"
     for each in ids:
         if each not in position:
             raise ListeningError(f"the list {name} names {each!r}, which this corpus does not hold: give another list")
-        found = corpus.manifest.utterances[position[each]].split
+        found = corpus.entries[position[each]].split
         if found != split:
             raise ListeningError(
                 f"the list {name} has {each!r} for {split}, but this corpus was prepared with it in {found}: a model "

@@ -36,13 +36,13 @@ def speakers_of(vocoder: Vocoder) -> tuple[str, ...]:
 def ids_of(vocoder: Vocoder, corpus: Corpus) -> tuple[int, ...]:
     """The model's id of each speaker of the corpus. Raises VocoderError on one that the model does not know."""
     names = speakers_of(vocoder)
-    unknown = [name for name in corpus.manifest.speakers if name not in names]
+    unknown = [name for name in corpus.speakers if name not in names]
     if unknown:
         raise VocoderError(
             f"the corpus has the speaker{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}, whom "
             f"{vocoder.config.name} does not know: it knows {', '.join(names)}. Give the corpus that it was trained on"
         )
-    return tuple(names.index(name) for name in corpus.manifest.speakers)
+    return tuple(names.index(name) for name in corpus.speakers)
 
 
 def score_speakers(
@@ -92,19 +92,19 @@ def score_speakers(
 
 def _thinned(corpus: Corpus, split: str, at_most: int) -> Corpus:
     """Up to `at_most` utterances of each speaker of a split, evenly spread over them."""
-    entries = corpus.manifest.utterances
+    entries = corpus.entries
     chosen: list[int] = []
-    for speaker in range(len(corpus.manifest.speakers)):
+    for speaker in range(len(corpus.speakers)):
         own = [position for position in corpus.indices(split) if entries[position].speaker == speaker]
         chosen += [own[round(k)] for k in np.linspace(0, len(own) - 1, min(at_most, len(own)))]
     utterances = [corpus.utterance(position) for position in sorted(chosen)]
-    return Corpus.in_memory(corpus.manifest.spec, utterances, [split] * len(utterances), corpus.manifest.speakers)
+    return Corpus.in_memory(corpus.spec, utterances, [split] * len(utterances), corpus.speakers)
 
 
 def _report(
     vocoder: Vocoder, corpus: Corpus, split: str, names: dict[str, int], found: dict[str, np.ndarray]
 ) -> dict[str, Any]:
-    entries = [corpus.manifest.utterances[position] for position in corpus.indices(split)]
+    entries = [corpus.entries[position] for position in corpus.indices(split)]
     speaker = np.asarray([entry.speaker for entry in entries])
     samples = np.asarray([names[entry.id] for entry in entries])
 
@@ -131,9 +131,7 @@ def _report(
         "coding": f"{coding.kind}, {coding.num_classes} classes",
         **summary(np.ones(len(entries), bool)),
         "speakers": {
-            name: summary(speaker == number)
-            for number, name in enumerate(corpus.manifest.speakers)
-            if (speaker == number).any()
+            name: summary(speaker == number) for number, name in enumerate(corpus.speakers) if (speaker == number).any()
         },
         "utterances": {
             entry.id: {"num_samples": int(samples[i])} | {kind: float(each[i]) for kind, each in found.items()}

@@ -95,7 +95,7 @@ def train_and_evaluate(
     rows = strategy.process_rows(training.batch_size)
     optimizer = config.optimizer.build()
     loss_fn = make_loss(config)
-    speakers = corpus.manifest.speakers if config.model.num_speakers else ()
+    speakers = corpus.speakers if config.model.num_speakers else ()
     meta = metadata(config, speakers)
     rules: dict[str, Any] = {"keep_last": training.keep_last, "keep_every": training.keep_every or None}
     if training.keep_best:
@@ -136,19 +136,19 @@ def open_corpus(config: VocoderConfig) -> Corpus:
 
 def check_corpus(config: VocoderConfig, corpus: Corpus) -> None:
     """Refuse a corpus of other features or with speakers that the model has no place for."""
-    if config.model.frame_network is not None and corpus.manifest.spec != config.spec:
+    if config.model.frame_network is not None and corpus.spec != config.spec:
         raise SpecMismatch(
             "the corpus (source) holds features of another spec than the model (target) reads; prepare it again with "
             f"--spec {config.spec.name}.",
-            corpus.manifest.spec,
+            corpus.spec,
             config.spec,
         )
-    if corpus.manifest.sample_rate != config.spec.sample_rate:
+    if corpus.sample_rate != config.spec.sample_rate:
         raise TrainingError(
-            f"the corpus is at {corpus.manifest.sample_rate} Hz but the model at {config.spec.sample_rate} Hz: prepare "
+            f"the corpus is at {corpus.sample_rate} Hz but the model at {config.spec.sample_rate} Hz: prepare "
             f"it again with --spec {config.spec.name}"
         )
-    known, found = config.model.num_speakers, len(corpus.manifest.speakers)
+    known, found = config.model.num_speakers, len(corpus.speakers)
     if known and found > known:
         raise TrainingError(
             f"the corpus has {found} speakers but the model only {known}: set model.num_speakers={found}"
@@ -365,7 +365,7 @@ def _audio_hooks(
 
 
 def _has_validation(corpus: Corpus) -> bool:
-    return "validation" in {entry.split for entry in corpus.manifest.utterances}
+    return corpus.has("validation")
 
 
 def _log_audio(
