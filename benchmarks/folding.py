@@ -51,7 +51,7 @@ def run(
         folds, seams, seconds, repeats = 4, 3, 3.0, 2
     vocoder = load(voice)
     opened = Corpus.open(corpus) if corpus else embedded_corpus(vocoder.spec)
-    mel = np.concatenate([utterance.log_mel for utterance in opened.utterances("test")])
+    mel = np.concatenate([utterance.frames for utterance in opened.utterances("test")])
     options = {"temperature": temperature}
     rows: list[dict[str, Any]] = []
     notes: list[str] = []

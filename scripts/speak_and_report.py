@@ -67,13 +67,13 @@ def main(
     )
     longest = max(selection.utterances, key=lambda each: len(each.waveform))
     started = time.perf_counter()
-    spoken = vocoder(longest.log_mel, seed=seed, temperature=temperature)
+    spoken = vocoder(longest.frames, seed=seed, temperature=temperature)
     seconds = time.perf_counter() - started
     write_audio(out / "original.wav", longest.waveform, rate)
     write_audio(out / "generated.wav", spoken, rate)
     title = f"“{longest.transcript}” recorded, and spoken by {voice} from its mel"
     compare_picture(out / "comparison.png", longest.waveform, spoken, vocoder.spec, title)
-    mels = {name: stretched(longest.log_mel, tempo) for name, tempo in TEMPI.items()}
+    mels = {name: stretched(longest.frames, tempo) for name, tempo in TEMPI.items()}
     mels |= {name: transposed(vocoder, longest.waveform, by) for name, by in SEMITONES.items()}
     for name, mel in mels.items():
         write_audio(out / f"{name}.wav", vocoder(mel, seed=seed, temperature=temperature), rate)

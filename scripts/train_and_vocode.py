@@ -89,9 +89,9 @@ def main(
     vocoder = load(run)
     utterance = max(corpus.utterances("test"), key=lambda u: len(u.waveform))
     console.print(f"vocoding a held-out utterance: {utterance.transcript!r}")
-    vocoder(utterance.log_mel[:3], temperature=temperature)  # compiles
+    vocoder(utterance.frames[:3], temperature=temperature)  # compiles
     started = time.perf_counter()
-    generated = vocoder(utterance.log_mel, seed=seed, temperature=temperature)
+    generated = vocoder(utterance.frames, seed=seed, temperature=temperature)
     seconds = time.perf_counter() - started
     rate = vocoder.spec.sample_rate
     write_audio(out / "original.wav", utterance.waveform, rate)

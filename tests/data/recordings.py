@@ -39,7 +39,7 @@ def counting_utterance(number: int, num_samples: int, speaker: int = 0) -> Utter
     log_mel[:, 0] = np.arange(frames)
     log_mel[:, 1] = number
     waveform = ((FIRST_SAMPLE + np.arange(num_samples)) / 32768).astype(np.float32)
-    return Utterance(id=f"u{number}", waveform=waveform, log_mel=log_mel, speaker=speaker, transcript=f"words {number}")
+    return Utterance(id=f"u{number}", waveform=waveform, frames=log_mel, speaker=speaker, transcript=f"words {number}")
 
 
 def counting_corpus(lengths: list[int]) -> Corpus:

@@ -40,7 +40,7 @@ def test_what_ships_with_the_package(embedded):
 def test_features_are_those_of_the_waveform(embedded):
     utterance = embedded.utterance(embedded.indices("test")[0])
     assert utterance.waveform.dtype == np.float32
-    np.testing.assert_array_equal(utterance.log_mel, log_mel_numpy(utterance.waveform, embedded.spec))
+    np.testing.assert_array_equal(utterance.frames, log_mel_numpy(utterance.waveform, embedded.spec))
 
 
 def test_a_corpus_says_what_it_holds():
@@ -92,7 +92,7 @@ def test_memory_and_records_give_the_same_corpus(embedded, tmp_path):
         left, right = prepared.utterance(position), embedded.utterance(position)
         assert (left.id, left.transcript) == (right.id, right.transcript)
         np.testing.assert_array_equal(left.waveform, right.waveform)
-        np.testing.assert_array_equal(left.log_mel, right.log_mel)
+        np.testing.assert_array_equal(left.frames, right.frames)
     assert prepared.indices("test") == embedded.indices("test")
     shape = CropShape(history=100, length=4000, frames_before=1, frames_after=1)
     left, right = (next(training_batches(c, "train", shape, batch_size=8, seed=1)) for c in (prepared, embedded))

@@ -155,7 +155,7 @@ def _half_silent_corpus(silent_blocks, sounding_blocks):
     log_mel = np.zeros((frames, 3), np.float32)
     log_mel[silent_blocks:, 0] = 1.0
     utterance = Utterance(
-        id="u", waveform=np.concatenate([silence, sound.waveform]), log_mel=log_mel, speaker=0, transcript=""
+        id="u", waveform=np.concatenate([silence, sound.waveform]), frames=log_mel, speaker=0, transcript=""
     )
     return Corpus.in_memory(TINY, [utterance], ["train"])
 

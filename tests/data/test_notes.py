@@ -140,14 +140,17 @@ def test_a_corpus_of_strings_holds_what_strikes_them():
     for i in struck.indices("train"):
         entry, waveform = struck.entries[i], struck.utterance(i).waveform
         whole, midi = sounding.utterance(i).waveform, 57 if "A" in entry.id else 63
-        if "+0.000" in entry.id:  # of the others the name tells the shift too coarsely
-            np.testing.assert_allclose(spec.ring(waveform, midi, onset=LEAD), whole, atol=3e-4)
-        shift = float(entry.id[-6:])
-        np.testing.assert_array_equal(
-            rung(waveform, struck.utterance(i), spec), spec.ring(waveform, midi, onset=LEAD, shift=shift)
-        )
+        note = struck.utterance(i).note
+        assert (note.midi, struck.utterance(i).transcript) == (midi, "")
+        assert f"{note.shift:+.3f}" == entry.id[-6:]
+        np.testing.assert_allclose(rung(waveform, struck.utterance(i), spec), whole, atol=3e-4)
         late = slice(3200, 12000)
         assert np.std(waveform[late]) < 0.1 * np.std(whole[late])
+    assert struck.read_from(sounding).utterance(0).note == struck.utterance(0).note
+    with pytest.raises(
+        ValueError, match="the utterance 'A3' is no note, so no string rings; take one of a `note_corpu"
+    ):
+        rung(waveform, dataclasses.replace(struck.utterance(0), id="A3", note=None), spec)
 
 
 def test_some_resampled_notes_are_cut_short_so_that_strokes_are_heard_more_often():

@@ -58,7 +58,7 @@ def test_a_prepared_corpus_holds_the_sound_and_its_features(tmp_path):
     assert (first.id, first.transcript, first.speaker) == ("a", "Hello there.", 0)
     assert first.waveform.shape == (8000,)
     assert np.max(np.abs(first.waveform)) == pytest.approx(0.2, abs=0.01), "mixed down by the mean, level kept"
-    np.testing.assert_array_equal(first.log_mel, log_mel_numpy(first.waveform, spec))
+    np.testing.assert_array_equal(first.frames, log_mel_numpy(first.waveform, spec))
     original = soundfile.read(source / "wavs" / "b.wav", dtype="float32")[0]
     np.testing.assert_array_equal(second.waveform, original)
     entry = corpus.entries[1]

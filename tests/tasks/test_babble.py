@@ -36,7 +36,7 @@ def corpus() -> Corpus:
             sound = buzz(peak, 10 * speaker + k, 0.6)
             frames = np.zeros((len(sound) // spec.hop_length, spec.n_mels), np.float32)
             name = f"{NAMES[speaker]}/{k}"
-            utterances.append(Utterance(id=name, waveform=sound, log_mel=frames, speaker=speaker, transcript=""))
+            utterances.append(Utterance(id=name, waveform=sound, frames=frames, speaker=speaker, transcript=""))
             splits.append("train" if k < 5 else ("validation", "test")[k % 2])
     return Corpus.in_memory(spec, utterances, splits, NAMES)
 

@@ -146,7 +146,7 @@ def test_excerpts_are_as_long_as_the_shortest_allows():
     def utterance(number, length):
         mel = np.zeros((length // 200, 80), np.float32)
         return Utterance(
-            id=f"u{number}", waveform=np.full(length, 0.1, np.float32), log_mel=mel, speaker=0, transcript=""
+            id=f"u{number}", waveform=np.full(length, 0.1, np.float32), frames=mel, speaker=0, transcript=""
         )
 
     corpus = Corpus.in_memory(SPEC, [utterance(n, length) for n, length in enumerate((900, 1700, 1300))], ["test"] * 3)

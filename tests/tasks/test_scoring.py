@@ -32,7 +32,7 @@ def utterance(number, length, mel_of=None):
     mel = log_mel_numpy(waveform, SPEC)
     if mel_of is not None:
         mel = mel_of[np.arange(len(mel)) % len(mel_of)]
-    return Utterance(id=f"u{number}", waveform=waveform, log_mel=mel, speaker=0, transcript="")
+    return Utterance(id=f"u{number}", waveform=waveform, frames=mel, speaker=0, transcript="")
 
 
 UTTERANCES = [utterance(number, length) for number, length in enumerate(LENGTHS)]
@@ -46,7 +46,7 @@ def direct_bits(utterance):
     model = WaveNet(CONFIG.model)
     values = np.asarray(model.coding.encode(utterance.waveform))[None]
     params = jax.tree.map(jnp.asarray, PARAMS)
-    outputs = parallel_outputs(model, params, values, {"local_conditioning": utterance.log_mel[None]})
+    outputs = parallel_outputs(model, params, values, {"local_conditioning": utterance.frames[None]})
     return float(-jnp.mean(model.distribution.log_prob(outputs, jnp.asarray(values))) / np.log(2.0))
 
 
@@ -60,7 +60,7 @@ def test_crops_add_up_to_whole_recordings():
 
 
 def test_another_mel_is_the_next_utterances_repeated_or_cut():
-    swapped = [utterance(a, LENGTHS[a], UTTERANCES[b].log_mel) for a, b in ((0, 2), (2, 3), (3, 0))]
+    swapped = [utterance(a, LENGTHS[a], UTTERANCES[b].frames) for a, b in ((0, 2), (2, 3), (3, 0))]
     scores = scoring.score((CONFIG, PARAMS), CORPUS, "test", mel="other", batch_size=4)
     np.testing.assert_allclose(scores.bits, [direct_bits(each) for each in swapped], rtol=1e-5)
     own = scoring.score((CONFIG, PARAMS), CORPUS, "test", batch_size=4)

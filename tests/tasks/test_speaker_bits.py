@@ -30,7 +30,7 @@ def corpus(names=NAMES, whose=(0, 1, 2, 0, 1, 2)) -> Corpus:
         walk = np.cumsum(np.random.default_rng(k).normal(0, 0.02, length))
         waveform = (np.round(np.clip(walk, -0.9, 0.9) * 32768) / 32768).astype(np.float32)
         mel = log_mel_numpy(waveform, SPEC)
-        utterances.append(Utterance(id=f"u{k}", waveform=waveform, log_mel=mel, speaker=whose[k], transcript=""))
+        utterances.append(Utterance(id=f"u{k}", waveform=waveform, frames=mel, speaker=whose[k], transcript=""))
     return Corpus.in_memory(SPEC, utterances, ["validation"] * 5 + ["train"], names)
 
 

@@ -106,7 +106,7 @@ def test_a_voice_draws_with_the_temperature_it_was_exported_with(tmp_path):
     corpus = tiny_corpus()
     train_and_evaluate(tiny_config(num_steps=1), tmp_path / "run", corpus=corpus, console=Quiet())
     voice = load(export(tmp_path / "run", tmp_path / "voice", temperature=0.25))
-    mel = corpus.utterance(0).log_mel[:3]
+    mel = corpus.utterance(0).frames[:3]
     np.testing.assert_array_equal(voice(mel), voice(mel, temperature=0.25))
     np.testing.assert_array_equal(np.concatenate(list(voice.stream(mel))), voice(mel))
     assert not np.array_equal(voice(mel), load(tmp_path / "run")(mel)), "where none was given it is 1"
@@ -155,7 +155,7 @@ def test_export_speaks_like_the_checkpoint(tmp_path):
     folder = export(tmp_path / "run", tmp_path / "voice")
     one, other = load(tmp_path / "run"), load(folder)
     assert (one.step, other.step) == (2, None)
-    mel = corpus.utterance(0).log_mel[:4]
+    mel = corpus.utterance(0).frames[:4]
     np.testing.assert_array_equal(one(mel, seed=3), other(mel, seed=3))
     np.testing.assert_array_equal(np.concatenate(list(one.stream([mel[:1], mel[1:]], seed=3))), one(mel, seed=3))
     with pytest.raises(VocoderError, match=r"knows no speakers"):
@@ -188,7 +188,7 @@ def test_new_speakers_start_from_a_trained_voice(tmp_path):
     np.testing.assert_allclose(state.params["input_kernel"], old.params["input_kernel"], atol=1e-6)
     assert load(tmp_path / "three").speakers == ("s0", "s1", "s2")
     with pytest.raises(VocoderError, match=r"unknown speaker 'bob'.*0: s0, 1: s1"):
-        old(tiny_corpus().utterance(0).log_mel[:2], speaker="bob")
+        old(tiny_corpus().utterance(0).frames[:2], speaker="bob")
     wider = dataclasses.replace(three, model=dataclasses.replace(three.model, residual_channels=9))
     with pytest.raises(TrainingError, match=r"does not fit the model: .*should be"):
         train_and_evaluate(wider, tmp_path / "wide", init_from=tmp_path / "two", corpus=tiny_corpus(num_speakers=3))

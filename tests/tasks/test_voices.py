@@ -45,7 +45,7 @@ def test_a_voice_beats_linear_prediction_on_what_it_never_heard(name):
 
 def test_babble_listens_to_its_id():
     heard = embedded_corpus().utterance(EMBEDDED.indices("validation")[0])
-    second = dataclasses.replace(heard, waveform=heard.waveform[8000:24_000], log_mel=heard.log_mel[40:120])
+    second = dataclasses.replace(heard, waveform=heard.waveform[8000:24_000], frames=heard.frames[40:120])
     corpus = Corpus.in_memory(EMBEDDED.spec, [second], ["validation"], ["allison"])
     report = score_speakers(load("babble"), corpus)
     bits = report["bits_per_sample"]

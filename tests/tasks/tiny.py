@@ -58,7 +58,7 @@ def tiny_corpus(num_speakers: int = 1) -> Corpus:
         waveform = np.round(waveform * 32768).astype(np.float32) / np.float32(32768)
         mel = log_mel_numpy(waveform, spec)
         utterances.append(
-            Utterance(id=f"u{number}", waveform=waveform, log_mel=mel, speaker=speaker, transcript=f"number {number}")
+            Utterance(id=f"u{number}", waveform=waveform, frames=mel, speaker=speaker, transcript=f"number {number}")
         )
         splits.append("train" if number < 3 * num_speakers else ("validation", "test")[number - 3 * num_speakers])
     names = tuple(f"s{i}" for i in range(num_speakers))

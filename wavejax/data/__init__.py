@@ -1,6 +1,6 @@
 """Corpora, from recordings to deterministic batches (floor 2). Nothing here imports jax."""
 
-from wavejax.data.corpus import Corpus, Utterance, embedded_corpus
+from wavejax.data.corpus import Corpus, StruckNote, Utterance, embedded_corpus
 from wavejax.data.crops import CropShape, training_batches, training_places, validation_batches
 from wavejax.data.manifest import Manifest, ManifestError, UtteranceEntry
 from wavejax.data.prepare import PrepareError, PrepareReport, prepare
@@ -16,6 +16,7 @@ __all__ = [
     "PrepareReport",
     "RecordError",
     "SourceError",
+    "StruckNote",
     "Utterance",
     "UtteranceEntry",
     "embedded_corpus",

@@ -21,10 +21,20 @@ from wavejax.data.records import RecordError, ShardReader, decode_record, dequan
 from wavejax.data.sources import read_metadata
 
 Recorded = tuple[Int16[np.ndarray, "_"], Float[np.ndarray, "_ _"]]
-"""Stored samples int16 [T] and log-mel float32 [F, n_mels] of one utterance."""
+"""Stored samples int16 [T] and conditioning frames float32 [F, C] of one utterance."""
 
 EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
 CACHE_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class StruckNote:
+    """The note that an utterance of a corpus of notes is."""
+
+    midi: float
+    """Number of the key that was struck."""
+    shift: float = 0.0
+    """Semitones by which the recording was resampled: it sounds at midi + shift."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +44,12 @@ class Utterance:
     id: str
     waveform: Float[np.ndarray, " time"]
     """float32 in [-1, 1)."""
-    log_mel: Float[np.ndarray, "frames n_mels"]
-    """Features of `Manifest.spec`, of exactly this waveform."""
+    frames: Float[np.ndarray, "frames channels"]
+    """Conditioning frames of `Corpus.spec`, of exactly this waveform: log-mel features, or what a note is."""
     speaker: int
     transcript: str
+    note: StruckNote | None = None
+    """What was struck, in a corpus of notes, which is held in memory: recordings on disk have none."""
 
 
 @runtime_checkable
@@ -55,9 +67,10 @@ class Corpus:
     `Corpus.in_memory(...)` makes one of arrays.
     """
 
-    def __init__(self, manifest: Manifest, source: Source) -> None:
+    def __init__(self, manifest: Manifest, source: Source, notes: Sequence[StruckNote | None] = ()) -> None:
         self.manifest = manifest
         self._source = source
+        self._notes = notes or (None,) * len(manifest.utterances)
 
     @classmethod
     def open(cls, path: str | Path) -> "Corpus":
@@ -77,9 +90,11 @@ class Corpus:
         """A corpus of the given utterances, `splits[i]` being the split of the i-th. Waveforms are stored as int16."""
         entries: list[UtteranceEntry] = []
         recorded: list[Recorded] = []
+        notes: list[StruckNote | None] = []
         for utterance, split in zip(utterances, splits, strict=True):
             samples = quantize_waveform(utterance.waveform)
-            recorded.append((_read_only(samples), _read_only(utterance.log_mel)))
+            recorded.append((_read_only(samples), _read_only(utterance.frames)))
+            notes.append(utterance.note)
             entries.append(
                 UtteranceEntry(
                     id=utterance.id,
@@ -87,7 +102,7 @@ class Corpus:
                     speaker=utterance.speaker,
                     split=split,
                     num_samples=len(samples),
-                    num_frames=len(utterance.log_mel),
+                    num_frames=len(utterance.frames),
                     active_runs=runs_of(active_blocks(utterance.waveform, spec.hop_length)),
                     source="",
                     source_sha256="",
@@ -96,7 +111,7 @@ class Corpus:
                 )
             )
         manifest = Manifest(spec=spec, speakers=tuple(speakers), shards=(), utterances=tuple(entries))
-        return cls(manifest, _MemorySource(recorded))
+        return cls(manifest, _MemorySource(recorded), notes)
 
     @property
     def spec(self) -> FeatureSpec | NoteSpec:
@@ -137,26 +152,27 @@ class Corpus:
 
     def read_from(self, source: Source) -> "Corpus":
         """The same utterances with the sound and the frames of another source."""
-        return Corpus(self.manifest, source)
+        return Corpus(self.manifest, source, self._notes)
 
     def indices(self, split: str = "train") -> tuple[int, ...]:
         """Numbers of the utterances of "train", "validation" or "test"; ValueError if the split is empty."""
         return self.manifest.indices(split)
 
     def load(self, position: int) -> Recorded:
-        """Stored samples int16 [T] and log-mel [F, n_mels] of one utterance: read-only arrays, not copied."""
+        """Stored samples int16 [T] and frames [F, C] of one utterance: read-only arrays, not copied."""
         return self._source.load(position)
 
     def utterance(self, position: int) -> Utterance:
         """One utterance, whole. Raises RecordError if its record is damaged."""
         entry = self.entries[position]
-        samples, log_mel = self.load(position)
+        samples, frames = self.load(position)
         return Utterance(
             id=entry.id,
             waveform=dequantize_waveform(samples),
-            log_mel=log_mel,
+            frames=frames,
             speaker=entry.speaker,
             transcript=entry.transcript,
+            note=self._notes[position],
         )
 
     def utterances(self, split: str = "train") -> Iterator[Utterance]:
@@ -246,5 +262,5 @@ def embedded_corpus(spec: FeatureSpec | None = None) -> Corpus:
         raw, _ = read_audio(EMBEDDED_FOLDER / f"{row.id}.flac", chosen.sample_rate)
         waveform = dequantize_waveform(quantize_waveform(raw))
         mel = log_mel_numpy(waveform, chosen)
-        utterances.append(Utterance(id=row.id, waveform=waveform, log_mel=mel, speaker=0, transcript=row.transcript))
+        utterances.append(Utterance(id=row.id, waveform=waveform, frames=mel, speaker=0, transcript=row.transcript))
     return Corpus.in_memory(chosen, utterances, [row.split or "train" for row in rows], ("allison-en",))

@@ -191,12 +191,12 @@ class _Cutter:
     def crop(self, position: int, start: int) -> dict[str, np.ndarray]:
         """The crop of an utterance whose first sample is hop_length * start."""
         entry = self.corpus.entries[position]
-        samples, log_mel = self.corpus.load(position)
+        samples, frames = self.corpus.load(position)
         begin = self.hop_length * start
         return {
             "waveform": _padded_slice(samples, begin - self.shape.history, begin + self.shape.length),
             "mask": np.arange(begin, begin + self.shape.length) < len(samples),
-            "local_conditioning": self._frames(log_mel, start),
+            "local_conditioning": self._frames(frames, start),
             "speaker": np.asarray(entry.speaker, np.int32),
             "id": np.asarray(id_hash(entry.id), np.uint32),
         }
@@ -211,9 +211,9 @@ class _Cutter:
             "id": np.asarray(0, np.uint32),
         }
 
-    def _frames(self, log_mel: Float[np.ndarray, "frames n_mels"], start: int) -> Float[np.ndarray, "crop n_mels"]:
+    def _frames(self, frames: Float[np.ndarray, "frames channels"], start: int) -> Float[np.ndarray, "crop channels"]:
         wanted = np.arange(start - self.shape.frames_before, start + self.crop_frames + self.shape.frames_after)
-        return log_mel[np.clip(wanted, 0, len(log_mel) - 1)]
+        return frames[np.clip(wanted, 0, len(frames) - 1)]
 
 
 def _padded_slice(samples: Int16[np.ndarray, " time"], begin: int, end: int) -> np.ndarray:

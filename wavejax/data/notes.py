@@ -30,7 +30,7 @@ from wavejax.audio.strings import (
     partial_decays,
     stiff_partials,
 )
-from wavejax.data.corpus import Corpus, Utterance
+from wavejax.data.corpus import Corpus, StruckNote, Utterance
 from wavejax.data.manifest import SPLITS, ManifestError
 
 NOTES_NAME = "notes.csv"
@@ -50,8 +50,6 @@ _COLOUR_WINDOW = 1024
 _COLOUR_COSINES = 11
 _COLOUR_POLYNOMIALS = 3
 _ENVELOPE_POLYNOMIALS = 4
-_SHIFT_LETTERS = len(f"{LARGEST_SHIFT:+.3f}")
-"""At the end of an utterance's id, which names the key and by how much it was resampled."""
 _LEVEL = 0.04
 """Of an excitation, all along: so far below full scale that next to no sample is clipped."""
 _FAINTEST = -110.0
@@ -292,19 +290,23 @@ def prepare_note(note: NoteRecording, spec: NoteSpec, *, shift: float = 0.0) -> 
 
 
 def rung(samples: Float[np.ndarray, " time"], utterance: Utterance, spec: NoteSpec) -> Float[np.ndarray, " time"]:
-    """The sound of samples that are, or stand for, those of an utterance of `note_corpus`: its strings ring."""
-    note, shift = utterance.transcript[:-_SHIFT_LETTERS], utterance.transcript[-_SHIFT_LETTERS:]
-    return spec.ring(samples, midi_number(note), onset=LEAD, shift=float(shift))
+    """The sound of samples that are, or stand for, those of an utterance of `note_corpus`: its strings ring.
+
+    Raises ValueError on an utterance that is no note.
+    """
+    if utterance.note is None:
+        raise ValueError(f"the utterance {utterance.id!r} is no note, so no string rings; take one of a `note_corpus`")
+    return spec.ring(samples, utterance.note.midi, onset=LEAD, shift=utterance.note.shift)
 
 
 def _utterance(note: NoteRecording, shift: float, seconds: float, *, spec: NoteSpec, gain: np.float32) -> Utterance:
     recorded = gain * prepare_note(note, spec, shift=shift)[: round(seconds * spec.sample_rate)]
     waveform = spec.damp(recorded, note.midi, onset=LEAD, shift=shift)
-    name = f"{note_name(note.midi)}{shift:+.3f}"
     return Utterance(
-        id=name,
+        id=f"{note_name(note.midi)}{shift:+.3f}",
         waveform=waveform,
-        log_mel=spec.frames(note.midi, spec.num_frames(len(waveform)), onset=LEAD, shift=shift),
+        frames=spec.frames(note.midi, spec.num_frames(len(waveform)), onset=LEAD, shift=shift),
         speaker=0,
-        transcript=name,
+        transcript="",
+        note=StruckNote(note.midi, shift),
     )

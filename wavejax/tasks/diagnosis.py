@@ -121,12 +121,12 @@ def held_out_excerpts(
     spec, utterances = vocoder.spec, [corpus.utterance(position) for position in corpus.indices(split)]
     chosen = sorted(utterances, key=lambda utterance: -len(utterance.waveform))[:count]
     frames = min(max(round(seconds * spec.frame_rate), 1), *(len(u.waveform) // spec.hop_length for u in chosen))
-    frames = min(frames, *(len(u.log_mel) for u in chosen))
+    frames = min(frames, *(len(u.frames) for u in chosen))
     if frames < 1:
         raise ValueError(f"the recordings of the split {split!r} are shorter than one frame: none can be judged")
     waveform = np.stack([u.waveform[: frames * spec.hop_length] for u in chosen])
     model = vocoder.config.model
-    mel = np.stack([u.log_mel[:frames] for u in chosen]) if model.frame_network is not None else None
+    mel = np.stack([u.frames[:frames] for u in chosen]) if model.frame_network is not None else None
     speaker = np.asarray([u.speaker for u in chosen], np.int32) if model.num_speakers else None
     return Excerpts(tuple(u.id for u in chosen), waveform, mel, speaker)
 

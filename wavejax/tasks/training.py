@@ -378,7 +378,7 @@ def _log_audio(
     vocoder = Vocoder(config=config, params=params, speakers=speakers)
     rate = config.spec.sample_rate
     num_samples = min(int(config.training.audio_seconds * rate), len(utterance.waveform))
-    mel = utterance.log_mel if config.model.frame_network is not None else None
+    mel = utterance.frames if config.model.frame_network is not None else None
     speaker = utterance.speaker if config.model.num_speakers else None
     waveform, original = vocoder(mel, speaker=speaker, num_samples=num_samples), utterance.waveform[:num_samples]
     if isinstance(config.spec, NoteSpec):
