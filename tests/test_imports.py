@@ -17,7 +17,8 @@ from wavejax.extras import MissingExtra, require_extra
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "wavejax"
 
-# What a package may import besides itself. `wavejax.types` and `wavejax.extras` are everybody's.
+# What a package may import besides itself. `wavejax.types`, `wavejax.extras` and `wavejax.atomic` are
+# everybody's.
 _FLOOR_1 = {"audio", "parallel"}
 _FLOOR_2 = {"nn", "distributions", "data"}
 _FLOOR_3 = {"models", "losses"}
@@ -26,6 +27,7 @@ _FLOOR_5 = {"conversion", "tasks"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "extras": set(),
+    "atomic": set(),
     "audio": set(),
     "parallel": set(),
     **{name: _FLOOR_1 for name in _FLOOR_2},
@@ -100,7 +102,7 @@ def _imports(path: Path) -> Iterator[Import]:
 def _complaint(importer: str, imported: str) -> str | None:
     """Why module `importer` may not import module `imported` (dotted names below wavejax), or None where it may."""
     source, target = importer.split(".")[1:], imported.split(".")[1:]
-    if not target or target[0] in {"types", "extras"} or not source:
+    if not target or target[0] in {"types", "extras", "atomic"} or not source:
         return None
     home, other = source[0], target[0]
     if home not in MAY_IMPORT:
@@ -113,7 +115,7 @@ def _complaint(importer: str, imported: str) -> str | None:
         return None
     if other in MAY_IMPORT[home]:
         return None
-    allowed = ", ".join(sorted(MAY_IMPORT[home])) or "nothing but wavejax.types and wavejax.extras"
+    allowed = ", ".join(sorted(MAY_IMPORT[home])) or "nothing but wavejax.types, wavejax.extras and wavejax.atomic"
     return f"that goes up or sideways: wavejax.{home} may import {allowed}"
 
 
@@ -135,24 +137,47 @@ def test_imports_go_down_only() -> None:
 @pytest.mark.parametrize(
     ("importer", "imported", "allowed"),
     [
-        ("wavejax.audio.files", "wavejax.nn.conv", False),
-        ("wavejax.audio.files", "wavejax.parallel", False),
-        ("wavejax.nn.conv", "wavejax.distributions", False),
-        ("wavejax.models.wavenet", "wavejax.models.wavernn", False),
-        ("wavejax.models", "wavejax.models.wavenet", True),
-        ("wavejax.losses.nll", "wavejax.models.wavenet", False),
-        ("wavejax.training.step", "wavejax.audio.files", False),
-        ("wavejax.training.step", "wavejax.parallel", True),
-        ("wavejax.generation.scan", "wavejax.training.step", False),
-        ("wavejax.cli.main", "wavejax.tasks.vocoder", True),
-        ("wavejax.tasks.vocoder", "wavejax.cli.main", False),
+        ("wavejax.audio.one", "wavejax.nn.one", False),
+        ("wavejax.audio.one", "wavejax.parallel", False),
+        ("wavejax.nn.one", "wavejax.distributions", False),
+        ("wavejax.models.a", "wavejax.models.b", False),
+        ("wavejax.models.a_presets", "wavejax.models.a", True),
+        ("wavejax.models", "wavejax.models.a", True),
+        ("wavejax.losses.one", "wavejax.models.a", False),
+        ("wavejax.training.one", "wavejax.audio.one", False),
+        ("wavejax.training.one", "wavejax.parallel", True),
+        ("wavejax.generation.one", "wavejax.training.one", False),
+        ("wavejax.cli.one", "wavejax.tasks.one", True),
+        ("wavejax.tasks.one", "wavejax.cli.one", False),
         ("wavejax.types", "wavejax.audio", False),
-        ("wavejax.audio.files", "wavejax.types", True),
+        ("wavejax.atomic", "wavejax.audio", False),
+        ("wavejax.audio.one", "wavejax.types", True),
+        ("wavejax.training.one", "wavejax.atomic", True),
         ("wavejax.extra_floor", "wavejax.audio", False),
     ],
 )
 def test_the_table_decides(importer: str, imported: str, allowed: bool) -> None:
     assert (_complaint(importer, imported) is None) == allowed
+
+
+RENAMING = {"replace", "rename", "renames"}
+
+
+def _renamings(source: str) -> list[int]:
+    """Lines that rename through `os`."""
+    lines = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "os" and node.attr in RENAMING:
+            lines.append(node.lineno)
+        if isinstance(node, ast.ImportFrom) and node.module == "os" and RENAMING & {each.name for each in node.names}:
+            lines.append(node.lineno)
+    return sorted(lines)
+
+
+def test_only_atomic_renames_files() -> None:
+    assert _renamings("import os\nos.replace(a, b)\nfrom os import rename\n'a'.replace('b', 'c')") == [2, 3]
+    found = {path.relative_to(PACKAGE).as_posix() for path in FILES if _renamings(path.read_text(encoding="utf-8"))}
+    assert found == {"atomic.py"}, "write files with wavejax.atomic, which leaves the old or the new one"
 
 
 def test_every_way_to_import_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ def test_a_full_disk_leaves_no_features(run, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("wavejax.audio.files.os.replace", full)
+    monkeypatch.setattr("wavejax.atomic.os.replace", full)
     said = run("features", tiny.write_noise(tmp_path / "a.wav"), "--out", tmp_path / "mels")
     assert said.code == 1
     assert "a.npy cannot be written: No space left on device" in said.error

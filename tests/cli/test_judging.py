@@ -26,7 +26,7 @@ def test_evaluate_keeps_an_older_report_when_the_disk_is_full(run, tmp_path, voi
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("wavejax.cli.judging.os.replace", full)
+    monkeypatch.setattr("wavejax.atomic.os.replace", full)
     said = run("evaluate", voice, "--corpus", corpus, "--seeds", 0, "--json", tmp_path / "scores.json")
     assert said.code == 1
     assert "scores.json cannot be written: No space left on device" in said.error

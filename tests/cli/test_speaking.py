@@ -219,7 +219,7 @@ def test_a_full_disk_loses_nothing_that_was_there(run, tmp_path, voice, monkeypa
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("wavejax.audio.files.os.replace", full)
+    monkeypatch.setattr("wavejax.atomic.os.replace", full)
     said = run("vocode", voice, wav, "--out", tmp_path / "out", "--overwrite", "--seed", "1")
     assert said.code == 1
     assert "speech.wav cannot be written: No space left on device" in said.error

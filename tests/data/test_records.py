@@ -69,8 +69,9 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
     with pytest.raises(KeyError, match="the source broke"):
         write_shard(tmp_path / "a.array_record", records())
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(OSError, match="No such file or directory"):
-        write_shard(tmp_path / "missing" / "a.array_record", [b"x"])
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"file/a\.array_record'$"):
+        write_shard(tmp_path / "file" / "a.array_record", [b"x"])
 
 
 def test_damaged_shards_are_named(tmp_path):

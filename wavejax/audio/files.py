@@ -1,7 +1,6 @@
 """Audio files: reading what soundfile reads, writing WAV and FLAC whole or not at all."""
 
 import os
-import secrets
 import struct
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from wavejax.atomic import write_bytes
 from wavejax.audio.resampling import resample
 
 AUDIO_SUFFIXES: tuple[str, ...] = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
@@ -71,30 +71,13 @@ def write_audio(path: str | os.PathLike[str], waveform: ArrayLike, sample_rate: 
         samples = np.clip(samples, -1.0, 1.0)
     encoded = _encode(samples, sample_rate, _WRITE_FORMATS[target.suffix.lower()], kind)
     try:
-        write_whole(target, encoded)
+        write_bytes(target, encoded)
     except OSError as error:
         raise AudioError(
             f"{target} cannot be written: {error.strerror or error}. Nothing was changed there. Check that its folder "
             "is a folder, writable, and on a disk with space left, or choose another path."
         ) from error
     return clipped
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: what is there at any moment is the old content or all of the new.
-
-    Makes the folders above it. Raises OSError where the system refuses; then nothing is left behind.
-    """
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with open(partial, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _check_readable(source: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from wavejax.atomic import is_leftover, write_bytes, write_json
 from wavejax.checkpoints.checksums import tree_checksums
 from wavejax.checkpoints.errors import (
     CheckpointDamaged,
@@ -123,24 +124,12 @@ def _write_folder(target: Path, data: bytes, record: Record) -> None:
 def _write_files(folder: Path, name: str, data: bytes, archive_digest: str, record: Record) -> None:
     config = {"archive": name, "archive_sha256": archive_digest, "record": record.to_json()}
     config["sha256"] = digest(config)
-    _write_file(folder / name, data)
-    _write_file(folder / CONFIG_NAME, (json.dumps(config, indent=1) + "\n").encode())
-
-
-def _write_file(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(folder / name, data)
+    write_json(folder / CONFIG_NAME, config, indent=1)
 
 
 def _is_ours(name: str) -> bool:
-    return name.removesuffix(".tmp") == CONFIG_NAME or (name.startswith("params") and ".npz" in name)
+    return name == CONFIG_NAME or (name.startswith("params") and ".npz" in name) or is_leftover(name)
 
 
 def _as_bits(array: np.ndarray) -> np.ndarray:

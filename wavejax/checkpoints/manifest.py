@@ -5,10 +5,10 @@ it changes until then, right after."""
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from wavejax.atomic import is_leftover, write_json
 from wavejax.checkpoints.record import digest
 
 MANIFEST_NAME = "wavejax_files.json"
@@ -38,9 +38,7 @@ def write_bookkeeping_manifest(folder: Path) -> None:
       OSError: it could not be written; the step is as sound as it was.
     """
     files = [path for path in folder.iterdir() if path.is_file() and path.name not in (MANIFEST_NAME, BOOKKEEPING_NAME)]
-    temporary = folder / f"{BOOKKEEPING_NAME}.tmp"
-    _write(temporary, [path for path in files if path != temporary])
-    os.replace(temporary, folder / BOOKKEEPING_NAME)
+    _write(folder / BOOKKEEPING_NAME, [path for path in files if not is_leftover(path.name)])
 
 
 def damaged_files(folder: Path) -> list[str]:
@@ -54,8 +52,7 @@ def _write(manifest: Path, paths: Iterable[Path]) -> None:
         path.relative_to(manifest.parent).as_posix(): {"bytes": path.stat().st_size, "sha256": file_digest(path)}
         for path in sorted(paths)
     }
-    text = json.dumps({"files": files, "sha256": digest(files)}, separators=(",", ":"))
-    manifest.write_text(text, encoding="utf-8")
+    write_json(manifest, {"files": files, "sha256": digest(files)})
 
 
 def _differences(folder: Path, manifest_name: str) -> list[str]:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from wavejax.atomic import write_bytes
 from wavejax.audio.feature_spec import FeatureSpec
-from wavejax.audio.files import AUDIO_SUFFIXES, AudioError, read_audio, write_whole
+from wavejax.audio.files import AUDIO_SUFFIXES, AudioError, read_audio
 from wavejax.audio.host_features import log_mel_numpy
 
 FEATURE_SUFFIXES = (".npy", ".npz")
@@ -86,7 +87,7 @@ def write_features(path: Path, features: np.ndarray) -> None:
     buffer = io.BytesIO()
     np.save(buffer, features)
     try:
-        write_whole(path, buffer.getvalue())
+        write_bytes(path, buffer.getvalue())
     except OSError as error:
         raise InputError(
             f"{path} cannot be written: {error.strerror or error}. Nothing was changed there. Choose a folder that is "

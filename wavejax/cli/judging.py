@@ -1,8 +1,6 @@
 """`wavejax evaluate` and `wavejax doctor`."""
 
 import dataclasses
-import json
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from typing import Any, Literal
 
 from tyro.conf import Positional
 
+from wavejax.atomic import write_json
 from wavejax.audio.notes import NoteSpec
 from wavejax.cli.inputs import InputError
 from wavejax.cli.parsing import Command, UsageError, parse
@@ -204,13 +203,9 @@ def _table(report: dict[str, Any]) -> str:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        write_json(path, content, indent=1)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise InputError(f"{path} cannot be written: {error.strerror or error}; choose another place") from error
 
 

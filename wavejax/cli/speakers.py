@@ -1,6 +1,5 @@
 """`wavejax evaluate-speakers`."""
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Any, Literal
 
 from tyro.conf import Positional
 
-from wavejax.audio.files import write_whole
+from wavejax.atomic import write_json
 from wavejax.cli.inputs import InputError
 from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.data import Corpus
@@ -87,7 +86,7 @@ def run_evaluate_speakers(arguments: Sequence[str]) -> int:
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     try:
-        write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
+        write_json(path, content, indent=1)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}; choose another place") from error
 

@@ -8,7 +8,6 @@ It is written last and atomically, so a folder with a manifest is a whole corpus
 
 import hashlib
 import json
-import os
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from wavejax.atomic import write_json
 from wavejax.audio.levels import frame_levels_db
 from wavejax.audio.notes import NoteSpec
 from wavejax.audio.specs import FeatureSpec
@@ -144,19 +144,6 @@ def entry_from_dict(entry: Mapping[str, Any]) -> UtteranceEntry:
     """The entry that `dataclasses.asdict` and JSON made a mapping of. Raises KeyError where a field is missing."""
     values = {field.name: entry[field.name] for field in fields(UtteranceEntry)}
     return UtteranceEntry(**{**values, "active_runs": tuple((start, stop) for start, stop in values["active_runs"])})
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON atomically: the file is the old one or the new one, never half of one."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as stream:
-            json.dump(content, stream, ensure_ascii=False, separators=(",", ":"))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 # --- which parts of an utterance are silent ---------------------------------------------------------------------------

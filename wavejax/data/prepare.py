@@ -27,6 +27,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from wavejax.atomic import write_json
 from wavejax.audio.specs import FeatureSpec, get_spec
 from wavejax.data.manifest import (
     MANIFEST_NAME,
@@ -36,7 +37,6 @@ from wavejax.data.manifest import (
     assign_splits,
     entry_from_dict,
     split_group,
-    write_json,
 )
 from wavejax.data.shards import NORMALIZATIONS, Processing, ShardJob, fingerprint, finished, make_shard
 from wavejax.data.sources import Listing, Recording, list_source

@@ -6,6 +6,7 @@ not at all: they are written under a temporary name and renamed.
 """
 
 import errno
+import itertools
 import os
 import zlib
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,7 @@ import msgpack
 import numpy as np
 from jaxtyping import Float, Int16
 
+from wavejax.atomic import replacing
 from wavejax.extras import require_extra
 
 INT16_SCALE = 32768.0
@@ -79,26 +81,23 @@ def write_shard(path: Path, records: Iterable[bytes]) -> int:
     Raises OSError (read-only or full disk) with the final path as its filename; nothing is left behind then.
     """
     module = require_extra("array_record.python.array_record_module", "train", "writing a prepared corpus")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    records = iter(records)
+    first = next(records, None)
+    if first is None:
+        return 0
     count = 0
     try:
-        partial.touch()  # a disk that cannot be written fails here, as an OSError with a reason
-        writer = module.ArrayRecordWriter(str(partial), "group_size:1,uncompressed")  # one record per random access
-        try:
-            for record in records:
-                writer.write(record)
-                count += 1
-        finally:
-            writer.close()
-        if count:
-            with partial.open("rb") as stream:
-                os.fsync(stream.fileno())
-            os.replace(partial, path)
+        with replacing(path) as partial:
+            writer = module.ArrayRecordWriter(str(partial), "group_size:1,uncompressed")  # one record per random access
+            try:
+                for record in itertools.chain([first], records):
+                    writer.write(record)
+                    count += 1
+            finally:
+                writer.close()
     except RuntimeError as error:  # the writer's own complaint, e.g. a disk that filled up while it wrote
         code = errno.ENOSPC if os.strerror(errno.ENOSPC) in str(error) else errno.EIO
         raise OSError(code, str(error), str(path)) from error
-    finally:
-        partial.unlink(missing_ok=True)
     return count
 
 

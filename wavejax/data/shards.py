@@ -9,11 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
+from wavejax.atomic import write_json
 from wavejax.audio.files import AudioError, read_audio
 from wavejax.audio.host_features import log_mel_numpy
 from wavejax.audio.levels import frame_levels_db, loudness_normalize, peak_normalize, trim_silence
 from wavejax.audio.specs import FeatureSpec
-from wavejax.data.manifest import active_blocks, runs_of, write_json
+from wavejax.data.manifest import active_blocks, runs_of
 from wavejax.data.records import dequantize_waveform, encode_record, quantize_waveform, write_shard
 from wavejax.data.sources import Recording
 

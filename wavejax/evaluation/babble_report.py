@@ -2,7 +2,6 @@
 
 import base64
 import html
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from wavejax.audio.files import write_whole
+from wavejax.atomic import write_json, write_text
 from wavejax.audio.specs import get_spec
 from wavejax.evaluation.bootstrap import Interval
 from wavejax.evaluation.pictures import png_bytes, spectrogram_image
@@ -190,11 +189,11 @@ def write_babble_report(
         notes: text shown as it is, below the tables.
     """
     root = Path(folder)
-    write_whole(root / "report.json", (json.dumps({**(extra or {}), **report.to_json()}, indent=1) + "\n").encode())
+    write_json(root / "report.json", {**(extra or {}), **report.to_json()}, indent=1)
     said = "\n".join(f"- {name}: {value}" for name, value in report.facts.items())
     shown = babble_markdown(report)
     text = f"# {title}\n\n{said}\n\n{shown}" + (f"\n```\n{notes}\n```\n" if notes else "")
-    write_whole(root / "report.md", text.encode())
+    write_text(root / "report.md", text)
     facts = "".join(
         f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in report.facts.items()
     )
@@ -206,7 +205,7 @@ def write_babble_report(
         + "<h2>Listen</h2><p>What the model says is synthetic: no words, and nobody said it. Shaded red: taken for "
         "another speaker.</p>" + _sounds(report, clips) + "</body></html>\n"
     )
-    write_whole(root / "index.html", page.encode())
+    write_text(root / "index.html", page)
     return root / "index.html"
 
 

@@ -1,7 +1,5 @@
 """Pictures of sound: a comparison for people, and an image for training logs that needs no plotting package."""
 
-import io
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from wavejax.atomic import replacing
 from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.evaluation.spectra import mel_decibels
 from wavejax.extras import require_extra
@@ -137,12 +136,5 @@ def _band_centres(spec: FeatureSpec) -> np.ndarray:
 
 
 def _save(figure: Any, path: Path) -> None:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(buffer.getvalue())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial:
+        figure.savefig(partial, format="png")

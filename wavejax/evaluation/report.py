@@ -2,7 +2,6 @@
 
 import base64
 import html
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from wavejax.audio.files import write_audio, write_whole
+from wavejax.atomic import write_json, write_text
+from wavejax.audio.files import write_audio
 from wavejax.audio.specs import get_spec
 from wavejax.evaluation.alignment import match_level
 from wavejax.evaluation.bootstrap import Interval
@@ -88,12 +88,12 @@ def write_report(
     root = Path(folder)
     paths = _write_sounds(root, comparison)
     content = {**(extra or {}), "title": title, "facts": dict(facts), **comparison.to_json()}
-    write_whole(root / "report.json", (json.dumps(content, indent=1) + "\n").encode())
+    write_json(root / "report.json", content, indent=1)
     said = "\n".join(f"- {name}: {value}" for name, value in facts.items())
     text = f"# {title}\n\n{said}\n\n{markdown(comparison)}" + (f"\n```\n{notes}\n```\n" if notes else "")
-    write_whole(root / "report.md", text.encode())
+    write_text(root / "report.md", text)
     page = root / "index.html"
-    write_whole(page, _page(comparison, paths, title, facts, notes).encode())
+    write_text(page, _page(comparison, paths, title, facts, notes))
     return page
 
 

@@ -15,7 +15,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from wavejax.audio.files import read_audio, write_audio, write_whole
+from wavejax.atomic import write_json
+from wavejax.audio.files import read_audio, write_audio
 from wavejax.audio.resampling import resample
 from wavejax.data import Corpus
 from wavejax.evaluation.babble_report import BabbleReport
@@ -111,7 +112,7 @@ def _claim(path: Path, wanted: dict[str, Any]) -> None:
     except ValueError as error:
         raise BabbleError(f"{path} is damaged ({error}): remove its folder, or choose another") from None
     if written is None:
-        write_whole(path, (json.dumps(wanted) + "\n").encode())
+        write_json(path, wanted)
     elif written != wanted:
         differing = [
             f"{key} was {written.get(key)}, now {value}" for key, value in wanted.items() if written.get(key) != value

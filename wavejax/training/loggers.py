@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
+from wavejax.atomic import write_text
 from wavejax.extras import require_extra
 
 
@@ -86,9 +87,7 @@ class JsonLinesLogger(Logger):
             return
         lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
         kept = [line for line in lines if _step_of(line) is not None and (_step_of(line) or 0) <= step]
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-        os.replace(temporary, self.path)
+        write_text(self.path, "".join(line + "\n" for line in kept))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Appends one line."""
