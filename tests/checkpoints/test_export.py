@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import wavejax.checkpoints.export as export_module
 from tests.checkpoints.states import META, assert_equal_bits, tiny_state
 from wavejax.checkpoints import (
     CheckpointDamaged,
@@ -50,15 +49,15 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.Mon
     folder = tmp_path / "voice"
     export_params(folder, PARAMS, {"version": 1})
     newer = {**PARAMS, "table": np.arange(9, dtype=np.int32)}
-    write = export_module._write_file
+    replace = os.replace
 
     def full_before(name: str) -> None:
-        def write_or_fail(path: Path, data: bytes) -> None:
-            if path.name.startswith(name):
+        def replace_or_fail(source: Path, target: Path) -> None:
+            if target.name.startswith(name):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            write(path, data)
+            replace(source, target)
 
-        monkeypatch.setattr(export_module, "_write_file", write_or_fail)
+        monkeypatch.setattr("os.replace", replace_or_fail)
 
     for name in ("params", "config"):
         full_before(name)
@@ -69,7 +68,8 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.Mon
         with pytest.raises(CheckpointWriteError, match="No space left"):
             export_params(tmp_path / "other", newer, {})
         assert [path.name for path in tmp_path.iterdir()] == ["voice"]
-    monkeypatch.setattr(export_module, "_write_file", write)
+    monkeypatch.setattr("os.replace", replace)
+    (folder / ".0123456789ab.partial").write_text("left by a process that was killed")
     for version in (2, 3, 4):
         export_params(folder, newer, {"version": version})
         params, meta = load_params(folder)
