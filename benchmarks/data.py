@@ -12,7 +12,8 @@ import numpy as np
 
 from benchmarks.harness import WrongResult, result, row
 from wavejax.data import Corpus, training_batches
-from wavejax.models.wavenet import WaveNet, initial_params
+from wavejax.models.wavenet import WaveNet
+from wavejax.nn.parameters import initial_params
 from wavejax.tasks.training import open_corpus
 from wavejax.tasks.vocoder import make_loss
 from wavejax.tasks.vocoder_config import VocoderConfig, preset

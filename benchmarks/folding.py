@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.harness import result, row
 from benchmarks.run import main
 from wavejax.data import Corpus, embedded_corpus
-from wavejax.generation import Seam, generate, generate_folded
+from wavejax.generation import Seam, generate, generate_folded, teacher_forced
 from wavejax.models.wavenet import WaveNet
 from wavejax.tasks.vocoder import Vocoder, load
 
@@ -124,26 +124,23 @@ def _verdicts(figures: dict[str, tuple[np.ndarray, np.ndarray]]) -> list[str]:
 
 def bits_after(vocoder: Vocoder, waveform: np.ndarray, mel: np.ndarray, places: Sequence[int]) -> np.ndarray:
     """The model's mean bits per sample over the `BITS_MS` after each place of a waveform [T]; [places]."""
-    config = vocoder.config
-    hop, shape = config.spec.hop_length, config.crop_shape
-    window = BITS_MS * config.spec.sample_rate // 1000
+    model, hop, window = vocoder.model, vocoder.spec.hop_length, BITS_MS * vocoder.spec.sample_rate // 1000
     intervals = -(-window // hop) + 1
-    starts = np.asarray(places) // hop * hop
-    padded = np.pad(waveform, (shape.history, intervals * hop))
-    frames = shape.frames_before + intervals + shape.frames_after
-    index = (starts // hop)[:, None] - shape.frames_before + np.arange(frames)
-    pieces = padded[starts[:, None] + np.arange(shape.history + intervals * hop)]
-    bits = np.asarray(_bits(config, vocoder.params, pieces, mel[np.clip(index, 0, len(mel) - 1)], intervals * hop))
-    within = (np.asarray(places) - starts)[:, None] + np.arange(window)
+    # One more interval is heard than the receptive field asks for: a piece's first value knows no sample before it.
+    before, first = model.lookback + -(-model.receptive_field // hop) + 1, np.asarray(places) // hop
+    padded = np.pad(waveform, (before * hop, intervals * hop))
+    pieces = padded[first[:, None] * hop + np.arange((before + intervals) * hop)]
+    index = first[:, None] - before + np.arange(before + intervals + model.lookahead)
+    bits = np.asarray(_bits(model, vocoder.params, pieces, mel[np.clip(index, 0, len(mel) - 1)], before * hop))
+    within = (np.asarray(places) - first * hop)[:, None] + np.arange(window)
     return np.take_along_axis(bits, within, axis=1).mean(axis=1)
 
 
-@partial(jax.jit, static_argnames=("config", "scored"))
-def _bits(config: Any, params: Any, waveform: jax.Array, frames: jax.Array, scored: int) -> jax.Array:
-    values = config.model.coding.encode(waveform)[:, 1:]
-    first = config.first_predicted
-    outputs = WaveNet(config.model).apply({"params": params}, values[:, :-1], frames, first=first, scored=scored)
-    return config.model.distribution.log_prob(outputs, values[:, -scored:]) / -jnp.log(jnp.float32(2))
+@partial(jax.jit, static_argnames=("model", "start"))
+def _bits(model: WaveNet, params: Any, waveform: jax.Array, frames: jax.Array, start: int) -> jax.Array:
+    values = model.coding.encode(waveform)
+    outputs = teacher_forced(model, params, values, frames, start=start)
+    return model.distribution.log_prob(outputs, values[:, start:]) / -jnp.log(jnp.float32(2))
 
 
 def bumps(waveform: np.ndarray, places: Sequence[int], sample_rate: int) -> np.ndarray:

@@ -24,8 +24,9 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from wavejax.generation import encode_conditioning, init_state, pack, run_block, uniforms
-from wavejax.models.wavenet import WaveNet, initial_params
+from wavejax.models.wavenet import WaveNet
 from wavejax.models.wavenet_presets import get_preset
+from wavejax.nn.parameters import initial_params
 from wavejax.parallel.hlo import computations, loop_bodies, operation
 from wavejax.parallel.topologies import SEVERAL_PROCESSES, Topology, get_topology
 

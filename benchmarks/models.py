@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.harness import WrongResult
-from wavejax.generation import stream_keys, uniforms
-from wavejax.models.wavenet import WaveNet, WaveNetConfig, initial_params
+from wavejax.generation import stream_keys, teacher_forced, uniforms
+from wavejax.models.wavenet import WaveNet, WaveNetConfig
 from wavejax.models.wavenet_presets import get_preset
+from wavejax.nn.parameters import initial_params
 from wavejax.parallel.compiling import run_once_options
 
 SEED = 7
@@ -107,24 +108,12 @@ def parallel_outputs(
 
     In full float32, also where a device rounds the factors of its products by default.
     """
-    field, (batch, length) = model.receptive_field, values.shape
-    silence = np.full((batch, field), model.coding.silence, values.dtype)
-    padded = np.concatenate([silence, np.asarray(values)], axis=1)[:, :-1]
-    first = 0
-    if frames is not None and model.hop_length is not None:
-        history = -(-field // model.hop_length)
-        first = history * model.hop_length - field + 1
-        needed = -(-length // model.hop_length)
-        index = np.arange(-history - model.lookback, needed + model.lookahead)
-        frames = frames[:, np.clip(index, 0, frames.shape[1] - 1)]
     with jax.default_matmul_precision("highest"):
-        outputs: jax.Array = _apply(model, params, padded, frames, first, length)
+        outputs: jax.Array = _teacher_forced(model, params, np.asarray(values), frames)
     return outputs
 
 
-@partial(jax.jit, static_argnames=("model", "first", "scored"))
-def _apply(model: WaveNet, params: Any, values: Any, frames: Any, first: int, scored: int) -> Any:
-    return model.apply({"params": params}, values, frames, first=first, scored=scored)
+_teacher_forced = jax.jit(teacher_forced, static_argnums=0)
 
 
 def check_draws(

@@ -25,9 +25,10 @@ from benchmarks import torch_peers
 from benchmarks.environment import count_cores
 from benchmarks.harness import Case, Keep, WrongResult, forget, in_fresh_process, measure, result, row
 from benchmarks.process import RETURNED, peak_growth
-from wavejax.models.wavenet import WaveNet, initial_params
+from wavejax.models.wavenet import WaveNet
 from wavejax.models.wavenet_presets import get_preset
 from wavejax.nn import FrameNetworkConfig, UpsamplerConfig
+from wavejax.nn.parameters import initial_params
 from wavejax.parallel.compiling import run_once_options
 from wavejax.training import OptimizerConfig, create_train_state, make_train_step
 

@@ -10,7 +10,8 @@ import soundfile
 from wavejax.audio.companding import SampleCoding
 from wavejax.checkpoints import export_params
 from wavejax.distributions import Categorical
-from wavejax.models.wavenet import WaveNet, initial_params
+from wavejax.models.wavenet import WaveNet
+from wavejax.nn.parameters import initial_params
 from wavejax.tasks.vocoder import metadata
 from wavejax.tasks.vocoder_config import VocoderConfig, preset
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import jax
 
-from wavejax.models.wavenet import WaveNet, initial_params
+from wavejax.models.wavenet import WaveNet
 from wavejax.models.wavenet_presets import PRESETS
+from wavejax.nn.parameters import initial_params
 
 FOLDER = Path(__file__).parent / "golden"
 

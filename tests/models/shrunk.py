@@ -11,8 +11,10 @@ import numpy as np
 
 from wavejax.audio.companding import SampleCoding
 from wavejax.distributions import Categorical, CoarseFine
-from wavejax.models.wavenet import WaveNet, WaveNetConfig, initial_params
+from wavejax.generation import teacher_forced
+from wavejax.models.wavenet import WaveNet, WaveNetConfig
 from wavejax.models.wavenet_presets import PRESETS
+from wavejax.nn.parameters import initial_params
 
 CHEAP = {"xla_backend_optimization_level": 0}
 
@@ -130,18 +132,5 @@ def inputs(model: WaveNet, batch: int, num_frames: int, seed: int = 2) -> dict[s
 
 def parallel_outputs(model: WaveNet, params: dict, values: np.ndarray | jax.Array, conditioning: dict) -> jax.Array:
     """Outputs for all values of a whole recording, through the parallel form with the true start's silence."""
-    field, (batch, length) = model.receptive_field, values.shape
-    silence = jnp.full((batch, field), model.coding.silence, values.dtype)
-    padded = jnp.concatenate([silence, jnp.asarray(values)], axis=1)
-    frames, first = None, 0
-    if model.hop_length is not None:
-        history = -(-field // model.hop_length)
-        first = history * model.hop_length - field + 1
-        needed = -(-length // model.hop_length)
-        index = np.arange(-history - model.lookback, needed + model.lookahead)
-        given = conditioning["local_conditioning"]
-        frames = jnp.asarray(given[:, np.clip(index, 0, given.shape[1] - 1)])
-    speaker = conditioning.get("global_conditioning")
-    speaker = None if speaker is None else jnp.asarray(speaker)
-    outputs = model.apply({"params": params}, padded[:, :-1], frames, speaker, first=first)
-    return outputs[:, field - 1 :]
+    frames = conditioning["local_conditioning"] if model.hop_length is not None else None
+    return teacher_forced(model, params, jnp.asarray(values), frames, conditioning.get("global_conditioning"))

@@ -14,9 +14,10 @@ from tests.models import golden
 from tests.models.shrunk import CONFIGS, cheap_jit, draw_params, inputs, make
 from wavejax.audio.companding import SampleCoding
 from wavejax.distributions import Categorical, CoarseFine, LogisticMixture
-from wavejax.models.wavenet import WaveNet, WaveNetConfig, count_parameters
+from wavejax.models.wavenet import WaveNet, WaveNetConfig
 from wavejax.models.wavenet_presets import PRESETS, get_preset, powers
 from wavejax.nn import FrameNetworkConfig
+from wavejax.nn.parameters import count_parameters
 
 QUICK = ("ibab", "linear-centre", "nsynth", "nv-wavenet", "r9y9-gaussian", "r9y9-mol-2018", "speech-16k+speakers")
 

@@ -8,7 +8,8 @@ import numpy as np
 from tests.audio.strings import string
 from wavejax.audio.notes import NOTE_SPECS
 from wavejax.data.notes import STORED_RATE, NoteRecording
-from wavejax.models.wavenet import WaveNet, initial_params
+from wavejax.models.wavenet import WaveNet
+from wavejax.nn.parameters import initial_params
 from wavejax.tasks.vocoder import Vocoder
 from wavejax.tasks.vocoder_config import VocoderConfig, preset
 

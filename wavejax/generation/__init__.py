@@ -8,6 +8,7 @@ from wavejax.generation.folding import Seam
 from wavejax.generation.noise import stream_keys, uniforms
 from wavejax.generation.state import Conditioning, GenerationState, Samples
 from wavejax.generation.streamer import ConditioningError, Streamer
+from wavejax.generation.teacher_forcing import teacher_forced
 
 __all__ = [
     "LARGEST_BLOCK",
@@ -28,5 +29,6 @@ __all__ = [
     "run_block",
     "stream",
     "stream_keys",
+    "teacher_forced",
     "uniforms",
 ]

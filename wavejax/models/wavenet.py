@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 from jax import lax
 from jax.typing import DTypeLike
@@ -367,6 +366,11 @@ class WaveNet(nn.Module):
         return self.config.num_speakers
 
     @property
+    def global_channels(self) -> int:
+        """Channels of a speaker's embedding, or of the vectors that are given; 0 without global conditioning."""
+        return self.config.global_channels
+
+    @property
     def lookback(self) -> int:
         """Past frames that a frame interval's samples depend on."""
         config = self.config
@@ -567,23 +571,3 @@ class WaveNet(nn.Module):
 def flat(x: Float[Array, "batch time channels"]) -> Float[Array, "rows channels"]:
     """One row per sample, example after example."""
     return x.reshape(-1, x.shape[-1])
-
-
-def initial_params(model: WaveNet, key: Array) -> Any:
-    """Parameters of `model`, drawn from `key`."""
-    config = model.config
-    values = jnp.full((1, 2), config.coding.silence, jnp.int32 if config.coding.is_discrete else jnp.float32)
-    frames = None
-    if config.upsampler is not None:
-        frames = jnp.zeros((1, model.lookback + 1 + model.lookahead + 2, config.local_channels), jnp.float32)
-    speaker = None
-    if config.num_speakers:
-        speaker = jnp.zeros((1,), jnp.int32)
-    elif config.global_channels:
-        speaker = jnp.zeros((1, config.global_channels), jnp.float32)
-    return model.init(key, values, frames, speaker)["params"]
-
-
-def count_parameters(params: Any) -> int:
-    """Number of values in a parameter tree."""
-    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))

@@ -4,6 +4,7 @@ from wavejax.nn.dropout import drop
 from wavejax.nn.frame_network import FrameNetwork, FrameNetworkConfig
 from wavejax.nn.gating import ACTIVATIONS, gated
 from wavejax.nn.kernels import declare_kernel, smooth_over_classes
+from wavejax.nn.parameters import count_parameters, initial_params
 from wavejax.nn.upsampling import Upsampler, UpsamplerConfig
 
 __all__ = [
@@ -12,8 +13,10 @@ __all__ = [
     "FrameNetworkConfig",
     "Upsampler",
     "UpsamplerConfig",
+    "count_parameters",
     "declare_kernel",
     "drop",
     "gated",
+    "initial_params",
     "smooth_over_classes",
 ]

@@ -24,8 +24,9 @@ from wavejax.audio.levels import loudness
 from wavejax.data import Corpus
 from wavejax.distributions import Categorical
 from wavejax.evaluation import log_mel_distance
-from wavejax.generation import encode_conditioning, generate, init_state, pack, replay, stream
-from wavejax.models.wavenet import WaveNet, WaveNetConfig, initial_params
+from wavejax.generation import encode_conditioning, generate, init_state, pack, replay, stream, teacher_forced
+from wavejax.models.wavenet import WaveNet, WaveNetConfig
+from wavejax.nn.parameters import initial_params
 from wavejax.tasks.vocoder import Vocoder
 from wavejax.types import Params
 
@@ -282,25 +283,10 @@ def _parallel(vocoder: Vocoder, values: Array, excerpts: Excerpts) -> Iterator[A
     for row in range(values.shape[0]):
         mel = None if excerpts.mel is None else excerpts.mel[row : row + 1]
         speaker = None if excerpts.speaker is None else excerpts.speaker[row : row + 1]
-        yield _parallel_row(vocoder.model, vocoder.params, values[row : row + 1], mel, speaker)
+        yield _teacher_forced(vocoder.model, vocoder.params, values[row : row + 1], mel, speaker)[0]
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _parallel_row(
-    model: WaveNet, params: Params, values: Array, mel: Array | np.ndarray | None, speaker: Array | np.ndarray | None
-) -> Array:
-    field, hop = model.receptive_field, model.hop_length
-    silence = jnp.full((1, field), model.coding.silence, values.dtype)
-    padded = jnp.concatenate([silence, values], axis=1)
-    frames, first = None, 0
-    if mel is not None and hop is not None:
-        history = -(-field // hop)
-        first = history * hop - field + 1
-        index = np.arange(-history - model.lookback, -(-values.shape[1] // hop) + model.lookahead)
-        frames = jnp.asarray(mel)[:, np.clip(index, 0, mel.shape[1] - 1)]
-    speaker = None if speaker is None else jnp.asarray(speaker)
-    outputs = model.apply({"params": params}, padded[:, :-1], frames, speaker, first=first, scored=values.shape[1])
-    return jnp.asarray(outputs)[0]
+_teacher_forced = jax.jit(teacher_forced, static_argnums=0)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -17,7 +17,8 @@ from wavejax.audio.specs import get_spec
 from wavejax.checkpoints import VALIDATION_LOSS, AnyStore, below, export_params, open_store, working_folder
 from wavejax.data import Corpus, CropShape, embedded_corpus, training_batches, validation_batches
 from wavejax.data.notes import open_notes, rung
-from wavejax.models.wavenet import WaveNet, initial_params
+from wavejax.models.wavenet import WaveNet
+from wavejax.nn.parameters import initial_params
 from wavejax.parallel import Strategy, get_strategy
 from wavejax.parallel.compiling import run_once_options
 from wavejax.tasks.resident import resident_batches

@@ -18,7 +18,8 @@ from wavejax.audio.host_features import log_mel_numpy
 from wavejax.audio.notes import NoteSpec
 from wavejax.checkpoints import fetched, load_any
 from wavejax.generation import Streamer, generate, stream
-from wavejax.models.wavenet import WaveNet, count_parameters, initial_params
+from wavejax.models.wavenet import WaveNet
+from wavejax.nn.parameters import count_parameters, initial_params
 from wavejax.tasks.serialization import ConfigError, from_json, to_json
 from wavejax.tasks.vocoder_config import VocoderConfig
 from wavejax.types import AnyArray, Params

@@ -1,0 +1,69 @@
+"""Parameters of a model: drawn from a key, and counted."""
+
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from wavejax.types import Coding, PyTree
+
+
+@runtime_checkable
+class Initialisable(Protocol):
+    """A model that says what its parallel form, `model(values, frames, speaker)`, must be shown."""
+
+    @property
+    def coding(self) -> Coding:
+        """How the waveform becomes values."""
+
+    @property
+    def hop_length(self) -> int | None:
+        """Samples per conditioning frame; None without local conditioning."""
+
+    @property
+    def lookback(self) -> int:
+        """Past frames that a frame interval's samples depend on."""
+
+    @property
+    def lookahead(self) -> int:
+        """Future frames that a frame interval's samples depend on."""
+
+    @property
+    def local_channels(self) -> int:
+        """Channels of a conditioning frame; 0 without local conditioning."""
+
+    @property
+    def num_speakers(self) -> int:
+        """Speakers known by id; 0 where vectors are given, or nothing."""
+
+    @property
+    def global_channels(self) -> int:
+        """Channels of global conditioning; 0 without."""
+
+    def init(self, rngs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Variables from a key and the arguments of a call (linen)."""
+
+
+def initial_params(model: Initialisable, key: PRNGKeyArray) -> Any:
+    """Parameters of `model`, drawn from `key`. Fit for jit, and for `jax.eval_shape` where only shapes are wanted."""
+    silence = model.coding.silence
+    values = jnp.full((1, 2), silence, jnp.float32 if isinstance(silence, float) else jnp.int32)
+    frames = None
+    if model.hop_length is not None:
+        frames = jnp.zeros((1, model.lookback + 1 + model.lookahead + 2, model.local_channels), jnp.float32)
+    speaker = None
+    if model.num_speakers:
+        speaker = jnp.zeros((1,), jnp.int32)
+    elif model.global_channels:
+        speaker = jnp.zeros((1, model.global_channels), jnp.float32)
+    return model.init(key, values, frames, speaker)["params"]
+
+
+def count_parameters(params: PyTree) -> int:
+    """Number of values in a tree of parameters, or of their shapes."""
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
+
+
+__all__ = ["Initialisable", "count_parameters", "initial_params"]
