@@ -50,6 +50,10 @@ class NaiveDecoder:
         """`warm_up` on as many."""
         return self.warm_up(jnp.repeat(value[:, None], count, axis=1), entries, jnp.int32(0))
 
+    def receive(self, cache: Any) -> Any:
+        """There is one kind of cache."""
+        return cache
+
     def warm_up(self, values: jax.Array, entries: Any, offset: jax.Array) -> Any:
         config, batch = self.model.config, values.shape[0]
         rings = [

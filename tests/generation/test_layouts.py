@@ -55,3 +55,18 @@ def test_a_joined_bfloat16_chain_is_as_close_as_the_plain_one():
     plain, joined = (outputs("nv-wavenet", platform, jnp.bfloat16)[1][1] for platform in ("cpu", "gpu"))
     error = [float(jnp.sqrt(jnp.mean((rough - exact) ** 2)) / jnp.std(exact)) for rough in (plain, joined)]
     assert 1e-5 < error[1] < max(0.03, 1.5 * error[0])
+
+
+def test_a_cache_of_another_backend_is_received_in_the_decoder_s_types():
+    model, params = make("unconditional-mu-law-scalar")
+    for weights, other in (("bfloat16", "float32"), ("float32", "bfloat16")):
+        own, foreign = (cheap_jit(lambda params, of=of: pack(model, params, of))(params) for of in (weights, other))
+        cache = init_state(foreign, encode_conditioning(foreign), batch_size=BATCH).cache
+        received = own.receive(jax.tree.map(np.asarray, cache))
+        assert {name: leaf.dtype.name for name, leaf in received.items()} == {
+            "ring": weights,
+            "phase": "int32",
+            "history": cache["history"].dtype.name,
+        }
+        np.testing.assert_allclose(np.float32(received["ring"]), np.float32(cache["ring"]), rtol=2**-8)
+        assert own.receive(received) is received

@@ -51,15 +51,14 @@ class ScanBackend:
     """`run_block`, compiled by XLA: any model, any device."""
 
     decoder: Decoder
-    dtype: DTypeLike = jnp.float32
     name: str = "scan"
 
     def block(
         self, state: GenerationState, conditioning: Conditioning, count: int, probability_floor: float
     ) -> tuple[GenerationState, Samples]:
         """See `Backend.block`."""
-        if isinstance(self.decoder.model, WaveNet) and state.cache["ring"].dtype != self.dtype:  # of another backend
-            cache = {**state.cache, "ring": jnp.asarray(state.cache["ring"], self.dtype)}
+        cache = self.decoder.receive(state.cache)
+        if cache is not state.cache:
             state = dataclasses.replace(state, cache=cache)
         return _scan_block(self.decoder, state, conditioning, jnp.asarray(count, jnp.int32), probability_floor)
 
@@ -118,7 +117,7 @@ def open_backend(
             f"backend 'scan' computes in a floating dtype such as float32 or bfloat16, got {weights}: int8 weights "
             "need backend='cpu' (WaveNets on a CPU, pip install 'wavejax-audio[cpu]')"
         )
-    return ScanBackend(decoder=_pack(model, params, dtype), dtype=jnp.dtype(weights))
+    return ScanBackend(decoder=_pack(model, params, dtype))
 
 
 def _cpu_refusal(model: Any, weights: str) -> str | None:

@@ -1,7 +1,8 @@
 """Decoders: a model and its parameters, packed for stepping through samples.
 
-A decoder is a pytree (arrays inside, sizes static) with four pure methods, `encode_frame`, `condition`, `warm_up` and
-`step`. `ModelDecoder` serves any `AutoregressiveModel`; a model with a `WaveNet`'s structure gets `WaveNetDecoder`.
+A decoder is a pytree (arrays inside, sizes static) of pure methods: `encode_frame`, `condition`, `warm_up`, `settle`,
+`receive` and `step`. `ModelDecoder` serves any `AutoregressiveModel`; a model with a `WaveNet`'s structure gets
+`WaveNetDecoder`.
 """
 
 from functools import partial
@@ -48,6 +49,10 @@ class Decoder(Protocol):
     def settle(self, value: Array, count: int, entries: PyTree) -> PyTree:
         """The cache after `count` times the same value [B], no fewer than the receptive field less one, under
         conditioning that stays the same."""
+
+    def receive(self, cache: PyTree) -> PyTree:
+        """A cache that another backend's decoder of the same model made, in this decoder's own types; its own caches
+        as they are."""
 
     def step(self, cache: PyTree, value: Array, condition: PyTree) -> tuple[PyTree, Array]:
         """(cache, previous value [B], condition) -> (cache, output [B, output_size])."""
@@ -108,6 +113,10 @@ class ModelDecoder:
     def settle(self, value: Array, count: int, entries: PyTree) -> PyTree:
         """Step through as many."""
         return self.warm_up(jnp.repeat(value[:, None], count, axis=1), entries, jnp.int32(0))
+
+    def receive(self, cache: PyTree) -> PyTree:
+        """The cache as it is: there is one kind."""
+        return cache
 
     def step(self, cache: PyTree, value: Array, condition: PyTree) -> tuple[PyTree, Array]:
         """One step of the model."""
@@ -304,6 +313,12 @@ class WaveNetDecoder:
             inputs.append(heard)
         ring = jnp.repeat(jnp.concatenate([*inputs, x[None]]), rows, axis=0, total_repeat_length=int(rows.sum()))
         return {"ring": ring, "phase": jnp.zeros((config.num_layers,), jnp.int32), "history": history[1:]}
+
+    def receive(self, cache: PyTree) -> PyTree:
+        """The cache with its ring in the type of the weights; `CpuBackend` keeps it in float32."""
+        if cache["ring"].dtype == self.old.dtype:
+            return cache
+        return {**cache, "ring": jnp.asarray(cache["ring"], self.old.dtype)}
 
     def _all_but_the_last(self) -> dict[str, Array]:
         """Weights of the layers that another one follows, stacked: what a scan over layers takes."""
