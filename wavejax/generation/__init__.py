@@ -6,8 +6,10 @@ from wavejax.generation.drivers import generate, generate_folded, stream
 from wavejax.generation.engine import block_noise, encode_conditioning, init_state, replay, run_block
 from wavejax.generation.folding import Seam
 from wavejax.generation.noise import stream_keys, uniforms
+from wavejax.generation.sampling import Sampling
 from wavejax.generation.state import Conditioning, GenerationState, Samples
-from wavejax.generation.streamer import ConditioningError, Streamer
+from wavejax.generation.stream_inputs import ConditioningError
+from wavejax.generation.streamer import Streamer
 from wavejax.generation.teacher_forcing import teacher_forced
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "Decoder",
     "GenerationState",
     "Samples",
+    "Sampling",
     "Seam",
     "Streamer",
     "block_noise",

@@ -80,6 +80,13 @@ def _pack(model: AutoregressiveModel, params: Params, dtype: DTypeLike | None) -
     return _compiled_pack()(model, params, dtype)
 
 
+def check_backend_name(name: str) -> None:
+    """Raises ValueError that lists the backends where none has this name."""
+    if name not in get_args(BackendName):
+        names = ", ".join(repr(known) for known in get_args(BackendName))
+        raise ValueError(f"backend must be one of {names}, got {name!r}")
+
+
 def open_backend(
     name: BackendName, model: Any, params: Params, *, dtype: DTypeLike | None = None, batch_size: int = 1
 ) -> Backend:
@@ -98,9 +105,7 @@ def open_backend(
         ValueError: no backend has this name, or it cannot serve this model or dtype.
         MissingExtra: "cpu" is asked for and numba is not installed.
     """
-    if name not in get_args(BackendName):
-        names = ", ".join(repr(known) for known in get_args(BackendName))
-        raise ValueError(f"backend must be one of {names}, got {name!r}")
+    check_backend_name(name)
     weights: Any = jnp.dtype(jnp.float32 if dtype is None else dtype).name
     refusal = _cpu_refusal(model, weights)
     if name == "cpu" and refusal is not None:

@@ -3,8 +3,9 @@
 All of them run the same compiled functions with the same largest block, so what they return is equal bit for bit.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal
+from typing import Any, Literal, SupportsIndex
 
 import jax
 import numpy as np
@@ -20,9 +21,10 @@ from wavejax.generation.folding import (
     plan_folds,
     refuse_with_folds,
 )
-from wavejax.generation.noise import join_index
+from wavejax.generation.sampling import Sampling
 from wavejax.generation.state import GenerationState
-from wavejax.generation.streamer import ConditioningError, Streamer, check_frame_temperature
+from wavejax.generation.stream_inputs import ConditioningError, StreamInputs
+from wavejax.generation.streamer import Streamer, check_frame_temperature
 from wavejax.types import AnyArray, AutoregressiveModel, Params
 
 Progress = Callable[[int, int], None]
@@ -34,22 +36,34 @@ def stream(
     params: Params,
     *,
     num_samples: int | None = None,
-    local_conditioning: Float[AnyArray, "batch frames channels"] | Iterable[AnyArray] | None = None,
-    block_size: int | None = None,
-    temperature: float | AnyArray = 1.0,
-    progress: Progress | None = None,
+    seed: SupportsIndex = 0,
     batch_size: int | None = None,
-    **options: Any,
+    state: GenerationState | None = None,
+    stream_ids: Int[AnyArray, "batch"] | None = None,
+    local_conditioning: Float[AnyArray, "batch frames channels"] | Iterable[AnyArray] | None = None,
+    global_conditioning: AnyArray | None = None,
+    prompt: Float[AnyArray, "batch prompt"] | None = None,
+    temperature: float | AnyArray = 1.0,
+    probability_floor: float = 0.0,
+    dtype: DTypeLike | None = None,
+    backend: BackendName = "auto",
+    block_size: int | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[np.ndarray]:
     """Yield the waveform in blocks [B, block_size] (the last may be shorter).
 
     Takes what `generate` takes; `local_conditioning` may also be an iterator of frames [B, f, C] as they arrive, and a
     block is then yielded as soon as its look-ahead has come. Blocks of any size add up to `generate`, bit for bit.
     """
+    _refuse_tracers(
+        "stream", params, local_conditioning, seed, state, stream_ids, global_conditioning, prompt, temperature
+    )
+    sampling = Sampling(
+        seed=seed, temperature=temperature, probability_floor=probability_floor, dtype=dtype, backend=backend
+    )
     block_size = LARGEST_BLOCK if block_size is None else block_size
     if block_size < 1:
         raise ValueError(f"block_size must be at least 1 sample, got {block_size}")
-    _refuse_tracers("stream", params, local_conditioning, options)
     pieces: Iterator[AnyArray] | None = None
     given: Any = local_conditioning
     if given is not None and not hasattr(given, "shape"):
@@ -57,9 +71,15 @@ def stream(
         given = next(pieces, None)
         if given is None:
             raise ConditioningError("local_conditioning is an iterator that yielded no frames")
-    options["batch_size"] = _batch_size(batch_size, given, options)
-    per_frame = np.ndim(temperature) == 2
-    streamer = _open(model, params, given, 1.0 if per_frame else temperature, temperature, options)
+    inputs = StreamInputs.of(
+        batch_size,
+        given,
+        stream_ids=stream_ids,
+        global_conditioning=global_conditioning,
+        prompt=prompt,
+        state=state,
+    )
+    streamer = _open(model, params, given, sampling, inputs)
     start = streamer.position
     if model.hop_length is None and num_samples is None:
         raise ConditioningError("a model without local conditioning needs num_samples")
@@ -93,7 +113,7 @@ def generate(
     *,
     num_samples: int | None = None,
     lengths: Int[AnyArray, "batch"] | None = None,
-    seed: int = 0,
+    seed: SupportsIndex = 0,
     batch_size: int | None = None,
     state: GenerationState | None = None,
     return_state: bool = False,
@@ -136,30 +156,33 @@ def generate(
         ConditioningError: conditioning of a wrong shape or length, not finite, or an unknown speaker.
         TypeError: called under a JAX transformation; there, use `run_block`.
     """
-    options: dict[str, Any] = {
-        "seed": seed,
-        "state": state,
-        "stream_ids": stream_ids,
-        "global_conditioning": global_conditioning,
-        "prompt": prompt,
-        "probability_floor": probability_floor,
-        "dtype": dtype,
-        "backend": backend,
-    }
-    _refuse_tracers("generate", params, local_conditioning, options)
+    _refuse_tracers(
+        "generate", params, local_conditioning, seed, state, stream_ids, global_conditioning, prompt, temperature
+    )
+    sampling = Sampling(
+        seed=seed, temperature=temperature, probability_floor=probability_floor, dtype=dtype, backend=backend
+    )
     if folds != 1:
         refuse_with_folds({"lengths": lengths, "state": state, "return_state": return_state, "prompt": prompt})
-        given = {name: value for name, value in options.items() if name not in ("state", "prompt")}
-        given.update(num_samples=num_samples, temperature=temperature, block_size=block_size, progress=progress)
-        return generate_folded(model, params, local_conditioning, folds=folds, **given)[0]
-    batch = options["batch_size"] = _batch_size(batch_size, local_conditioning, options)
+        given = StreamInputs(stream_ids=stream_ids, global_conditioning=global_conditioning)
+        plan = _Folds(count=folds, warm_up=None, num_samples=num_samples)
+        return _generate_folded(model, params, local_conditioning, sampling, given, plan, block_size, progress)[0]
+    inputs = StreamInputs.of(
+        batch_size,
+        local_conditioning,
+        stream_ids=stream_ids,
+        global_conditioning=global_conditioning,
+        prompt=prompt,
+        state=state,
+    )
     if lengths is not None:
         lengths = np.asarray(lengths)
-        if lengths.shape != (batch,) or lengths.min() < 0:
-            raise ConditioningError(f"lengths must be {batch} non-negative numbers of samples, got {lengths}")
+        if lengths.shape != (inputs.batch_size,) or lengths.min() < 0:
+            raise ConditioningError(
+                f"lengths must be {inputs.batch_size} non-negative numbers of samples, got {lengths}"
+            )
         local_conditioning = _repeat_last(local_conditioning, lengths, model.hop_length)
-    per_frame = np.ndim(temperature) == 2
-    streamer = _open(model, params, local_conditioning, 1.0 if per_frame else temperature, temperature, options)
+    streamer = _open(model, params, local_conditioning, sampling, inputs)
     total = streamer.remaining if num_samples is None and model.hop_length is not None else num_samples
     if total is None:
         raise ConditioningError("a model without local conditioning needs num_samples")
@@ -178,12 +201,15 @@ def generate_folded(
     folds: int | Literal["auto"] = "auto",
     warm_up: int | None = None,
     num_samples: int | None = None,
+    seed: SupportsIndex = 0,
     stream_ids: Int[AnyArray, "1"] | None = None,
     global_conditioning: AnyArray | None = None,
     temperature: float | AnyArray = 1.0,
+    probability_floor: float = 0.0,
+    dtype: DTypeLike | None = None,
+    backend: BackendName = "auto",
     block_size: int | None = None,
     progress: Progress | None = None,
-    **options: Any,
 ) -> tuple[Float[np.ndarray, "1 samples"], tuple[Seam, ...]]:
     """Generate one recording as a batch of overlapping folds; returns the waveform [1, T] and its seams.
 
@@ -195,6 +221,33 @@ def generate_folded(
     Raises:
         ValueError: more than one recording, a model without local conditioning, or folds shorter than their warm-up.
     """
+    sampling = Sampling(
+        seed=seed, temperature=temperature, probability_floor=probability_floor, dtype=dtype, backend=backend
+    )
+    given = StreamInputs(stream_ids=stream_ids, global_conditioning=global_conditioning)
+    wanted = _Folds(count=folds, warm_up=warm_up, num_samples=num_samples)
+    return _generate_folded(model, params, local_conditioning, sampling, given, wanted, block_size, progress)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Folds:
+    """What `generate_folded` is asked for."""
+
+    count: int | Literal["auto"]
+    warm_up: int | None
+    num_samples: int | None
+
+
+def _generate_folded(
+    model: AutoregressiveModel,
+    params: Params,
+    local_conditioning: AnyArray | None,
+    sampling: Sampling,
+    given: StreamInputs,
+    wanted: _Folds,
+    block_size: int | None,
+    progress: Progress | None,
+) -> tuple[np.ndarray, tuple[Seam, ...]]:
     frames = np.asarray(local_conditioning, np.float32) if local_conditioning is not None else None
     hop = model.hop_length
     if hop is None or frames is None or frames.ndim != 3 or frames.shape[0] != 1 or not frames.shape[1]:
@@ -202,25 +255,24 @@ def generate_folded(
             "folds need the frames of one recording, local_conditioning [1, F >= 1, C], got "
             + ("none" if frames is None else f"shape {frames.shape}")
         )
-    total = frames.shape[1] * hop if num_samples is None else num_samples
+    total = frames.shape[1] * hop if wanted.num_samples is None else wanted.num_samples
     if total > frames.shape[1] * hop:
         raise ConditioningError(f"{total} samples need {-(-total // hop)} conditioning frames, got {frames.shape[1]}")
     frames = frames[:, : -(-total // hop)]
-    warm_up = max(2 * model.receptive_field, 10 * hop) if warm_up is None else warm_up
-    count = automatic_folds(frames.shape[1], hop, warm_up, _MOST_FOLDS) if folds == "auto" else folds
+    warm_up = max(2 * model.receptive_field, 10 * hop) if wanted.warm_up is None else wanted.warm_up
+    automatic = wanted.count == "auto"
+    count = automatic_folds(frames.shape[1], hop, warm_up, _MOST_FOLDS) if automatic else int(wanted.count)
     plan, length = plan_folds(frames[0], count, hop, warm_up)
-    heat = np.asarray(temperature, np.float32)
-    per_frame = heat.ndim == 2
-    streamer = Streamer(
-        model,
-        params,
+    speaker = given.global_conditioning
+    repeated = StreamInputs(
         batch_size=count,
-        stream_ids=np.repeat([0] if stream_ids is None else np.asarray(stream_ids), count),
-        global_conditioning=None if global_conditioning is None else np.repeat(global_conditioning, count, axis=0),
-        temperature=1.0 if per_frame else np.broadcast_to(heat, (count,)),
+        stream_ids=np.repeat([0] if given.stream_ids is None else np.asarray(given.stream_ids), count),
+        global_conditioning=None if speaker is None else np.repeat(speaker, count, axis=0),
         origins=[fold.first_frame * hop for fold in plan],
-        **options,
     )
+    heat, per_frame = np.asarray(sampling.temperature, np.float32), sampling.is_per_frame
+    steady = dataclasses.replace(sampling, temperature=1.0 if per_frame else np.broadcast_to(heat, (count,)))
+    streamer = Streamer.open(model, params, steady, repeated)
     streamer.add_frames(fold_frames(frames[0], plan, length), fold_frames(heat[0], plan, length) if per_frame else None)
     waveforms = _collect(streamer, streamer.remaining, block_size, progress)
     waveform, seams = join_folds(waveforms, plan, hop, total)
@@ -245,33 +297,31 @@ def _open(
     model: AutoregressiveModel,
     params: Params,
     local_conditioning: AnyArray | None,
-    steady: float | AnyArray,
-    temperature: float | AnyArray,
-    options: dict[str, Any],
+    sampling: Sampling,
+    given: StreamInputs,
 ) -> Streamer:
     """A streamer that holds the given conditioning, from the first frame that it still needs."""
+    steady = dataclasses.replace(sampling, temperature=1.0) if sampling.is_per_frame else sampling
     if model.hop_length is None:
         if local_conditioning is not None:
             raise ConditioningError("this model has no local conditioning, but local_conditioning was given")
-        return Streamer(model, params, temperature=steady, **options)
+        return Streamer.open(model, params, steady, given)
     if local_conditioning is None:
         raise ConditioningError("this model needs local_conditioning: frames [B, F, C]")
     frames = np.asarray(local_conditioning, np.float32)
     if frames.ndim != 3 or not frames.shape[1]:
         raise ConditioningError(f"local_conditioning must have shape [B, F >= 1, C], got {frames.shape}")
-    state = options.get("state")
-    position = join_index(state.position) if state is not None else 0
-    first = max(position // model.hop_length - model.lookback, 0)
-    prompt = options.get("prompt")
-    if prompt is not None and prompt.shape[1] > frames.shape[1] * model.hop_length:
+    prompted = 0 if given.prompt is None else given.position
+    if prompted > frames.shape[1] * model.hop_length:
         raise ConditioningError(
-            f"conditioning covers the prompt first: {prompt.shape[1]} samples of prompt need "
-            f"{-(-prompt.shape[1] // model.hop_length)} frames, got {frames.shape[1]}"
+            f"conditioning covers the prompt first: {prompted} samples of prompt need "
+            f"{-(-prompted // model.hop_length)} frames, got {frames.shape[1]}"
         )
-    streamer = Streamer(model, params, temperature=steady, first_frame=first, **options)
+    first = 0 if given.state is None else max(given.position // model.hop_length - model.lookback, 0)
+    streamer = Streamer.open(model, params, steady, dataclasses.replace(given, first_frame=first))
     frame_temperatures = None
-    if np.ndim(temperature) == 2:
-        frame_temperatures = check_frame_temperature(temperature, frames.shape[:2])[:, first:]
+    if sampling.is_per_frame:
+        frame_temperatures = check_frame_temperature(sampling.temperature, frames.shape[:2])[:, first:]
     streamer.add_frames(frames[:, first:], frame_temperatures)
     return streamer
 
@@ -283,19 +333,6 @@ def _repeat_last(frames: AnyArray | None, lengths: np.ndarray, hop_length: int |
     last = np.maximum(-(-lengths // hop_length), 1) - 1
     index = np.minimum(np.arange(frames.shape[1])[None], last[:, None])
     return np.take_along_axis(frames, index[:, :, None], axis=1)
-
-
-def _batch_size(given: int | None, frames: AnyArray | None, options: dict[str, Any]) -> int:
-    sizes = {"batch_size": given}
-    for name, value in {"local_conditioning": frames, **options}.items():
-        if name in ("local_conditioning", "stream_ids", "global_conditioning", "prompt") and value is not None:
-            sizes[name] = np.shape(value)[0] if np.ndim(value) else None
-    if options.get("state") is not None:
-        sizes["state"] = options["state"].value.shape[0]
-    known = {name: size for name, size in sizes.items() if size is not None}
-    if len(set(known.values())) > 1:
-        raise ConditioningError(f"these arguments disagree on the batch size: {known}")
-    return next(iter(known.values()), 1)
 
 
 def _refuse_tracers(name: str, *trees: Any) -> None:

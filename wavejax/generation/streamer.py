@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import SupportsIndex
 
 import jax
 import jax.numpy as jnp
@@ -12,13 +13,11 @@ from jaxtyping import Array, Float, Int
 from wavejax.generation.backends import LARGEST_BLOCK, BackendName, open_backend
 from wavejax.generation.decoders import Decoder
 from wavejax.generation.engine import encode_conditioning, encode_window, history_frames, init_state, samples_per_step
-from wavejax.generation.noise import join_index, split_index
+from wavejax.generation.noise import split_index
+from wavejax.generation.sampling import Sampling
 from wavejax.generation.state import Conditioning, GenerationState
+from wavejax.generation.stream_inputs import ConditioningError, StreamInputs
 from wavejax.types import AnyArray, AutoregressiveModel, Params, PyTree
-
-
-class ConditioningError(ValueError):
-    """Conditioning that does not fit the model or the number of samples asked for."""
 
 
 @jax.jit
@@ -69,7 +68,7 @@ class Streamer:
         params: Params,
         *,
         batch_size: int = 1,
-        seed: int = 0,
+        seed: SupportsIndex = 0,
         stream_ids: Int[AnyArray, "batch"] | None = None,
         global_conditioning: AnyArray | None = None,
         prompt: Float[AnyArray, "batch prompt"] | None = None,
@@ -81,29 +80,46 @@ class Streamer:
         first_frame: int = 0,
         origins: Sequence[int] | None = None,
     ) -> None:
-        if state is not None and prompt is not None:
-            raise ValueError("give either a prompt or a state to continue from, not both")
-        self.model, self._batch, self._floor = model, batch_size, float(probability_floor)
-        self._backend = open_backend(backend, model, params, dtype=dtype, batch_size=batch_size)
+        sampling = Sampling(
+            seed=seed, temperature=temperature, probability_floor=probability_floor, dtype=dtype, backend=backend
+        )
+        given = StreamInputs(
+            batch_size=batch_size,
+            stream_ids=stream_ids,
+            global_conditioning=global_conditioning,
+            prompt=prompt,
+            state=state,
+            first_frame=first_frame,
+            origins=origins,
+        )
+        self._open(model, params, sampling, given)
+
+    @classmethod
+    def open(cls, model: AutoregressiveModel, params: Params, sampling: Sampling, given: StreamInputs) -> "Streamer":
+        """The same from what the drivers have collected."""
+        streamer = cls.__new__(cls)
+        streamer._open(model, params, sampling, given)
+        return streamer
+
+    def _open(self, model: AutoregressiveModel, params: Params, sampling: Sampling, given: StreamInputs) -> None:
+        self.model, self._sampling, self._batch = model, sampling, given.batch_size
+        self._backend = open_backend(sampling.backend, model, params, dtype=sampling.dtype, batch_size=given.batch_size)
         self._decoder = self._backend.decoder
         # device_put throughout, as jnp.asarray compiles a program for each new shape.
-        self._seed = jax.device_put(split_index(seed))
+        self._seed = jax.device_put(sampling.seed_words)
         self._ids = (
-            jax.device_put(np.arange(batch_size, dtype=np.int32))
-            if stream_ids is None
-            else jnp.asarray(stream_ids, jnp.int32)
+            jax.device_put(np.arange(self._batch, dtype=np.int32))
+            if given.stream_ids is None
+            else jnp.asarray(given.stream_ids, jnp.int32)
         )
-        self._origin = jax.device_put(np.stack([split_index(origin) for origin in origins or (0,) * batch_size]))
-        self._speaker = _check_speaker(model, global_conditioning, batch_size)
-        self._prompt = None if prompt is None else _check_prompt(prompt)
-        self._temperature = _check_temperature(temperature, batch_size)
-        self._state = state
-        self._position = join_index(state.position) if state is not None else 0 if prompt is None else prompt.shape[1]
-        self._first_frame = first_frame
+        self._origin = jax.device_put(np.stack([split_index(origin) for origin in given.origins or (0,) * self._batch]))
+        self._speaker, self._prompt = given.speaker(model), given.heard()
+        self._temperature = _check_temperature(sampling.temperature, self._batch)
+        self._state, self._position, self._first_frame = given.state, given.position, given.first_frame
         channels = getattr(model, "local_channels", 0)
-        self._frames = np.zeros((batch_size, 0, channels), np.float32)
-        self._temperatures = np.zeros((batch_size, 0), np.float32)
-        self._pending = np.zeros((batch_size, 0), np.float32)
+        self._frames = np.zeros((self._batch, 0, channels), np.float32)
+        self._temperatures = np.zeros((self._batch, 0), np.float32)
+        self._pending = np.zeros((self._batch, 0), np.float32)
         self._static: Conditioning | None = None
         each = samples_per_step(model)
         if (model.hop_length or 0) % each:
@@ -217,7 +233,7 @@ class Streamer:
         while step is not None:
             (count, conditioning), state = step, self._reached
             step = following(self._position + count)
-            self._state, samples = self._backend.block(state, conditioning, count, self._floor)
+            self._state, samples = self._backend.block(state, conditioning, count, self._sampling.probability_floor)
             made = np.asarray(samples.waveform)[:, :count]
             made, self._pending = np.split(made, [end - self._position], axis=1)
             self._position += made.shape[1]
@@ -280,18 +296,6 @@ class Streamer:
             self._first_frame += unused
 
 
-def _check_speaker(model: AutoregressiveModel, speaker: AnyArray | None, batch: int) -> AnyArray | None:
-    if speaker is None:
-        return None
-    known = getattr(model, "num_speakers", 0)
-    if not known:
-        return jnp.asarray(speaker, jnp.float32)
-    ids = np.asarray(speaker)
-    if ids.shape != (batch,) or not np.issubdtype(ids.dtype, np.integer) or ids.min() < 0 or ids.max() >= known:
-        raise ConditioningError(f"global_conditioning must be {batch} speaker ids from 0 to {known - 1}, got {ids}")
-    return jnp.asarray(ids, jnp.int32)
-
-
 def _check_temperature(temperature: float | AnyArray, batch: int) -> np.ndarray:
     value = np.asarray(temperature, np.float32)
     if value.shape not in ((), (batch,)) or not (value >= 0).all():
@@ -307,10 +311,3 @@ def check_frame_temperature(temperature: float | AnyArray, shape: tuple[int, ...
             f"temperature per frame must be non-negative of shape {shape}, got an array of {value.shape}"
         )
     return value
-
-
-def _check_prompt(prompt: AnyArray) -> Array:
-    wrong = np.argwhere(~np.isfinite(np.asarray(prompt)))
-    if len(wrong):
-        raise ConditioningError(f"the prompt holds a value that is not finite at sample {wrong[0, -1]}")
-    return jnp.asarray(prompt, jnp.float32)

@@ -1,0 +1,66 @@
+"""How values are drawn: what all drivers take, collected once and passed on whole."""
+
+import operator
+from dataclasses import dataclass
+from typing import SupportsIndex
+
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import UInt32
+
+from wavejax.generation.backends import BackendName, check_backend_name
+from wavejax.generation.noise import split_index
+from wavejax.types import AnyArray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sampling:
+    """How values are drawn. Two of them are never equal, as arrays of temperatures cannot be compared at once.
+
+    Raises:
+        ValueError: a floor outside [0, 0.5), or a backend of no such name.
+        TypeError: a seed that is no integer, or a dtype that is none.
+    """
+
+    seed: SupportsIndex = 0
+    """Any integer, also of NumPy or JAX. With a stream's id and a sample's index it picks the noise."""
+    temperature: float | AnyArray = 1.0
+    """A number, [B], or [B, F] frame by frame; 0 is the mode. Checked where the batch and the frames are known."""
+    probability_floor: float = 0.0
+    """Values less probable than this are never drawn."""
+    backend: BackendName = "auto"
+    """See `generation.backends.open_backend`."""
+    dtype: DTypeLike | None = None
+    """Type of weights; default see `open_backend`."""
+
+    def __post_init__(self) -> None:
+        _ = self.seed_words  # says what is wrong with it
+        floor = float(self.probability_floor)
+        if not 0.0 <= floor < 0.5:  # NaN is no number of these
+            raise ValueError(f"probability_floor must be at least 0 and below 0.5, got {floor}: 0 cuts nothing")
+        object.__setattr__(self, "probability_floor", floor)
+        check_backend_name(self.backend)
+        if self.dtype is not None:
+            try:
+                jnp.dtype(self.dtype)
+            except TypeError as error:
+                raise TypeError(
+                    f"dtype must be a type of weights such as 'float32', 'bfloat16' or 'int8', got {self.dtype!r}"
+                ) from error
+
+    @property
+    def seed_words(self) -> UInt32[np.ndarray, "2"]:
+        """The seed as `init_state` takes it in a compiled program, see `split_index`."""
+        try:
+            return split_index(operator.index(self.seed))
+        except TypeError as error:
+            raise TypeError(f"seed must be an integer, got {self.seed!r}") from error
+
+    @property
+    def is_per_frame(self) -> bool:
+        """Whether the temperature is given frame by frame."""
+        return np.ndim(self.temperature) == 2
+
+
+__all__ = ["Sampling"]

@@ -1,0 +1,105 @@
+"""What a batch of streams is given beside its frames: who speaks, what was heard before, which noise is theirs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from wavejax.generation.noise import join_index
+from wavejax.generation.state import GenerationState
+from wavejax.types import AnyArray, AutoregressiveModel
+
+
+class ConditioningError(ValueError):
+    """Conditioning that does not fit the model or the number of samples asked for."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StreamInputs:
+    """What a batch of streams is given. Raises ValueError where both a prompt and a state are."""
+
+    batch_size: int = 1
+    stream_ids: AnyArray | None = None
+    """[B] integers that pick each stream's noise; default 0 .. B-1."""
+    global_conditioning: AnyArray | None = None
+    """Speaker ids [B] or vectors [B, C]."""
+    prompt: AnyArray | None = None
+    """Waveform [B, P] that was heard before; its frames come first."""
+    state: GenerationState | None = None
+    """Continue from here."""
+    first_frame: int = 0
+    """Index of the first frame that will be pushed, when continuing."""
+    origins: Sequence[int] | None = None
+    """Of each stream, the index of its sample 0 in the noise; default 0."""
+
+    def __post_init__(self) -> None:
+        if self.state is not None and self.prompt is not None:
+            raise ValueError("give either a prompt or a state to continue from, not both")
+
+    @classmethod
+    def of(
+        cls,
+        batch_size: int | None,
+        local_conditioning: AnyArray | None,
+        *,
+        stream_ids: AnyArray | None,
+        global_conditioning: AnyArray | None,
+        prompt: AnyArray | None,
+        state: GenerationState | None,
+    ) -> "StreamInputs":
+        """The same of the batch size that the arguments imply, 1 where none does.
+
+        Raises ConditioningError where they disagree.
+        """
+        arrays = {
+            "local_conditioning": local_conditioning,
+            "stream_ids": stream_ids,
+            "global_conditioning": global_conditioning,
+            "prompt": prompt,
+            "state": None if state is None else state.value,
+        }
+        sizes = {} if batch_size is None else {"batch_size": batch_size}
+        sizes |= {name: np.shape(each)[0] for name, each in arrays.items() if each is not None and np.ndim(each)}
+        if len(set(sizes.values())) > 1:
+            raise ConditioningError(f"these arguments disagree on the batch size: {sizes}")
+        return cls(
+            batch_size=next(iter(sizes.values()), 1),
+            stream_ids=stream_ids,
+            global_conditioning=global_conditioning,
+            prompt=prompt,
+            state=state,
+        )
+
+    @property
+    def position(self) -> int:
+        """Index of the first sample to be made."""
+        if self.state is not None:
+            return join_index(self.state.position)
+        return 0 if self.prompt is None else self.prompt.shape[1]
+
+    def speaker(self, model: AutoregressiveModel) -> Array | None:
+        """Global conditioning on the device. Raises ConditioningError on ids that the model does not know."""
+        speaker, batch = self.global_conditioning, self.batch_size
+        if speaker is None:
+            return None
+        known = getattr(model, "num_speakers", 0)
+        if not known:
+            return jnp.asarray(speaker, jnp.float32)
+        ids = np.asarray(speaker)
+        if ids.shape != (batch,) or not np.issubdtype(ids.dtype, np.integer) or ids.min() < 0 or ids.max() >= known:
+            raise ConditioningError(f"global_conditioning must be {batch} speaker ids from 0 to {known - 1}, got {ids}")
+        return jnp.asarray(ids, jnp.int32)
+
+    def heard(self) -> Float[Array, "batch prompt"] | None:
+        """The prompt on the device. Raises ConditioningError on one that is not finite."""
+        if self.prompt is None:
+            return None
+        wrong = np.argwhere(~np.isfinite(np.asarray(self.prompt)))
+        if len(wrong):
+            raise ConditioningError(f"the prompt holds a value that is not finite at sample {wrong[0, -1]}")
+        return jnp.asarray(self.prompt, jnp.float32)
+
+
+__all__ = ["ConditioningError", "StreamInputs"]
