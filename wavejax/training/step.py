@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from wavejax.parallel import example_indices, mean_over_devices, on_each_device, sum_over_devices
 from wavejax.training.state import TrainState
@@ -49,28 +49,46 @@ def make_train_step(
     Raises:
       ValueError: arguments out of range; when traced: rows not divisible, or a loss of the wrong form.
     """
-    if not 0 <= ema_decay < 1:
-        raise ValueError(f"ema_decay={ema_decay} must be in [0, 1); 0 makes the average equal to the parameters")
-    if accumulation_steps < 1:
-        raise ValueError(f"accumulation_steps={accumulation_steps} must be 1 or more")
+    check_settings(ema_decay, accumulation_steps)
 
     def gradients_of(whole: tuple[PyTree, PyTree, PRNGKeyArray], rows: PyTree) -> tuple[Any, ...]:
-        sums, model_state = _summed_over_batch(loss_fn, *whole, rows, accumulation_steps)
-        return *_divided(sums, whole[0]), sums[1], model_state
+        params, model_state, step_key = whole
+        keys = example_keys(step_key, num_rows(rows))
+        sums, model_state = sum_over_batch(loss_fn, params, model_state, rows, keys, accumulation_steps)
+        return *divide_sums(sums, params), sums[1], model_state
 
     def train_step(state: TrainState, batch: PyTree) -> tuple[TrainState, dict[str, Array]]:
         step_key = jax.random.fold_in(state.key, state.step)
         whole = (state.params, state.model_state, step_key)
         loss, metrics, gradients, norm, weight, model_state = on_each_device(gradients_of, whole, batch)
         finite = jnp.isfinite(loss) & jnp.isfinite(norm)
-        updated = _updated(state, gradients, optimizer, model_state, ema_decay)
-        kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), updated, state)
+        params, opt_state = apply_gradients(optimizer, gradients, state.opt_state, state.params)
+        updated = state.replace(
+            step=state.step + jnp.int32(1),
+            params=params,
+            ema_params=update_average(state.ema_params, params, state.step, ema_decay),
+            opt_state=opt_state,
+            model_state=model_state,
+        )
+        kept = where_tree(finite, updated, state)
         report = {"loss": loss, "weight": weight, "gradient_norm": norm, "finite": finite.astype(jnp.float32)}
         if learning_rate is not None:
             report["learning_rate"] = jnp.asarray(learning_rate(state.step), jnp.float32)
         return kept, {**report, **metrics}
 
     return train_step
+
+
+def check_settings(ema_decay: float, accumulation_steps: int) -> None:
+    """Refuses what no step can use.
+
+    Raises:
+      ValueError: arguments out of range.
+    """
+    if not 0 <= ema_decay < 1:
+        raise ValueError(f"ema_decay={ema_decay} must be in [0, 1); 0 makes the average equal to the parameters")
+    if accumulation_steps < 1:
+        raise ValueError(f"accumulation_steps={accumulation_steps} must be 1 or more")
 
 
 def example_keys(key: PRNGKeyArray, num_examples: int) -> Key[Array, "num_examples"]:
@@ -112,14 +130,22 @@ Sums = tuple[Float[Array, ""], Float[Array, ""], dict[str, Array], PyTree]
 """Loss, weight, metrics and gradients in float32, each a sum over the examples."""
 
 
-def _summed_over_batch(
+def sum_over_batch(
     loss_fn: LossFn,
     params: PyTree,
     model_state: PyTree,
-    step_key: PRNGKeyArray,
     batch: PyTree,
+    keys: Key[Array, "rows"],
     accumulation_steps: int,
 ) -> tuple[Sums, PyTree]:
+    """The sums of a loss and of its gradient over micro-batches and devices, and the next model state.
+
+    Call it where a step sees the rows of one device (`on_each_device`), with their `example_keys`.
+
+    Raises:
+      ValueError: when traced: rows not divisible, or a loss of the wrong form.
+    """
+
     def loss_of_params(
         params: PyTree, model_state: PyTree, rows: PyTree, keys: Key[Array, "rows"]
     ) -> tuple[Array, Any]:
@@ -134,7 +160,6 @@ def _summed_over_batch(
         return (loss_sum, weight, metrics, gradients), model_state
 
     rows = num_rows(batch)
-    keys = example_keys(step_key, rows)
     if accumulation_steps == 1:
         sums, model_state = sums_of(model_state, batch, keys)
     else:
@@ -143,7 +168,7 @@ def _summed_over_batch(
                 f"{rows} rows cannot be split into accumulation_steps={accumulation_steps} equal micro-batches; "
                 f"choose a batch size that is a multiple of {accumulation_steps} on each device"
             )
-        micro_batches = jax.tree.map(lambda x: _interleaved(x, accumulation_steps), (batch, keys))
+        micro_batches = jax.tree.map(lambda x: interleave(x, accumulation_steps), (batch, keys))
         shapes, _ = jax.eval_shape(sums_of, model_state, *jax.tree.map(lambda x: x[0], micro_batches))
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
 
@@ -156,12 +181,13 @@ def _summed_over_batch(
     return sum_over_devices(sums), mean_over_devices(model_state)
 
 
-def _interleaved(x: Array, parts: int) -> Array:
+def interleave(x: Array, parts: int) -> Array:
     """[rows, ...] -> [parts, rows/parts, ...] with row i in part i % parts: rows stay on the device that has them."""
     return jnp.swapaxes(x.reshape(x.shape[0] // parts, parts, *x.shape[1:]), 0, 1)
 
 
-def _divided(sums: Sums, params: PyTree) -> tuple[Array, dict[str, Array], PyTree, Array]:
+def divide_sums(sums: Sums, params: PyTree) -> tuple[Array, dict[str, Array], PyTree, Array]:
+    """Mean loss and metrics per unit of weight, the gradient in the parameters' dtypes, and its global norm."""
     loss_sum, weight, metric_sums, gradient_sums = sums
     divisor = jnp.where(weight > 0, weight, jnp.float32(1))  # a batch that is all masked: no loss, no gradient
     gradients = jax.tree.map(lambda g: g / divisor, gradient_sums)
@@ -170,18 +196,18 @@ def _divided(sums: Sums, params: PyTree) -> tuple[Array, dict[str, Array], PyTre
     return loss_sum / divisor, metrics, jax.tree.map(lambda g, p: g.astype(p.dtype), gradients, params), norm
 
 
-def _updated(
-    state: TrainState,
-    gradients: PyTree,
-    optimizer: optax.GradientTransformation,
-    model_state: PyTree,
-    ema_decay: float,
-) -> TrainState:
-    """The state after the update."""
+def apply_gradients(
+    optimizer: optax.GradientTransformation, gradients: PyTree, opt_state: PyTree, params: PyTree
+) -> tuple[PyTree, PyTree]:
+    """Parameters and optimizer state after one update."""
     with jax.numpy_dtype_promotion("standard"):  # optax mixes Python numbers and integer counters
-        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    t = state.step.astype(jnp.float32)
+        updates, opt_state = optimizer.update(gradients, opt_state, params)
+    return optax.apply_updates(params, updates), opt_state
+
+
+def update_average(ema_params: PyTree, params: PyTree, step: Int[Array, ""], ema_decay: float) -> PyTree:
+    """The moving average after the update that follows `step` completed ones; see `make_train_step`."""
+    t = step.astype(jnp.float32)
     decay = jnp.minimum(jnp.float32(ema_decay), (1 + t) / (10 + t))
 
     def average(ema: Array, new: Array) -> Array:
@@ -189,11 +215,9 @@ def _updated(
             return new
         return ema + (1 - decay) * (new.astype(jnp.float32) - ema)
 
-    return TrainState(
-        step=state.step + jnp.int32(1),
-        params=params,
-        ema_params=jax.tree.map(average, state.ema_params, params),
-        opt_state=opt_state,
-        model_state=model_state,
-        key=state.key,
-    )
+    return jax.tree.map(average, ema_params, params)
+
+
+def where_tree(condition: Array, new: PyTree, old: PyTree) -> PyTree:
+    """One of two trees of equal structure, chosen on the device."""
+    return jax.tree.map(lambda one, other: jnp.where(condition, one, other), new, old)
