@@ -116,3 +116,50 @@ class Steppable(AutoregressiveModel, Protocol):
 
     def step(self, cache: PyTree, value: Array, condition: PyTree) -> tuple[PyTree, Array]:
         """(cache, previous value [B], conditioning of this sample) -> (cache, output [B, output_size])."""
+
+
+@runtime_checkable
+class ParallelModel(Protocol):
+    """What the window driver needs of a model that makes all samples of a stretch of frames at once.
+
+    GAN vocoders, flows and the decoders of codecs: linen modules with these attributes, whose `synthesize` is called
+    through `model.apply({"params": params}, ..., method="synthesize")`. They return a waveform, not values to decode.
+    """
+
+    @property
+    def hop_length(self) -> int:
+        """Samples per frame of conditioning."""
+
+    @property
+    def lookback(self) -> int:
+        """Past frames that a frame's samples depend on."""
+
+    @property
+    def lookahead(self) -> int:
+        """Future frames that a frame's samples depend on."""
+
+    @property
+    def noise_size(self) -> int:
+        """Uniforms in (0, 1) that a frame takes: 0 for a GAN, `hop_length` for one a sample, twice that for two."""
+
+    def apply(self, variables: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run a method with the given parameters (linen)."""
+
+    def synthesize(
+        self,
+        window: Float[Array, "batch frames channels"],
+        noise: Float[Array, "batch frames noise"] | None,
+        temperature: Float[Array, "batch frames"],
+        speaker: Array | None,
+    ) -> Float[Array, "batch samples"]:
+        """The waveform of a window's frames but the first `lookback` and the last `lookahead`, which are context.
+
+        Args:
+          window: frames [B, lookback + n + lookahead, C].
+          noise: uniforms of each of these frames, [B, frames, noise_size]; None where `noise_size` is 0.
+          temperature: of each of them, >= 0; 0 is the most probable sound.
+          speaker: ids [B] int32, vectors [B, C] float32, or None.
+
+        Returns:
+          [B, n * hop_length] in [-1, 1].
+        """

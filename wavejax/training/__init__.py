@@ -8,6 +8,12 @@ from wavejax.training.optimizers import OptimizerConfig
 from wavejax.training.profiling import ProfileHook
 from wavejax.training.state import SHARDABLE_FIELDS, TrainState, create_train_state
 from wavejax.training.step import make_train_step
+from wavejax.training.two_player import (
+    TwoPlayerLoss,
+    create_two_player_state,
+    make_two_player_eval_step,
+    make_two_player_step,
+)
 
 __all__ = [
     "SHARDABLE_FIELDS",
@@ -25,9 +31,13 @@ __all__ = [
     "ProfileHook",
     "TensorBoardLogger",
     "TrainState",
+    "TwoPlayerLoss",
     "create_train_state",
+    "create_two_player_state",
     "evaluate",
     "fit",
     "make_eval_step",
     "make_train_step",
+    "make_two_player_eval_step",
+    "make_two_player_step",
 ]

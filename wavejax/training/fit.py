@@ -21,7 +21,7 @@ from wavejax.training.signals import SignalFlag
 LOOKAHEAD = 2
 """Steps that may be under way before the loop looks at the oldest one's metrics; the device never waits."""
 
-LAST_VALUE_METRICS = frozenset({"learning_rate"})
+LAST_VALUE_METRICS = frozenset({"learning_rate", "discriminator_learning_rate"})
 """Metrics of which a hook sees the last value; of all others the mean since its last call."""
 
 Reason = Literal["finished", "interrupted", "terminated", "exhausted", "failed"]
@@ -49,10 +49,13 @@ class NonFiniteError(FloatingPointError):
     def __init__(self, step: int, batch_ids: Sequence[Any], checkpoint: str | None, metrics: Mapping[str, float]):
         self.step, self.batch_ids, self.checkpoint, self.metrics = step, tuple(batch_ids), checkpoint, dict(metrics)
         ids = ", ".join(map(str, self.batch_ids)) or "unknown (the batch has no 'id')"
+        shown = {"loss": metrics.get("loss"), "gradient norm": metrics.get("gradient_norm")}
+        shown |= {name: value for name, value in metrics.items() if not math.isfinite(value)}
+        numbers = ", ".join(f"{name} {value}" for name, value in shown.items() if name != "gradient_norm")
         super().__init__(
-            f"step {step}: loss {metrics.get('loss')}, gradient norm {metrics.get('gradient_norm')}: not finite. Batch "
-            f"ids: {ids}. Last good checkpoint: {checkpoint or 'none'}. Lower the learning rate, clip the gradient "
-            "(clip_norm), or look at these examples; then start again, which resumes from that checkpoint"
+            f"step {step}: {numbers}: not finite. Batch ids: {ids}. Last good checkpoint: {checkpoint or 'none'}. "
+            "Lower the learning rate, clip the gradient (clip_norm), or look at these examples; then start again, "
+            "which resumes from that checkpoint"
         )
 
 

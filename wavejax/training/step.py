@@ -1,5 +1,6 @@
 """One update: sums over micro-batches and devices, one division, one optimizer step, the moving average, a guard."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -63,7 +64,8 @@ def make_train_step(
         loss, metrics, gradients, norm, weight, model_state = on_each_device(gradients_of, whole, batch)
         finite = jnp.isfinite(loss) & jnp.isfinite(norm)
         params, opt_state = apply_gradients(optimizer, gradients, state.opt_state, state.params)
-        updated = state.replace(
+        updated = dataclasses.replace(
+            state,
             step=state.step + jnp.int32(1),
             params=params,
             ema_params=update_average(state.ema_params, params, state.step, ema_decay),
