@@ -322,9 +322,9 @@ class Longer(Convolutional):
             "46 samples from 0 on need 10 conditioning frames of 5 samples, got 9",
         ),
         (
-            {"lengths": np.asarray([3])},
+            {"lengths": np.asarray([3, -1])},
             ConditioningError,
-            r"lengths must be 2 non-negative numbers of samples, got \[3\]",
+            "lengths must be 2 non-negative numbers of samples, got",
         ),
         ({"temperature": -1.0}, ValueError, "temperature must be a non-negative number"),
         ({"temperature": np.ones((2, 4))}, ConditioningError, r"temperature per frame must be .*shape \(2, 9\), got"),

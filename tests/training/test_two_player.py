@@ -45,24 +45,28 @@ from wavejax.training import (
 
 
 def dirac_gan(penalty: float) -> TwoPlayerLoss:
-    """Mescheder et al. 2018 (arXiv 1801.04406), section 2: data at 0, a generator at theta, D(x) = psi x."""
+    """Mescheder et al. 2018 (arXiv 1801.04406), section 2, with f(t) = t: data at 0, a generator at theta,
+    D(x) = psi x. Its only equilibrium is theta = psi = 0, around which undamped alternating updates circle."""
 
     def forward(params: dict, model_state: dict, batch: dict, keys: jax.Array) -> tuple:
         return jnp.broadcast_to(params["theta"], batch["real"].shape), model_state
 
     def generator(params: dict, fake: jax.Array, batch: dict, keys: jax.Array, weight: jax.Array) -> tuple:
-        return weight * jnp.sum(jax.nn.softplus(-params["psi"] * fake)), jnp.float32(fake.shape[0]), {}
+        return -weight * jnp.sum(params["psi"] * fake), jnp.float32(fake.shape[0]), {}
 
     def discriminator(params: dict, fake: jax.Array, batch: dict, keys: jax.Array) -> tuple:
         psi, rows = params["psi"], fake.shape[0]
-        said = jax.nn.softplus(-psi * batch["real"]) + jax.nn.softplus(psi * fake)
-        return jnp.sum(said) + rows * jnp.float32(penalty / 2) * jnp.sum(psi**2), jnp.float32(rows), {}
+        return (
+            jnp.sum(psi * fake - psi * batch["real"]) + rows * jnp.float32(penalty / 2) * jnp.sum(psi**2),
+            jnp.float32(rows),
+            {},
+        )
 
     return TwoPlayerLoss(forward, generator, discriminator)
 
 
 def distances_from_equilibrium(penalty: float, **options: Any) -> list[float]:
-    """Of every 100th of 1000 alternating updates, from theta = psi = 1; the only equilibrium is 0, 0."""
+    """Of every 100th of 1000 alternating updates, from theta = psi = 1."""
     sgd = optax.sgd(0.1)
     step = jax.jit(make_two_player_step(dirac_gan(penalty), sgd, sgd, **options))
     state = create_two_player_state({"theta": jnp.ones((1,))}, {"psi": jnp.ones((1,))}, sgd, sgd, key=0)
@@ -80,12 +84,12 @@ def distances_from_equilibrium(penalty: float, **options: Any) -> list[float]:
 def test_the_dirac_gan_reaches_its_equilibrium_with_a_gradient_penalty(share_forward: bool) -> None:
     distances = distances_from_equilibrium(1.0, share_forward=share_forward)
     assert distances[-1] < 1e-3
-    assert distances[0] > 0.01  # it was not there from the beginning
+    assert distances[0] > 1e-3  # it was not there from the beginning
 
 
 def test_without_the_penalty_it_circles() -> None:
     """The control: the same players, which a step that damped the game by mistake would let converge."""
-    assert min(distances_from_equilibrium(0.0)) > 0.5
+    assert min(distances_from_equilibrium(0.0)) > 1
 
 
 def moments_apart(penalty: float) -> np.ndarray:
@@ -131,8 +135,8 @@ def test_a_gaussian_is_not_learnt_without_the_penalty() -> None:
 def keys_of(step: int, player: int, rows: int) -> tuple[jax.Array, jax.Array]:
     """Of each example one for the forward and one for the loss, written once more from the documentation."""
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(5), step), player)
-    pairs = [jax.random.split(jax.random.fold_in(key, i)) for i in range(rows)]
-    return jnp.stack([pair[0] for pair in pairs]), jnp.stack([pair[1] for pair in pairs])
+    pairs = jax.vmap(lambda i: jax.random.split(jax.random.fold_in(key, i)))(jnp.arange(rows, dtype=jnp.int32))
+    return pairs[:, 0], pairs[:, 1]
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
@@ -160,7 +164,7 @@ def by_hand(state: TrainState, batch: dict, turns: int, share: bool) -> tuple[An
         (loss, _), gradient = jax.value_and_grad(of, has_aux=True)(theirs)
         theirs, opt_state = optimize(DISCRIMINATOR, gradient, opt_state, theirs)
         losses.append(loss)
-        norms.append(optax.global_norm(gradient))
+        norms.append(optax.tree.norm(gradient))
 
     def generator_loss(p: dict) -> tuple:
         outputs, _ = LOSS.forward(p, {}, batch, own_keys[0])
@@ -170,7 +174,7 @@ def by_hand(state: TrainState, batch: dict, turns: int, share: bool) -> tuple[An
     ours, _ = optimize(GENERATOR, gradient, state.opt_state["generator"], params["generator"])
     return {"generator": ours, "discriminator": theirs}, {
         "loss": loss,
-        "gradient_norm": optax.global_norm(gradient),
+        "gradient_norm": optax.tree.norm(gradient),
         "own": metrics["own"] / jnp.float32(jnp.sum(batch["mask"])),
         "discriminator_loss": jnp.mean(jnp.stack(losses)),
         "discriminator_gradient_norm": jnp.mean(jnp.stack(norms)),
@@ -185,7 +189,9 @@ def test_a_step_is_the_one_that_is_written_out(turns: int, share: bool) -> None:
     params, expected = by_hand(start(), batch, turns, share)
     jax.tree.map(lambda got, want: np.testing.assert_allclose(got, want, rtol=0, atol=1e-6), state.params, params)
     got = {name: float(value) for name, value in metrics.items()}
-    assert {name: got[name] for name in expected} == pytest.approx(jax.device_get(expected), rel=1e-5)
+    assert {name: got[name] for name in expected} == pytest.approx(
+        {name: float(value) for name, value in expected.items()}, rel=1e-5
+    )
     assert set(got) == {
         *("loss", "weight", "gradient_norm", "learning_rate", "finite", "own", "positive"),
         *("discriminator_loss", "discriminator_gradient_norm", "discriminator_learning_rate", "discriminator_real"),
@@ -226,14 +232,15 @@ def reference(*options: tuple[str, Any]) -> tuple[TrainState, list]:
     ("name", "num_devices", "accumulation_steps", "options"),
     [
         ("spmd", 8, 1, {}),
-        ("pmap", 8, 1, {}),
+        pytest.param(*("pmap", 8, 1, {}), marks=pytest.mark.slow),
         ("spmd", 1, 4, {}),
-        ("pmap", 4, 4, {"turns": 5}),
+        pytest.param(*("pmap", 4, 4, {"turns": 5}), marks=pytest.mark.slow),
         ("spmd", 8, 1, {"turns": 5}),
+        ("pmap", 4, 2, {}),
         ("spmd", 8, 2, SPLIT),
-        ("pmap", 4, 1, SPLIT),
+        pytest.param(*("pmap", 4, 1, SPLIT), marks=pytest.mark.slow),
         ("spmd", 8, 1, {"share_forward": True}),
-        ("pmap", 8, 1, {"share_forward": True}),
+        pytest.param(*("pmap", 8, 1, {"share_forward": True}), marks=pytest.mark.slow),
     ],
 )
 def test_the_update_does_not_depend_on_how_the_batch_is_cut(
@@ -325,7 +332,7 @@ def test_the_discriminators_schedule_counts_its_own_updates() -> None:
     for number in range(4):
         state, metrics = step(state, make_batch(number))
         rates.append(float(metrics["discriminator_learning_rate"]))
-    np.testing.assert_allclose(rates, np.asarray(falling.learning_rate_at(np.asarray([0, 0, 0, 2]))))
+    np.testing.assert_allclose(rates, np.asarray(falling.learning_rate_at(jnp.asarray([0, 0, 0, 2], jnp.int32))))
     assert int(state.opt_state["discriminator"][-1].count) == 4  # what the next update's rate is taken at
 
 
@@ -348,8 +355,14 @@ def poisoned(column: int, loss: Any) -> Any:
 POISONED = LOSS._replace(generator=poisoned(0, LOSS.generator), discriminator=poisoned(1, LOSS.discriminator))
 
 
-@pytest.mark.parametrize("player", ["generator", "discriminator"])
-@pytest.mark.parametrize(("name", "options"), [("spmd", {}), ("pmap", {"turns": 5}), ("spmd", {"share_forward": True})])
+@pytest.mark.parametrize(
+    ("player", "name", "options"),
+    [
+        ("generator", "spmd", {}),
+        ("discriminator", "pmap", {"turns": 5}),
+        ("discriminator", "spmd", {"share_forward": True}),
+    ],
+)
 def test_a_number_that_is_not_finite_changes_nothing_and_stops_the_run(
     tmp_path: Path, player: str, name: str, options: dict
 ) -> None:
@@ -368,7 +381,9 @@ def test_a_number_that_is_not_finite_changes_nothing_and_stops_the_run(
     which = "loss inf" if player == "generator" else "discriminator_loss inf"
     with CheckpointStore(tmp_path) as store:
         hooks = [CheckpointHook(store, {}, every=2)]
-        with pytest.raises(NonFiniteError, match=rf"^step 5: loss .*{which}.*Batch ids: 64, .*checkpoint: step 4"):
+        with pytest.raises(
+            NonFiniteError, match=rf"^step 5: .*{which}.*not finite. Batch ids: 64, .*checkpoint: step 4"
+        ):
             fit(step, strategy.place(start()), bad_batches(player), hooks, num_steps=20)
 
 

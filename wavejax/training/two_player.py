@@ -6,60 +6,32 @@ accumulation, guard, average, keys) is that of `make_train_step`, whose pieces t
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Int, PRNGKeyArray
 
-from wavejax.parallel import mean_over_devices, on_each_device, sum_over_devices
+from wavejax.parallel import on_each_device
 from wavejax.training.evaluation import EvalStep, make_eval_step
-from wavejax.training.state import TrainState, create_train_state
-from wavejax.training.step import (
-    TrainStep,
-    apply_gradients,
-    check_settings,
-    checked_loss,
-    divide_sums,
-    example_keys,
-    interleave,
-    num_rows,
-    sum_over_batch,
-    update_average,
-    where_tree,
+from wavejax.training.players import (
+    DISCRIMINATOR_PREFIX,
+    DiscriminatorTurns,
+    Game,
+    GeneratorTurn,
+    TwoPlayerLoss,
+    both_gradients,
+    discriminator_gradients,
+    generator_gradients,
+    generator_loss,
 )
-from wavejax.types import LossFn, PyTree
+from wavejax.training.state import TrainState, create_train_state
+from wavejax.training.step import TrainStep, apply_gradients, check_settings, update_average, where_tree
+from wavejax.types import PyTree
 
-DISCRIMINATOR_PREFIX = "discriminator_"
-"""What the names of the discriminator's metrics begin with; the generator's are those of a step of one player."""
-
-Batch = Mapping[str, Array]
 Schedule = Callable[[Array], Array]
-
-
-class TwoPlayerLoss(NamedTuple):
-    """What each player does with a batch. Sums and weights are those of `LossFn`; keys are one per example, [rows].
-
-    No function sees the other player's parameters where it could change them: the generator's outputs are all that
-    the losses know of it. A loss of the generator's own parameters or states (a codebook's commitment) is therefore an
-    entry of `outputs`.
-
-    Attributes:
-      forward: `(generator_params, model_state, batch, keys) -> (outputs, model_state)`. `outputs` is any pytree: the
-        fake waveform and whatever else the losses need.
-      generator: `(discriminator_params, outputs, batch, keys, adversarial_weight) -> (loss_sum, weight, metrics)`.
-        `adversarial_weight`, [] float32, is 0 before the adversarial start and 1 from then on: it multiplies what the
-        discriminator says (adversarial and feature matching loss), not the generator's own loss.
-      discriminator: `(discriminator_params, outputs, batch, keys) -> (loss_sum, weight, metrics)`, a gradient penalty
-        included; its keys differ from those that `forward` had.
-    """
-
-    forward: Callable[[PyTree, PyTree, Batch, PRNGKeyArray], tuple[PyTree, PyTree]]
-    generator: Callable[[PyTree, PyTree, Batch, PRNGKeyArray, Array], tuple[Array, Array, Mapping[str, Array]]]
-    discriminator: Callable[[PyTree, PyTree, Batch, PRNGKeyArray], tuple[Array, Array, Mapping[str, Array]]]
 
 
 def create_two_player_state(
@@ -90,17 +62,6 @@ def create_two_player_state(
         params={"generator": generator_params, "discriminator": discriminator_params},
         opt_state={"generator": generator.opt_state, "discriminator": discriminator},
     )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Game:
-    """What does not change from step to step."""
-
-    loss: TwoPlayerLoss
-    discriminator_optimizer: optax.GradientTransformation
-    turns: int
-    split_rows: bool
-    accumulation_steps: int
 
 
 def make_two_player_step(
@@ -136,7 +97,8 @@ def make_two_player_step(
       split_rows: each turn takes its own part of the batch (turn t the rows i with i % turns = t, so that a batch
         of `turns` times the rows gives each turn new data); else each takes the whole batch. The generator always
         takes the whole batch. It is never chosen by the rows at hand, which differ with the number of devices.
-      adversarial_start: before so many updates the discriminator is not updated and `adversarial_weight` is 0.
+      adversarial_start: before so many updates the discriminator is not updated and `adversarial_weight` is 0. What it
+        would have learnt is computed and dropped, so that one program serves before and after.
       share_forward: compute the fake once for both updates: the discriminator learns from the fake that the generator's
         gradient goes through. It needs one turn and no accumulation, as the fake and what its gradient needs stay in
         memory meanwhile; and each device holds the discriminator's optimizer state whole during the step.
@@ -152,7 +114,7 @@ def make_two_player_step(
     """
     check_settings(ema_decay, accumulation_steps)
     _check_game(turns, adversarial_start, split_rows, share_forward, accumulation_steps)
-    game = _Game(
+    game = Game(
         loss=loss,
         discriminator_optimizer=discriminator_optimizer,
         turns=turns,
@@ -207,7 +169,7 @@ def make_two_player_eval_step(
     """
 
     def eval_step(state: TrainState, batch: PyTree) -> dict[str, Array]:
-        loss_fn = _generator_loss(loss, state.params["discriminator"], jnp.float32(adversarial_weight))
+        loss_fn = generator_loss(loss, state.params["discriminator"], jnp.float32(adversarial_weight))
         alone = dataclasses.replace(state, params=state.params["generator"])
         return make_eval_step(loss_fn, use_ema=use_ema, seed=seed)(alone, batch)
 
@@ -230,156 +192,29 @@ def _check_game(
         )
 
 
-class _Generator(NamedTuple):
-    """What the generator's turn found."""
-
-    loss: Float[Array, ""]
-    metrics: dict[str, Array]
-    gradients: PyTree
-    norm: Float[Array, ""]
-    weight: Float[Array, ""]
-    model_state: PyTree
-
-
-class _Discriminator(NamedTuple):
-    """After its turns: (parameters, optimizer state), and their mean `loss`, `gradient_norm` and metrics."""
-
-    reached: tuple[PyTree, PyTree]
-    report: dict[str, Array]
-
-
-def _play(game: _Game, state: TrainState, batch: PyTree, started: Array) -> tuple[_Generator, _Discriminator]:
+def _play(game: Game, state: TrainState, batch: PyTree, started: Array) -> tuple[GeneratorTurn, DiscriminatorTurns]:
     step_key = jax.random.fold_in(state.key, state.step)
     params, before = state.params["generator"], (state.params["discriminator"], state.opt_state["discriminator"])
 
     def take_turn(carry: tuple[PyTree, PyTree], turn: Int[Array, ""]) -> tuple[tuple[PyTree, PyTree], dict[str, Array]]:
         discriminator, opt_state = carry
         whole = (params, discriminator, state.model_state, step_key, turn)
-        gradients, report = on_each_device(partial(_discriminator_gradients, game), whole, batch)
+        gradients, report = on_each_device(partial(discriminator_gradients, game), whole, batch)
         return apply_gradients(game.discriminator_optimizer, gradients, opt_state, discriminator), report
 
     # One turn is no loop: the compiler may then run it together with what follows.
     turns = jnp.arange(game.turns, dtype=jnp.int32)
     after, reports = jax.lax.scan(take_turn, before, turns, unroll=game.turns == 1)
-    discriminator = _Discriminator(
+    discriminator = DiscriminatorTurns(
         where_tree(started, after, before), jax.tree.map(lambda values: jnp.mean(values, axis=0), reports)
     )
     whole = (params, discriminator.reached[0], state.model_state, step_key, started.astype(jnp.float32))
-    return on_each_device(partial(_generator_gradients, game), whole, batch), discriminator
+    return on_each_device(partial(generator_gradients, game), whole, batch), discriminator
 
 
-def _play_shared(game: _Game, state: TrainState, batch: PyTree, started: Array) -> tuple[_Generator, _Discriminator]:
+def _play_shared(
+    game: Game, state: TrainState, batch: PyTree, started: Array
+) -> tuple[GeneratorTurn, DiscriminatorTurns]:
     step_key = jax.random.fold_in(state.key, state.step)
     whole = (state.params, state.opt_state["discriminator"], state.model_state, step_key, started)
-    return on_each_device(partial(_both_gradients, game), whole, batch)
-
-
-# Below, functions see the rows of one device.
-
-
-def _player_keys(step_key: PRNGKeyArray, player: Array, rows: int) -> Key[Array, "rows"]:
-    """Keys of the examples: player 0 is the generator, player t + 1 the discriminator in its turn t."""
-    return example_keys(jax.random.fold_in(step_key, player), rows)
-
-
-def _halves(keys: Key[Array, "rows"]) -> tuple[Key[Array, "rows"], Key[Array, "rows"]]:
-    """Of each key one for the forward and one for the loss."""
-    both = jax.vmap(jax.random.split)(keys)
-    return both[:, 0], both[:, 1]
-
-
-def _generator_loss(loss: TwoPlayerLoss, discriminator_params: PyTree, adversarial_weight: Array) -> LossFn:
-    """The generator's loss against a fixed discriminator, as a loss of one player."""
-
-    def loss_fn(params: PyTree, model_state: PyTree, batch: Batch, keys: Key[Array, "rows"]) -> tuple[Any, ...]:
-        forward_keys, loss_keys = _halves(keys)
-        outputs, model_state = loss.forward(params, model_state, batch, forward_keys)
-        loss_sum, weight, metrics = loss.generator(discriminator_params, outputs, batch, loss_keys, adversarial_weight)
-        return loss_sum, weight, model_state, _own_names(metrics)
-
-    return loss_fn
-
-
-def _own_names(metrics: Mapping[str, Array]) -> Mapping[str, Array]:
-    taken = sorted(name for name in metrics if name.startswith(DISCRIMINATOR_PREFIX))
-    if taken:
-        raise ValueError(
-            f"the generator's metrics {taken} begin with {DISCRIMINATOR_PREFIX!r}, as only the discriminator's do; "
-            "rename them"
-        )
-    return metrics
-
-
-def _generator_gradients(game: _Game, whole: tuple[Any, ...], rows: PyTree) -> _Generator:
-    params, discriminator, model_state, step_key, adversarial_weight = whole
-    keys = _player_keys(step_key, jnp.int32(0), num_rows(rows))
-    loss_fn = _generator_loss(game.loss, discriminator, adversarial_weight)
-    sums, model_state = sum_over_batch(loss_fn, params, model_state, rows, keys, game.accumulation_steps)
-    return _Generator(*divide_sums(sums, params), sums[1], model_state)
-
-
-def _discriminator_gradients(game: _Game, whole: tuple[Any, ...], rows: PyTree) -> tuple[PyTree, dict[str, Array]]:
-    generator, params, model_state, step_key, turn = whole
-    count = num_rows(rows)
-    keys = _player_keys(step_key, turn + jnp.int32(1), count)
-    if game.split_rows:
-        if count % game.turns:
-            raise ValueError(
-                f"{count} rows cannot be split over turns={game.turns}; choose a batch size that is a multiple of "
-                f"{game.turns} on each device, or split_rows=False"
-            )
-        rows, keys = jax.tree.map(lambda x: interleave(x, game.turns)[turn], (rows, keys))
-
-    def fakes(batch: Batch, keys: Key[Array, "rows"]) -> tuple[PyTree, Key[Array, "rows"]]:
-        forward_keys, loss_keys = _halves(keys)
-        return game.loss.forward(generator, model_state, batch, forward_keys)[0], loss_keys
-
-    return _discriminator_update(game, params, rows, keys, fakes)
-
-
-def _discriminator_update(
-    game: _Game, params: PyTree, rows: PyTree, keys: Key[Array, "rows"], fakes: Callable[..., tuple[PyTree, Any]]
-) -> tuple[PyTree, dict[str, Array]]:
-    """Its gradient and report; `fakes(batch, keys)` gives the generator's outputs and the keys of the loss."""
-
-    def loss_fn(params: PyTree, nothing: PyTree, batch: Batch, keys: Key[Array, "rows"]) -> tuple[Any, ...]:
-        outputs, loss_keys = fakes(batch, keys)
-        loss_sum, weight, metrics = game.loss.discriminator(params, jax.lax.stop_gradient(outputs), batch, loss_keys)
-        return loss_sum, weight, nothing, metrics
-
-    sums, _ = sum_over_batch(loss_fn, params, {}, rows, keys, game.accumulation_steps)
-    mean, metrics, gradients, norm = divide_sums(sums, params)
-    return gradients, {"loss": mean, "gradient_norm": norm, **metrics}
-
-
-def _both_gradients(game: _Game, whole: tuple[Any, ...], rows: PyTree) -> tuple[_Generator, _Discriminator]:
-    """Both updates' gradients through one forward, and the discriminator's update between them."""
-    params, opt_state, model_state, step_key, started = whole
-    own_keys, their_keys = (_player_keys(step_key, jnp.int32(player), num_rows(rows)) for player in (0, 1))
-    forward_keys, _ = _halves(own_keys)
-    outputs, pull_back, model_state = jax.vjp(
-        lambda generator: game.loss.forward(generator, model_state, rows, forward_keys),
-        params["generator"],
-        has_aux=True,
-    )
-    before = (params["discriminator"], opt_state)
-    gradients, report = _discriminator_update(
-        game, before[0], rows, their_keys, lambda batch, keys: (outputs, _halves(keys)[1])
-    )
-    after = apply_gradients(game.discriminator_optimizer, gradients, opt_state, before[0])
-    discriminator = _Discriminator(where_tree(started, after, before), report)
-    # From here on the generator's outputs take the place of its parameters.
-    outputs_loss = game.loss._replace(forward=lambda outputs, nothing, batch, keys: (outputs, nothing))
-    loss_fn = _generator_loss(outputs_loss, discriminator.reached[0], started.astype(jnp.float32))
-
-    def loss_of(outputs: PyTree) -> tuple[Array, Any]:
-        loss_sum, weight, _, metrics = checked_loss(loss_fn, outputs, {}, rows, own_keys)
-        return loss_sum, (weight, metrics)
-
-    # Whole numbers among the outputs have no gradient, which JAX wants to be told.
-    (loss_sum, (weight, metrics)), slopes = jax.value_and_grad(loss_of, has_aux=True, allow_int=True)(outputs)
-    (gradients,) = pull_back(slopes)
-    gradients = jax.tree.map(lambda g: g.astype(jnp.float32), gradients)
-    sums = sum_over_devices((loss_sum, weight, metrics, gradients))
-    generator = _Generator(*divide_sums(sums, params["generator"]), sums[1], mean_over_devices(model_state))
-    return generator, discriminator
+    return on_each_device(partial(both_gradients, game), whole, batch)
