@@ -4,8 +4,8 @@ import os
 import re
 from pathlib import Path
 
-CACHE = "WAVEJAX_CACHE"
-"""Environment variable that names the folder below which what belongs to buckets lies on this machine."""
+from wavejax.caching import CACHE as CACHE
+from wavejax.caching import cache_root
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):(?:/+(.*))?", re.IGNORECASE)  # pathlib makes one slash of two, none at the end
 _OF_THIS_MACHINE = ("file", "local")
@@ -34,8 +34,7 @@ def cache_folder(url: str, use: str) -> Path:
       use: what for; copies for one use are not touched by another.
     """
     scheme, rest = url.split("://")
-    root = os.environ.get(CACHE) or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wavejax"
-    return Path(root).absolute() / use / scheme / rest.strip("/")
+    return cache_root() / use / scheme / rest.strip("/")
 
 
 def working_folder(path: str | os.PathLike[str]) -> Path:

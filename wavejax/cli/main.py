@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
 
 import wavejax
@@ -38,7 +38,9 @@ Example, from a folder of recordings to sound:
   wavejax doctor run/
   wavejax vocode run/ speech.wav --out spoken/
 
-`wavejax COMMAND --help` explains a command. WAVEJAX_TRACEBACK=1 shows where an error came from."""
+`wavejax COMMAND --help` explains a command. WAVEJAX_TRACEBACK=1 shows where an error came from.
+What was compiled is kept in ~/.cache/wavejax (or $WAVEJAX_CACHE), so that a command starts faster the next time;
+WAVEJAX_COMPILATION_CACHE=off compiles anew, JAX_COMPILATION_CACHE_DIR lets JAX keep its programs elsewhere."""
 
 TRACEBACK = "WAVEJAX_TRACEBACK"
 
@@ -69,11 +71,14 @@ def usage() -> str:
 
 
 def _run(name: str, arguments: list[str]) -> int:
+    from wavejax import compilation_cache
     from wavejax.cli.parsing import UsageError
 
     try:
         command = importlib.import_module(COMMANDS[name][0]).COMMANDS[name]
-        return int(command(arguments))
+        # A command whose modules do not load JAX compiles nothing, and need not wait for it.
+        with compilation_cache.in_use() if "jax" in sys.modules else nullcontext():
+            return int(command(arguments))
     except SystemExit as done:  # --help
         return int(done.code or 0)
     except UsageError as error:

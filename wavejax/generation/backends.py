@@ -113,9 +113,11 @@ def open_backend(
     installed = importlib.util.find_spec("numba") is not None
     if name == "cpu" or (name == "auto" and refusal is None and installed and jax.default_backend() == "cpu"):
         from wavejax.generation.cpu.backend import CpuBackend
+        from wavejax.generation.cpu.compiling import ahead
         from wavejax.generation.cpu.packing import exact_weights
 
         chosen = weights if dtype is not None else exact_weights(model, params)
+        ahead(chosen)  # meanwhile XLA compiles the rest
         return CpuBackend(_pack(model, params, jnp.float32), params, weights=chosen, block=LARGEST_BLOCK)
     if not jnp.issubdtype(weights, jnp.floating):
         raise ValueError(

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from wavejax.distributions import GaussianMixture, LogisticMixture
 from wavejax.generation.cpu import kernels, packing
-from wavejax.generation.cpu.compiling import Weights, compiled, lanes
+from wavejax.generation.cpu.compiling import Weights, ahead, lanes
 from wavejax.generation.decoders import Decoder
 from wavejax.generation.engine import block_noise
 from wavejax.generation.noise import join_index, split_index
@@ -39,8 +39,8 @@ class CpuBackend:
         self, decoder: Decoder, params: Params, *, weights: Weights = "float32", block: int, threads: int | None = None
     ) -> None:
         self.decoder, self._block = decoder, block
+        self._kernels = ahead(weights)
         self._packed, self._sizes = packing.pack(decoder.model, params, weights, lanes())
-        self._run = compiled(weights)["run"]
         self._threads = threads or available_cores()
 
     def block(
@@ -115,7 +115,7 @@ class CpuBackend:
     def _share_out(self, arrays: kernels.Cache, job: kernels.Job, batch: int) -> None:
         threads = min(self._threads, batch)
         bounds = [batch * i // threads for i in range(threads + 1)]
-        work = functools.partial(self._run, self._packed, self._sizes, arrays, job)
+        work = functools.partial(self._kernels.result()["run"], self._packed, self._sizes, arrays, job)
         if threads == 1:
             work(0, batch)
         else:

@@ -1,18 +1,31 @@
 """From the kernels' Python to machine code, kept on disk between processes."""
 
+import atexit
+import contextlib
+import ctypes
 import functools
 import hashlib
 import inspect
+import io
+import tempfile
+import threading
 import types
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
+from wavejax import compilation_cache
+from wavejax.caching import SealedStore
 from wavejax.extras import require_extra
 from wavejax.generation.cpu import kernels, vectors
 
 CALLED = ("gated", "draw_class", "exp")
 """Kernels that tests call from Python, beside `run`."""
 Weights = Literal["float32", "bfloat16", "int8"]
+_PACKED_TYPES = {"float32": np.float32, "bfloat16": np.uint32, "int8": np.int8}
 
 
 @functools.cache
@@ -24,7 +37,10 @@ def lanes() -> int:
 
 @functools.cache
 def compiled(weights: Weights) -> dict[str, Callable]:
-    """The kernels by name, for weights of this type: compiled when first called, or read from numba's cache."""
+    """The kernels by name, for weights of this type: compiled when first called, or read from where they are kept.
+
+    That is the folder of `wavejax.compilation_cache` where one is in use, else numba's own cache.
+    """
     numba = require_extra("numba", "cpu", "the cpu backend")
     # numba compares a function's own file only: the name of what it keeps says which files went into it.
     sources = "".join(inspect.getsource(module) for module in (kernels, vectors))
@@ -38,7 +54,11 @@ def compiled(weights: Weights) -> dict[str, Callable]:
         clone = types.FunctionType(function.__code__, space, name)
         clone.__module__, clone.__qualname__ = kernels.__name__, f"{name}_{version}"
         if name == "run":
-            space[name] = _cached(numba, clone, options)
+            store = None if numba.config.CACHE_DIR else compilation_cache.active()  # the user's own folder comes first
+            if store is None:
+                space[name] = _cached(numba, clone, options)
+            else:
+                space[name] = _kept(numba, clone, options, store, f"{version}-{weights}-{lanes()}", weights)
         else:
             space[name] = numba.njit(no_cpython_wrapper=name not in CALLED, no_cfunc_wrapper=True, **options)(clone)
         if name in ("product_float", "product_int8"):
@@ -51,3 +71,150 @@ def _cached(numba: Any, function: Callable, options: dict[str, Any]) -> Callable
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder to write to, neither beside the source nor the user's own
         return numba.njit(**options)(function)
+
+
+def _kept(
+    numba: Any, function: Callable, options: dict[str, Any], store: SealedStore, name: str, weights: Weights
+) -> Callable:
+    """`function` compiled at once, for the one signature that `CpuBackend` calls it with.
+
+    numba unpickles what it finds in its cache and runs it, so it is only ever shown a folder of this process's own,
+    with what came out of the store unharmed.
+    """
+    place = hashlib.sha256(str(Path(kernels.__file__).resolve()).encode()).hexdigest()[:8]  # numba's own names hold it
+    name = f"numba-{name}-{place}"
+    try:
+        scratch = tempfile.TemporaryDirectory(prefix="wavejax-")
+    except OSError:
+        return _cached(numba, function, options)
+    with scratch as folder:
+        _unpack(store.get(name), Path(folder))
+        with _numba_keeps_in(numba, folder):
+            dispatcher = numba.njit(cache=True, **options)(function)
+            try:
+                dispatcher.compile(signature(numba, weights))
+            except OSError:  # the folder for temporary files is full
+                dispatcher = numba.njit(**options)(function)
+                dispatcher.compile(signature(numba, weights))
+        if not sum(dispatcher.stats.cache_hits.values()):
+            store.put(name, _packed(Path(folder)))
+    dispatcher.disable_compile()  # the folder is gone, and other arguments than these would be a mistake
+    return dispatcher
+
+
+@contextlib.contextmanager
+def _numba_keeps_in(numba: Any, folder: str) -> Iterator[None]:
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = folder
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def _packed(folder: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(folder).as_posix())
+    return buffer.getvalue()
+
+
+def _unpack(archive: bytes | None, folder: Path) -> None:
+    if archive is not None:
+        with zipfile.ZipFile(io.BytesIO(archive)) as files:
+            files.extractall(folder)
+
+
+def signature(numba: Any, weights: Weights) -> tuple[Any, ...]:
+    """The types of `run`'s arguments, the same for all models whose weights are of one type."""
+
+    def array(dimensions: int, dtype: Any = np.float32) -> np.ndarray:
+        return np.zeros((0,) * dimensions, dtype)
+
+    def given(dimensions: int) -> np.ndarray:
+        view = array(dimensions)
+        view.flags.writeable = False
+        return view
+
+    one = np.float32(1)
+    packed = kernels.Packed(
+        weights=array(1, _PACKED_TYPES[weights]),
+        scales=array(1),
+        matrices=array(2, np.int64),
+        table=array(3),
+        residual_bias=array(2),
+        skip_bias=array(1),
+        tail_bias=array(2),
+        dilations=array(1, np.int64),
+        starts=array(1, np.int64),
+        levels=array(1),
+        scalars=array(1),
+        tilt=array(2),
+    )
+    hints = inspect.get_annotations(kernels.Sizes)
+    sizes = kernels.Sizes(**{name: one if kind is np.float32 else kind(1) for name, kind in hints.items()})
+    cache = kernels.Cache(
+        ring=array(3), phase=array(1, np.int64), history=array(2), value=array(1), memory=array(1)
+    )
+    job = kernels.Job(
+        gates=given(5),
+        local=given(4),
+        tail=given(4),
+        temperature=given(2),
+        noise=given(3),
+        floor=one,
+        start=1,
+        given=given(2),
+        values=array(2),
+        waveform=array(2),
+        outputs=array(3),
+    )
+    return tuple(numba.typeof(argument) for argument in (packed, sizes, cache, job, 1, 1))
+
+
+@functools.cache
+def ahead(weights: Weights) -> "Ahead":
+    """Begins to compile the kernels for weights of this type, if that has not begun."""
+    return Ahead(weights)
+
+
+class Ahead:
+    """The kernels, compiled in a thread while XLA compiles something else: both compilers let Python run.
+
+    Args:
+      weights: as of `compiled`.
+    """
+
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._compile, name="wavejax kernels", daemon=True)
+        self._thread.start()
+        atexit.register(self._abandon)
+
+    def result(self) -> dict[str, Callable]:
+        """As `compiled`, when it is done. Raises what compiling raised."""
+        self._thread.join()
+        atexit.unregister(self._abandon)
+        if self._error is not None:
+            raise self._error
+        return compiled(self._weights)
+
+    def _compile(self) -> None:
+        try:
+            numba = require_extra("numba", "cpu", "the cpu backend")
+            run: Any = compiled(self._weights)["run"]
+            if not run.signatures:
+                run.compile(signature(numba, self._weights))
+        except BaseException as error:
+            self._error = error
+
+    def _abandon(self) -> None:
+        """The program ends early, after Ctrl-C say: a thread must not be in the compiler when the process goes."""
+        if self._thread.is_alive():
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(self._thread.ident or 0), ctypes.py_object(SystemExit)
+            )
+            self._thread.join()

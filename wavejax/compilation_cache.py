@@ -1,0 +1,150 @@
+"""What compilers have made for one command, kept for the next: XLA's programs and numba's, in the user's cache folder.
+
+Off unless somebody asks, as the command line does: a library must not write into the home of those who import it.
+JAX's own folder of compiled programs is not enough: it does not notice a damaged entry of itself, is bounded only with
+another package, and a writer that is killed leaves half an entry for good. So JAX is given a store of ours, at the one
+place where it asks for one (`jax._src.compilation_cache.get_file_cache`). A JAX without that place compiles each time.
+"""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import logging
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from wavejax.caching import CACHE, SealedStore, cache_root
+
+SWITCH = "WAVEJAX_COMPILATION_CACHE"
+"""Environment variable: "off" compiles anew in every command."""
+
+MAX_BYTES = 512 << 20
+
+_LOGGER = logging.getLogger(__name__)
+_SECTION_PACKAGES = ("jax", "jaxlib", "numba", "llvmlite")
+_SETTINGS = {
+    "jax_persistent_cache_min_compile_time_secs": 0.0,  # many small programs are seconds, too
+    "jax_persistent_cache_enable_xla_caches": "none",  # XLA's own files in the folder would be neither checked nor bounded
+}
+_active: SealedStore | None = None
+
+
+def active() -> SealedStore | None:
+    """The store that compiled programs are kept in, or None where nobody has asked for one."""
+    return _active
+
+
+@contextlib.contextmanager
+def in_use() -> Iterator[SealedStore | None]:
+    """Inside, programs that were compiled before are read instead of compiled; yields the store.
+
+    Settings of the user's own come first: where `jax_compilation_cache_dir` is set, JAX keeps its programs there in its
+    own way; where the environment variable `SWITCH` says off, or there is no home to keep them in, nothing is kept.
+    """
+    global _active
+    store, before = _opened(), _active
+    if store is None:
+        yield None
+        return
+    _active = store
+    try:
+        with _jax_keeps_in(store):
+            yield store
+    finally:
+        _active = before
+
+
+def _opened() -> SealedStore | None:
+    if os.environ.get(SWITCH, "").lower() in ("off", "0"):
+        return None
+    try:
+        root = cache_root() / "compiled"
+    except RuntimeError:
+        _LOGGER.warning("the user has no home to keep compiled programs in: set %s to a folder, or %s=off", CACHE, SWITCH)
+        return None
+    return SealedStore(root, section(), max_bytes=MAX_BYTES)
+
+
+def section() -> str:
+    """Names the sub-folder for what these versions of Python and of the compilers make on this kind of processor.
+
+    JAX's own keys know its version, but not the instructions of the processor, and a home may be shared by machines.
+    """
+    versions = [f"{name} {_version(name)}" for name in _SECTION_PACKAGES]
+    told = "\n".join([*versions, sys.version, platform.system(), _processor()])
+    digest = hashlib.sha256(told.encode()).hexdigest()[:12]
+    return f"jax-{_version('jax')}-{sys.implementation.cache_tag}-{platform.machine()}-{digest}"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
+
+
+def _processor() -> str:
+    """What tells this processor's instructions from another's."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    wanted = ("vendor_id", "cpu family", "model", "flags", "Features", "CPU part")
+    return "\n".join(dict.fromkeys(line for line in lines if line.partition("\t")[0].partition(":")[0].strip() in wanted))
+
+
+class _JaxStore:
+    """A `SealedStore` as JAX asks for it (`jax._src.compilation_cache_interface.CacheInterface`)."""
+
+    def __init__(self, store: SealedStore) -> None:
+        self._store, self._path = store, store.folder
+
+    def get(self, key: str) -> bytes | None:
+        return self._store.get(key) if _is_alone() else None
+
+    def put(self, key: str, value: bytes) -> None:
+        if _is_alone():
+            self._store.put(key, value)
+
+
+def _is_alone() -> bool:
+    """Of several processes that compile together, one must not skip a step that the others wait for it to take."""
+    import jax
+
+    return jax.process_count() == 1
+
+
+@contextlib.contextmanager
+def _jax_keeps_in(store: SealedStore) -> Iterator[None]:
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache as public
+
+    asked, private = _place_to_ask()
+    if asked is None or jax.config.jax_compilation_cache_dir or not jax.config.jax_enable_compilation_cache:
+        yield
+        return
+    settings = {"jax_compilation_cache_dir": str(store.folder), **_SETTINGS}
+    before = {name: getattr(jax.config, name) for name in settings}
+    private.get_file_cache = lambda path: (_JaxStore(store), path)
+    try:
+        for name, value in settings.items():
+            jax.config.update(name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+        private.get_file_cache = asked
+        public.reset_cache()  # of the store, which JAX has opened meanwhile
+
+
+def _place_to_ask() -> tuple[Callable[[str], Any] | None, Any]:
+    """JAX's function that opens the cache of a folder, and the module that it stands in."""
+    try:
+        from jax._src import compilation_cache
+    except ImportError:
+        return None, None
+    return getattr(compilation_cache, "get_file_cache", None), compilation_cache
