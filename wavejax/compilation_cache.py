@@ -64,7 +64,9 @@ def _opened() -> SealedStore | None:
     try:
         root = cache_root() / "compiled"
     except RuntimeError:
-        _LOGGER.warning("the user has no home to keep compiled programs in: set %s to a folder, or %s=off", CACHE, SWITCH)
+        _LOGGER.warning(
+            "the user has no home to keep compiled programs in: set %s to a folder, or %s=off", CACHE, SWITCH
+        )
         return None
     return SealedStore(root, section(), max_bytes=MAX_BYTES)
 
@@ -94,7 +96,9 @@ def _processor() -> str:
     except OSError:
         return platform.processor()
     wanted = ("vendor_id", "cpu family", "model", "flags", "Features", "CPU part")
-    return "\n".join(dict.fromkeys(line for line in lines if line.partition("\t")[0].partition(":")[0].strip() in wanted))
+    return "\n".join(
+        dict.fromkeys(line for line in lines if line.partition("\t")[0].partition(":")[0].strip() in wanted)
+    )
 
 
 class _JaxStore:

@@ -11,7 +11,6 @@ from wavejax.checkpoints.fetching import fetched
 from wavejax.checkpoints.folder import saved_steps
 from wavejax.checkpoints.leaves import nested
 from wavejax.checkpoints.manifest import damaged_files
-from wavejax.checkpoints.storage import DamagedStep, read_arrays, read_record
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -40,6 +39,8 @@ def read_checkpoint_params(
       CheckpointNotFound: there is no (such) checkpoint, or it has no such part.
       CheckpointDamaged: no sound one is left.
     """
+    from wavejax.checkpoints.storage import DamagedStep  # with Orbax, which exported parameters do without
+
     folder = Path(directory).absolute()
     steps = saved_steps(folder)
     if not steps or (step is not None and step not in steps):
@@ -87,6 +88,8 @@ def load_any(path: str | os.PathLike[str], step: int | None = None) -> LoadedPar
 
 
 def _read_subtree(folder: Path, step: int, subtree: str) -> LoadedParams:
+    from wavejax.checkpoints.storage import read_arrays, read_record
+
     record = read_record(folder, step)
     prefix = subtree + "/"
     names = [name for name in record.leaves if name.startswith(prefix)]

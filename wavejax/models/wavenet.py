@@ -30,6 +30,7 @@ from wavejax.nn import (
     FrameNetworkConfig,
     Upsampler,
     UpsamplerConfig,
+    declare,
     declare_kernel,
     drop,
     gated,
@@ -172,20 +173,20 @@ class Stack(nn.Module):
             return declare_kernel(self, name, shape, weight_normalization=norm, num_stacked=1, gain=gain)
 
         self.dilated_kernel = kernel("dilated_kernel", layers, config.kernel_size, residual, 2 * gate)
-        self.dilated_bias = self.param("dilated_bias", zeros, (layers, 2 * gate))
+        self.dilated_bias = declare(self, "dilated_bias", zeros, (layers, 2 * gate))
         last = layers if config.last_residual else layers - 1
         self.residual_kernel = kernel("residual_kernel", last, gate, residual)
-        self.residual_bias = self.param("residual_bias", zeros, (last, residual))
+        self.residual_bias = declare(self, "residual_bias", zeros, (last, residual))
         self.skip_kernel = kernel("skip_kernel", layers, gate, skip)
-        self.skip_bias = self.param("skip_bias", zeros, (layers, skip))
+        self.skip_bias = declare(self, "skip_bias", zeros, (layers, skip))
         if config.frame_network is not None:
             self.local_kernel = kernel("local_kernel", layers, config.frame_network.output_channels, 2 * gate)
             if config.local_bias:
-                self.local_bias = self.param("local_bias", zeros, (layers, 2 * gate))
+                self.local_bias = declare(self, "local_bias", zeros, (layers, 2 * gate))
         if config.global_channels:
             self.global_kernel = kernel("global_kernel", layers, config.global_channels, 2 * gate)
             if config.global_bias:
-                self.global_bias = self.param("global_bias", zeros, (layers, 2 * gate))
+                self.global_bias = declare(self, "global_bias", zeros, (layers, 2 * gate))
 
     def layer_bias(self, speaker: Float[Array, "batch channels"] | None) -> Array:
         """All that is added to every sample's gates: biases and global conditioning. [L, B or 1, 2G]."""
@@ -304,12 +305,12 @@ class WaveNet(nn.Module):
             self, "input_kernel", input_shape, weight_normalization=norm, initializer=initializer
         )
         if config.input_bias:
-            self.input_bias = self.param("input_bias", nn.initializers.zeros, (config.residual_channels,))
+            self.input_bias = declare(self, "input_bias", nn.initializers.zeros, (config.residual_channels,))
         self.stack = Stack(config, self.dtype, self.precision)
         if config.skip_input:
             shape = (config.residual_channels, config.skip_channels)
             self.skip_input_kernel = declare_kernel(self, "skip_input_kernel", shape, weight_normalization=norm)
-            self.skip_input_bias = self.param("skip_input_bias", nn.initializers.zeros, (config.skip_channels,))
+            self.skip_input_bias = declare(self, "skip_input_bias", nn.initializers.zeros, (config.skip_channels,))
         widths = (config.skip_channels, *config.tail_channels, config.distribution.output_size)
         self.tail_kernels = [
             declare_kernel(self, f"tail_{i}_kernel", pair, weight_normalization=norm, gain=gain)
@@ -320,7 +321,7 @@ class WaveNet(nn.Module):
         ]
         if config.tail_bias:
             self.tail_biases = [
-                self.param(f"tail_{i}_bias", nn.initializers.zeros, (width,)) for i, width in enumerate(widths[1:])
+                declare(self, f"tail_{i}_bias", nn.initializers.zeros, (width,)) for i, width in enumerate(widths[1:])
             ]
         if config.frame_network is not None and config.upsampler is not None:
             self.frame_network = FrameNetwork(config.frame_network, self.dtype)

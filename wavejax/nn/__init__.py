@@ -3,7 +3,7 @@
 from wavejax.nn.dropout import drop
 from wavejax.nn.frame_network import FrameNetwork, FrameNetworkConfig
 from wavejax.nn.gating import ACTIVATIONS, gated
-from wavejax.nn.kernels import declare_kernel, smooth_over_classes
+from wavejax.nn.kernels import declare, declare_kernel, smooth_over_classes
 from wavejax.nn.parameters import count_parameters, initial_params
 from wavejax.nn.upsampling import Upsampler, UpsamplerConfig
 
@@ -14,6 +14,7 @@ __all__ = [
     "Upsampler",
     "UpsamplerConfig",
     "count_parameters",
+    "declare",
     "declare_kernel",
     "drop",
     "gated",

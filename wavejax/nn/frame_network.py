@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from wavejax.nn.dropout import drop
-from wavejax.nn.kernels import declare_kernel
+from wavejax.nn.kernels import declare, declare_kernel
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,5 +102,5 @@ class FrameNetwork(nn.Module):
         taps = jnp.concatenate([x[:, tap : tap + length] for tap in range(kernel_size)], axis=-1)
         y = taps @ kernel.reshape(-1, channels).astype(x.dtype)
         if config.bias:
-            y = y + self.param(f"{name}_bias", nn.initializers.zeros, (channels,)).astype(x.dtype)[None, None]
+            y = y + declare(self, f"{name}_bias", nn.initializers.zeros, (channels,)).astype(x.dtype)[None, None]
         return y

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Int
+
+if TYPE_CHECKING:
+    import optax
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +85,10 @@ class OptimizerConfig:
         rise = jnp.minimum((count + 1) / warmup, 1) if self.warmup_steps else jnp.ones_like(count)
         return _SCHEDULES[self.schedule](self, count, rise)
 
-    def build(self) -> optax.GradientTransformation:
+    def build(self) -> "optax.GradientTransformation":
         """The optax transformation: clipping, moments, weight decay, learning rate."""
+        import optax  # here, because every model's configuration holds one of these, and only training builds it
+
         parts = [] if self.clip_norm is None else [optax.clip_by_global_norm(self.clip_norm)]
         parts.append(optax.scale_by_adam(b1=self.betas[0], b2=self.betas[1], eps=self.epsilon))
         if self.weight_decay:

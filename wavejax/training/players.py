@@ -2,11 +2,10 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from wavejax.parallel import mean_over_devices, sum_over_devices
@@ -21,6 +20,9 @@ from wavejax.training.step import (
     where_tree,
 )
 from wavejax.types import LossFn, PyTree
+
+if TYPE_CHECKING:
+    import optax
 
 DISCRIMINATOR_PREFIX = "discriminator_"
 """What the names of the discriminator's metrics begin with; the generator's are those of a step of one player."""
@@ -55,7 +57,7 @@ class Game:
     """What does not change from step to step."""
 
     loss: TwoPlayerLoss
-    discriminator_optimizer: optax.GradientTransformation
+    discriminator_optimizer: "optax.GradientTransformation"
     turns: int
     split_rows: bool
     accumulation_steps: int

@@ -1,12 +1,16 @@
 """What a training run carries from step to step."""
 
+from typing import TYPE_CHECKING
+
 import flax.struct
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from wavejax.types import PyTree
+
+if TYPE_CHECKING:
+    import optax
 
 SHARDABLE_FIELDS = ("ema_params", "opt_state")
 """Fields of a `TrainState` that the gradient does not need, so that each device may hold a part of them only."""
@@ -35,7 +39,7 @@ class TrainState:
 
 def create_train_state(
     params: PyTree,
-    optimizer: optax.GradientTransformation,
+    optimizer: "optax.GradientTransformation",
     *,
     key: PRNGKeyArray | int,
     model_state: PyTree | None = None,

@@ -2,16 +2,18 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from wavejax.parallel import example_indices, mean_over_devices, on_each_device, sum_over_devices
 from wavejax.training.state import TrainState
 from wavejax.types import LossFn, PyTree
+
+if TYPE_CHECKING:
+    import optax
 
 RESERVED_METRICS = ("loss", "weight", "gradient_norm", "learning_rate", "finite")
 """Names that the step itself reports; a loss function's metrics have others."""
@@ -21,7 +23,7 @@ TrainStep = Callable[[TrainState, PyTree], tuple[TrainState, dict[str, Array]]]
 
 def make_train_step(
     loss_fn: LossFn,
-    optimizer: optax.GradientTransformation,
+    optimizer: "optax.GradientTransformation",
     *,
     ema_decay: float = 0.9999,
     accumulation_steps: int = 1,
@@ -199,9 +201,11 @@ def divide_sums(sums: Sums, params: PyTree) -> tuple[Array, dict[str, Array], Py
 
 
 def apply_gradients(
-    optimizer: optax.GradientTransformation, gradients: PyTree, opt_state: PyTree, params: PyTree
+    optimizer: "optax.GradientTransformation", gradients: PyTree, opt_state: PyTree, params: PyTree
 ) -> tuple[PyTree, PyTree]:
     """Parameters and optimizer state after one update."""
+    import optax  # here, because configurations import this package, and whoever only generates trains nothing
+
     with jax.numpy_dtype_promotion("standard"):  # optax mixes Python numbers and integer counters
         updates, opt_state = optimizer.update(gradients, opt_state, params)
     return optax.apply_updates(params, updates), opt_state

@@ -8,10 +8,10 @@ accumulation, guard, average, keys) is that of `make_train_step`, whose pieces t
 import dataclasses
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from wavejax.parallel import on_each_device
@@ -31,14 +31,17 @@ from wavejax.training.state import TrainState, create_train_state
 from wavejax.training.step import TrainStep, apply_gradients, check_settings, update_average, where_tree
 from wavejax.types import PyTree
 
+if TYPE_CHECKING:
+    import optax
+
 Schedule = Callable[[Array], Array]
 
 
 def create_two_player_state(
     generator_params: PyTree,
     discriminator_params: PyTree,
-    generator_optimizer: optax.GradientTransformation,
-    discriminator_optimizer: optax.GradientTransformation,
+    generator_optimizer: "optax.GradientTransformation",
+    discriminator_optimizer: "optax.GradientTransformation",
     *,
     key: PRNGKeyArray | int,
     model_state: PyTree | None = None,
@@ -66,8 +69,8 @@ def create_two_player_state(
 
 def make_two_player_step(
     loss: TwoPlayerLoss,
-    generator_optimizer: optax.GradientTransformation,
-    discriminator_optimizer: optax.GradientTransformation,
+    generator_optimizer: "optax.GradientTransformation",
+    discriminator_optimizer: "optax.GradientTransformation",
     *,
     turns: int = 1,
     split_rows: bool = False,
@@ -81,9 +84,8 @@ def make_two_player_step(
     """A pure `step(state, batch) -> (state, metrics)` like `make_train_step`'s; for `create_two_player_state`.
 
     First the discriminator is updated `turns` times, each time on a fake of its own keys; then the generator once, on
-    a fake of other keys again, against the updated discriminator. `model_state` is what the generator's own forward
-    left; what the discriminator's turns did to it is dropped. Where any loss or gradient is not finite, the step
-    changes nothing: before the adversarial start, too, as a discriminator that overflows then would do so later.
+    a fake of other keys, against the updated discriminator. `model_state` is what the generator's own forward left.
+    Where any loss or gradient is not finite, also before the adversarial start, the step changes nothing.
 
     Metrics, [] float32: `loss`, `weight`, `gradient_norm`, `learning_rate` (where given), `finite` and the generator's
     own metrics as in `make_train_step`; `discriminator_loss`, `discriminator_gradient_norm`, and the discriminator's
@@ -94,14 +96,12 @@ def make_two_player_step(
       loss: the two players.
       generator_optimizer, discriminator_optimizer: clipping is their part.
       turns: updates of the discriminator for each of the generator's.
-      split_rows: each turn takes its own part of the batch (turn t the rows i with i % turns = t, so that a batch
-        of `turns` times the rows gives each turn new data); else each takes the whole batch. The generator always
-        takes the whole batch. It is never chosen by the rows at hand, which differ with the number of devices.
-      adversarial_start: before so many updates the discriminator is not updated and `adversarial_weight` is 0. What it
-        would have learnt is computed and dropped, so that one program serves before and after.
-      share_forward: compute the fake once for both updates: the discriminator learns from the fake that the generator's
-        gradient goes through. It needs one turn and no accumulation, as the fake and what its gradient needs stay in
-        memory meanwhile; and each device holds the discriminator's optimizer state whole during the step.
+      split_rows: each turn takes its own part of the batch (turn t the rows i with i % turns = t), so that a batch of
+        `turns` times the rows gives each turn new data; else each takes the whole batch, as the generator always does.
+      adversarial_start: the update from which on the discriminator learns; until then `adversarial_weight` is 0. One
+        program serves before and after: what the discriminator would have learnt is computed and dropped.
+      share_forward: compute the fake once for both updates. It needs one turn and no accumulation, as the fake and what
+        its gradient needs stay in memory, and each device holds the discriminator's optimizer state whole meanwhile.
       ema_decay: of the generator's average, as in `make_train_step`.
       accumulation_steps: micro-batches of each update.
       generator_learning_rate, discriminator_learning_rate: schedules to report, e.g. `config.learning_rate_at`. A
@@ -138,18 +138,10 @@ def make_two_player_step(
             opt_state={"generator": opt_state, "discriminator": their_opt_state},
             model_state=generator.model_state,
         )
-        numbers = (generator.loss, generator.norm, discriminator.report["loss"], discriminator.report["gradient_norm"])
-        finite = jnp.all(jnp.isfinite(jnp.stack(numbers)))
-        report = {"loss": generator.loss, "weight": generator.weight, "gradient_norm": generator.norm}
-        report["finite"] = finite.astype(jnp.float32)
-        if generator_learning_rate is not None:
-            report["learning_rate"] = jnp.asarray(generator_learning_rate(state.step), jnp.float32)
-        theirs = dict(discriminator.report)
-        if discriminator_learning_rate is not None:
-            count = jnp.maximum(state.step - adversarial_start, 0) * turns
-            theirs["learning_rate"] = jnp.asarray(discriminator_learning_rate(count), jnp.float32)
-        report |= {DISCRIMINATOR_PREFIX + name: value for name, value in theirs.items()}
-        return where_tree(finite, updated, state), {**report, **generator.metrics}
+        their_count = jnp.maximum(state.step - adversarial_start, 0) * turns
+        schedules = ((generator_learning_rate, state.step), (discriminator_learning_rate, their_count))
+        report = _report(generator, discriminator, schedules)
+        return where_tree(report["finite"] > 0, updated, state), report
 
     return train_step
 
@@ -174,6 +166,22 @@ def make_two_player_eval_step(
         return make_eval_step(loss_fn, use_ema=use_ema, seed=seed)(alone, batch)
 
     return eval_step
+
+
+def _report(
+    generator: GeneratorTurn, discriminator: DiscriminatorTurns, schedules: tuple[tuple[Schedule | None, Array], ...]
+) -> dict[str, Array]:
+    """Metrics of a step; of the schedules the generator's comes first, each with the number of its player's updates."""
+    numbers = (generator.loss, generator.norm, discriminator.report["loss"], discriminator.report["gradient_norm"])
+    finite = jnp.all(jnp.isfinite(jnp.stack(numbers)))
+    mine = {"loss": generator.loss, "weight": generator.weight, "gradient_norm": generator.norm}
+    mine["finite"] = finite.astype(jnp.float32)
+    theirs = dict(discriminator.report)
+    for metrics, (schedule, count) in zip((mine, theirs), schedules, strict=True):
+        if schedule is not None:
+            metrics["learning_rate"] = jnp.asarray(schedule(count), jnp.float32)
+    named = {DISCRIMINATOR_PREFIX + name: value for name, value in theirs.items()}
+    return {**mine, **named, **generator.metrics}
 
 
 def _check_game(
