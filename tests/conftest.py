@@ -1,7 +1,11 @@
 """Settings of every test process, made before jax starts a backend; subprocesses inherit them."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +14,10 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_p
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 os.environ.setdefault("MPLBACKEND", "agg")
+# Commands keep what they compile, as they do for users, but neither read nor write in the home of who runs the tests.
+os.environ["WAVEJAX_CACHE"] = tempfile.mkdtemp(prefix="wavejax-tests-")
+os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "numba"))
+atexit.register(shutil.rmtree, os.environ["WAVEJAX_CACHE"], ignore_errors=True)
 os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")  # ahead-of-time compilation in several test processes
 
 import jax

@@ -17,8 +17,8 @@ from wavejax.extras import MissingExtra, require_extra
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "wavejax"
 
-# What a package may import besides itself. `wavejax.types`, `wavejax.extras` and `wavejax.atomic` are
-# everybody's.
+# What a package may import besides itself and what is everybody's.
+EVERYBODYS = {"types", "extras", "atomic", "caching", "compilation_cache"}
 _FLOOR_1 = {"audio", "parallel"}
 _FLOOR_2 = {"nn", "distributions", "data"}
 _FLOOR_3 = {"models", "losses"}
@@ -28,6 +28,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "extras": set(),
     "atomic": set(),
+    "caching": set(),
+    "compilation_cache": set(),
     "audio": set(),
     "parallel": set(),
     **{name: _FLOOR_1 for name in _FLOOR_2},
@@ -102,7 +104,7 @@ def _imports(path: Path) -> Iterator[Import]:
 def _complaint(importer: str, imported: str) -> str | None:
     """Why module `importer` may not import module `imported` (dotted names below wavejax), or None where it may."""
     source, target = importer.split(".")[1:], imported.split(".")[1:]
-    if not target or target[0] in {"types", "extras", "atomic"} or not source:
+    if not target or target[0] in EVERYBODYS or not source:
         return None
     home, other = source[0], target[0]
     if home not in MAY_IMPORT:
@@ -115,7 +117,7 @@ def _complaint(importer: str, imported: str) -> str | None:
         return None
     if other in MAY_IMPORT[home]:
         return None
-    allowed = ", ".join(sorted(MAY_IMPORT[home])) or "nothing but wavejax.types, wavejax.extras and wavejax.atomic"
+    allowed = ", ".join(sorted(MAY_IMPORT[home])) or f"nothing but {', '.join(sorted(EVERYBODYS))}"
     return f"that goes up or sideways: wavejax.{home} may import {allowed}"
 
 

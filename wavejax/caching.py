@@ -8,17 +8,17 @@ import contextlib
 import hashlib
 import logging
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from wavejax import atomic
 
 CACHE = "WAVEJAX_CACHE"
 """Environment variable that names the folder; by default ~/.cache/wavejax."""
 
 _LOGGER = logging.getLogger(__name__)
 _SEAL_BYTES = hashlib.sha256().digest_size
-_TEMPORARY = ".tmp"
 _UNFINISHED_SECONDS = 3600.0  # after which nobody is still writing a temporary file
 
 
@@ -75,15 +75,10 @@ class SealedStore:
         size = _SEAL_BYTES + len(value)
         if self._is_refused or size > self.max_bytes:
             return
-        temporary = self.folder / f"{secrets.token_hex(8)}{_TEMPORARY}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._make_room(size)
-            try:
-                temporary.write_bytes(_seal(name, value) + value)
-                os.replace(temporary, self.folder / name)
-            finally:
-                temporary.unlink(missing_ok=True)
+            atomic.write_bytes(self.folder / name, _seal(name, value) + value)
         except OSError as error:
             self._is_refused = True
             _LOGGER.warning(
@@ -103,7 +98,7 @@ class SealedStore:
         now, held = time.time(), 0
         files = sorted(_files(self.root), key=lambda file: file[1], reverse=True)
         for path, used, size in files:
-            is_dead = path.suffix == _TEMPORARY and now - used > _UNFINISHED_SECONDS
+            is_dead = atomic.is_leftover(path.name) and now - used > _UNFINISHED_SECONDS
             if is_dead or now - used > self.max_age_seconds or held + size > allowed:
                 with contextlib.suppress(OSError):
                     path.unlink()

@@ -127,20 +127,21 @@ def _jax_keeps_in(store: SealedStore) -> Iterator[None]:
     import jax
     from jax.experimental.compilation_cache import compilation_cache as public
 
+    config: Any = jax.config
     asked, private = _place_to_ask()
-    if asked is None or jax.config.jax_compilation_cache_dir or not jax.config.jax_enable_compilation_cache:
+    if asked is None or config.jax_compilation_cache_dir or not config.jax_enable_compilation_cache:
         yield
         return
     settings = {"jax_compilation_cache_dir": str(store.folder), **_SETTINGS}
-    before = {name: getattr(jax.config, name) for name in settings}
+    before = {name: getattr(config, name) for name in settings}
     private.get_file_cache = lambda path: (_JaxStore(store), path)
     try:
         for name, value in settings.items():
-            jax.config.update(name, value)
+            config.update(name, value)
         yield
     finally:
         for name, value in before.items():
-            jax.config.update(name, value)
+            config.update(name, value)
         private.get_file_cache = asked
         public.reset_cache()  # of the store, which JAX has opened meanwhile
 

@@ -40,7 +40,7 @@ def declare(module: nn.Module, name: str, initializer: Initializer, shape: tuple
     """
     if module.is_initializing() or not module.has_variable("params", name):
         return module.param(name, initializer, shape)
-    value = module.get_variable("params", name)
+    value: Array = module.get_variable("params", name)
     if jnp.shape(value) != shape:
         path = "/".join(("", *module.path))
         raise flax.errors.ScopeParamShapeError(name, path, jnp.shape(value), shape)

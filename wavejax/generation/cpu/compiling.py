@@ -154,7 +154,8 @@ def signature(numba: Any, weights: Weights) -> tuple[Any, ...]:
         tilt=array(2),
     )
     hints = inspect.get_annotations(kernels.Sizes)
-    sizes = kernels.Sizes(**{name: one if kind is np.float32 else kind(1) for name, kind in hints.items()})
+    ones: Any = {name: kind(1) for name, kind in hints.items()}
+    sizes = kernels.Sizes(**ones)
     cache = kernels.Cache(ring=array(3), phase=array(1, np.int64), history=array(2), value=array(1), memory=array(1))
     job = kernels.Job(
         gates=given(5),
