@@ -5,6 +5,7 @@ streaming   time to the first block, per block of 10, 20, 50 ms, and a paced run
 training    samples/s and peak memory of one optimisation step, beside torch with the same weights
 dsp         log-mel, mu-law, resampling beside librosa; Griffin-Lim from the same mel
 data        batches of the training pipeline against what training consumes
+startup     a whole command cold and warm: imports, compiling, sound; `--beside` another checkout in turns
 compile     seconds to compile generation (by length and by layers) and the training step
 memory      peak memory and speed of generation by length; speed by layers
 folding     seams of a trained voice's folds against places without a seam; speed of folds
@@ -30,6 +31,7 @@ MODULES = {
     "training": "benchmarks.training",
     "dsp": "benchmarks.dsp",
     "data": "benchmarks.data",
+    "startup": "benchmarks.startup",
     "compile": "benchmarks.compilation",
     "memory": "benchmarks.memory",
     "folding": "benchmarks.folding",
@@ -55,13 +57,14 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--dtypes", nargs="+", help="generation: only these types of weights")
     parser.add_argument("--batches", nargs="+", type=int, help="generation: only these batch sizes")
     parser.add_argument("--corpus", help="data, folding: a folder of `wavejax prepare`")
-    parser.add_argument("--voice", help="folding: a shipped voice or a folder")
+    parser.add_argument("--beside", type=Path, help="startup: another checkout, measured in turns")
+    parser.add_argument("--voice", help="folding, startup: a shipped voice or a folder")
     parser.add_argument("--folds", type=int, help="folding: pieces")
     parser.add_argument("--seams", type=int, help="folding: how many are measured, at least")
     parser.add_argument("--warm-up", type=int, help="folding: samples before a fold is heard")
     parser.add_argument("--temperature", type=float, help="folding")
     parser.add_argument("--repeats", type=int)
-    parser.add_argument("--seconds", type=float, help="generation: of each repeat; dsp, folding: of the sound")
+    parser.add_argument("--seconds", type=float, help="generation: of each repeat; dsp, folding, startup: of the sound")
     parser.add_argument("--minutes", type=float, help="all: what does not fit is left out, and told (default 25)")
     parser.add_argument("--only", nargs="+", help="all: these tables, beside those that the folder already holds")
     given = vars(parser.parse_args(arguments))

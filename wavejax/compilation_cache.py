@@ -20,7 +20,7 @@ from typing import Any
 from wavejax.caching import CACHE, SealedStore, cache_root
 
 SWITCH = "WAVEJAX_COMPILATION_CACHE"
-"""Environment variable: "off" compiles anew in every command."""
+"""Environment variable: with "off", XLA compiles anew in every command, and numba keeps its programs in its own way."""
 
 MAX_BYTES = 512 << 20
 

@@ -51,7 +51,7 @@ def test_both_rates_have_the_same_loss_and_gradient() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("benchmark", ["dsp", "data", "memory", "compile", "folding"])
+@pytest.mark.parametrize("benchmark", ["dsp", "data", "memory", "compile", "folding", "startup"])
 def test_a_quick_run_gives_rows(benchmark: str, tmp_path) -> None:
     pytest.importorskip("librosa" if benchmark == "dsp" else "grain")
     figures = run.main([benchmark, "--quick", "--json", str(tmp_path / "out.json")])

@@ -44,7 +44,7 @@ Example, from a folder of recordings to sound:
 
 `wavejax COMMAND --help` explains a command. WAVEJAX_TRACEBACK=1 shows where an error came from.
 What was compiled is kept in ~/.cache/wavejax (or $WAVEJAX_CACHE), so that a command starts faster the next time;
-WAVEJAX_COMPILATION_CACHE=off compiles anew, JAX_COMPILATION_CACHE_DIR lets JAX keep its programs elsewhere."""
+WAVEJAX_COMPILATION_CACHE=off keeps nothing there. JAX_COMPILATION_CACHE_DIR and NUMBA_CACHE_DIR come first."""
 
 TRACEBACK = "WAVEJAX_TRACEBACK"
 
