@@ -1,5 +1,5 @@
-"""Seconds from a typed command to its sound, with nothing compiled before and with what an earlier command has kept; how
-much of them are imports, compiling and the sound itself.
+"""Seconds from a typed command to its sound, with nothing compiled before and with what an earlier command has kept:
+imports, compiling and the sound itself apart.
 
 Every figure is of a whole process, the interpreter's own start included. `--beside CHECKOUT` runs another checkout of
 wavejax in turns with this one. The check: all of one checkout's runs write the same samples, bit for bit.
@@ -125,7 +125,7 @@ def _spoken(root: Path, arguments: list[str], chosen: Mapping[str, str]) -> Run:
 
 
 def _parts(runs: list[Run], imports: list[float]) -> dict[str, float]:
-    """Medians. `voice_and_features` is what remains: reading the voice and the recording, and the end of the process."""
+    """Medians. `voice_and_features` is the rest: reading the voice and the recording, and the process's end."""
     seconds, processor, compiling, sound = (float(np.median(column)) for column in zip(*runs, strict=True))
     imported = float(np.median(imports))
     values = (processor, imported, seconds - imported - compiling - sound, compiling, seconds - sound, sound)

@@ -1,6 +1,5 @@
 """Settings of every test process, made before jax starts a backend; subprocesses inherit them."""
 
-import atexit
 import os
 import shutil
 import tempfile
@@ -17,7 +16,6 @@ os.environ.setdefault("MPLBACKEND", "agg")
 # Commands keep what they compile, as they do for users, but neither read nor write in the home of who runs the tests.
 os.environ["WAVEJAX_CACHE"] = tempfile.mkdtemp(prefix="wavejax-tests-")
 os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "numba"))
-atexit.register(shutil.rmtree, os.environ["WAVEJAX_CACHE"], ignore_errors=True)
 os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")  # ahead-of-time compilation in several test processes
 
 import jax
@@ -38,6 +36,14 @@ def eight_devices() -> None:
     """Fails at once if a backend was started before the settings above could reach it."""
     assert jax.default_backend() == "cpu"
     assert jax.device_count() == 8
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests() -> Iterator[None]:
+    """Removes what the tests have kept."""
+    folder = os.environ["WAVEJAX_CACHE"]
+    yield
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ _LOGGER = logging.getLogger(__name__)
 _SECTION_PACKAGES = ("jax", "jaxlib", "numba", "llvmlite")
 _SETTINGS = {
     "jax_persistent_cache_min_compile_time_secs": 0.0,  # many small programs are seconds, too
-    "jax_persistent_cache_enable_xla_caches": "none",  # XLA's own files in the folder would be neither checked nor bounded
+    "jax_persistent_cache_enable_xla_caches": "none",  # nobody would check or bound XLA's own files in the folder
 }
 _active: SealedStore | None = None
 

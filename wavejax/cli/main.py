@@ -35,6 +35,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 WITHOUT_JAX = ("prepare", "features")
 """Commands that compile nothing and need not wait for JAX to be imported."""
 
+SHORT = ("vocode", "play", "generate", "voices", "info")
+"""Commands that are over before garbage could fill the memory."""
+
 EXAMPLE = """\
 Example, from a folder of recordings to sound:
   wavejax prepare recordings/ corpus/
@@ -79,7 +82,7 @@ def _run(name: str, arguments: list[str], *, alone: bool) -> int:
     from wavejax.cli.parsing import UsageError
 
     try:
-        with _no_collections() if alone else nullcontext():
+        with _few_collections(name in SHORT) if alone else nullcontext():
             command = importlib.import_module(COMMANDS[name][0]).COMMANDS[name]
         compiles = name not in WITHOUT_JAX and not {"-h", "--help"} & {*arguments}
         with compilation_cache.in_use() if compiles else nullcontext():
@@ -101,15 +104,17 @@ def _run(name: str, arguments: list[str], *, alone: bool) -> int:
 
 
 @contextmanager
-def _no_collections() -> Iterator[None]:
+def _few_collections(is_short: bool) -> Iterator[None]:
     """Imports make a million objects that stay: to look for garbage among them, now and later, is a sixth of the time
-    of a short command. Only where this process is ours."""
+    of a short command, as it is among what a compiler makes. Only where this process is ours."""
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
         gc.enable()
+        if is_short:
+            gc.set_threshold(50_000, 20, 100)
 
 
 def _is_expected(error: Exception) -> bool:
