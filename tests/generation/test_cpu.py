@@ -14,7 +14,7 @@ from wavejax.distributions import CoarseFine
 from wavejax.generation import encode_conditioning, generate, init_state, pack, replay, stream, uniforms
 from wavejax.generation.backends import LARGEST_BLOCK, ScanBackend, open_backend
 from wavejax.generation.cpu.backend import CpuBackend
-from wavejax.generation.cpu.compiling import compiled
+from wavejax.generation.cpu.compiling import compiled, signature
 from wavejax.generation.cpu.packing import exact_weights
 
 pytest.importorskip("numba")
@@ -195,6 +195,17 @@ def test_temperature_and_floor_are_the_scan_s(name):
     np.testing.assert_allclose(ours, scan, atol=2e-3)
     blocks = stream(model, params, block_size=13, backend="cpu", **options)
     np.testing.assert_array_equal(np.concatenate(list(blocks), axis=1), ours)
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_one_compilation_serves_every_call(weights):
+    """What the command line keeps is compiled for one signature, before the arguments are there."""
+    for name in QUICK:
+        _, conditioning, state = prepared(name)
+        cpu(name, weights).replay(state, conditioning, some_values(name, 3))
+        cpu(name, weights).block(state, conditioning, 3, 0.0)
+    run = compiled(weights)["run"]
+    assert run.signatures == [signature(pytest.importorskip("numba"), weights)]
 
 
 def test_gates_keep_their_error_bound_and_show_what_is_not_a_number():
