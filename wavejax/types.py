@@ -109,7 +109,13 @@ class AutoregressiveModel(Protocol):
 
 @runtime_checkable
 class Steppable(AutoregressiveModel, Protocol):
-    """A model that the engine steps through samples with the model's own code."""
+    """A model that the engine steps through samples with the model's own code.
+
+    It may have two more methods. `at_sample(entry, row)` takes from a frame's entry what the sample `row` samples
+    after the frame's interval began needs, and `step` receives that: conditioning that changes from sample to sample.
+    `fold()` returns a mapping of arrays that depend on the parameters alone, tables for instance; the engine computes
+    it once, and the methods find it as the collection "folded" (`self.variables.get("folded")`).
+    """
 
     def init_cache(self, batch_size: int) -> PyTree:
         """The recurrent state before any sample."""

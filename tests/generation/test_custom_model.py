@@ -201,6 +201,40 @@ def test_temperature_zero_is_the_distributions_mode(trained):
     np.testing.assert_array_equal(one, other)
 
 
+class RampVoice(GruVoice):
+    """The same, with conditioning that grows within a frame and with the output map's product by 3 made beforehand."""
+
+    def at_sample(self, entry, row):
+        return {"condition": entry["condition"] * (row.astype(jnp.float32) / HOP)}
+
+    def fold(self):
+        return {"kernel": self.out.variables["params"]["kernel"] * 3.0}
+
+    def step(self, cache, value, condition):
+        cache, hidden = self.cell(cache, jnp.concatenate([value[:, None], condition["condition"]], axis=-1))
+        return cache, hidden @ self.variables["folded"]["kernel"]
+
+
+def test_conditioning_within_a_frame_and_what_was_folded_reach_the_step(trained):
+    params, _ = trained
+    model = RampVoice()
+    waveform, frames = recordings(2, 6, 9)
+    decoder = pack(model, params)
+    entries = encode_conditioning(decoder, jnp.asarray(frames))
+    state = init_state(decoder, entries, batch_size=2)
+    values = np.asarray(model.coding.encode(jnp.asarray(waveform)))
+    _, outputs = replay(decoder, state, entries, values)
+
+    cell, cache = nn.GRUCell(HIDDEN), state.cache
+    padded = np.pad(frames, ((0, 0), (1, 1), (0, 0)), mode="edge")
+    for n, value in enumerate([np.zeros(2, np.float32), *values.T[:-1]]):
+        window = padded[:, n // HOP : n // HOP + 3].reshape(2, -1)
+        condition = np.tanh(window @ params["frames"]["kernel"] + params["frames"]["bias"]) * (n % HOP / HOP)
+        x = jnp.asarray(np.concatenate([value[:, None], condition], axis=-1), jnp.float32)
+        cache, hidden = cell.apply({"params": params["cell"]}, cache, x)
+        np.testing.assert_allclose(outputs[:, n], hidden @ (params["out"]["kernel"] * 3.0), atol=1e-5)
+
+
 def test_a_model_without_a_step_is_refused():
     class Mute(nn.Module):
         distribution: Laplace = Laplace()

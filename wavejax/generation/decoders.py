@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 from wavejax.generation.state import Conditioning
 from wavejax.models.wavenet import WaveNet
-from wavejax.types import AutoregressiveModel, Params, PyTree, Steppable
+from wavejax.types import AnyArray, AutoregressiveModel, Params, PyTree, Steppable
 
 
 @runtime_checkable
@@ -73,8 +73,12 @@ def pack(
         return _pack_wavenet(model, params, dtype, jax.default_backend() if platform is None else platform)
     if not isinstance(model, Steppable):
         raise TypeError(f"{type(model).__name__} cannot be stepped: give it the methods of wavejax.types.Steppable")
-    params = jax.tree.map(lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, params)
-    return ModelDecoder(params=params, model=model)
+
+    def cast(leaf: AnyArray) -> AnyArray:
+        return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+    folded = model.apply({"params": params}, method="fold") if hasattr(model, "fold") else {}
+    return ModelDecoder(params=jax.tree.map(cast, params), folded=jax.tree.map(cast, folded), model=model)
 
 
 @struct.dataclass
@@ -82,29 +86,35 @@ class ModelDecoder:
     """Any model, through its own linen methods; warm-up runs its step."""
 
     params: PyTree
+    folded: PyTree
+    """What the model's `fold` made of its parameters; empty where it has none."""
     model: Any = struct.field(pytree_node=False)
 
     back = 0
     forward = 0
 
+    def _call(self, method: str, *arguments: Any) -> Any:
+        return self.model.apply({"params": self.params, "folded": self.folded}, *arguments, method=method)
+
     def encode_frame(self, window: Array | None, global_conditioning: Array | None) -> PyTree:
         """One frame's entry."""
-        return self.model.apply({"params": self.params}, window, global_conditioning, method="encode_frame")
+        return self._call("encode_frame", window, global_conditioning)
 
     def condition(self, entries: PyTree, offset: Array) -> PyTree:
-        """The entry of the interval that holds the sample."""
-        hop = self.model.hop_length
-        index = jnp.int32(0) if hop is None else offset // jnp.int32(hop)
-        return jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, index, 0, keepdims=False), entries)
+        """The entry of the interval that holds the sample, or what the model's `at_sample` takes from it."""
+        hop = jnp.int32(self.model.hop_length or 0)
+        index = jnp.int32(0) if self.model.hop_length is None else offset // hop
+        entry = jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, index, 0, keepdims=False), entries)
+        return self._call("at_sample", entry, offset - index * hop) if hasattr(self.model, "at_sample") else entry
 
     def warm_up(self, values: Array, entries: PyTree, offset: Array) -> PyTree:
         """Step through the values one by one."""
-        cache = self.model.apply({"params": self.params}, values.shape[0], method="init_cache")
+        cache = self._call("init_cache", values.shape[0])
 
         def consume(carry: tuple[PyTree, Array], value: Array) -> tuple[tuple[PyTree, Array], None]:
             cache, offset = carry
             condition = self.condition(entries, offset)
-            cache, _ = self.model.apply({"params": self.params}, cache, value, condition, method="step")
+            cache, _ = self._call("step", cache, value, condition)
             return (cache, offset + getattr(self.model, "samples_per_step", 1)), None
 
         (cache, _), _ = lax.scan(consume, (cache, offset), jnp.moveaxis(values, 1, 0))
@@ -120,7 +130,7 @@ class ModelDecoder:
 
     def step(self, cache: PyTree, value: Array, condition: PyTree) -> tuple[PyTree, Array]:
         """One step of the model."""
-        cache, output = self.model.apply({"params": self.params}, cache, value, condition, method="step")
+        cache, output = self._call("step", cache, value, condition)
         return cache, output.astype(jnp.float32)
 
 
