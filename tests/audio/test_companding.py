@@ -44,20 +44,23 @@ def test_librosa_codes_and_values(num_classes: int) -> None:
 
 
 @pytest.mark.parametrize("num_classes", CLASSES)
-def test_r9y9_codes_and_values(num_classes: int) -> None:
+@pytest.mark.parametrize(("convention", "rounding"), [("r9y9", 0.0), ("torchaudio", 0.5)])
+def test_r9y9_and_torchaudio_codes_and_values(num_classes: int, convention: str, rounding: float) -> None:
     x = waveform()
     mu = num_classes - 1
-    expected = np.floor((compress(x, mu) + 1) / 2 * mu).astype(np.int32)
-    codes = mu_law_encode(x, num_classes, "r9y9")
+    expected = np.floor((compress(x, mu) + 1) / 2 * mu + rounding).astype(np.int32)
+    codes = mu_law_encode(x, num_classes, convention)
     np.testing.assert_array_equal(codes, expected)
     y = 2 * expected.astype(np.float64) / mu - 1
     values = np.sign(y) / mu * ((1 + mu) ** np.abs(y) - 1)
     # The middle level of an odd number of classes is 0 up to the rounding of y above.
-    np.testing.assert_allclose(mu_law_decode(codes, num_classes, "r9y9"), values, rtol=1e-6, atol=1e-15)
+    np.testing.assert_allclose(mu_law_decode(codes, num_classes, convention), values, rtol=1e-6, atol=1e-15)
+    coding = SampleCoding(num_classes=num_classes, convention=convention)
+    assert coding.silence == int(mu_law_encode(np.zeros(1, np.float32), num_classes, convention)[0])
 
 
 @pytest.mark.parametrize("num_classes", CLASSES)
-@pytest.mark.parametrize("convention", ["wavejax", "r9y9"])
+@pytest.mark.parametrize("convention", ["wavejax", "r9y9", "torchaudio"])
 def test_every_level_encodes_to_its_own_class(num_classes: int, convention: str) -> None:
     codes = np.arange(num_classes, dtype=np.int32)
     levels = mu_law_decode(codes, num_classes, convention)

@@ -16,7 +16,7 @@ from jaxtyping import ArrayLike, Float, Int, Shaped
 
 from wavejax.audio import filters
 
-Convention = Literal["wavejax", "librosa", "r9y9"]
+Convention = Literal["wavejax", "librosa", "r9y9", "torchaudio"]
 Kind = Literal["mu_law", "linear", "continuous"]
 
 
@@ -32,6 +32,8 @@ def mu_law_encode(
       ``wavejax``. Edges lie at (2k - mu) / mu, levels at (k - N/2) / (N/2): class 0 holds x = -1 only. N must be even.
     - ``r9y9``: floor((y + 1) / 2 mu). Zero is class (N - 1) // 2 (127 of 256); x = 1 is alone in class N - 1; for even
       N no class decodes to 0, so silence comes back as a constant -8.6e-5 (N = 256).
+    - ``torchaudio``: floor((y + 1) / 2 mu + 1/2), as in torchaudio and fatchord/WaveRNN, decoded as in ``r9y9``. Zero
+      is class N // 2, which for even N decodes to 8.6e-5 (N = 256).
 
     Raises ValueError on fewer than 2 classes or an unknown convention. jit-safe; the codes are the same on every
     backend.
@@ -46,9 +48,10 @@ def mu_law_decode(
 ) -> Float[jax.Array, "..."]:
     """float32 waveform values of mu-law classes, elementwise: x = sign(y) ((1 + mu)^|y| - 1) / mu.
 
-    y is (code - N // 2) / (N / 2) for ``wavejax`` and ``librosa`` and 2 code / mu - 1, the lower edge of the bin, for
-    ``r9y9``. Values are read from a table computed in float64; codes outside [0, num_classes) are clipped. Encoding the
-    result gives the code back (``librosa`` with thousands of classes: to within one, as levels nearly touch edges).
+    y is (code - N // 2) / (N / 2) for ``wavejax`` and ``librosa``, and 2 code / mu - 1 for ``r9y9`` (the lower edge of
+    the bin) and ``torchaudio`` (its middle). Values are read from a table computed in float64; codes outside
+    [0, num_classes) are clipped. Encoding the result gives the code back (``librosa`` with thousands of classes: to
+    within one, as levels nearly touch edges).
     """
     return _look_up(_mu_law_levels(num_classes, convention), codes)
 
@@ -198,11 +201,13 @@ def _mu_law_thresholds(num_classes: int, convention: Convention) -> np.ndarray:
         companded = (np.arange(1, num_classes) - 0.5 - num_classes // 2) / (num_classes / 2)
     elif convention == "r9y9":
         companded = 2.0 * np.arange(1, num_classes) / mu - 1.0
+    elif convention == "torchaudio":
+        companded = (2.0 * np.arange(1, num_classes) - 1.0) / mu - 1.0
     else:
         companded = 2.0 * np.arange(0, num_classes - 1) / mu - 1.0
     exact = _expand(companded, mu)
     above = exact.astype(np.float32)
-    # librosa puts an input on an edge into the lower class, the other two into the upper one.
+    # librosa puts an input on an edge into the lower class, the others into the upper one.
     low = above <= exact if convention == "librosa" else above < exact
     return _frozen(np.where(low, np.nextafter(above, np.float32(np.inf)), above))
 
@@ -231,7 +236,7 @@ def _scalars(num_classes: int, convention: Convention) -> np.ndarray:
 
 def _scalars64(num_classes: int, convention: Convention) -> np.ndarray:
     codes = np.arange(num_classes, dtype=np.float64)
-    if convention == "r9y9":
+    if convention in ("r9y9", "torchaudio"):
         return 2.0 * codes / (num_classes - 1) - 1.0
     return (codes - num_classes // 2) / (num_classes / 2)
 
