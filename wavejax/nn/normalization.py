@@ -1,0 +1,119 @@
+"""Batch normalisation (Ioffe & Szegedy 2015, arXiv 1502.03167) whose statistics are leaves of the parameters.
+
+A model in use then needs its parameters and nothing else. Training does not write into parameters: the running
+statistics travel as the flax collection "statistics", whose paths are those of the same leaves in "params", and
+`overlaid(params, statistics)` is what to use or to export afterwards.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from wavejax.parallel import mean_over_devices, sum_over_devices
+from wavejax.types import Params
+
+_STATISTICS = ("mean", "variance")
+
+
+class BatchNorm(nn.Module):
+    """Normalises each channel of [B, T, C] by its mean and variance over batch and time, then scales and shifts it.
+
+    In use (`training=False`) they are the running statistics: those of the collection "statistics" where it is given,
+    else the parameters `mean` and `variance`. In training they are the batch's own, over all devices; where
+    "statistics" is mutable it receives new running ones, (1 - momentum) * old + momentum * batch's, the variance with
+    the divisor n - 1 (torch's). No gradient ever reaches `mean` and `variance`, but weight decay would: leave it out.
+    """
+
+    channels: int
+    momentum: float = 0.1
+    """Share of the batch's statistics in the new running ones."""
+    epsilon: float = 1e-5
+    dtype: DTypeLike = jnp.float32
+    """Of the result; the arithmetic is float32."""
+
+    def setup(self) -> None:
+        """Declare the parameters."""
+        shape, ones, zeros = (self.channels,), nn.initializers.ones, nn.initializers.zeros
+        self.scale, self.bias = self.param("scale", ones, shape), self.param("bias", zeros, shape)
+        self.mean, self.variance = self.param("mean", zeros, shape), self.param("variance", ones, shape)
+
+    def __call__(
+        self, x: Float[Array, "batch time channels"], training: bool = False
+    ) -> Float[Array, "batch time channels"]:
+        """Normalise; `training` takes the statistics from x."""
+        x = x.astype(jnp.float32)
+        mean, variance = (
+            lax.stop_gradient(self.get_variable("statistics", name, getattr(self, name)).astype(jnp.float32))
+            for name in _STATISTICS
+        )
+        if training:
+            running = mean, variance
+            count = sum_over_devices(jnp.float32(x.shape[0] * x.shape[1]))
+            mean = mean_over_devices(jnp.mean(x, axis=(0, 1)))
+            variance = mean_over_devices(jnp.mean(jnp.square(x - mean[None, None]), axis=(0, 1)))
+            self._remember(running, (mean, variance * count / jnp.maximum(count - 1, 1)))
+        factor = self.scale.astype(jnp.float32) * lax.rsqrt(variance + jnp.float32(self.epsilon))
+        normal = (x - mean[None, None]) * factor[None, None] + self.bias.astype(jnp.float32)[None, None]
+        return normal.astype(self.dtype)
+
+    def _remember(self, running: tuple[Array, Array], batch: tuple[Array, Array]) -> None:
+        if self.is_initializing() or not self.is_mutable_collection("statistics"):
+            return
+        share = jnp.float32(self.momentum)
+        for name, old, new in zip(_STATISTICS, running, batch, strict=True):
+            self.put_variable("statistics", name, (1 - share) * old + share * lax.stop_gradient(new))
+
+
+def initial_statistics(params: Params) -> dict[str, Any]:
+    """The collection "statistics" before the first step: the statistics of every `BatchNorm` in a parameter tree.
+
+    A training step whose state has the same structure before and after its first call begins from these. Empty where
+    the model normalises nothing.
+    """
+    if set(params) == {"scale", "bias", *_STATISTICS}:
+        return {name: params[name] for name in _STATISTICS}
+    inner = {name: initial_statistics(part) for name, part in params.items() if isinstance(part, Mapping)}
+    return {name: part for name, part in inner.items() if part}
+
+
+def overlaid(params: Params, statistics: Mapping[str, Any]) -> Params:
+    """The parameters with the running statistics in their places: what inference and export need.
+
+    Args:
+        params: of the model.
+        statistics: the collection "statistics" that training returned; where it is empty `params` come back unchanged.
+
+    Raises:
+        ValueError: a statistic without its leaf in `params`, or of another shape.
+    """
+    return _laid_over(params, statistics, "")
+
+
+def _laid_over(params: Params, statistics: Mapping[str, Any], path: str) -> Params:
+    if not statistics:
+        return params
+    result = dict(params)
+    for name, given in statistics.items():
+        where = f"{path}/{name}" if path else name
+        own = params.get(name)
+        if isinstance(given, Mapping) and isinstance(own, Mapping):
+            result[name] = _laid_over(own, given, where)
+        elif _kind(given) != _kind(own) or isinstance(given, Mapping):
+            raise ValueError(
+                f"the statistics hold {where} ({_kind(given)}), but the parameters have {_kind(own)} there: they are "
+                "of different models"
+            )
+        else:
+            result[name] = given
+    return result
+
+
+def _kind(leaf: Any) -> str:
+    if leaf is None:
+        return "nothing"
+    return "a group" if isinstance(leaf, Mapping) else f"shape {leaf.shape}"
