@@ -12,13 +12,12 @@ import jax
 import numpy as np
 
 from benchmarks.harness import Keep, forget, in_fresh_process, result, row
-from benchmarks.models import frames_for, make_model
+from benchmarks.models import empty_batch, frames_for, make_model
+from wavejax.experiments.autoregressive.learner import crop_loss
 from wavejax.generation import generate
 from wavejax.generation.backends import BackendName
 from wavejax.models.wavenet_presets import get_preset, powers
-from wavejax.tasks.training import example_batch
-from wavejax.tasks.vocoder import make_loss
-from wavejax.tasks.vocoder_config import preset
+from wavejax.tasks.families import preset
 from wavejax.training import create_train_state, make_train_step
 
 NO_CACHE = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
@@ -76,8 +75,8 @@ def training(layers: int) -> dict[str, Any]:
     _, params = make_model(config.model)
     optimizer = config.optimizer.build()
     state = create_train_state(params, optimizer, key=0)
-    step = jax.jit(make_train_step(make_loss(config), optimizer), donate_argnums=0)
-    batch = jax.device_put(example_batch(config.crop_shape, config))
+    step = jax.jit(make_train_step(crop_loss(config), optimizer), donate_argnums=0)
+    batch = jax.device_put(empty_batch(config))
     seconds = []
     for _ in range(2):
         start = time.perf_counter()

@@ -11,12 +11,12 @@ import jax
 import numpy as np
 
 from benchmarks.harness import WrongResult, result, row
-from wavejax.data import Corpus, training_batches
+from wavejax.data import Corpus, embedded_corpus, training_batches
+from wavejax.experiments.autoregressive.learner import crop_loss
 from wavejax.models.wavenet import WaveNet
 from wavejax.nn.parameters import initial_params
-from wavejax.tasks.training import open_corpus
-from wavejax.tasks.vocoder import make_loss
-from wavejax.tasks.vocoder_config import VocoderConfig, preset
+from wavejax.tasks.families import preset
+from wavejax.tasks.vocoder.wavenet import WaveNetVocoderConfig
 from wavejax.training import create_train_state, make_train_step
 
 
@@ -28,20 +28,20 @@ def run(*, quick: bool = False, corpus: str | None = None, repeats: int = 5) -> 
     labels = {"what": "training step, speech-16k", "batch": config.training.batch_size}
     rows = [row(labels, "samples/s", consumed)]
     speed = float(np.median(consumed))
-    named = {"embedded": open_corpus(config)} | ({"prepared": Corpus.open(corpus)} if corpus else {})
+    named = {"embedded": embedded_corpus(config.spec)} | ({"prepared": Corpus.open(corpus)} if corpus else {})
     for name, each in named.items():
         for threads in (1, 2):
             rows.append(_pipeline_row(config, name, each, threads, speed, batches=batches, repeats=repeats))
     return result("data", rows)
 
 
-def training_speed(config: VocoderConfig, *, steps: int, repeats: int) -> list[float]:
+def training_speed(config: WaveNetVocoderConfig, *, steps: int, repeats: int) -> list[float]:
     """Scored samples per second of the training step alone, its batch at hand."""
     optimizer = config.optimizer.build()
     params = jax.jit(lambda: initial_params(WaveNet(config.model), jax.random.key(0)))()
-    step = jax.jit(make_train_step(make_loss(config), optimizer), donate_argnums=0)
+    step = jax.jit(make_train_step(crop_loss(config), optimizer), donate_argnums=0)
     state = create_train_state(params, optimizer, key=0)
-    batch = jax.device_put(next(_batches(config, open_corpus(config), 1)))
+    batch = jax.device_put(next(_batches(config, embedded_corpus(config.spec), 1)))
     state, _ = jax.block_until_ready(step(state, batch))
     speeds = []
     for _ in range(repeats):
@@ -54,13 +54,20 @@ def training_speed(config: VocoderConfig, *, steps: int, repeats: int) -> list[f
     return speeds
 
 
-def _batches(config: VocoderConfig, corpus: Corpus, threads: int) -> Iterator[dict[str, np.ndarray]]:
+def _batches(config: WaveNetVocoderConfig, corpus: Corpus, threads: int) -> Iterator[dict[str, np.ndarray]]:
     size = config.training.batch_size
     return training_batches(corpus, "train", config.crop_shape, batch_size=size, seed=0, num_threads=threads)
 
 
 def _pipeline_row(
-    config: VocoderConfig, name: str, corpus: Corpus, threads: int, consumed: float, *, batches: int, repeats: int
+    config: WaveNetVocoderConfig,
+    name: str,
+    corpus: Corpus,
+    threads: int,
+    consumed: float,
+    *,
+    batches: int,
+    repeats: int,
 ) -> dict[str, Any]:
     stream = _batches(config, corpus, threads)
     first = next(stream)

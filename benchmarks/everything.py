@@ -1,7 +1,8 @@
-"""`python -m benchmarks.run all`: every table of README's, one process each, most important first, in a given time.
+"""`python -m benchmarks.run all`: the tables about speed of docs/results.md, one process each, in a given time.
 
-FOLDER gets NAME.json and NAME.log of each table, and after each of them `results.md`, written anew from all the JSON
-files that are there: a summary of the targets, then the tables. At the end `speed.png` is drawn.
+The most important table comes first. FOLDER gets NAME.json and NAME.log of each table, and after each of them
+`results.md`, written anew from all the JSON files that are there: a summary of the targets, then the tables. At the end
+`speed.png` is drawn.
 """
 
 import dataclasses

@@ -26,7 +26,8 @@ from benchmarks.run import main
 from wavejax.data import Corpus, embedded_corpus
 from wavejax.generation import Seam, generate, generate_folded, teacher_forced
 from wavejax.models.wavenet import WaveNet
-from wavejax.tasks.vocoder import Vocoder, load
+from wavejax.tasks.families import load
+from wavejax.tasks.vocoder.product import Vocoder
 
 QUIET_DB = -60.0
 BITS_MS, LEVEL_MS = 20, 10
@@ -49,7 +50,7 @@ def run(
     """Measure."""
     if quick:
         folds, seams, seconds, repeats = 4, 3, 3.0, 2
-    vocoder = load(voice)
+    vocoder = load(voice, kind=Vocoder)
     opened = Corpus.open(corpus) if corpus else embedded_corpus(vocoder.spec)
     mel = np.concatenate([utterance.frames for utterance in opened.utterances("test")])
     options = {"temperature": temperature}

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.harness import WrongResult
+from wavejax.experiments.autoregressive.config import AutoregressiveConfig
+from wavejax.experiments.autoregressive.data import batch_shapes
 from wavejax.generation import stream_keys, teacher_forced, uniforms
 from wavejax.models.wavenet import WaveNet, WaveNetConfig
 from wavejax.models.wavenet_presets import get_preset
@@ -39,6 +41,12 @@ def named_config(preset: str) -> WaveNetConfig:
     if preset.endswith(UNCONDITIONAL):
         return unconditional(get_preset(preset.removesuffix(UNCONDITIONAL)))
     return get_preset(preset)
+
+
+def empty_batch(config: AutoregressiveConfig) -> dict[str, np.ndarray]:
+    """A global batch of silence, every sample of it scored."""
+    batch = {name: np.zeros(leaf.shape, leaf.dtype) for name, leaf in batch_shapes(config).items()}
+    return {**batch, "mask": np.ones_like(batch["mask"])}
 
 
 def make_model(preset: str | WaveNetConfig) -> tuple[WaveNet, dict[str, Any]]:

@@ -29,11 +29,13 @@ import numpy as np
 
 from benchmarks.environment import count_cores
 from benchmarks.harness import ROOT, WrongResult, result, row, table, write_json
+from benchmarks.models import empty_batch
+from wavejax.experiments.compilation import compile_step, with_rows
+from wavejax.experiments.running import abstract_step, training_strategy
 from wavejax.parallel import initialize_processes
 from wavejax.parallel.topologies import SEVERAL_PROCESSES, get_topology
-from wavejax.tasks.compilation import compile_step, with_rows
-from wavejax.tasks.training import abstract_step, example_batch, training_strategy
-from wavejax.tasks.vocoder_config import VocoderConfig, preset
+from wavejax.tasks.families import get_family, preset
+from wavejax.tasks.vocoder.wavenet import WaveNetVocoderConfig
 from wavejax.training import create_train_state
 
 JOBS = ("1x1", "1x2", "2x1", "2x2")
@@ -124,7 +126,8 @@ def worker(name: str, processes: int, process: int, port: int, rows: int, steps:
     if processes > 1:
         initialize_processes(f"localhost:{port}", num_processes=processes, process_id=process)
     config = with_rows(_config(name, quick), rows, jax.device_count())
-    strategy, (step_fn, shapes, _) = training_strategy(config), abstract_step(config)
+    strategy = training_strategy(config)
+    step_fn, shapes, _ = abstract_step(get_family(config.family), config)
     state = strategy.place(_ones(config, shapes))
     step = strategy.compile(step_fn)
     batch = strategy.shard_batch(_batch(config, strategy.process_rows(config.training.batch_size)))
@@ -137,22 +140,22 @@ def worker(name: str, processes: int, process: int, port: int, rows: int, steps:
     return {"seconds": seconds, "loss": float(metrics["loss"]), "crop": config.data.crop_length}
 
 
-def _ones(config: VocoderConfig, shapes: Any) -> Any:
+def _ones(config: WaveNetVocoderConfig, shapes: Any) -> Any:
     """A state whose values do not matter to its speed, made without compiling an initialisation."""
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda leaf: 0.02 * rng.normal(size=leaf.shape).astype(np.float32), shapes.params)
     return create_train_state(params, config.optimizer.build(), key=0)
 
 
-def _batch(config: VocoderConfig, rows: slice) -> dict[str, np.ndarray]:
+def _batch(config: WaveNetVocoderConfig, rows: slice) -> dict[str, np.ndarray]:
     """This process's rows of one global batch of noise."""
     rng = np.random.default_rng(1)
-    batch = example_batch(config.crop_shape, config)
+    batch = empty_batch(config)
     batch["waveform"] = (0.1 * rng.normal(size=batch["waveform"].shape)).astype(np.float32)
     return {key: value[rows] for key, value in batch.items()}
 
 
-def _config(name: str, quick: bool) -> VocoderConfig:
+def _config(name: str, quick: bool) -> WaveNetVocoderConfig:
     config = preset(name)
     if not quick:
         return config
@@ -170,7 +173,7 @@ def _on_pod(name: str, topology: str, rows: int, shard: bool, quick: bool) -> li
     where = get_topology(topology)
     config = with_rows(_config(name, quick), rows, where.num_devices)
     config = dataclasses.replace(config, training=dataclasses.replace(config.training, shard_optimizer=shard))
-    step = compile_step(config, where.devices(), where.chip.memory_bytes)
+    step = compile_step(get_family(config.family), config, where.devices(), where.chip.memory_bytes)
     samples = config.training.batch_size * config.data.crop_length
     measured = []
     for kind, total in step.exchanged().items():

@@ -12,9 +12,10 @@ from wavejax.audio import resample, write_audio
 from wavejax.data import embedded_corpus
 from wavejax.evaluation.pictures import compare_picture
 from wavejax.evaluation.report import write_report
-from wavejax.tasks.listening import judge_vocoder
-from wavejax.tasks.selection import select
-from wavejax.tasks.vocoder import Vocoder, load
+from wavejax.evaluation.selection import select
+from wavejax.tasks.families import load
+from wavejax.tasks.vocoder.evaluation import judge_vocoder
+from wavejax.tasks.vocoder.product import Vocoder
 
 TEMPI = {"slower": 0.8, "faster": 1.25}
 SEMITONES = {"higher": 3.0, "lower": -3.0}
@@ -52,7 +53,7 @@ def main(
         temperature: of the draws; the voice's own unless given.
     """
     console = Console()
-    vocoder, corpus = load(voice), embedded_corpus()
+    vocoder, corpus = load(voice, kind=Vocoder), embedded_corpus()
     temperature = vocoder.config.temperature if temperature is None else temperature
     rate = vocoder.spec.sample_rate
     selection = select(corpus, "test", at_most=utterances)

@@ -14,22 +14,22 @@ from rich.table import Table
 from wavejax.audio import write_audio
 from wavejax.data import embedded_corpus
 from wavejax.evaluation.pictures import compare_picture
+from wavejax.experiments.autoregressive.scoring import score_report
 from wavejax.nn import FrameNetworkConfig
-from wavejax.tasks.scoring import score_report
-from wavejax.tasks.training import train_and_evaluate
-from wavejax.tasks.vocoder import load
-from wavejax.tasks.vocoder_config import VocoderConfig, preset
+from wavejax.tasks.families import load, preset, train_and_evaluate
+from wavejax.tasks.vocoder.product import Vocoder
+from wavejax.tasks.vocoder.wavenet import WaveNetVocoderConfig
 
 NAMES = {
     "model": "the model",
-    "other_mel": "the model given another utterance's mel",
+    "other_frames": "the model given another utterance's mel",
     "unigram": "class frequencies",
     "order1": "order-1 table",
     "linear_prediction": "linear prediction, order 16",
 }
 
 
-def configuration(steps: int, minutes: float) -> VocoderConfig:
+def configuration(steps: int, minutes: float) -> WaveNetVocoderConfig:
     """The preset `speech-16k-small` with short crops, many updates and a schedule that ends with them.
 
     No dropout: minutes of training cannot overfit, and it costs a tenth of the time.
@@ -56,7 +56,7 @@ def configuration(steps: int, minutes: float) -> VocoderConfig:
             ema_decay=0.98,
             log_every=25,
             validate_every=0,
-            audio_every=0,
+            exhibit_every=0,
             checkpoint_every=200,
         ),
     )
@@ -86,7 +86,7 @@ def main(
     train_seconds = time.perf_counter() - started
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
-    vocoder = load(run)
+    vocoder = load(run, kind=Vocoder)
     utterance = max(corpus.utterances("test"), key=lambda u: len(u.waveform))
     console.print(f"vocoding a held-out utterance: {utterance.transcript!r}")
     vocoder(utterance.frames[:3], temperature=temperature)  # compiles

@@ -1,6 +1,7 @@
 """The house's floors: imports go down only, importing costs nothing, no file names the machine it was written on."""
 
 import ast
+import importlib
 import json
 import re
 import subprocess
@@ -12,7 +13,9 @@ from typing import NamedTuple
 import pytest
 
 import wavejax
+from wavejax.cli.main import COMMANDS
 from wavejax.extras import MissingExtra, require_extra
+from wavejax.tasks.families import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "wavejax"
@@ -23,7 +26,8 @@ _FLOOR_1 = {"audio", "parallel"}
 _FLOOR_2 = {"nn", "distributions", "data"}
 _FLOOR_3 = {"models", "losses"}
 _FLOOR_4 = {"generation", "training", "checkpoints", "evaluation"}
-_FLOOR_5 = {"conversion", "tasks"}
+_FLOOR_5 = {"conversion", "experiments", "supervision"}
+_FLOOR_6 = {"tasks"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "extras": set(),
@@ -37,10 +41,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     **{name: _FLOOR_1 | _FLOOR_2 | _FLOOR_3 for name in _FLOOR_4},
     "training": (_FLOOR_1 | _FLOOR_2 | _FLOOR_3) - {"audio", "models"},
     **{name: _FLOOR_1 | _FLOOR_2 | _FLOOR_3 | _FLOOR_4 for name in _FLOOR_5},
-    "configs": _FLOOR_1 | _FLOOR_2 | _FLOOR_3 | _FLOOR_4 | _FLOOR_5,
-    "cli": _FLOOR_1 | _FLOOR_2 | _FLOOR_3 | _FLOOR_4 | _FLOOR_5 | {"configs"},
+    **{name: _FLOOR_1 | _FLOOR_2 | _FLOOR_3 | _FLOOR_4 | _FLOOR_5 for name in _FLOOR_6},
+    "cli": _FLOOR_1 | _FLOOR_2 | _FLOOR_3 | _FLOOR_4 | _FLOOR_5 | _FLOOR_6,
     "__main__": {"cli"},
 }
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 600, 80
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 OPTIONAL_PACKAGES = {
     *("array_record", "av", "grain", "librosa", "matplotlib", "numba"),
@@ -109,6 +114,8 @@ def _complaint(importer: str, imported: str) -> str | None:
     home, other = source[0], target[0]
     if home not in MAY_IMPORT:
         return f"wavejax/{home} has no place in the table of tests/test_imports.py"
+    if home == "tasks" and other == "tasks":
+        return _between_tasks(source[1:], target[1:])
     if home == other:
         # A model's configurations may stand beside it: `wavenet_presets` reads `wavenet`.
         own = len(source) > 1 and len(target) > 1 and source[1] in (target[1], f"{target[1]}_presets")
@@ -119,6 +126,18 @@ def _complaint(importer: str, imported: str) -> str | None:
         return None
     allowed = ", ".join(sorted(MAY_IMPORT[home])) or f"nothing but {', '.join(sorted(EVERYBODYS))}"
     return f"that goes up or sideways: wavejax.{home} may import {allowed}"
+
+
+def _between_tasks(source: list[str], target: list[str]) -> str | None:
+    """A product imports none of another; the table of families imports nobody, and only doors import it."""
+    if target[:1] == ["families"] and source[:1] != ["families"]:
+        return "only wavejax.cli and wavejax itself import the table of families: families never learn of each other"
+    products = {path.name for path in (PACKAGE / "tasks").iterdir() if (path / "__init__.py").exists()} | {"a", "b"}
+    if source and target and source[0] in products and target[0] in products and source[0] != target[0]:
+        return (
+            f"products do not import each other: what tasks.{source[0]} and tasks.{target[0]} share stands below them"
+        )
+    return None
 
 
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -151,6 +170,13 @@ def test_imports_go_down_only() -> None:
         ("wavejax.generation.one", "wavejax.training.one", False),
         ("wavejax.cli.one", "wavejax.tasks.one", True),
         ("wavejax.tasks.one", "wavejax.cli.one", False),
+        ("wavejax.tasks.a.one", "wavejax.tasks.a.two", True),
+        ("wavejax.tasks.a.one", "wavejax.tasks.b.one", False),
+        ("wavejax.tasks.a.one", "wavejax.tasks.upgrades", True),
+        ("wavejax.tasks.a.one", "wavejax.tasks.families", False),
+        ("wavejax.cli.one", "wavejax.tasks.families", True),
+        ("wavejax.experiments.one", "wavejax.tasks.a.one", False),
+        ("wavejax.experiments.one", "wavejax.supervision.one", False),
         ("wavejax.types", "wavejax.audio", False),
         ("wavejax.atomic", "wavejax.audio", False),
         ("wavejax.audio.one", "wavejax.types", True),
@@ -198,7 +224,7 @@ def test_every_way_to_import_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyP
         Import(2, "wavejax.cli", True),
         Import(3, "wavejax.audio", True),
         Import(4, "wavejax.audio.files", True),
-        Import(5, "wavejax.tasks.vocoder", True),
+        Import(5, "wavejax.tasks.families", True),
         Import(7, "torch", False),
         Import(8, "wavejax.tasks", False),
         Import(10, "numba", True),
@@ -249,6 +275,70 @@ def test_importing_starts_no_backend_and_changes_nothing() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_modules_named_by_strings_exist_and_go_down() -> None:
+    """Tables of module names do what imports do, unseen by the parser."""
+    for path in FILES:
+        importer = _module_name(path)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+            if re.fullmatch(r"wavejax(\.\w+)+", text) and "-" not in text and (ROOT / text.split(".")[0]).is_dir():
+                assert _is_module(text), f"{path.relative_to(ROOT)}:{node.lineno} names {text}, which is no module"
+                why = _complaint(importer, text)
+                assert why is None, f"{path.relative_to(ROOT)}:{node.lineno} names {text}; {why}"
+    for module, _ in COMMANDS.values():
+        assert importlib.import_module(module).COMMANDS
+    for name, module in FAMILIES.items():
+        assert importlib.import_module(module).FAMILY.name == name
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in FILES:
+        names = {module for _, module, at_module_scope in _imports(path) if at_module_scope}
+        graph[_module_name(path)] = {name for name in names if name.startswith("wavejax.")}
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join([*trail[trail.index(name) :], name])
+        if name not in done:
+            for other in sorted(graph.get(name, ())):
+                if other != name:
+                    visit(other, (*trail, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def test_files_and_functions_are_short_enough_to_be_read() -> None:
+    long = []
+    for path in FILES:
+        text = path.read_text(encoding="utf-8")
+        if text.count("\n") > MOST_LINES:
+            long.append(f"{path.relative_to(ROOT)}: {text.count(chr(10))} lines, of at most {MOST_LINES}")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
+                length = node.end_lineno - node.lineno + 1
+                if length > MOST_LINES_OF_A_FUNCTION:
+                    long.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {length} lines")
+    assert not long, "\n" + "\n".join(long)
+
+
+@pytest.mark.parametrize("package", ["experiments", "training", "cli"])
+def test_the_middle_of_the_house_names_no_family_and_no_model(package: str) -> None:
+    """Verbs of one product aside: those import it."""
+    verbs = {"playing.py", "speaking.py", "speakers.py"}
+    words = re.compile(r"\b(WaveNet|wavenet|WaveRNN|wavernn|NoteSpec|Vocoder|Babbler|Instrument)\w*")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in sorted((PACKAGE / package).rglob("*.py"))
+        if not (package == "cli" and path.name in verbs)
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if words.search(line)
+    ]
+    assert not found, "\n" + "\n".join(found)
 
 
 def test_every_public_name_resolves() -> None:

@@ -10,13 +10,27 @@ from typing import Any
 __version__ = "0.1.0"
 
 _LAZY_NAMES = {
-    "load": "wavejax.tasks.vocoder",
-    "generate": "wavejax.generation",
-    "stream": "wavejax.generation",
     "Streamer": "wavejax.generation",
+    "export": "wavejax.tasks.families",
+    "generate": "wavejax.generation",
+    "load": "wavejax.tasks.families",
+    "preset": "wavejax.tasks.families",
+    "stream": "wavejax.generation",
+    "train_and_evaluate": "wavejax.tasks.families",
+    "voices": "wavejax.tasks.families",
 }
 
-__all__ = ["Streamer", "__version__", "generate", "load", "stream"]
+__all__ = [
+    "Streamer",
+    "__version__",
+    "export",
+    "generate",
+    "load",
+    "preset",
+    "stream",
+    "train_and_evaluate",
+    "voices",
+]
 
 
 def __getattr__(name: str) -> Any:

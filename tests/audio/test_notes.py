@@ -9,7 +9,7 @@ import pytest
 from wavejax.audio.conversion import SpecMismatch, describe_difference
 from wavejax.audio.notes import NOTE_SPECS, NoteSpec, midi_number, note_name
 from wavejax.audio.specs import get_spec
-from wavejax.tasks.serialization import from_json
+from wavejax.experiments.serialization import from_json
 
 PIANO = NOTE_SPECS["piano"]
 

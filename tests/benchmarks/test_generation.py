@@ -8,7 +8,7 @@ from benchmarks import generation, generation_peers, naive_scan, plot, streaming
 from benchmarks.harness import WrongResult, measure
 from benchmarks.models import SEED, check_draws, frames_for, make_model, parallel_outputs, unconditional
 from benchmarks.roofline import Roofline
-from tests.models.shrunk import CONFIGS
+from tests.tiny.models import CONFIGS
 from wavejax.generation import generate
 
 SAMPLES = 160

@@ -7,6 +7,7 @@ from benchmarks import data, dsp, run, training
 from benchmarks.harness import WrongResult
 from wavejax.audio import get_spec
 from wavejax.audio.features import log_mel_numpy
+from wavejax.data import embedded_corpus
 
 
 def test_a_signal_that_differs_is_refused() -> None:
@@ -63,5 +64,5 @@ def test_a_quick_run_gives_rows(benchmark: str, tmp_path) -> None:
 def test_the_pipeline_is_compared_with_what_training_consumes() -> None:
     pytest.importorskip("grain")
     config = data.preset("speech-16k")
-    row = data._pipeline_row(config, "embedded", data.open_corpus(config), 1, 1000.0, batches=2, repeats=2)
+    row = data._pipeline_row(config, "embedded", embedded_corpus(config.spec), 1, 1000.0, batches=2, repeats=2)
     assert row["details"]["times_consumed"] == pytest.approx(row["median"] / 1000.0)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.cli import tiny
+from tests.tiny import commands as tiny
 from wavejax.cli.main import main
 
 

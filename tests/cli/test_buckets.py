@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from tests.checkpoints.buckets import Memory
-from tests.cli import tiny
+from tests.tiny import commands as tiny
+from wavejax.checkpoints.newest import newest_step_of
 from wavejax.checkpoints.urls import CACHE, cache_folder
 from wavejax.cli import training
-from wavejax.cli.training import _newest_step
-from wavejax.tasks.vocoder import load
+from wavejax.tasks.families import load
 
 STEPS, EVERY = 4, 2
 
@@ -117,7 +117,7 @@ def test_what_is_no_bucket_is_refused_at_once(run, tmp_path, monkeypatch):
 
 
 def test_a_supervisor_looks_for_progress_in_the_bucket(bucket, monkeypatch):
-    look = _newest_step(Path(bucket.workdir))
+    look = newest_step_of(Path(bucket.workdir))
     assert look() is None
     bucket.fs.pipe_file(f"{bucket.root}/checkpoints/7/wavejax_files.json", b"{}")
     assert look() == 7

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli import tiny
+from tests.tiny import commands as tiny
 from wavejax.caching import CACHE
 from wavejax.cli.main import COMMANDS, WITHOUT_JAX
 from wavejax.compilation_cache import SWITCH

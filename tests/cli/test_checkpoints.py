@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.checkpoints.states import META, tiny_state
-from tests.cli import tiny
+from tests.tiny import commands as tiny
 from wavejax.checkpoints import CheckpointStore
 from wavejax.checkpoints.folder import saved_steps
 

@@ -8,12 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.cli import tiny
+from tests.tiny import commands as tiny
 from wavejax.audio.specs import get_spec
 from wavejax.checkpoints.manifest import write_manifest
-from wavejax.cli.presets import how_to_hear
 from wavejax.data import Corpus
-from wavejax.tasks.vocoder_config import preset
+from wavejax.tasks.families import get_preset
 
 ALONE = ("--workers", "1", "--layout", "speakers")
 SMALL = ["speech-16k-small", *tiny.FLAGS]
@@ -85,7 +84,7 @@ def test_a_training_writes_checkpoints_and_falls_back_to_its_own_steps(run, trai
     assert records[-1]["step"] == 2
     said = run("info", training)
     assert said.code == 0
-    assert "speech-16k-small: training folder, step 2" in said.out
+    assert "speech-16k-small: vocoder, training folder, step 2" in said.out
     assert "step 2, loss" in said.out
 
 
@@ -123,7 +122,7 @@ def test_new_speakers_start_from_a_trained_model_and_go_on(run, tmp_path, traini
     assert "resuming from step 1" in said.error
     assert "step 2: done" in said.out
     said = run("info", tmp_path / "two")
-    assert "speakers   anna, bert" in said.out
+    assert "speakers        anna, bert" in said.out
     wav = tiny.write_noise(tmp_path / "a.wav", 0.05)
     said = run("vocode", tmp_path / "two", wav, "--out", tmp_path / "spoken", "--speaker", "bert")
     assert said.code == 0
@@ -169,8 +168,11 @@ def test_a_dry_run_says_what_is_needed_and_writes_nothing(run, tmp_path):
     said = run("train", *SMALL, "--workdir", tmp_path / "w", "--dry-run")
     assert said.code == 0
     for words in (
-        "parameters",
-        "receptive field             0.2 ms (4 samples)",
+        "speech-16k-small: 2 layers, ",
+        " parameters\nmultiplications     ",
+        " for each sample, ",
+        "receptive field     0.2 ms (4 samples)",
+        "MB for a step of 8 x 400 samples",
         "speed (predicted)",
         "time (predicted)",
     ):
@@ -249,7 +251,24 @@ def test_a_flipped_byte_in_the_newest_checkpoint_is_named_and_the_older_one_used
 
 @pytest.mark.parametrize(("name", "command"), [("speech-16k", "vocode"), ("piano", "play"), ("babble-16k", "generate")])
 def test_a_model_is_heard_by_the_command_that_suits_it(name, command):
-    assert how_to_hear(preset(name), "run").startswith(f"wavejax {command} run ")
+    family, config = get_preset(name)
+    assert family.usage(config, "run").startswith(f"wavejax {command} run ")
+    if family.with_speakers is not None:
+        assert family.usage(family.with_speakers(config, ("anna", "bert")), "run").endswith(" --speaker NAME")
+        assert "--speaker" not in family.usage(family.with_speakers(config, ()), "run")
+
+
+def test_an_option_of_an_earlier_version_is_taken_under_its_new_name(run, tmp_path, corpus, asked):
+    said = run("train", *SMALL, "--corpus", corpus, "--workdir", tmp_path / "w", "--training.audio-every=7")
+    assert said.code == 0
+    assert "note: --training.audio-every is called --training.exhibit-every now" in said.error
+    assert asked[0].config.training.exhibit_every == 7
+
+
+def test_speakers_are_refused_where_none_are_told_apart(run, tmp_path, asked):
+    said = run("train", "piano", "--corpus", tmp_path, "--workdir", tmp_path / "w", "--speakers")
+    assert (said.code, asked) == (2, [])
+    assert "--speakers: piano tells no speakers apart; leave it out" in said.error
 
 
 def test_export_is_small_whole_and_refuses_other_folders(run, tmp_path, training):

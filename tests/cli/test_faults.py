@@ -19,7 +19,7 @@ import pytest
 
 from tests.cli.test_training_process import children, command_line, environment, last_step
 from wavejax.checkpoints.folder import TEMPORARY_MARK, saved_steps
-from wavejax.tasks.vocoder import load
+from wavejax.tasks.families import load
 
 pytestmark = [
     pytest.mark.slow,

@@ -6,18 +6,19 @@ import json
 import numpy as np
 import pytest
 
-from tests.cli import tiny
+from tests.tiny import commands as tiny
 from wavejax.checkpoints import export_params
-from wavejax.tasks.vocoder import metadata
+from wavejax.experiments.metadata import metadata
+from wavejax.tasks.families import FAMILIES
 
 
 def test_evaluate_prints_and_writes_the_same_figures(run, tmp_path, voice, corpus):
     said = run("evaluate", voice, "--corpus", corpus, "--seeds", 0, "--json", tmp_path / "scores.json")
     assert said.code == 0
     report = json.loads((tmp_path / "scores.json").read_text())
-    assert set(report["bits_per_sample"]) == {"model", "other_mel", "unigram", "order1", "linear_prediction"}
+    assert set(report["bits_per_sample"]) == {"model", "other_frames", "unigram", "order1", "linear_prediction"}
     assert f"the model {report['bits_per_sample']['model']:.3f}" in " ".join(said.out.split())
-    assert set(report["differences"]) == {"other_mel", "unigram", "order1", "linear_prediction"}
+    assert set(report["differences"]) == {"other_frames", "unigram", "order1", "linear_prediction"}
 
 
 def test_evaluate_keeps_an_older_report_when_the_disk_is_full(run, tmp_path, voice, corpus, monkeypatch):
@@ -56,10 +57,44 @@ def test_the_doctor_names_parameters_that_are_not_finite(run, tmp_path, corpus):
     config = tiny.config()
     params = {**tiny.params_of(config)}
     params["stack"] = {**params["stack"], "skip_bias": np.full(params["stack"]["skip_bias"].shape, np.nan, np.float32)}
-    export_params(tmp_path / "broken", params, metadata(config))
+    export_params(tmp_path / "broken", params, metadata(config, {}))
     said = run("doctor", tmp_path / "broken", "--corpus", corpus, "--seconds", "0.2")
     assert said.code == 1
     assert "WRONG parameters: parameters that are not finite: stack/skip_bias (8 values)" in said.out
+
+
+def test_the_options_are_those_of_the_models_family(run, monkeypatch):
+    def examined():
+        raise AssertionError("help was asked for, no examination")
+
+    monkeypatch.setattr("wavejax.cli.judging.check_installation", examined)
+    for command in ("doctor", "evaluate"):
+        said = run(command, "--help")
+        assert said.code == 0
+        explained = [line.partition(": --")[0] for line in said.out.splitlines() if ": --" in line]
+        assert ", ".join(explained).split(", ") == list(FAMILIES), "each once, those of one product together"
+        said = run(command, "allison", "--help")
+        assert said.code == 0
+        assert "MODEL" in said.out
+        assert ("--audio [PATH" in said.out, "--judges [STR" in said.out) == (
+            command == "doctor",
+            command == "evaluate",
+        )
+        said = run(command, "babble", "--help")
+        assert "--audio [PATH" not in said.out
+        assert "--judges [STR" not in said.out
+        wrong = run(command, "babble", "--judges", "none")
+        assert wrong.code == 2
+        assert "unrecognized options: --judges, none" in wrong.error
+
+
+def test_a_babblers_bits_are_told(run, tmp_path, corpus):
+    babble = tiny.export(tmp_path / "babble", tiny.unconditional())
+    said = run("evaluate", babble, "--corpus", corpus, "--json", tmp_path / "scores.json")
+    assert said.code == 0
+    bits = json.loads((tmp_path / "scores.json").read_text())["bits_per_sample"]
+    assert set(bits) == {"model", "unigram", "order1", "linear_prediction"}
+    assert f"the model {bits['model']:.3f}" in " ".join(said.out.split())
 
 
 @pytest.mark.parametrize("command", ["doctor", "evaluate"])

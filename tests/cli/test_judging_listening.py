@@ -10,7 +10,7 @@ import soundfile
 from tests.evaluation import sounds
 from tests.evaluation.sounds import RATE, later
 from wavejax.data import Corpus
-from wavejax.tasks.selection import LISTS, ListeningError, select
+from wavejax.evaluation.selection import LISTS, ListeningError, select
 
 METRICS_ONLY = ("--judges", "none", "--anchors", "original", "mu-law-8")
 
@@ -77,8 +77,16 @@ def test_a_folder_that_lacks_a_reading_is_refused(run, originals):
     ("arguments", "sentence"),
     [
         ((), "give either a model, or --reference FOLDER and --candidate FOLDER"),
-        (("--reference", "x"), "give either a model"),
-        (("x", "--temperature", "-1"), "--temperature must be at least 0"),
+        (("--reference", "x"), "missing: --candidate"),
+        (("--candidate", "x"), "missing: --reference"),
+        (("x", "--reference", "x", "--candidate", "x"), "give either a model, or --reference FOLDER"),
+        (("--seeds", "1", "x"), "the model comes first: wavejax evaluate MODEL --seeds 1 x"),
+        (("allison", "--temperature", "-1"), "--temperature must be at least 0"),
+        (("allison", "--seeds", "-1"), "--seeds and --temperature must be at least 0"),
+        (("allison", "--batch-size", "0"), "--batch-size at least 1"),
+        (("babble", "--batch-size", "0"), "--batch-size must be at least 1, got 0"),
+        (("piano", "--corpus", "x", "--seeds", "0"), "an instrument is judged by what it plays: --seeds must be at"),
+        (("piano",), "missing: --corpus"),
     ],
 )
 def test_what_makes_no_sense_is_refused(run, arguments, sentence):

@@ -7,8 +7,8 @@ import pytest
 
 import wavejax
 from wavejax.cli.main import COMMANDS, main
+from wavejax.experiments.metadata import ExperimentError
 from wavejax.extras import MissingExtra
-from wavejax.tasks.vocoder import VocoderError
 
 
 def test_the_help_names_every_command_and_shows_an_example(run):
@@ -45,7 +45,7 @@ def test_an_unknown_command_names_the_nearest(run):
         (("train",), "name a preset first"),
         (("train", "--workdir", "w"), "the preset comes first"),
         (("train", "speech16k-small"), "no preset 'speech16k-small' (did you mean speech-16k-small?)"),
-        (("train", "nsynth", "--workdir", "w"), "'nsynth' is conditioned on learned features"),
+        (("train", "nsynth", "--workdir", "w"), "'nsynth' is conditioned on learned features that no spec describes"),
         (("train", "speech-16k-small"), "missing: --workdir."),
         (
             ("train", "speech-16k-small", "--workdir", "w", "--training.batch-sise", "8"),
@@ -75,7 +75,7 @@ def test_a_wrong_command_line_is_one_sentence_with_the_remedy(run, arguments, se
 
 def test_a_traceback_is_shown_when_asked_for(monkeypatch):
     monkeypatch.setenv("WAVEJAX_TRACEBACK", "1")
-    with pytest.raises(VocoderError, match="no shipped voice"):
+    with pytest.raises(ExperimentError, match="no shipped voice"):
         main(["info", "nowhere/at/all"])
 
 

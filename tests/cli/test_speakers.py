@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from tests.cli import tiny
 from tests.evaluation.sounds import embed
+from tests.tiny import commands as tiny
 from wavejax.extras import MissingExtra
 
 NAMES = ("anna", "bert")

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.cli import tiny
+from tests.tiny import commands as tiny
+from tests.tiny import notes
 from wavejax.audio import read_audio
 from wavejax.audio.specs import get_spec
-from wavejax.tasks.vocoder import load
+from wavejax.checkpoints import export_params
+from wavejax.experiments.metadata import metadata
+from wavejax.tasks.families import load
 
 SPEC = get_spec("speech-16k")
 
@@ -173,6 +176,9 @@ def test_speakers_are_known_by_name_and_number(run, tmp_path, pair):
     assert "give speaker, one of 0: anna" in run("vocode", pair, tmp_path / "a.npy", "--out", tmp_path / "x").error
     for speaker in ("bert", "1"):
         assert run("vocode", pair, tmp_path / "a.npy", "--out", tmp_path / speaker, "--speaker", speaker).code == 0
+    described = run("info", pair).out
+    assert "speaker ids     2\nspeakers        anna, bert" in described
+    assert "features        speech-16k: 16000 Hz, hop 200, 80 channels\n" in described
     assert (tmp_path / "bert" / "a.wav").read_bytes() == (tmp_path / "1" / "a.wav").read_bytes()
 
 
@@ -200,7 +206,7 @@ def test_ctrl_c_keeps_what_was_made(run, tmp_path, voice, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("wavejax.cli.speaking.stream", interrupted)
+        patch.setattr("wavejax.experiments.autoregressive.product.stream", interrupted)
         said = run("vocode", voice, wav, "--out", tmp_path / "out")
     assert said.code == 1
     assert "interrupted: the first 0.10 s are kept in" in said.error
@@ -277,16 +283,49 @@ def test_generate_speaks_alone_and_after_a_prompt(run, tmp_path, babble):
 def test_generate_and_vocode_send_each_other_the_right_models(run, tmp_path, voice, babble):
     said = run("generate", voice, tmp_path / "a.wav")
     assert "is conditioned on features: give them with --mel, or use `wavejax vocode`" in said.error
-    wav = tiny.write_noise(tmp_path / "w.wav")
-    assert "use `wavejax generate`" in run("vocode", babble, wav, "--out", tmp_path / "out").error
     np.save(tmp_path / "mel.npy", mel_of())
-    said = run("vocode", babble, tmp_path / "mel.npy", "--out", tmp_path / "out")
-    assert "is not conditioned on features, but a mel was given" in said.error
     said = run("generate", voice, tmp_path / "a.wav", "--mel", tmp_path / "mel.npy", "--seconds", "1")
     assert said.code == 1
     assert "16000 samples (prompt included) need 80 frames of 200 samples, the features have 8" in said.error
     assert run("generate", voice, tmp_path / "a.wav", "--mel", tmp_path / "mel.npy").code == 0
     assert len(read_audio(tmp_path / "a.wav")[0]) == 1600
+
+
+HEARD = {
+    "vocoder": "wavejax vocode {} SPEECH.wav --out spoken/",
+    "babbler": "wavejax generate {} SOUND.wav --seconds 5",
+    "instrument": "wavejax play {} C4 --out spoken/",
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "wanted"),
+    [
+        (("vocode", "M", "x.wav", "--out", "out"), "instrument", "a vocoder"),
+        (("vocode", "M", "x.wav", "--out", "out"), "babbler", "a vocoder"),
+        (("vocode", "M", "-", "--stream"), "babbler", "a vocoder"),
+        (("play", "M", "C4", "--out", "out"), "vocoder", "an instrument"),
+        (("play", "M", "C4", "--out", "out"), "babbler", "an instrument"),
+        (("generate", "M", "x.wav"), "instrument", "a babbler"),
+        (("generate", "M", "x.wav", "--mel", "x.npy"), "babbler", "a vocoder"),
+        (("generate", "M", "x.wav", "--mel", "x.npy"), "instrument", "a vocoder"),
+    ],
+)
+def test_a_model_of_another_kind_is_refused_with_the_command_that_suits_it(
+    run, tmp_path, monkeypatch, voice, babble, command, kind, wanted
+):
+    monkeypatch.chdir(tmp_path)
+    piano = notes.untrained()
+    model = {
+        "vocoder": lambda: voice,
+        "babbler": lambda: babble,
+        "instrument": lambda: export_params(tmp_path / "piano", piano.params, metadata(piano.config, {})),
+    }[kind]()
+    said = run(*(model if word == "M" else word for word in command))
+    article = "an" if kind == "instrument" else "a"
+    assert said.code == 1
+    assert said.error == f"error: {model} is {article} {kind}, not {wanted}: use `{HEARD[kind].format(model)}`\n"
+    assert {path.name for path in tmp_path.iterdir()} <= {"piano"}, "nothing was written"
 
 
 @pytest.mark.parametrize("temperature", ["-1", "nan"])

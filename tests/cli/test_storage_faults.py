@@ -8,10 +8,10 @@ import jax
 import numpy as np
 import pytest
 
-from tests.cli import tiny
+from tests.tiny import commands as tiny
 from wavejax.checkpoints.folder import saved_steps
 from wavejax.cli import training
-from wavejax.tasks.vocoder import load
+from wavejax.tasks.families import load
 from wavejax.training import Hook
 
 STEPS, EVERY, AT = 8, 2, 5

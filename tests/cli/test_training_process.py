@@ -15,10 +15,10 @@ import jax
 import numpy as np
 import pytest
 
-from tests.cli import tiny
+from tests.tiny import commands as tiny
 from wavejax.checkpoints.folder import saved_steps
-from wavejax.tasks.life_signs import HEARTBEAT
-from wavejax.tasks.vocoder import load
+from wavejax.supervision.life_signs import HEARTBEAT
+from wavejax.tasks.families import load
 from wavejax.training import ProfileHook
 
 SMALL = ["speech-16k-small", *tiny.FLAGS]

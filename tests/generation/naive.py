@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tests.models.shrunk import cheap_jit
+from tests.tiny.models import cheap_jit
 from wavejax.generation import stream_keys, uniforms
 from wavejax.generation.noise import split_index
 from wavejax.models.wavenet import WaveNet

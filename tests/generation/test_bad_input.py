@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.models.shrunk import inputs, make
+from tests.tiny.models import inputs, make
 from wavejax.generation import ConditioningError, Streamer, generate, stream
 
 # One small model of each kind for the whole file: what it compiles is shared.

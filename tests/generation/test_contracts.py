@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.generation.naive import naive_generate
-from tests.models.shrunk import CONFIGS, cheap_jit, inputs, make, parallel_outputs
+from tests.tiny.models import CONFIGS, cheap_jit, inputs, make, parallel_outputs
 from wavejax.generation import (
     Streamer,
     encode_conditioning,

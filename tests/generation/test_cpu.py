@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.generation.naive import naive_generate
-from tests.models.shrunk import CONFIGS, cheap_jit, inputs, make, parallel_outputs
+from tests.tiny.models import CONFIGS, cheap_jit, inputs, make, parallel_outputs
 from wavejax.distributions import CoarseFine
 from wavejax.generation import encode_conditioning, generate, init_state, pack, replay, stream, uniforms
 from wavejax.generation.backends import LARGEST_BLOCK, ScanBackend, open_backend

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from tests.models.shrunk import cheap_jit
+from tests.tiny.models import cheap_jit
 from wavejax.audio import SampleCoding
 from wavejax.generation import Streamer, encode_conditioning, generate, init_state, pack, replay, stream
 from wavejax.parallel import get_strategy

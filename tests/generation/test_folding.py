@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tests.models.shrunk import inputs, make
+from tests.tiny.models import inputs, make
 from wavejax.generation import ConditioningError, generate, generate_folded
 from wavejax.generation.folding import automatic_folds, fold_frames, join_folds, plan_folds
 

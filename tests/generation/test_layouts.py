@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.models.shrunk import cheap_jit, inputs, make
+from tests.tiny.models import cheap_jit, inputs, make
 from wavejax.generation import decoders, encode_conditioning, init_state, pack, replay
 from wavejax.models.wavenet import WaveNet
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.models.shrunk import inputs, make
+from tests.tiny.models import inputs, make
 from wavejax.generation import Sampling, Streamer, generate, generate_folded, stream
 
 VOICE, PARAMS = make("speech-16k")

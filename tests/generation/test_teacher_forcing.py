@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from tests.models.shrunk import cheap_jit, inputs, make
+from tests.tiny.models import cheap_jit, inputs, make
 from wavejax.audio import SampleCoding
 from wavejax.distributions import Categorical
 from wavejax.generation import teacher_forced

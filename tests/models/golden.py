@@ -13,7 +13,6 @@ from pathlib import Path
 
 import jax
 
-from wavejax.models.wavenet import WaveNet
 from wavejax.models.wavenet_presets import PRESETS
 from wavejax.nn.parameters import initial_params
 
@@ -23,7 +22,7 @@ FOLDER = Path(__file__).parent / "golden"
 @functools.cache
 def tree(name: str) -> dict[str, dict]:
     """Path -> shape and dtype of each parameter of a preset, from its abstract initialisation."""
-    shapes = jax.eval_shape(lambda: initial_params(WaveNet(PRESETS[name]), jax.random.key(0)))
+    shapes = jax.eval_shape(lambda: initial_params(PRESETS[name].build(), jax.random.key(0)))
     return {
         "/".join(key.key for key in path): {"shape": list(leaf.shape), "dtype": str(leaf.dtype)}
         for path, leaf in jax.tree_util.tree_leaves_with_path(shapes)

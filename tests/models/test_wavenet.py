@@ -11,7 +11,7 @@ import pytest
 from flax import linen as nn
 
 from tests.models import golden
-from tests.models.shrunk import CONFIGS, cheap_jit, draw_params, inputs, make
+from tests.tiny.models import CONFIGS, cheap_jit, draw_params, inputs, make
 from wavejax.audio.companding import SampleCoding
 from wavejax.distributions import Categorical, CoarseFine, LogisticMixture
 from wavejax.models.wavenet import WaveNet, WaveNetConfig
@@ -95,7 +95,7 @@ def test_receptive_fields_of_the_presets(name, samples):
     assert PRESETS[name].receptive_field == samples
 
 
-@pytest.mark.parametrize("name", sorted(PRESETS))
+@pytest.mark.parametrize("name", sorted(golden.PRESETS))
 def test_parameter_names_are_frozen(name):
     frozen, now = golden.read(name), golden.tree(name)
     changed = {path: (frozen.get(path), now.get(path)) for path in frozen.keys() | now.keys()}
@@ -104,7 +104,7 @@ def test_parameter_names_are_frozen(name):
 
 
 def test_every_golden_file_has_its_preset():
-    assert {path.stem for path in golden.FOLDER.glob("*.json")} == set(PRESETS)
+    assert {path.stem for path in golden.FOLDER.glob("*.json")} == set(golden.PRESETS)
 
 
 def frames_for(model: WaveNet, batch: int, length: int, seed: int = 0) -> tuple:

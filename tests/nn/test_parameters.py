@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from tests.models.shrunk import CONFIGS, cheap_jit
+from tests.tiny.models import CONFIGS, cheap_jit
 from wavejax.audio import SampleCoding
 from wavejax.models.wavenet import WaveNet
 from wavejax.nn.parameters import Initialisable, count_parameters, initial_params

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.models.shrunk import cheap_jit
+from tests.tiny.models import cheap_jit
 from wavejax.audio import SPECS, log_mel_numpy
 from wavejax.nn import Upsampler, UpsamplerConfig
 from wavejax.nn.upsampling import _interpolate, _interpolate_by_products, suggest_scales

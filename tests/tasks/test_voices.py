@@ -9,10 +9,15 @@ import pytest
 from wavejax.audio.partials import cents_between, measure_partials
 from wavejax.data import Corpus, embedded_corpus
 from wavejax.evaluation import linear_prediction_bits
-from wavejax.tasks.playing import PEAK, play
-from wavejax.tasks.scoring import encoded_utterances, score
-from wavejax.tasks.speaker_bits import score_speakers
-from wavejax.tasks.vocoder import VOICES, load, voices
+from wavejax.evaluation.scoring import encoded_utterances
+from wavejax.experiments.autoregressive.scoring import score
+from wavejax.experiments.autoregressive.speakers import score_speakers
+from wavejax.experiments.loading import VOICES, voices
+from wavejax.tasks.babbler.product import Babbler
+from wavejax.tasks.families import load
+from wavejax.tasks.instrument.playing import PEAK
+from wavejax.tasks.instrument.product import Instrument
+from wavejax.tasks.vocoder.product import Vocoder
 
 EMBEDDED = embedded_corpus()
 
@@ -34,7 +39,7 @@ def test_a_voice_is_complete_and_small(name):
     assert "/" not in vocoder.config.data.corpus
 
 
-@pytest.mark.parametrize("name", [name for name in voices() if load(name).config.command == "vocode"])
+@pytest.mark.parametrize("name", [name for name in voices() if isinstance(load(name), Vocoder)])
 def test_a_voice_beats_linear_prediction_on_what_it_never_heard(name):
     vocoder = load(name)
     coding = vocoder.config.model.coding
@@ -47,19 +52,19 @@ def test_babble_listens_to_its_id():
     heard = embedded_corpus().utterance(EMBEDDED.indices("validation")[0])
     second = dataclasses.replace(heard, waveform=heard.waveform[8000:24_000], frames=heard.frames[40:120])
     corpus = Corpus.in_memory(EMBEDDED.spec, [second], ["validation"], ["allison"])
-    report = score_speakers(load("babble"), corpus)
+    report = score_speakers(load("babble", kind=Babbler), corpus)
     bits = report["bits_per_sample"]
     assert bits["right"] < bits["none"] < bits["wrong"] - 0.05
 
 
 def test_the_piano_is_in_tune_and_dies_away():
-    piano = load("piano")
+    piano = load("piano", kind=Instrument)
     notes = {"A2": 45, "F#4": 66, "D#6": 87}  # none of them was heard in training
-    sound = play(piano, list(notes), seconds=1.2)
+    sound = piano.play(list(notes), seconds=1.2)
     assert np.abs(sound).max() <= PEAK
-    rate = piano.note_spec.sample_rate
+    rate = piano.spec.sample_rate
     for waveform, midi in zip(sound, notes.values(), strict=True):
-        expected = piano.note_spec.frequency(midi)
+        expected = piano.spec.frequency(midi)
         found = measure_partials(waveform[rate // 10 : rate], rate, expected).fundamental
         assert abs(cents_between(found, expected)) < 5.0
         assert np.std(waveform[rate // 2 : rate]) < 0.7 * np.std(waveform[: rate // 2])

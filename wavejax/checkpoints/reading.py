@@ -12,6 +12,10 @@ from wavejax.checkpoints.folder import saved_steps
 from wavejax.checkpoints.leaves import nested
 from wavejax.checkpoints.manifest import damaged_files
 
+STATISTICS = "model_state/statistics/"
+"""Running statistics of a model: in a checkpoint they stand apart, for inference they take their places among the
+parameters."""
+
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -26,7 +30,7 @@ class LoadedParams(NamedTuple):
 def read_checkpoint_params(
     directory: str | os.PathLike[str], step: int | None = None, *, subtree: str = "ema_params"
 ) -> LoadedParams:
-    """The averaged parameters of the newest sound checkpoint, verified leaf by leaf; nothing else is read.
+    """The averaged parameters of the newest sound checkpoint with running statistics in their places, all verified.
 
     Nothing is written or removed, so the checkpoints of a running training may be read.
 
@@ -96,6 +100,8 @@ def _read_subtree(folder: Path, step: int, subtree: str) -> LoadedParams:
     if not names:
         parts = sorted({name.partition("/")[0] for name in record.leaves})
         raise CheckpointNotFound(f"the checkpoint {folder} has no part {subtree!r}; it has {', '.join(parts)}")
+    names += [name for name in record.leaves if name.startswith(STATISTICS)]
     arrays = read_arrays(folder, step, record, dict.fromkeys(names), damaged_files(folder))
-    params = nested({name.removeprefix(prefix): array for name, array in arrays.items()})
-    return LoadedParams(params, record.meta, step)
+    params = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    running = {name.removeprefix(STATISTICS): array for name, array in arrays.items() if name.startswith(STATISTICS)}
+    return LoadedParams(nested({**params, **running}), record.meta, step)

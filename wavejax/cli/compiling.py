@@ -10,10 +10,10 @@ from typing import Any
 import jax
 
 from wavejax.cli.parsing import Command, UsageError
-from wavejax.cli.presets import chosen_preset, parse_with_config
+from wavejax.cli.presets import chosen_preset, parse_with_config, preset_names
+from wavejax.experiments.compilation import CompiledStep, compile_step, largest_rows, with_rows
+from wavejax.experiments.family import Family, Figures
 from wavejax.parallel.topologies import GIB, SEVERAL_PROCESSES, DoesNotFit, Topology, get_topology
-from wavejax.tasks.compilation import CompiledStep, compile_step, largest_rows, with_rows
-from wavejax.tasks.vocoder_config import VocoderConfig, preset_names
 
 EXAMPLE = "wavejax compile r9y9-mol --topology v5e:16x16 --rows-per-device 8 --training.dtype bfloat16"
 
@@ -44,7 +44,8 @@ class TooLarge(ValueError):
 def run_compile(arguments: Sequence[str]) -> int:
     """`wavejax compile`."""
     name, rest = _preset_and_rest(list(arguments))
-    given, config = parse_with_config(Compile, f"compile {name}", chosen_preset(name), rest, example=EXAMPLE)
+    family, chosen = chosen_preset(name)
+    given, config = parse_with_config(Compile, f"compile {name}", chosen, rest, example=EXAMPLE)
     try:
         topology = get_topology(given.topology)
     except ValueError as error:
@@ -55,23 +56,26 @@ def run_compile(arguments: Sequence[str]) -> int:
     devices, limit = topology.devices(), _limit(topology)
     if given.rows_per_device is not None:
         config = with_rows(config, given.rows_per_device, len(devices))
-    step, refusal = _attempt(config, devices, limit)
+    figures = family.figures(config)
+    step, refusal = _attempt(family, config, devices, limit)
     best = None
     if step is None or not step.fits or given.largest:
         known = [step] if step is not None else []
         unit = config.training.accumulation_steps
         best = largest_rows(
-            lambda rows: compile_step(with_rows(config, rows, len(devices)), devices, limit), unit=unit, known=known
+            lambda rows: compile_step(family, with_rows(config, rows, len(devices)), devices, limit),
+            unit=unit,
+            known=known,
         )
     fits = step is not None and step.fits
     if given.json:
-        print(json.dumps(_as_json(config, topology, step, refusal, best, limit)))
+        print(json.dumps(_as_json(config, figures, topology, step, refusal, best, limit)))
     elif step is not None and fits:
-        print(_table(config, topology, step))
+        print(_table(config, figures, topology, step))
         if given.largest and best is not None:
             print(f"largest    {_rows(best)} fit: {_gib(best.peak_bytes)} GiB")
     if not fits:
-        raise TooLarge(_sentence(config, topology, step, refusal, best, limit))
+        raise TooLarge(_sentence(config, figures, topology, step, refusal, best, limit))
     return 0
 
 
@@ -79,9 +83,11 @@ def _limit(topology: Topology) -> int:
     return topology.chip.memory_bytes
 
 
-def _attempt(config: VocoderConfig, devices: Sequence[Any], limit: int) -> tuple[CompiledStep | None, str]:
+def _attempt(
+    family: Family[Any, Any], config: Any, devices: Sequence[Any], limit: int
+) -> tuple[CompiledStep | None, str]:
     try:
-        return compile_step(config, devices, limit), ""
+        return compile_step(family, config, devices, limit), ""
     except DoesNotFit as error:
         return None, str(error)
 
@@ -107,14 +113,14 @@ def _preset_and_rest(arguments: list[str]) -> tuple[str, list[str]]:
     raise UsageError(f"name a preset, for example: {EXAMPLE}; presets: {', '.join(presets)}")
 
 
-def _table(config: VocoderConfig, topology: Topology, step: CompiledStep) -> str:
+def _table(config: Any, figures: Figures, topology: Topology, step: CompiledStep) -> str:
     chip, training = topology.chip, config.training
-    samples = training.batch_size * config.data.crop_length
-    options = [training.dtype, *(["remat"] if training.remat else []), f"accumulation {training.accumulation_steps}"]
+    units = figures.units_per_step
+    options = [training.dtype, *_switched_on(training), f"accumulation {training.accumulation_steps}"]
     saved = "saved by" if training.shard_optimizer else "less with"
     lines = [
-        f"{config.name} on {topology.name}: {step.num_devices} devices, {_rows(step)} of {config.data.crop_length} "
-        f"samples ({', '.join(options)}); {samples:,} samples a step",
+        f"{config.name} on {topology.name}: {step.num_devices} devices, {_rows(step)} of {figures.row_units} "
+        f"{figures.unit} ({', '.join(options)}); {units:,} {figures.unit} a step",
         f"memory     {_gib(step.peak_bytes)} GiB at its peak on each device, of {_gib(step.limit_bytes)} "
         f"({chip.memory_note})",
         f"           {_mib(step.state_bytes)} MiB of it state; {_mib(step.state_saved_bytes)} {saved} "
@@ -130,15 +136,17 @@ def _table(config: VocoderConfig, topology: Topology, step: CompiledStep) -> str
     if any(each.times is None for each in step.collectives):
         lines.append("           some of it in a loop whose length the program does not say, counted once")
     lines.append(
-        f"computed   {step.flops / 1e9:,.1f} GFLOP a step in matrix products, {step.flops / samples / 1e6:.2f} MFLOP a "
-        f"sample (counted from what is traced); {step.flops / step.num_devices / 1e9:,.1f} GFLOP on each device"
+        f"computed   {step.flops / 1e9:,.1f} GFLOP a step in matrix products, {step.flops / units / 1e6:.2f} MFLOP for "
+        f"each {figures.one} (counted from what is traced); "
+        f"{step.flops / step.num_devices / 1e9:,.1f} GFLOP on each device"
     )
     lines.append(f"compiled   in {step.seconds:.0f} s")
     return "\n".join(lines)
 
 
 def _sentence(
-    config: VocoderConfig,
+    config: Any,
+    figures: Figures,
     topology: Topology,
     step: CompiledStep | None,
     refusal: str,
@@ -146,13 +154,16 @@ def _sentence(
     limit: int,
 ) -> str:
     """Why it does not fit, and what does."""
-    rows = config.training.batch_size // topology.num_devices
+    training = config.training
+    rows = training.batch_size // topology.num_devices
     needs = f"needs {_gib(step.peak_bytes)} GiB" if step is not None else f"does not fit ({refusal.rstrip('.')})"
     said = (
-        f"{config.name} with {rows} row(s) of {config.data.crop_length} samples a device {needs}; a program on "
+        f"{config.name} with {rows} row(s) of {figures.row_units} {figures.unit} a device {needs}; a program on "
         f"{topology.chip.name} has {_gib(limit)} GiB."
     )
-    otherwise = "--training.dtype bfloat16, --training.remat, a shorter --data.crop-length"
+    switches = [f"--training.{name}" for name in _SWITCHES if getattr(training, name, None) is False]
+    shorter = "a shorter --data.crop-length" if hasattr(config.data, "crop_length") else "shorter examples"
+    otherwise = ", ".join(["--training.dtype bfloat16", *switches, shorter])
     if best is None:
         return f"{said} Not even {config.training.accumulation_steps} row(s) fit: try {otherwise}"
     return (
@@ -162,14 +173,15 @@ def _sentence(
 
 
 def _as_json(
-    config: VocoderConfig,
+    config: Any,
+    figures: Figures,
     topology: Topology,
     step: CompiledStep | None,
     refusal: str,
     best: CompiledStep | None,
     limit: int,
 ) -> dict[str, Any]:
-    def figures(each: CompiledStep | None) -> dict[str, Any] | None:
+    def as_json(each: CompiledStep | None) -> dict[str, Any] | None:
         if each is None:
             return None
         values = dataclasses.asdict(each)
@@ -182,18 +194,27 @@ def _as_json(
         "topology": topology.name,
         "chip": topology.chip.name,
         "num_devices": topology.num_devices,
-        "crop_length": config.data.crop_length,
+        "row_units": figures.row_units,
+        "unit": figures.unit,
         "batch_size": training.batch_size,
         "dtype": training.dtype,
-        "remat": training.remat,
+        "switches": _switched_on(training),
         "accumulation_steps": training.accumulation_steps,
         "shard_optimizer": training.shard_optimizer,
         "limit_bytes": limit,
         "fits": step is not None and step.fits,
         "refusal": refusal,
-        "step": figures(step),
-        "largest": figures(best),
+        "step": as_json(step),
+        "largest": as_json(best),
     }
+
+
+_SWITCHES = ("remat",)
+"""Switches of a training, where its configuration has them, that save memory."""
+
+
+def _switched_on(training: Any) -> list[str]:
+    return [name for name in _SWITCHES if getattr(training, name, False)]
 
 
 def _rows(step: CompiledStep) -> str:

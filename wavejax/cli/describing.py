@@ -8,7 +8,6 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.audio.files import AUDIO_SUFFIXES, read_audio
 from wavejax.audio.levels import loudness
 from wavejax.cli.inputs import FEATURE_SUFFIXES, InputError, read_features
@@ -23,16 +22,13 @@ class Voices:
 def run_voices(arguments: Sequence[str]) -> int:
     """`wavejax voices`."""
     parse(Voices, "voices", arguments, example="wavejax voices")
-    from wavejax.cli.presets import how_to_hear
-    from wavejax.tasks.vocoder import describe, load, voices
+    from wavejax.tasks.families import load_any_family, voices
 
     for name in voices():
-        vocoder = load(name)
-        rate, parameters = vocoder.config.spec.sample_rate, describe(vocoder.config)["parameters"]
-        who = f"speakers {', '.join(vocoder.speakers) or 'one'}"
-        if vocoder.config.command == "play":
-            who = "an instrument"
-        print(f"{name}: {rate} Hz, {parameters:,} parameters, {who}; {how_to_hear(vocoder.config, name)}")
+        family, product = load_any_family(name)
+        figures = family.figures(product.config)
+        who = f"; speakers {', '.join(product.speakers)}" if product.speakers else ""
+        print(f"{name}: {product.kind}, {figures.parameters:,} parameters{who}; {family.usage(product.config, name)}")
     if not voices():
         print("no voice is installed; train one: wavejax train speech-16k-small --workdir run/")
     return 0
@@ -86,28 +82,24 @@ def _describe_corpus(path: Path) -> list[str]:
 
 
 def _describe_model(path: str) -> list[str]:
-    from wavejax.tasks.vocoder import describe, load
+    from wavejax.tasks.families import load_any_family
 
-    vocoder = load(path)
-    figures, model, spec = describe(vocoder.config), vocoder.config.model, vocoder.config.spec
-    kind = "exported parameters" if vocoder.step is None else f"training folder, step {vocoder.step}"
-    coding = f"{model.coding.kind}, {model.coding.num_classes} classes, pre-emphasis {model.coding.pre_emphasis}"
-    lines = [
-        f"{vocoder.config.name}: {kind}",
-        f"model      {model.num_layers} layers, {figures['parameters']:,} parameters, receptive field "
-        f"{figures['receptive_field_ms']:.1f} ms, {figures['macs_per_sample']:,} multiplications per sample",
-        f"output     {type(model.distribution).__name__}; {coding}",
-        f"features   {spec.name}: {spec.sample_rate} Hz, hop {spec.hop_length}, {spec.num_channels} "
-        + ("bands" if isinstance(spec, FeatureSpec) else "channels of notes")
-        + ("" if model.frame_network is not None else " (not used: the model is unconditional)"),
+    family, product = load_any_family(path)
+    figures = family.figures(product.config)
+    saved = "exported parameters" if product.step is None else f"training folder, step {product.step}"
+    rows = [
+        ("model", f"{figures.size}, {figures.parameters:,} parameters"),
+        ("arithmetic", f"{figures.macs_per_unit:,} multiplications for each {figures.one}"),
+        *figures.rows,
     ]
-    if model.num_speakers:
-        lines.append(f"speakers   {', '.join(vocoder.speakers) or model.num_speakers}")
-    lines += _last_metrics(Path(path) / "metrics.jsonl")
-    return lines
+    if product.speakers:
+        rows.append(("speakers", ", ".join(product.speakers)))
+    rows.append(("use", family.usage(product.config, path)))
+    rows += _last_metrics(Path(path) / "metrics.jsonl")
+    return [f"{product.config.name}: {product.kind}, {saved}", *(f"{label:<16}{text}" for label, text in rows)]
 
 
-def _last_metrics(path: Path) -> list[str]:
+def _last_metrics(path: Path) -> list[tuple[str, str]]:
     if not path.is_file():
         return []
     last: dict[str, float] = {}
@@ -117,7 +109,7 @@ def _last_metrics(path: Path) -> list[str]:
         except ValueError:  # a line that is being written
             continue
     shown = [f"{name} {last[name]:.4g}" for name in ("step", "loss", "validation/loss") if last.get(name) is not None]
-    return [f"metrics    {', '.join(shown)}"] if shown else []
+    return [("metrics", ", ".join(shown))] if shown else []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,13 +131,12 @@ class ExportParams:
 def run_export(arguments: Sequence[str]) -> int:
     """`wavejax export-params`."""
     given = parse(ExportParams, "export-params", arguments, example="wavejax export-params run/ voice/")
-    from wavejax.cli.presets import how_to_hear
-    from wavejax.tasks.training import export
-    from wavejax.tasks.vocoder import load
+    from wavejax.tasks.families import export, load_any_family
 
     folder = export(given.source, given.folder, given.step, dtype=given.dtype, temperature=given.temperature)
     size = sum(file.stat().st_size for file in folder.iterdir())
-    print(f"{given.folder}: {size / 1e6:.1f} MB; {how_to_hear(load(folder).config, given.folder)}")
+    family, product = load_any_family(folder)
+    print(f"{given.folder}: {size / 1e6:.1f} MB; {family.usage(product.config, str(given.folder))}")
     return 0
 
 

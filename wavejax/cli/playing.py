@@ -12,8 +12,9 @@ from wavejax.audio.files import write_audio
 from wavejax.audio.notes import midi_number, note_name
 from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.generation.backends import BackendName
-from wavejax.tasks.playing import TAKES, mix, play
-from wavejax.tasks.vocoder import load
+from wavejax.tasks.families import load
+from wavejax.tasks.instrument.playing import TAKES, mix
+from wavejax.tasks.instrument.product import Instrument
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +67,12 @@ def run_play(arguments: Sequence[str]) -> int:
     there = [path for path in targets if path.exists()]
     if there and not given.overwrite:
         raise UsageError(f"{there[0]} is there already: choose another --out, or --overwrite")
-    instrument = load(given.instrument)
-    rate, start = instrument.note_spec.sample_rate, time.perf_counter()
+    instrument = load(given.instrument, kind=Instrument)
+    rate, start = instrument.sample_rate, time.perf_counter()
     options: dict[str, Any] = {"backend": given.backend}
     if given.temperature is not None:
         options["temperature"] = given.temperature
-    waveforms = play(instrument, given.notes, seconds=given.seconds, seed=given.seed, takes=given.takes, **options)
+    waveforms = instrument.play(given.notes, seconds=given.seconds, seed=given.seed, takes=given.takes, **options)
     took = time.perf_counter() - start
     sounds = [*waveforms, *([mix(waveforms, rate, every=given.every or 0.0)] if mixed else [])]
     for path, waveform in zip(targets, sounds, strict=True):

@@ -14,9 +14,11 @@ from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.data import Corpus
 from wavejax.evaluation import judges
 from wavejax.evaluation.babble_report import babble_markdown, write_babble_report
-from wavejax.tasks.babble import BabbleOptions, judge_babble
-from wavejax.tasks.speaker_bits import score_speakers, speaker_bits_table
-from wavejax.tasks.vocoder import load
+from wavejax.experiments.autoregressive.product import SampleModel
+from wavejax.experiments.autoregressive.speakers import score_speakers, speaker_bits_table
+from wavejax.tasks.babbler.babble import BabbleOptions, judge_babble
+from wavejax.tasks.babbler.product import Babbler
+from wavejax.tasks.families import load
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +59,9 @@ def run_evaluate_speakers(arguments: Sequence[str]) -> int:
     given = parse(EvaluateSpeakers, "evaluate-speakers", arguments, example=example, flag_pairs=True)
     if given.seeds < 0 or given.at_most < 0 or given.batch_size < 1:
         raise UsageError("--seeds and --at-most must be at least 0, --batch-size at least 1")
-    vocoder, corpus = load(given.model), Corpus.open(given.corpus)
-    babbles = given.seeds > 0 and vocoder.config.model.frame_network is None
+    model: SampleModel[Any] = load(given.model, kind=SampleModel)
+    corpus = Corpus.open(given.corpus)
+    babbles = given.seeds > 0 and isinstance(model, Babbler)
     if babbles and given.output is None:
         raise UsageError("babble is kept as files: say where to with --output FOLDER, or ask for bits alone: --seeds 0")
     # What cannot be listened to is refused before minutes are spent on making it.
@@ -67,16 +70,16 @@ def run_evaluate_speakers(arguments: Sequence[str]) -> int:
     notes = ""
     if given.bits:
         content["bits"] = score_speakers(
-            vocoder, corpus, given.split, at_most=given.at_most, batch_size=given.batch_size, say=_say
+            model, corpus, given.split, at_most=given.at_most, batch_size=given.batch_size, say=_say
         )
         notes = speaker_bits_table(content["bits"])
         print(notes, flush=True)
-    if embed is not None and given.output is not None:
+    if embed is not None and given.output is not None and isinstance(model, Babbler):
         options = BabbleOptions(num_seeds=given.seeds, seconds=given.seconds, temperature=given.temperature)
-        report, clips = judge_babble(vocoder, corpus, given.output, options, embed, _say)
+        report, clips = judge_babble(model, corpus, given.output, options, embed, _say)
         print(babble_markdown(report))
         page = write_babble_report(
-            given.output, report, title=f"{vocoder.config.name}: babble", clips=clips, extra=content, notes=notes
+            given.output, report, title=f"{model.config.name}: babble", clips=clips, extra=content, notes=notes
         )
         print(f"the page: {page}")
     elif given.output is not None:

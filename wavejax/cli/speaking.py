@@ -18,9 +18,12 @@ from wavejax.audio.files import read_audio, write_audio
 from wavejax.audio.specs import get_spec
 from wavejax.cli.inputs import AUDIO_SUFFIXES, FEATURE_SUFFIXES, InputError, list_inputs, mel_of, read_features
 from wavejax.cli.parsing import Command, UsageError, parse
-from wavejax.generation import generate_folded, stream
+from wavejax.experiments.autoregressive.product import SampleModel
+from wavejax.experiments.loading import of_kind
 from wavejax.generation.backends import BackendName
-from wavejax.tasks.vocoder import Vocoder, load
+from wavejax.tasks.babbler.product import Babbler
+from wavejax.tasks.families import load, load_any_family
+from wavejax.tasks.vocoder.product import Vocoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +77,8 @@ def run_vocode(arguments: Sequence[str]) -> int:
         raise UsageError("--folds needs the whole recording and --stream has it in pieces: leave one of them out")
     if given.out is None and not given.stream:
         raise UsageError("say where to: --out FOLDER")
-    vocoder = load(given.model)
-    rate = vocoder.spec.sample_rate  # refuses an instrument before any input is looked at
+    vocoder = load(given.model, kind=Vocoder)  # refuses what is none before any input is looked at
+    rate = vocoder.sample_rate
     spec = get_spec(given.spec) if given.spec is not None else None
     if given.stream:
         return _pipe(
@@ -96,7 +99,7 @@ def run_vocode(arguments: Sequence[str]) -> int:
             options |= {"probability_floor": given.probability_floor, "backend": given.backend}
             if given.folds == 1:
                 warm = warm or _compile(vocoder, conditioning, options)
-                blocks = _blocks(vocoder, conditioning, given.seed, **options)
+                blocks = vocoder.blocks(conditioning, seed=given.seed, **options)
             else:
                 blocks = _folded(vocoder, conditioning, given, options)
             if not _write_blocks(target, blocks, rate):
@@ -115,44 +118,30 @@ def _conditioning(
         return vocoder.conditioning(read_features(path), speaker=speaker, spec=spec, allow_lossy=allow_lossy)
     if spec is not None and spec != vocoder.spec:
         raise InputError(f"{path} is a recording: --spec {spec.name} is about features (.npy, .npz); leave it out")
-    if vocoder.config.model.frame_network is None:
-        raise InputError(f"{vocoder.config.name} is not conditioned on features: use `wavejax generate`")
     return vocoder.conditioning(mel_of(path, vocoder.spec), speaker=speaker)
 
 
 def _compile(vocoder: Vocoder, conditioning: dict[str, np.ndarray], options: dict[str, Any]) -> bool:
     """Make one sample, so that what is timed later is speaking."""
     start = time.perf_counter()
-    for _ in _blocks(vocoder, conditioning, 0, num_samples=1, **options):
+    for _ in vocoder.blocks(conditioning, num_samples=1, **options):
         pass
     print(f"compiled in {time.perf_counter() - start:.1f} s", file=sys.stderr)
     return True
 
 
-def _blocks(vocoder: Vocoder, conditioning: dict[str, Any], seed: int, **options: Any) -> Iterator[np.ndarray]:
-    for block in stream(vocoder.model, vocoder.params, seed=seed, **conditioning, **options):
-        yield block[0]
-
-
 def _folded(
     vocoder: Vocoder, conditioning: dict[str, Any], given: Vocode, options: dict[str, Any]
 ) -> Iterator[np.ndarray]:
-    waveform, seams = generate_folded(
-        vocoder.model,
-        vocoder.params,
-        folds=given.folds,
-        seed=given.seed,
-        **conditioning,
-        **options,
-    )
+    waveform, seams = vocoder.folded(conditioning, folds=given.folds, seed=given.seed, **options)
     merged = sum(seam.is_merged for seam in seams)
     print(f"{len(seams) + 1} folds; {merged} of {len(seams)} seams merged", file=sys.stderr)
-    yield waveform[0]
+    yield waveform
 
 
-def _temperature(given: "Vocode | Generate", vocoder: Vocoder) -> float:
+def _temperature(given: "Vocode | Generate", product: SampleModel[Any]) -> float:
     """As asked for, or the voice's own."""
-    temperature = vocoder.config.temperature if given.temperature is None else given.temperature
+    temperature = product.config.temperature if given.temperature is None else given.temperature
     if not 0 <= temperature < float("inf"):
         raise UsageError(f"--temperature must be a number of at least 0, got {temperature}")
     return temperature
@@ -190,8 +179,6 @@ def _pipe(
 ) -> int:
     """Frames from `source` to 16-bit samples on `sink`, each block flushed as it is made."""
     given_spec = spec or vocoder.spec
-    if vocoder.config.model.frame_network is None:
-        raise InputError(f"{vocoder.config.name} is not conditioned on features: use `wavejax generate`")
     streamer = vocoder.streamer(
         seed=given.seed,
         speaker=given.speaker,
@@ -263,25 +250,31 @@ def run_generate(arguments: Sequence[str]) -> int:
         raise InputError(f"{given.out} is there already: choose another name, or --overwrite")
     if given.seconds is not None and not 0 < given.seconds < float("inf"):
         raise UsageError(f"--seconds must be a positive number, got {given.seconds}")
-    vocoder = load(given.model)
-    options: dict[str, Any] = {"temperature": _temperature(given, vocoder)}
-    if given.mel is not None:
-        spec = get_spec(given.spec) if given.spec is not None else None
-        conditioning = _conditioning(vocoder, given.mel, given.speaker, spec, allow_lossy=False)
-    else:
-        if vocoder.config.model.frame_network is not None:
-            raise InputError(
-                f"{vocoder.config.name} is conditioned on features: give them with --mel, or use `wavejax vocode`"
-            )
-        conditioning = vocoder.conditioning(None, speaker=given.speaker)
-    rate = vocoder.spec.sample_rate
+    product, conditioning = _opened(given)
+    options: dict[str, Any] = {"temperature": _temperature(given, product)}
+    rate = product.sample_rate
     if given.seconds is not None or given.mel is None:
         options["num_samples"] = max(round((3.0 if given.seconds is None else given.seconds) * rate), 1)
     if given.prompt is not None:
         options["prompt"] = read_audio(given.prompt, rate)[0][None]
-    _check_length(conditioning, options, vocoder.spec)
-    with closing(_blocks(vocoder, conditioning, given.seed, **options)) as blocks:  # type: ignore[type-var]
+    _check_length(conditioning, options, product.config.spec)
+    with closing(product.blocks(conditioning, seed=given.seed, **options)) as blocks:  # type: ignore[type-var]
         return 0 if _write_blocks(given.out, blocks, rate) else 1
+
+
+def _opened(given: Generate) -> tuple[SampleModel[Any], dict[str, Any]]:
+    """The model and its conditioning: a babbler, or with --mel a vocoder."""
+    if given.mel is not None:
+        vocoder = load(given.model, kind=Vocoder)
+        spec = get_spec(given.spec) if given.spec is not None else None
+        return vocoder, _conditioning(vocoder, given.mel, given.speaker, spec, allow_lossy=False)
+    loaded = load_any_family(given.model)
+    if isinstance(loaded.product, Vocoder):
+        raise InputError(
+            f"{loaded.product.config.name} is conditioned on features: give them with --mel, or use `wavejax vocode`"
+        )
+    babbler: Babbler = of_kind(loaded, Babbler, given.model)
+    return babbler, babbler.speaker_conditioning(given.speaker)
 
 
 def _check_length(conditioning: dict[str, np.ndarray], options: dict[str, Any], spec: FeatureSpec) -> None:

@@ -7,28 +7,24 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from wavejax.checkpoints import BucketError, working_folder
-from wavejax.checkpoints.bucket import Bucket
-from wavejax.checkpoints.folder import saved_steps
+from wavejax.checkpoints import working_folder
+from wavejax.checkpoints.newest import check_url, newest_step_of
 from wavejax.checkpoints.urls import as_url
 from wavejax.cli.parsing import Command, UsageError
-from wavejax.cli.presets import chosen_preset, how_to_hear, parse_with_config
-from wavejax.data import Corpus
+from wavejax.cli.presets import chosen_preset, parse_with_config, preset_names
+from wavejax.experiments.family import Family
 from wavejax.parallel import initialize_processes
-from wavejax.tasks.incidents import Incidents
-from wavejax.tasks.life_signs import HEARTBEAT, LIFELINE, life_signs
-from wavejax.tasks.supervision import RestartPolicy, supervise
-from wavejax.tasks.training import open_corpus, train_and_evaluate
-from wavejax.tasks.vocoder_config import VocoderConfig, preset_names
+from wavejax.supervision.incidents import Incidents
+from wavejax.supervision.life_signs import HEARTBEAT, LIFELINE, life_signs
+from wavejax.supervision.supervisor import RestartPolicy, supervise
+from wavejax.tasks.families import train_and_evaluate
 from wavejax.training import Hook, ProfileHook
-
-SPEAKER_CHANNELS = 16
 
 EXIT_CODES = {"interrupted": 128 + signal.SIGINT, "terminated": 128 + signal.SIGTERM}
 """Of a training that was stopped from outside and has saved: what a shell reports of a process that a signal ended."""
@@ -51,9 +47,9 @@ class Train:
     init_from: str | None = None
     """Start from the parameters of this training folder, export or voice: fine-tuning, new speakers."""
     speakers: bool = False
-    """Tell the corpus' speakers apart: sets model.num_speakers, and model.global_channels to 16 where it is 0."""
+    """Tell the corpus' speakers apart, where the model can: sets model.num_speakers and what goes with it."""
     overfit_batches: int | None = None
-    """Train on so many batches only, over and over: a check that the model can learn at all."""
+    """Train on the first batches only, as many as this says, over and over: a check that the model can learn at all."""
     dry_run: bool = False
     """Say what the training would need, and stop."""
     distributed: bool = False
@@ -84,30 +80,27 @@ EXAMPLE = (
 
 def run_train(arguments: Sequence[str]) -> int:
     """`wavejax train`."""
-    given, config = _parse(list(arguments))
+    family, given, config = _parse(list(arguments))
     if given.corpus is not None:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, corpus=given.corpus))
     if given.overfit_batches is not None:
         training = dataclasses.replace(config.training, overfit_batches=given.overfit_batches)
         config = dataclasses.replace(config, training=training)
-    if given.dry_run and not given.speakers:
-        return _dry_run(config)
     if given.dry_run:
-        return _dry_run(_with_speakers(config, open_corpus(config), given.speakers))
+        return _dry_run(family, _with_speakers(family, config) if given.speakers else config)
     _check_workdir(given.workdir)
     profiling = _profiling(given)
     heartbeat = os.environ.get(HEARTBEAT)
     if given.restarts and heartbeat is None:
         return _supervise(given, arguments)
     with life_signs(heartbeat, os.environ.get(LIFELINE)) as hooks:
-        return _train(given, config, [*profiling, *hooks])
+        return _train(family, given, config, [*profiling, *hooks])
 
 
 def _check_workdir(workdir: Path) -> None:
     """Refuses a URL that cannot be one, or whose driver is missing; asks no bucket."""
     try:
-        if url := as_url(workdir):
-            Bucket(url)
+        check_url(workdir)
     except ValueError as error:
         raise UsageError(f"--workdir: {error}") from error
 
@@ -139,25 +132,11 @@ def _supervise(given: Train, arguments: Sequence[str]) -> int:
         incidents = Incidents(folder / "restarts.jsonl", name)
     return supervise(
         [sys.executable, "-m", "wavejax", "train", *arguments],
-        _newest_step(given.workdir),
+        newest_step_of(given.workdir),
         policy,
         lambda sentence: print(f"supervisor: {sentence}", file=sys.stderr, flush=True),
         incidents=incidents,
     )
-
-
-def _newest_step(workdir: Path) -> Callable[[], int | None]:
-    """Looks for the newest checkpoint, in the bucket too; where that does not answer, what it held before counts."""
-    folder, url = working_folder(workdir) / "checkpoints", as_url(workdir)
-    remote: list[int] = []
-
-    def look() -> int | None:
-        if url is not None:
-            with contextlib.suppress(BucketError):
-                remote[:] = Bucket(f"{url}/checkpoints").steps()
-        return max([*saved_steps(folder), *remote], default=None)
-
-    return look
 
 
 def _is_distributed(given: Train) -> bool:
@@ -178,19 +157,19 @@ class _Ending(Hook):
         self.reason = reason
 
 
-def _train(given: Train, config: VocoderConfig, hooks: Sequence[Hook]) -> int:
+def _train(family: Family[Any, Any], given: Train, config: Any, hooks: Sequence[Hook]) -> int:
     if _is_distributed(given):
         initialize_processes(given.coordinator, num_processes=given.num_processes, process_id=given.process_id)
-    corpus, ending = open_corpus(config), _Ending()
-    config = _with_speakers(config, corpus, given.speakers)
-    state = train_and_evaluate(
-        config, as_url(given.workdir) or given.workdir, init_from=given.init_from, corpus=corpus, hooks=[ending, *hooks]
-    )
+    ending, where = _Ending(), str(as_url(given.workdir) or given.workdir)
+    config = _with_speakers(family, config) if given.speakers else config
+    if not given.speakers and family.with_speakers is not None:
+        _note_speakers(family, config)
+    state = train_and_evaluate(config, where, init_from=given.init_from, hooks=[ending, *hooks])
     step = int(state.step)
     if step < config.training.num_steps:
         _say(f"stopped at step {step} of {config.training.num_steps}; the same command goes on from there")
     else:
-        _say(f"step {step}: done. Hear it: {how_to_hear(config, as_url(given.workdir) or given.workdir)}")
+        _say(f"step {step}: done. Use it: {family.usage(config, where)}")
     return EXIT_CODES.get(ending.reason, 0)
 
 
@@ -201,7 +180,7 @@ def _say(sentence: str, *, aside: bool = False) -> None:
             print(sentence, file=sys.stderr if aside else sys.stdout, flush=True)
 
 
-def _parse(arguments: list[str]) -> tuple[Train, VocoderConfig]:
+def _parse(arguments: list[str]) -> tuple[Family[Any, Any], Train, Any]:
     presets, explained = ", ".join(preset_names()), inspect.cleandoc(Train.__doc__ or "")
     if not arguments or arguments[0] in ("-h", "--help"):
         example = EXAMPLE.format(preset="speech-16k-small")
@@ -215,44 +194,59 @@ def _parse(arguments: list[str]) -> tuple[Train, VocoderConfig]:
     name = arguments[0]
     if name.startswith("-"):
         raise UsageError(f"the preset comes first: wavejax train PRESET {' '.join(arguments)}; presets: {presets}")
-    chosen, example = chosen_preset(name), EXAMPLE.format(preset=name)
-    return parse_with_config(Train, f"train {name}", chosen, arguments[1:], example=example)
+    (family, chosen), example = chosen_preset(name), EXAMPLE.format(preset=name)
+    given, config = parse_with_config(Train, f"train {name}", chosen, arguments[1:], example=example)
+    return family, given, config
 
 
-def _with_speakers(config: VocoderConfig, corpus: Corpus, wanted: bool) -> VocoderConfig:
-    names, model = corpus.speakers, config.model
-    if not wanted:
-        if len(names) > 1 and not model.num_speakers:
-            _say(
-                f"note: the corpus has {len(names)} speakers, the model does not tell them apart; --speakers (or "
-                f"--model.num-speakers {len(names)} --model.global-channels {SPEAKER_CHANNELS}) makes it",
-                aside=True,
-            )
-        return config
-    channels = model.global_channels or SPEAKER_CHANNELS
+def _with_speakers(family: Family[Any, Any], config: Any) -> Any:
+    """The configuration for the speakers of its corpus."""
+    if family.with_speakers is None:
+        raise UsageError(f"--speakers: {config.name} tells no speakers apart; leave it out")
+    # A preset may know fewer speakers than the corpus has: it is opened for a model that knows none.
+    names = family.open_data(family.with_speakers(config, ()), None).speakers
     _say(f"{len(names)} speakers: {', '.join(names)}")
-    return dataclasses.replace(
-        config, model=dataclasses.replace(model, num_speakers=len(names), global_channels=channels)
-    )
+    return family.with_speakers(config, names)
 
 
-def _dry_run(config: VocoderConfig) -> int:
-    from wavejax.tasks.prediction import predict_training
+def _note_speakers(family: Family[Any, Any], config: Any) -> None:
+    """Say where a corpus has several speakers that the model hears as one."""
+    data = family.open_data(config, None)
+    if len(data.speakers) > 1 and not data.labels.get("speakers"):
+        _say(
+            f"note: the corpus has {len(data.speakers)} speakers, the model does not tell them apart; --speakers makes "
+            "it",
+            aside=True,
+        )
 
-    needs, training = predict_training(config), config.training
-    rate = config.spec.sample_rate
-    print(
-        f"{config.name}: {config.model.num_layers} layers, {needs.parameters:,} parameters\n"
-        f"multiplications per sample  {needs.macs_per_sample:,} ({2e-9 * needs.macs_per_sample * rate:.2f} GFLOP/s for "
-        f"real time at {rate} Hz)\n"
-        f"receptive field             {needs.receptive_field_ms:.1f} ms ({needs.receptive_field} samples)\n"
-        f"memory                      {needs.state_bytes / 1e6:.0f} MB of state, {needs.temporary_bytes / 1e6:.0f} MB "
-        f"for a step of {training.batch_size} x {config.data.crop_length} samples\n"
-        f"speed (predicted)           {needs.samples_per_second:,.0f} samples/s, from {needs.gflops:.0f} GFLOP/s "
-        "measured in products of this shape\n"
-        f"time (predicted)            {_duration(needs.seconds)} for {training.num_steps:,} steps; other work on this "
-        "machine makes it longer"
-    )
+
+def _dry_run(family: Family[Any, Any], config: Any) -> int:
+    from wavejax.experiments.prediction import predict_training
+
+    needs, training = predict_training(family, config), config.training
+    figures = needs.figures
+    flops = 2e-9 * figures.macs_per_unit * figures.units_per_second
+    real_time = f", {flops:.2f} GFLOP/s in real time" if figures.units_per_second else ""
+    rows = [
+        ("multiplications", f"{figures.macs_per_unit:,} for each {figures.one}{real_time}"),
+        *figures.rows,
+        (
+            "memory",
+            f"{needs.state_bytes / 1e6:.0f} MB of state, {needs.temporary_bytes / 1e6:.0f} MB for a step of "
+            f"{training.batch_size} x {figures.row_units} {figures.unit}",
+        ),
+        (
+            "speed (predicted)",
+            f"{needs.units_per_second:,.0f} {figures.unit}/s, from {needs.gflops:.0f} GFLOP/s measured in products of "
+            "this shape",
+        ),
+        (
+            "time (predicted)",
+            f"{_duration(needs.seconds)} for {training.num_steps:,} steps; other work on this machine makes it longer",
+        ),
+    ]
+    print(f"{config.name}: {figures.size}, {figures.parameters:,} parameters")
+    print("\n".join(f"{label:<20}{text}" for label, text in rows))
     return 0
 
 

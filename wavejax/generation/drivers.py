@@ -176,11 +176,7 @@ def generate(
         state=state,
     )
     if lengths is not None:
-        lengths = np.asarray(lengths)
-        if lengths.shape != (inputs.batch_size,) or lengths.min() < 0:
-            raise ConditioningError(
-                f"lengths must be {inputs.batch_size} non-negative numbers of samples, got {lengths}"
-            )
+        lengths = _checked_lengths(lengths, inputs.batch_size)
         local_conditioning = _repeat_last(local_conditioning, lengths, model.hop_length)
     streamer = _open(model, params, local_conditioning, sampling, inputs)
     total = streamer.remaining if num_samples is None and model.hop_length is not None else num_samples
@@ -324,6 +320,13 @@ def _open(
         frame_temperatures = check_frame_temperature(sampling.temperature, frames.shape[:2])[:, first:]
     streamer.add_frames(frames[:, first:], frame_temperatures)
     return streamer
+
+
+def _checked_lengths(lengths: AnyArray, batch_size: int) -> np.ndarray:
+    checked = np.asarray(lengths)
+    if checked.shape != (batch_size,) or checked.min() < 0:
+        raise ConditioningError(f"lengths must be {batch_size} non-negative numbers of samples, got {checked}")
+    return checked
 
 
 def _repeat_last(frames: AnyArray | None, lengths: np.ndarray, hop_length: int | None) -> np.ndarray | None:

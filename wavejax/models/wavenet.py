@@ -28,17 +28,22 @@ from wavejax.nn import (
     ACTIVATIONS,
     FrameNetwork,
     FrameNetworkConfig,
+    ReadsConfig,
     Upsampler,
     UpsamplerConfig,
     declare,
     declare_kernel,
     drop,
     gated,
+    perturbed,
     smooth_over_classes,
 )
 
 _LAYER_LABEL, _NOISE_LABEL = 1000, 2000
 """What the examples' keys are used for: frame network blocks count from 0, layers and input noise from these."""
+
+_MOST_ROWS = 16_384
+"""Rows of a product that a training works on at once, where speed is predicted: more would measure the same."""
 
 OutputDistribution = Categorical | CoarseFine | LogisticMixture | GaussianMixture
 
@@ -126,6 +131,44 @@ class WaveNetConfig:
     def local_channels(self) -> int:
         """Channels of a conditioning frame as given; 0 without local conditioning."""
         return self.frame_network.input_channels if self.frame_network else 0
+
+    @property
+    def hop_length(self) -> int | None:
+        """Samples per conditioning frame; None without local conditioning."""
+        return self.upsampler.hop_length if self.upsampler else None
+
+    @property
+    def frame_centre(self) -> int | None:
+        """The sample on which frame 0 is centred; None without local conditioning."""
+        return self.upsampler.frame_centre if self.upsampler else None
+
+    @property
+    def lookback(self) -> int:
+        """Past frames that a frame interval's samples depend on."""
+        return self.frame_network.lookback + self.upsampler.back if self.frame_network and self.upsampler else 0
+
+    @property
+    def lookahead(self) -> int:
+        """Future frames that a frame interval's samples depend on."""
+        return self.frame_network.lookahead + self.upsampler.forward if self.frame_network and self.upsampler else 0
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """Switches of the parallel form that change memory and speed only."""
+        return ("remat", "defer_skips")
+
+    @property
+    def size(self) -> str:
+        """In a few words."""
+        return f"{self.num_layers} layers"
+
+    def typical_product(self, batch_size: int, length: int) -> tuple[int, int, int]:
+        """[rows, inputs] x [inputs, outputs] of a layer's product over a batch of examples of that length."""
+        return min(batch_size * length, _MOST_ROWS), 2 * self.residual_channels, 2 * self.gate_channels
+
+    def build(self, dtype: DTypeLike = jnp.float32, precision: Any = None) -> "WaveNet":
+        """The linen module."""
+        return WaveNet(self, dtype=dtype, precision=precision)
 
     @property
     def projects_samples(self) -> bool:
@@ -283,7 +326,7 @@ class Stack(nn.Module):
         return skips.astype(dtype).reshape(batch, scored, config.skip_channels)
 
 
-class WaveNet(nn.Module):
+class WaveNet(ReadsConfig, nn.Module):
     """WaveNet as a linen module and as an `AutoregressiveModel` that the generation engine runs.
 
     Call: `model.apply({"params": params}, values, frames, speaker, ...) -> outputs`.
@@ -333,57 +376,6 @@ class WaveNet(nn.Module):
         if config.num_speakers:
             shape = (config.num_speakers, config.global_channels)
             self.speaker_embedding = self.param("speaker_embedding", nn.initializers.normal(0.1), shape)
-
-    # What the engine reads.
-
-    @property
-    def distribution(self) -> OutputDistribution:
-        """The output distribution."""
-        return self.config.distribution
-
-    @property
-    def coding(self) -> SampleCoding:
-        """How the waveform becomes values."""
-        return self.config.coding
-
-    @property
-    def receptive_field(self) -> int:
-        """Past values that one prediction sees."""
-        return self.config.receptive_field
-
-    @property
-    def hop_length(self) -> int | None:
-        """Samples per conditioning frame; None without local conditioning."""
-        return self.config.upsampler.hop_length if self.config.upsampler else None
-
-    @property
-    def local_channels(self) -> int:
-        """Channels of a conditioning frame; 0 without local conditioning."""
-        return self.config.local_channels
-
-    @property
-    def num_speakers(self) -> int:
-        """Speakers known by id."""
-        return self.config.num_speakers
-
-    @property
-    def global_channels(self) -> int:
-        """Channels of a speaker's embedding, or of the vectors that are given; 0 without global conditioning."""
-        return self.config.global_channels
-
-    @property
-    def lookback(self) -> int:
-        """Past frames that a frame interval's samples depend on."""
-        config = self.config
-        return config.frame_network.lookback + config.upsampler.back if config.frame_network and config.upsampler else 0
-
-    @property
-    def lookahead(self) -> int:
-        """Future frames that a frame interval's samples depend on."""
-        config = self.config
-        if not (config.frame_network and config.upsampler):
-            return 0
-        return config.frame_network.lookahead + config.upsampler.forward
 
     def __call__(
         self,
@@ -452,19 +444,7 @@ class WaveNet(nn.Module):
         return jnp.asarray(x).astype(self.dtype)
 
     def _perturb(self, values: Array, keys: Array) -> Array:
-        config = self.config
-        keys = jax.vmap(lambda key: jax.random.fold_in(key, _NOISE_LABEL))(keys)
-        shape = values.shape[1:]
-        if not config.coding.is_discrete:
-            noise = jax.vmap(lambda key: jax.random.normal(key, shape, jnp.float32))(keys)
-            return values + jnp.float32(config.input_noise) * noise
-        moved, step = jax.vmap(
-            lambda key: (
-                jax.random.bernoulli(key, config.input_noise, shape),
-                jax.random.choice(jax.random.fold_in(key, 1), jnp.asarray([-2, -1, 1, 2], jnp.int32), shape),
-            )
-        )(keys)
-        return jnp.where(moved, jnp.clip(values + step, 0, config.coding.num_classes - 1), values)
+        return perturbed(values, keys, self.config.input_noise, self.config.coding, _NOISE_LABEL)
 
     def _speaker(self, batch: int, global_conditioning: Array | None) -> Array | None:
         config = self.config
@@ -490,16 +470,7 @@ class WaveNet(nn.Module):
             if frames is not None:
                 raise ValueError("this WaveNet has no local conditioning, but frames were given")
             return None
-        if frames is None:
-            raise ValueError(f"this WaveNet needs conditioning frames [B, F, {config.local_channels}], got none")
-        if frames.shape[-1] != config.local_channels:
-            raise ValueError(f"conditioning frames need {config.local_channels} channels, got {frames.shape[-1]}")
-        needed = self.lookback + self.lookahead + -(-(first + length) // config.upsampler.hop_length)
-        if frames.shape[1] < needed or first < 0:
-            raise ValueError(
-                f"{length} samples from {first} on need {needed} frames (of which lookback {self.lookback} and "
-                f"lookahead {self.lookahead}), got {frames.shape[1]}"
-            )
+        frames = self.checked_frames(frames, first, length)
         encoded = self.frame_network(frames, keys)
         if config.upsampler.at_frame_rate:
             return encoded

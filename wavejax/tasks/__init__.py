@@ -1,1 +1,1 @@
-"""Tasks: a model, a loss and data put together into something that trains and speaks."""
+"""Tasks: one folder a product, one file a family, and `families.py`, the table of them all."""

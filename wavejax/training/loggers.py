@@ -31,6 +31,9 @@ class Logger:
     def image(self, step: int, name: str, image: np.ndarray) -> None:
         """An image [height, width, 3] or [height, width], uint8, or float in [0, 1]."""
 
+    def text(self, step: int, name: str, text: str) -> None:
+        """Words, such as what a recogniser has heard."""
+
     def close(self) -> None:
         """Writes what is left."""
 
@@ -60,6 +63,11 @@ class LoggerGroup(Logger):
         """See `Logger.image`."""
         for logger in self.loggers:
             logger.image(step, name, image)
+
+    def text(self, step: int, name: str, text: str) -> None:
+        """See `Logger.text`."""
+        for logger in self.loggers:
+            logger.text(step, name, text)
 
     def close(self) -> None:
         """Closes all, in reverse order."""
@@ -152,6 +160,10 @@ class TensorBoardLogger(Logger):
         if image.dtype != np.uint8:
             image = np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
         self._open().add_image(name, image, global_step=step, dataformats="HW" if image.ndim == 2 else "HWC")
+
+    def text(self, step: int, name: str, text: str) -> None:
+        """See `Logger.text`."""
+        self._open().add_text(name, text, global_step=step)
 
     def close(self) -> None:
         """Writes and closes the event file."""

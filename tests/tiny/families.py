@@ -1,0 +1,62 @@
+"""Each family that ships made so small that it trains in a second, and a corpus for it: one row each."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import soundfile
+
+from tests.tiny import commands
+from tests.tiny.notes import recordings, tiny_piano
+
+
+class Tiny(NamedTuple):
+    """A family in a test."""
+
+    config: Callable[[], Any]
+    """A complete experiment, of the same kind as the family's presets."""
+    corpus: Callable[[Path], str]
+    """Makes a corpus in an empty folder, and says what `data.corpus` names it by."""
+
+
+def embedded(folder: Path) -> str:
+    """The recordings that ship."""
+    return "embedded"
+
+
+def notes(folder: Path) -> str:
+    """A folder of notes."""
+    (folder / "wavs").mkdir(parents=True)
+    lines = ["file|note|split"]
+    for note in recordings():
+        name = f"{note.midi:g}.wav"
+        soundfile.write(folder / "wavs" / name, note.waveform, note.sample_rate)
+        lines.append(f"{name}|{note.midi:g}|{note.split}")
+    (folder / "notes.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(folder)
+
+
+TINY: dict[str, Tiny] = {
+    "vocoder": Tiny(commands.config, embedded),
+    "babbler": Tiny(commands.unconditional, embedded),
+    "instrument": Tiny(tiny_piano, notes),
+}
+
+
+def tiny_experiment(name: str, folder: Path, **training: Any) -> Any:
+    """The family's tiny experiment on its own corpus, which is made in `folder`."""
+    row = TINY[name]
+    config = row.config()
+    data = dataclasses.replace(config.data, corpus=row.corpus(folder), num_threads=0)
+    options = {
+        "batch_size": 8,
+        "num_steps": 3,
+        "validate_every": 0,
+        "exhibit_every": 0,
+        "checkpoint_every": 2,
+        "log_every": 1,
+        "tensorboard": False,
+        **training,
+    }
+    return dataclasses.replace(config, data=data, training=dataclasses.replace(config.training, **options))

@@ -1,0 +1,242 @@
+"""Copy-synthesis judged beside anchors: a voice speaks held-out recordings again, and judges listen."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from wavejax.audio.companding import SampleCoding
+from wavejax.audio.feature_spec import FeatureSpec
+from wavejax.audio.files import AUDIO_SUFFIXES, read_audio
+from wavejax.audio.host_features import log_mel_numpy
+from wavejax.audio.resampling import resample
+from wavejax.audio.specs import get_spec
+from wavejax.data import Corpus
+from wavejax.data.corpus import Utterance
+from wavejax.data.sources import read_metadata
+from wavejax.evaluation.anchors import ANCHORS, DEFAULT_ANCHORS, make_anchor, recode
+from wavejax.evaluation.comparison import Comparison, System, compare
+from wavejax.evaluation.judges import JUDGES, word_error
+from wavejax.evaluation.measures import JUDGED_RATE, METRICS, Item, Measure
+from wavejax.evaluation.selection import ListeningError, Selection
+from wavejax.extras import MissingExtra
+
+DRAWS_FILE = "draws.json"
+"""Beside a candidate's recordings, how they came about: {"seeds": [7], "drawn": 8}. Absent: nobody knows."""
+
+Say = Callable[[str], None]
+Speak = Callable[[Utterance, float, int], Float[np.ndarray, "_"]]
+"""(utterance, temperature, seed) -> waveform."""
+
+
+def items_of(selection: Selection, corpus: Corpus) -> list[Item]:
+    """What is judged against: the selection's recordings at `JUDGED_RATE`."""
+    rate, speakers = corpus.sample_rate, corpus.speakers
+    return [
+        Item(
+            id=each.id,
+            waveform=_judged(each.waveform, rate),
+            transcript=each.transcript,
+            speaker=speakers[each.speaker],
+        )
+        for each in selection.utterances
+    ]
+
+
+def anchor_systems(
+    waveforms: Sequence[Float[np.ndarray, "_"]], spec: FeatureSpec, names: Sequence[str], say: Say
+) -> tuple[list[System], dict[str, str]]:
+    """Anchors of the recordings (at `spec.sample_rate`), and those that lack a package -> why.
+
+    Raises ListeningError on a name that is not in `ANCHORS`.
+    """
+    systems, missing = [], {}
+    for name in names:
+        if name not in ANCHORS:
+            raise ListeningError(f"there is no anchor {name!r}; choose from {', '.join(ANCHORS)}")
+        say(f"making the anchor {name}")
+        try:
+            made = [make_anchor(name, each, spec, log_mel_numpy(each, spec)) for each in waveforms]
+        except MissingExtra as error:
+            missing[name] = str(error)
+            continue
+        systems.append(System(name=name, takes=(tuple(_judged(each, spec.sample_rate) for each in made),)))
+    return systems, missing
+
+
+def spoken_systems(
+    name: str,
+    utterances: Sequence[Utterance],
+    speak: Speak,
+    rate: int,
+    *,
+    temperatures: Sequence[float],
+    num_seeds: int,
+    say: Say,
+) -> list[System]:
+    """A voice's readings, a system per temperature and a take per seed 0, 1, ..., num_seeds - 1: none is chosen.
+
+    Args:
+        name: of the systems, before their temperature.
+        utterances: what is spoken again.
+        speak: (utterance, temperature, seed) -> waveform at `rate`; another reading for another seed.
+        rate: Hz.
+        temperatures, num_seeds: see above.
+        say: called with a line on what is being done.
+    """
+    systems = []
+    for temperature in temperatures:
+        takes = []
+        for seed in range(num_seeds):
+            say(f"speaking {len(utterances)} utterances at temperature {temperature:g}, seed {seed}")
+            take = [speak(each, temperature, seed) for each in utterances]
+            takes.append([_judged(each, rate) for each in take])
+        systems.append(System.of_seeds(f"{name} T={temperature:g}", takes))
+    return systems
+
+
+def ceiling_system(utterances: Sequence[Utterance], coding: SampleCoding, rate: int) -> System:
+    """The recordings as a coding of samples gives them back: the best that a model of that coding could do."""
+    takes = tuple(_judged(recode(each.waveform, coding), rate) for each in utterances)
+    return System(name="ceiling", takes=(takes,))
+
+
+def read_folders(reference: str | Path, candidates: Sequence[str | Path]) -> tuple[list[Item], list[System]]:
+    """Recordings of any vocoder beside the originals, paired by file name without suffix.
+
+    A metadata.csv in the reference folder (id|transcript) gives transcripts. `DRAWS_FILE` in a candidate's folder says
+    how many readings were made; without it the report says that nobody knows.
+
+    Raises:
+        ListeningError: an empty folder, or an original without its counterpart (a missing reading is a chosen one).
+    """
+    originals = _recordings(Path(reference))
+    transcripts = _transcripts(Path(reference))
+    items = [
+        Item(id=name, waveform=read_audio(path, JUDGED_RATE)[0], transcript=transcripts.get(name, ""))
+        for name, path in originals.items()
+    ]
+    systems = []
+    for folder in map(Path, candidates):
+        readings = _recordings(folder)
+        absent = [name for name in originals if name not in readings]
+        if absent:
+            raise ListeningError(
+                f"{folder} lacks {len(absent)} of {len(originals)} recordings of {reference}, first {absent[0]!r}: "
+                "files are paired by name without suffix; a system is judged on all of them"
+            )
+        take = tuple(read_audio(readings[name], JUDGED_RATE)[0] for name in originals)
+        seeds, drawn = _draws(folder)
+        systems.append(System(name=folder.name, takes=(take,), seeds=seeds, drawn=drawn, is_anchor=False))
+    return items, systems
+
+
+def _recordings(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise ListeningError(f"{folder} is not a folder of recordings")
+    found = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in AUDIO_SUFFIXES}
+    if not found:
+        raise ListeningError(f"{folder} holds no recording ({', '.join(AUDIO_SUFFIXES)})")
+    return found
+
+
+def _transcripts(folder: Path) -> Mapping[str, str]:
+    path = folder / "metadata.csv"
+    return {row.id: row.transcript for row in read_metadata(path)} if path.is_file() else {}
+
+
+def _draws(folder: Path) -> tuple[tuple[int, ...], int | None]:
+    path = folder / DRAWS_FILE
+    if not path.is_file():
+        return (), None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(int(seed) for seed in content.get("seeds", ())), int(content["drawn"])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ListeningError(f'{path} is damaged ({error!r}): expected {{"seeds": [0], "drawn": 1}}') from None
+
+
+def judge_voice(
+    corpus: Corpus,
+    selection: Selection,
+    spec: FeatureSpec,
+    systems: Callable[[], Sequence[System]],
+    *,
+    judges: Sequence[str] | None = None,
+    anchors: Sequence[str] = DEFAULT_ANCHORS,
+    say: Say = lambda said: None,
+) -> Comparison:
+    """A voice's readings of the selection beside anchors of the same recordings.
+
+    Args:
+        corpus: that the selection is of, at the voice's sample rate.
+        selection: of `select`.
+        spec: the features that the voice reads, which anchors made of features read, too.
+        systems: makes the readings (`spoken_systems`), once the names below are known to be right.
+        judges: names from `JUDGES`, every one of which must be installed; None: those that are.
+        anchors: names from `ANCHORS`.
+        say: called with a line on what is being done.
+
+    Raises:
+        ListeningError: an unknown name; MissingExtra: a judge that was asked for.
+    """
+    chosen = _measures(judges, [entry.transcript for entry in corpus.entries])
+    items = items_of(selection, corpus)
+    made, missing = anchor_systems([each.waveform for each in selection.utterances], spec, anchors, say)
+    return _compare(items, [*made, *systems()], chosen, missing, judges is not None, say)
+
+
+def judge_folders(
+    reference: str | Path,
+    candidates: Sequence[str | Path],
+    *,
+    judges: Sequence[str] | None = None,
+    anchors: Sequence[str] = DEFAULT_ANCHORS,
+    say: Say = lambda said: None,
+) -> Comparison:
+    """Recordings of any vocoder beside anchors of the originals; arguments as in `judge_voice` and `read_folders`.
+
+    Griffin-Lim is given the features of speech-16k. Raises ListeningError, AudioError, MissingExtra.
+    """
+    items, spoken = read_folders(reference, candidates)
+    chosen = _measures(judges, [item.transcript for item in items])
+    systems, missing = anchor_systems([item.waveform for item in items], get_spec("speech-16k"), anchors, say)
+    return _compare(items, [*systems, *spoken], chosen, missing, judges is not None, say)
+
+
+def _compare(
+    items: Sequence[Item],
+    systems: Sequence[System],
+    measures: Sequence[Measure],
+    missing: Mapping[str, str],
+    strict: bool,
+    say: Say,
+) -> Comparison:
+    made = compare(
+        items, systems, measures, required={m.name for m in measures} - METRICS.keys() if strict else (), say=say
+    )
+    return dataclasses.replace(made, unused={**missing, **made.unused})
+
+
+def _measures(judges: Sequence[str] | None, domain: Sequence[str]) -> list[Measure]:
+    """All metrics and the judges of these names (None: every one)."""
+    unknown = [name for name in judges or () if name not in JUDGES]
+    if unknown:
+        raise ListeningError(f"there is no judge {unknown[0]!r}; choose from {', '.join(JUDGES)}")
+    names = JUDGES if judges is None else judges
+    return [*METRICS.values(), *(word_error(domain) if name == "words" else JUDGES[name] for name in names)]
+
+
+def named_judges(given: Sequence[str]) -> tuple[str, ...] | None:
+    """Judges as people name them: ("installed",) is None, those that are; ("none",) is none of them."""
+    if tuple(given) == ("installed",):
+        return None
+    return () if tuple(given) == ("none",) else tuple(given)
+
+
+def _judged(waveform: np.ndarray, rate: int) -> Float[np.ndarray, "_"]:
+    samples = np.asarray(waveform, np.float32)
+    return samples if rate == JUDGED_RATE else resample(samples, rate, JUDGED_RATE)

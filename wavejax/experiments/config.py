@@ -1,0 +1,96 @@
+"""What every experiment states: a model, its data, an optimizer and a training, in one frozen tree."""
+
+import dataclasses
+from typing import Any, ClassVar, Literal
+
+from wavejax.training.optimizers import OptimizerConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CorpusConfig:
+    """Where examples come from."""
+
+    corpus: str = "embedded"
+    """A folder made by `wavejax prepare`, or "embedded": the recordings that ship with the package."""
+    num_threads: int = 2
+    """Threads that read and cut examples."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How long, how wide, and how often to look."""
+
+    num_steps: int = 100_000
+    max_minutes: float = 0.0
+    """Above 0: stop (and save) after so many minutes, whatever num_steps says."""
+    batch_size: int = 8
+    """Examples of one step, of all devices together."""
+    accumulation_steps: int = 1
+    """Parts in which a batch is worked through, one after the other: less memory, the same update."""
+    seed: int = 0
+    ema_decay: float = 0.999
+    strategy: Literal["spmd", "pmap"] = "spmd"
+    shard_optimizer: bool = False
+    """Each device holds a part of the optimizer's moments and of the averages only (ZeRO stage 1; spmd only): less
+    memory, one more exchange a step, equal to rounding. Checkpoints are the same; a run may go on with or without."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Compute type; parameters, averages and log-probabilities stay float32."""
+    overfit_batches: int = 0
+    """Above 0: train on these first batches only, over and over (a model that cannot learn them is broken)."""
+    log_every: int = 20
+    validate_every: int = 1000
+    """Validation loss of the averaged parameters; 0: never."""
+    exhibit_every: int = 5000
+    """Sounds, pictures and texts that the model makes, for TensorBoard; 0: never."""
+    checkpoint_every: int = 1000
+    keep_last: int = 3
+    """How many of the newest checkpoints stay."""
+    keep_every: int = 0
+    """Checkpoints of steps that are multiples of it stay for good; 0 for none."""
+    keep_best: bool = True
+    """The checkpoint with the lowest validation loss stays, too. Only checkpoints at whose step the loss was measured
+    are compared: let validate_every be checkpoint_every, or divide it."""
+    tensorboard: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("num_steps", "batch_size", "accumulation_steps", "log_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"training.{name} must be at least 1, got {getattr(self, name)}")
+        if self.keep_every < 0:
+            raise ValueError(f"training.keep_every must be 0 (none) or more, got {self.keep_every}")
+        if self.shard_optimizer and self.strategy != "spmd":
+            raise ValueError(
+                f"training.shard_optimizer needs training.strategy 'spmd': {self.strategy!r} holds the whole state on "
+                "every device"
+            )
+        if self.batch_size % self.accumulation_steps:
+            raise ValueError(
+                f"training.batch_size {self.batch_size} is not a multiple of "
+                f"accumulation_steps {self.accumulation_steps}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExperimentConfig:
+    """An experiment. Each family subclasses it and narrows the fields' types, by which JSON is read.
+
+    Fields hold numbers, strings, booleans, None, tuples and further frozen dataclasses: what JSON can carry. The shared
+    code reads `family`, `name` and `training`; what `model`, `data` and `optimizer` hold is the family's own affair.
+    """
+
+    family: ClassVar[str]
+    """The family's name, written into checkpoints; for families that ship, their row in `tasks.families.FAMILIES`."""
+
+    name: str
+    model: Any
+    data: Any = CorpusConfig()
+    """A `CorpusConfig`, or a dataclass of the family's own."""
+    optimizer: Any = OptimizerConfig()
+    """An `OptimizerConfig`, or a dataclass of the family's own from which its learner makes an optax transformation."""
+    training: TrainingConfig = TrainingConfig()
+
+
+def differences(old: Any, new: Any) -> str:
+    """The fields in which two configurations of one class differ, in words: "skip_channels: 8 -> 9"."""
+    names = [field.name for field in dataclasses.fields(old) if getattr(old, field.name) != getattr(new, field.name)]
+    return ", ".join(f"{name}: {getattr(old, name)} -> {getattr(new, name)}" for name in names)

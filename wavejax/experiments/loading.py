@@ -1,0 +1,109 @@
+"""Products from folders, and folders from products."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wavejax.checkpoints import export_params, fetched, load_any
+from wavejax.experiments.config import CorpusConfig
+from wavejax.experiments.family import Family
+from wavejax.experiments.metadata import ExperimentError, check_params, metadata, read_metadata
+from wavejax.experiments.product import Product
+
+VOICES = Path(__file__).parent.parent / "voices"
+"""Parameters that ship with the package, one folder each."""
+
+FindFamily = Callable[[Mapping[str, Any], str], Family[Any, Any]]
+"""(metadata, where they stand) -> the card of their family."""
+
+
+class Loaded(NamedTuple):
+    """A product and the card of its family."""
+
+    family: Family[Any, Any]
+    product: Product[Any]
+
+
+def voices() -> tuple[str, ...]:
+    """Names of the models that ship with the package."""
+    return tuple(sorted(folder.name for folder in VOICES.glob("*/") if (folder / "config.json").exists()))
+
+
+def load_with_family(path: str | Path, step: int | None, find_family: FindFamily) -> Loaded:
+    """A product from a training folder, an exported folder, or the name of a model that ships with the package.
+
+    Args:
+        path: the folder, its URL (gs://bucket/run), or a name from `voices()`.
+        step: of a training folder, a particular step; default the newest sound one.
+        find_family: knows the families.
+
+    Raises:
+        ExperimentError: nothing is there, or its parameters are of another model; CheckpointError: damaged.
+    """
+    folder = fetched(path, step)
+    if not folder.exists():
+        if str(path) not in voices():
+            names = ", ".join(voices()) or "none are installed"
+            raise ExperimentError(f"there is no folder {path}, and no shipped voice of that name ({names})")
+        folder = VOICES / str(path)
+    if (folder / "checkpoints").is_dir():
+        folder = folder / "checkpoints"
+    loaded = load_any(folder, step)
+    family = find_family(loaded.meta, str(folder))
+    config, labels = read_metadata(loaded.meta, family, str(folder))
+    params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), loaded.params)
+    check_params(params, _param_shapes(family, config), str(folder))
+    product = family.product(config=config, params=params, labels=labels, step=loaded.step, source=str(path))
+    return Loaded(family, product)
+
+
+def _param_shapes(family: Family[Any, Any], config: Any) -> Any:
+    if family.param_shapes is not None:
+        return family.param_shapes(config)
+    return jax.eval_shape(family.learner(config).init, jax.random.key(0)).ema_params
+
+
+def of_kind(loaded: Loaded, kind: type[Any], where: str) -> Any:
+    """The product, if it is one of that kind. Raises ExperimentError, which says what it is and what to do with it."""
+    family, product = loaded
+    if not isinstance(product, kind):
+        raise ExperimentError(
+            f"{where} is {_a(product.kind)}, not {_a(kind.kind)}: use `{family.usage(product.config, where)}`"
+        )
+    return product
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def export_product(
+    loaded: Loaded,
+    folder: str | Path,
+    *,
+    dtype: Literal["float32", "bfloat16"] = "float32",
+    changes: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a product's parameters as a small inference folder, which `wavejax.load` reads; returns the folder.
+
+    Of the corpus only the folder's name is kept. bfloat16 halves the size; `wavejax evaluate` says what it costs.
+    `changes` replaces fields of the configuration, such as the temperature of draws for which no other is asked.
+
+    Raises ExperimentError on a field that the family's configuration does not have.
+    """
+    config = loaded.product.config
+    data = config.data
+    if isinstance(data, CorpusConfig):
+        data = dataclasses.replace(data, corpus=Path(data.corpus).name)
+    known = {field.name for field in dataclasses.fields(config)}
+    for name in changes or {}:
+        if name not in known:
+            raise ExperimentError(f"{_a(loaded.product.kind)} has no {name} to export with")
+    config = dataclasses.replace(config, data=data, **(changes or {}))
+    params = jax.tree.map(lambda leaf: leaf.astype(jnp.dtype(dtype)), loaded.product.params)
+    return export_params(folder, params, metadata(config, loaded.product.labels))

@@ -1,0 +1,1 @@
+"""Babblers: models that make sound without being told what, or by a speaker's id alone."""

@@ -1,0 +1,1 @@
+"""Instruments: notes in, waveform out."""

@@ -1,0 +1,70 @@
+"""Notes as conditioning, takes of a note, and notes put together."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from wavejax.audio.notes import NoteSpec, midi_number
+from wavejax.audio.specs import get_spec
+from wavejax.data.notes import LEAD
+from wavejax.evaluation.spectra import mel_decibels
+
+RELEASE = 0.1
+"""Seconds of the fade at a note's end: recordings ring until they are silent, so no damper was ever heard."""
+PEAK = 0.9
+"""Largest sample of what would otherwise exceed it."""
+TAKES = 8
+"""Takes of each note, of which one is kept."""
+NEXT_TAKE = 2**16
+"""From the stream id of a note's take to that of its next one."""
+
+
+class PlayingError(ValueError):
+    """Notes that cannot be played."""
+
+
+def note_frames(
+    spec: NoteSpec, notes: Sequence[str | float], num_samples: int
+) -> Float[np.ndarray, "notes frames channels"]:
+    """Conditioning of a batch of notes, each struck `LEAD` after its first sample.
+
+    Raises ValueError on what is no note, or has no place below half the sample rate.
+    """
+    if not notes:
+        raise PlayingError("no note was given: name some, for example C4 E4 G4")
+    return np.stack([spec.frames(midi_number(note), spec.num_frames(num_samples), onset=LEAD) for note in notes])
+
+
+def most_typical(waveforms: Float[np.ndarray, "takes time"], sample_rate: int) -> int:
+    """Which of several takes of one sound is nearest to their mean log-mel spectrogram, each at its own level."""
+    if len(waveforms) < 3:  # of two, both are as near
+        return 0
+    speech = get_spec("speech-16k")
+    spec = dataclasses.replace(speech, sample_rate=sample_rate, f_max=sample_rate / 2)
+    level = np.sqrt(np.mean(np.square(waveforms, dtype=np.float64), axis=1, keepdims=True))
+    mels = np.stack([mel_decibels(each, spec) for each in (waveforms / np.maximum(level, 1e-9) * 0.1)])
+    return int(np.argmin(np.sqrt(np.mean(np.square(mels - mels.mean(axis=0)), axis=2)).mean(axis=1)))
+
+
+def mix(
+    waveforms: Float[np.ndarray, "notes time"], sample_rate: int, *, every: float = 0.0
+) -> Float[np.ndarray, " total"]:
+    """One waveform float32 of notes that are struck `every` seconds one after the other; 0 makes a chord.
+
+    Made quieter as a whole where it would exceed `PEAK`. Raises PlayingError on a negative `every`.
+    """
+    if not 0.0 <= every < float("inf"):
+        raise PlayingError(f"notes follow each other by 0 seconds or more, got {every}")
+    step, length = round(every * sample_rate), waveforms.shape[1]
+    total = np.zeros(step * (len(waveforms) - 1) + length, np.float32)
+    for number, waveform in enumerate(waveforms):
+        total[number * step : number * step + length] += waveform
+    return within_peak(total)
+
+
+def within_peak(sound: np.ndarray) -> np.ndarray:
+    """The sound, made quieter where its largest sample exceeds `PEAK`."""
+    peak = float(np.max(np.abs(sound)))
+    return sound * np.float32(PEAK / peak) if peak > PEAK else sound

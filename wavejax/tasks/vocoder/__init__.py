@@ -1,0 +1,1 @@
+"""Vocoders: features in, waveform out, whatever the model."""

@@ -1,0 +1,104 @@
+"""A trained vocoder: three lines from installation to sound."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Float
+
+from wavejax.audio.conversion import convert_features, orient_features
+from wavejax.audio.feature_spec import FeatureSpec
+from wavejax.audio.host_features import log_mel_numpy
+from wavejax.experiments.autoregressive.product import SampleModel
+from wavejax.experiments.metadata import ExperimentError
+from wavejax.generation import Seam, Streamer, generate_folded
+from wavejax.tasks.vocoder.config import VocoderConfig
+from wavejax.types import AnyArray
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Vocoder(SampleModel[VocoderConfig]):
+    """A model, its parameters and the features it was trained on.
+
+    `vocoder(mel)` turns features [F, n_mels] into a waveform [F * hop_length]; `vocoder.mel(waveform)` makes them.
+    """
+
+    kind: ClassVar[str] = "vocoder"
+
+    @property
+    def spec(self) -> FeatureSpec:
+        """The features it reads."""
+        return self.config.spec
+
+    def mel(self, waveform: Float[AnyArray, "time"]) -> np.ndarray:
+        """Features [F, n_mels] of a waveform at `spec.sample_rate`."""
+        return log_mel_numpy(np.asarray(waveform, np.float32), self.spec)
+
+    def __call__(
+        self,
+        mel: Float[AnyArray, "frames channels"],
+        *,
+        seed: int = 0,
+        speaker: str | int | None = None,
+        spec: FeatureSpec | None = None,
+        allow_lossy: bool = False,
+        **options: Any,
+    ) -> np.ndarray:
+        """The waveform [T] of features [F, n_mels] (or [n_mels, F]).
+
+        Args:
+            mel: features; of another `spec` they are converted where that is exact, or refused.
+            seed: of the noise.
+            speaker: name or id, for a model of several speakers.
+            spec: what the features are, if not `vocoder.spec`.
+            allow_lossy: convert even where something is lost.
+            options: of `wavejax.generate`: temperature (default: `config.temperature`), num_samples, dtype, ...
+
+        Raises:
+            SpecMismatch: features of a spec that cannot be converted.
+            ConditioningError, ExperimentError: features or speaker that do not fit.
+        """
+        conditioning = self.conditioning(mel, speaker=speaker, spec=spec, allow_lossy=allow_lossy)
+        return self.generate(seed=seed, **conditioning, **options)[0]
+
+    def conditioning(
+        self,
+        mel: AnyArray | None,
+        *,
+        speaker: str | int | None = None,
+        spec: FeatureSpec | None = None,
+        allow_lossy: bool = False,
+    ) -> dict[str, Any]:
+        """Arguments of `wavejax.generate` for one utterance."""
+        out = self.speaker_conditioning(speaker)
+        if mel is None:
+            raise ExperimentError(
+                f"{self.config.name} needs features of the spec {self.spec.name}, [F, {self.spec.n_mels}]"
+            )
+        given = spec or self.spec
+        oriented = orient_features(np.asarray(mel, np.float32), given)
+        if given != self.spec:
+            oriented = convert_features(oriented, given, self.spec, allow_lossy=allow_lossy)
+        return {**out, "local_conditioning": np.asarray(oriented, np.float32)[None]}
+
+    def stream(
+        self, frames: AnyArray | Iterable[AnyArray], *, seed: int = 0, speaker: str | int | None = None, **options: Any
+    ) -> Iterator[np.ndarray]:
+        """Yield the waveform in blocks [n] while frames ([F, n_mels], or an iterator of such pieces) arrive."""
+        if hasattr(frames, "shape"):
+            local: Any = np.asarray(frames, np.float32)[None]
+        else:
+            local = (np.asarray(piece, np.float32)[None] for piece in frames)
+        conditioning = {"local_conditioning": local, **self.speaker_conditioning(speaker)}
+        return self.blocks(conditioning, seed=seed, **options)
+
+    def streamer(self, *, seed: int = 0, speaker: str | int | None = None, **options: Any) -> Streamer:
+        """A `Streamer` of one stream, for frames pushed by hand."""
+        given = {**self.speaker_conditioning(speaker), **self.with_temperature(options)}
+        return Streamer(self.model, self.params, seed=seed, **given)
+
+    def folded(self, conditioning: dict[str, Any], **options: Any) -> tuple[np.ndarray, tuple[Seam, ...]]:
+        """`wavejax.generation.generate_folded` of one utterance: the waveform [T] and its seams."""
+        waveform, seams = generate_folded(self.model, self.params, **conditioning, **self.with_temperature(options))
+        return waveform[0], seams
