@@ -13,16 +13,20 @@ from pathlib import Path
 
 import jax
 
-from wavejax.models.wavenet_presets import PRESETS
+from wavejax.models import wavenet_presets, wavernn_presets
+from wavejax.models.wavenet import WaveNet, WaveNetConfig
 from wavejax.nn.parameters import initial_params
 
 FOLDER = Path(__file__).parent / "golden"
+PRESETS = {**wavenet_presets.PRESETS, **wavernn_presets.PRESETS}
 
 
 @functools.cache
 def tree(name: str) -> dict[str, dict]:
     """Path -> shape and dtype of each parameter of a preset, from its abstract initialisation."""
-    shapes = jax.eval_shape(lambda: initial_params(PRESETS[name].build(), jax.random.key(0)))
+    config = PRESETS[name]
+    model = WaveNet(config) if isinstance(config, WaveNetConfig) else config.build()
+    shapes = jax.eval_shape(lambda: initial_params(model, jax.random.key(0)))
     return {
         "/".join(key.key for key in path): {"shape": list(leaf.shape), "dtype": str(leaf.dtype)}
         for path, leaf in jax.tree_util.tree_leaves_with_path(shapes)

@@ -9,6 +9,7 @@ import soundfile
 
 from tests.tiny import commands
 from tests.tiny.notes import recordings, tiny_piano
+from tests.tiny.wavernn import tiny_wavernn
 
 
 class Tiny(NamedTuple):
@@ -39,6 +40,7 @@ def notes(folder: Path) -> str:
 
 TINY: dict[str, Tiny] = {
     "vocoder": Tiny(commands.config, embedded),
+    "wavernn": Tiny(tiny_wavernn, embedded),
     "babbler": Tiny(commands.unconditional, embedded),
     "instrument": Tiny(tiny_piano, notes),
 }

@@ -18,6 +18,7 @@ from wavejax.training import Hook, Logger, TrainState
 
 FAMILIES: Mapping[str, str] = {
     "vocoder": "wavejax.tasks.vocoder.wavenet",
+    "wavernn": "wavejax.tasks.vocoder.wavernn",
     "babbler": "wavejax.tasks.babbler.family",
     "instrument": "wavejax.tasks.instrument.family",
 }
