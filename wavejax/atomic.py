@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: what is there at any moment is the old content or all of the new.
+"""Files that are written whole or not at all: at any moment a file holds the old content or all of the new.
 
 The content goes to a temporary file in the same folder, which is synced and renamed. This is the only module that
 renames files. The temporary name does not contain the target's, so that a name of any length that the file system

@@ -49,7 +49,7 @@ class Train:
     speakers: bool = False
     """Tell the corpus' speakers apart, where the model can: sets model.num_speakers and what goes with it."""
     overfit_batches: int | None = None
-    """Train on the first batches only, as many as this says, over and over: a check that the model can learn at all."""
+    """Train on this number of batches only, over and over: a check that the model can learn at all."""
     dry_run: bool = False
     """Say what the training would need, and stop."""
     distributed: bool = False

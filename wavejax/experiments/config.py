@@ -22,7 +22,7 @@ class TrainingConfig:
 
     num_steps: int = 100_000
     max_minutes: float = 0.0
-    """Above 0: stop (and save) after so many minutes, whatever num_steps says."""
+    """Above 0: stop and save after this many minutes, whatever num_steps says."""
     batch_size: int = 8
     """Examples of one step, of all devices together."""
     accumulation_steps: int = 1

@@ -11,6 +11,7 @@ from wavejax.generation.state import Conditioning, GenerationState, Samples
 from wavejax.generation.stream_inputs import ConditioningError
 from wavejax.generation.streamer import Streamer
 from wavejax.generation.teacher_forcing import teacher_forced
+from wavejax.generation.windows import ParallelStreamer, generate_windows, stream_windows
 
 __all__ = [
     "LARGEST_BLOCK",
@@ -18,6 +19,7 @@ __all__ = [
     "ConditioningError",
     "Decoder",
     "GenerationState",
+    "ParallelStreamer",
     "Samples",
     "Sampling",
     "Seam",
@@ -26,12 +28,14 @@ __all__ = [
     "encode_conditioning",
     "generate",
     "generate_folded",
+    "generate_windows",
     "init_state",
     "pack",
     "replay",
     "run_block",
     "stream",
     "stream_keys",
+    "stream_windows",
     "teacher_forced",
     "uniforms",
 ]

@@ -9,7 +9,7 @@ from wavejax.experiments.config import CorpusConfig, ExperimentConfig, TrainingC
 from wavejax.training.optimizers import OptimizerConfig
 
 ROW_MULTIPLE = 64
-"""Examples hold a multiple of so many samples, so that a GPU's compiler need not copy activations to pad them."""
+"""Examples hold a multiple of this many samples, so that a GPU's compiler need not copy activations to pad them."""
 
 OPTIMIZER = OptimizerConfig(learning_rate=1e-3, schedule="constant", warmup_steps=200, clip_norm=1.0, betas=(0.9, 0.99))
 """What trains a model of samples where its family says nothing else."""

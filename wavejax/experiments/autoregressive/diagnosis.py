@@ -21,14 +21,14 @@ from wavejax.experiments.autoregressive.product import SampleModel
 AGREEMENT = 1e-3
 """Largest difference between parallel and step form that rounding explains, relative to the outputs' spread."""
 DRIFT_BITS = 0.5
-"""Free-running audio that costs so many bits per sample more than recordings do has left what the model knows."""
+"""Bits per sample more than recordings cost: free-running audio beyond it is unlike anything the model knows."""
 COLLAPSE_BITS = 1.5
-"""Free-running audio that costs so many bits per sample less has fallen silent or hums."""
+"""Bits per sample less than recordings cost: free-running audio beyond it has fallen silent or hums."""
 LISTENING_BITS = 0.02
 """A model whose bits rise by less when its features are swapped does not use them."""
 LEVEL_DB = 6.0
 UNTRAINED_SHARE = 0.85
-"""Bits per sample, as a part of those of a uniform guess, from which on a model knows next to nothing."""
+"""A model whose bits are more than this part of a uniform guess's has learnt next to nothing."""
 
 
 class Excerpts(NamedTuple):

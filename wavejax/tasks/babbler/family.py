@@ -8,13 +8,13 @@ from wavejax.audio.specs import get_spec
 from wavejax.evaluation.findings import Finding
 from wavejax.evaluation.judged import Judged
 from wavejax.evaluation.pictures import spectrogram_image
+from wavejax.experiments.autoregressive.card import sample_family
 from wavejax.experiments.autoregressive.config import CropConfig
-from wavejax.experiments.autoregressive.data import batch_shapes, check_corpus, named_corpus, open_crops
+from wavejax.experiments.autoregressive.data import check_corpus, named_corpus
 from wavejax.experiments.autoregressive.diagnosis import diagnose, held_out_excerpts
-from wavejax.experiments.autoregressive.learner import crop_figures, crop_learner, crop_param_shapes
 from wavejax.experiments.autoregressive.product import with_speakers
 from wavejax.experiments.autoregressive.scoring import score_report
-from wavejax.experiments.family import Exhibit, Family
+from wavejax.experiments.family import Exhibit
 from wavejax.models.wavenet_presets import PRESETS
 from wavejax.tasks.babbler.product import Babbler, BabblerConfig
 from wavejax.tasks.upgrades import upgraded
@@ -96,20 +96,14 @@ class DoctorOptions:
         yield from diagnose(product, excerpts, seed=self.seed)
 
 
-FAMILY = Family(
+FAMILY = sample_family(
     config=BabblerConfig,
     product=Babbler,
     presets={name: experiment(name) for name, model in PRESETS.items() if not model.local_channels},
     usage=usage,
-    open_data=open_crops,
-    batch_shapes=batch_shapes,
-    learner=crop_learner,
-    param_shapes=crop_param_shapes,
-    figures=crop_figures,
     exhibits=exhibits,
     evaluator=EvaluateOptions,
     doctor=DoctorOptions,
     with_speakers=with_speakers,
-    matters=("model", "spec"),
     upgraded=upgraded,
 )

@@ -13,12 +13,12 @@ from wavejax.data.notes import open_notes, read_notes, rung
 from wavejax.evaluation.findings import Finding
 from wavejax.evaluation.judged import Judged
 from wavejax.evaluation.pictures import spectrogram_image
+from wavejax.experiments.autoregressive.card import sample_family
 from wavejax.experiments.autoregressive.config import CropConfig, SampleTrainingConfig
-from wavejax.experiments.autoregressive.data import CropData, batch_shapes, check_corpus
+from wavejax.experiments.autoregressive.data import CropData, check_corpus
 from wavejax.experiments.autoregressive.diagnosis import diagnose, held_out_excerpts
-from wavejax.experiments.autoregressive.learner import crop_figures, crop_learner, crop_param_shapes
 from wavejax.experiments.autoregressive.product import facts_of
-from wavejax.experiments.family import Exhibit, Family
+from wavejax.experiments.family import Exhibit
 from wavejax.models.wavenet_presets import PRESETS
 from wavejax.tasks.instrument.config import InstrumentConfig
 from wavejax.tasks.instrument.listening import judge_instrument, median_figure
@@ -136,19 +136,14 @@ class DoctorOptions:
         yield from diagnose(product, excerpts, seed=self.seed)
 
 
-FAMILY = Family(
+FAMILY = sample_family(
     config=InstrumentConfig,
     product=Instrument,
     presets={name: experiment(name) for name in NOTE_SPECS},
     usage=usage,
     open_data=open_data,
-    batch_shapes=batch_shapes,
-    learner=crop_learner,
-    param_shapes=crop_param_shapes,
-    figures=crop_figures,
     exhibits=exhibits,
     evaluator=EvaluateOptions,
     doctor=DoctorOptions,
-    matters=("model", "spec"),
     upgraded=upgraded,
 )

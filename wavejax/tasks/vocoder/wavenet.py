@@ -4,11 +4,9 @@ import dataclasses
 from typing import ClassVar
 
 from wavejax.audio.specs import get_spec
+from wavejax.experiments.autoregressive.card import sample_family
 from wavejax.experiments.autoregressive.config import CropConfig
-from wavejax.experiments.autoregressive.data import batch_shapes, open_crops
-from wavejax.experiments.autoregressive.learner import crop_figures, crop_learner, crop_param_shapes
 from wavejax.experiments.autoregressive.product import with_speakers
-from wavejax.experiments.family import Family
 from wavejax.models.wavenet import WaveNetConfig
 from wavejax.models.wavenet_presets import PRESETS
 from wavejax.tasks.upgrades import upgraded
@@ -42,20 +40,14 @@ def experiment(name: str) -> WaveNetVocoderConfig:
     return WaveNetVocoderConfig(name=name, model=model, spec=spec, data=CropConfig(crop_length=crop))
 
 
-FAMILY = Family(
+FAMILY = sample_family(
     config=WaveNetVocoderConfig,
     product=Vocoder,
     presets={name: experiment(name) for name, model in PRESETS.items() if model.local_channels == 80},
     usage=usage,
-    open_data=open_crops,
-    batch_shapes=batch_shapes,
-    learner=crop_learner,
-    param_shapes=crop_param_shapes,
-    figures=crop_figures,
     exhibits=exhibits,
     evaluator=EvaluateOptions,
     doctor=DoctorOptions,
     with_speakers=with_speakers,
-    matters=("model", "spec"),
     upgraded=upgraded,
 )

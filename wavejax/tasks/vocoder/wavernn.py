@@ -4,11 +4,9 @@ import dataclasses
 from typing import ClassVar
 
 from wavejax.audio.specs import get_spec
+from wavejax.experiments.autoregressive.card import sample_family
 from wavejax.experiments.autoregressive.config import OPTIMIZER, CropConfig, SampleTrainingConfig
-from wavejax.experiments.autoregressive.data import batch_shapes, open_crops
-from wavejax.experiments.autoregressive.learner import crop_figures, crop_learner, crop_param_shapes
 from wavejax.experiments.autoregressive.product import with_speakers
-from wavejax.experiments.family import Family
 from wavejax.models.wavernn import WaveRNNConfig
 from wavejax.models.wavernn_presets import PRESETS
 from wavejax.tasks.vocoder.config import VocoderConfig
@@ -45,19 +43,13 @@ def experiment(name: str) -> WaveRNNVocoderConfig:
     )
 
 
-FAMILY = Family(
+FAMILY = sample_family(
     config=WaveRNNVocoderConfig,
     product=Vocoder,
     presets={name: experiment(name) for name in PRESETS},
     usage=usage,
-    open_data=open_crops,
-    batch_shapes=batch_shapes,
-    learner=crop_learner,
-    param_shapes=crop_param_shapes,
-    figures=crop_figures,
     exhibits=exhibits,
     evaluator=EvaluateOptions,
     doctor=DoctorOptions,
     with_speakers=with_speakers,
-    matters=("model", "spec"),
 )
