@@ -28,7 +28,9 @@ def run_voices(arguments: Sequence[str]) -> int:
         family, product = load_any_family(name)
         figures = family.figures(product.config)
         who = f"; speakers {', '.join(product.speakers)}" if product.speakers else ""
-        print(f"{name}: {product.kind}, {figures.parameters:,} parameters{who}; {family.usage(product.config, name)}")
+        rate = f"{figures.units_per_second:.0f} {figures.unit}/s, " if figures.units_per_second else ""
+        use = family.usage(product.config, name)
+        print(f"{name}: {product.kind}, {rate}{figures.parameters:,} parameters{who}; {use}")
     if not voices():
         print("no voice is installed; train one: wavejax train speech-16k-small --workdir run/")
     return 0
