@@ -10,7 +10,7 @@ from tests.experiments.test_running import Quiet, assert_equal
 from tests.tiny.wavernn import tiny_wavernn
 from wavejax.data import embedded_corpus
 from wavejax.experiments.running import inference_params
-from wavejax.tasks.families import export, load, preset, train_and_evaluate
+from wavejax.tasks.families import export, get_family, load, preset, train_and_evaluate
 from wavejax.tasks.vocoder.product import Vocoder
 
 ONE = jax.devices()[:1]
@@ -50,8 +50,6 @@ def test_running_statistics_are_learnt_kept_and_laid_over_the_parameters(trained
 
 
 def tiny_start():
-    from wavejax.tasks.families import get_family
-
     return get_family("wavernn").learner(tiny("fatchord-wavernn-mol", 3)).init(jax.random.key(0))
 
 
@@ -89,3 +87,11 @@ def test_the_public_networks_read_the_features_they_were_made_for():
     for name in ("fatchord-wavernn-9bit", "fatchord-wavernn-mol", "torchaudio-wavernn-8bit"):
         spec = preset(name).spec
         assert (spec.name, spec.sample_rate, spec.hop_length) == ("fatchord", 22_050, 275)
+
+
+@pytest.mark.parametrize(
+    ("name", "trained"),
+    [("fatchord-wavernn-9bit", 4_480_941), ("fatchord-wavernn-mol", 4_233_675), ("wavernn-16k", 958_400)],
+)
+def test_parameters_are_counted_as_the_field_does_without_running_statistics(name, trained):
+    assert get_family("wavernn").figures(preset(name)).parameters == trained

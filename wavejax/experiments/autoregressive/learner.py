@@ -128,11 +128,12 @@ def crop_param_shapes(config: Any) -> Any:
 
 def crop_figures(config: Any) -> Figures:
     """Figures of an experiment whose model predicts the next sample."""
+    shapes = crop_param_shapes(config)
     model, spec, shape = config.model, config.spec, config.crop_shape
     milliseconds = 1000.0 * model.receptive_field / spec.sample_rate
     coding = model.coding
     return Figures(
-        parameters=count_parameters(crop_param_shapes(config)),
+        parameters=count_parameters(shapes) - count_parameters(initial_statistics(shapes)),  # those that are trained
         macs_per_unit=model.macs_per_sample,
         unit="samples",
         units_per_second=float(spec.sample_rate),
