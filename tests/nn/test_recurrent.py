@@ -18,7 +18,7 @@ CHANNELS, HIDDEN, BATCH = 3, 5, 2
 
 
 def make(kind: str, length: int = 7, **options):
-    """A layer, parameters of which none is zero, and inputs [B, T, C]."""
+    """A layer, its parameters (none of them zero), and inputs [B, T, C]."""
     layer = LAYERS[kind](CHANNELS, HIDDEN, precision="highest", **options)
     rng = np.random.default_rng(1)
     x = jnp.asarray(rng.normal(size=(BATCH, length, CHANNELS)), jnp.float32)

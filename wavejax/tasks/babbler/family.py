@@ -7,11 +7,11 @@ from typing import Any, Literal
 from wavejax.audio.specs import get_spec
 from wavejax.evaluation.findings import Finding
 from wavejax.evaluation.judged import Judged
-from wavejax.evaluation.pictures import spectrogram_image
 from wavejax.experiments.autoregressive.card import sample_family
 from wavejax.experiments.autoregressive.config import CropConfig
 from wavejax.experiments.autoregressive.data import check_corpus, named_corpus
 from wavejax.experiments.autoregressive.diagnosis import diagnose, held_out_excerpts
+from wavejax.experiments.autoregressive.exhibits import beside_the_recording
 from wavejax.experiments.autoregressive.product import with_speakers
 from wavejax.experiments.autoregressive.scoring import score_report
 from wavejax.experiments.family import Exhibit
@@ -40,14 +40,7 @@ def exhibits(product: Babbler, data: Any) -> Iterator[Exhibit]:
     speaker = utterance.speaker if config.model.num_speakers else None
     length = min(int(config.training.audio_seconds * product.sample_rate), len(utterance.waveform))
     babble = product(speaker=speaker, num_samples=length)
-    for name, waveform in (("free_running", babble), ("original", utterance.waveform[:length])):
-        yield Exhibit(
-            name=name,
-            waveform=waveform,
-            sample_rate=product.sample_rate,
-            image=spectrogram_image(waveform, config.spec),
-            constant=name == "original",
-        )
+    yield from beside_the_recording(babble, utterance.waveform[:length], product.sample_rate, config.spec)
 
 
 @dataclass(frozen=True, kw_only=True)

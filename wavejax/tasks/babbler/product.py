@@ -41,7 +41,7 @@ class Babbler(SampleModel[BabblerConfig]):
     def __call__(
         self, seconds: float = 3.0, *, seed: int = 0, speaker: str | int | None = None, **options: Any
     ) -> Float[np.ndarray, " time"]:
-        """A waveform float32 [T] of so many seconds.
+        """A waveform float32 [T] that lasts `seconds`.
 
         Args:
             seconds: length; `num_samples` among the options says it exactly.

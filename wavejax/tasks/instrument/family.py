@@ -12,11 +12,11 @@ from wavejax.data import Corpus
 from wavejax.data.notes import open_notes, read_notes, rung
 from wavejax.evaluation.findings import Finding
 from wavejax.evaluation.judged import Judged
-from wavejax.evaluation.pictures import spectrogram_image
 from wavejax.experiments.autoregressive.card import sample_family
 from wavejax.experiments.autoregressive.config import CropConfig, SampleTrainingConfig
 from wavejax.experiments.autoregressive.data import CropData, check_corpus
 from wavejax.experiments.autoregressive.diagnosis import diagnose, held_out_excerpts
+from wavejax.experiments.autoregressive.exhibits import beside_the_recording
 from wavejax.experiments.autoregressive.product import facts_of
 from wavejax.experiments.family import Exhibit
 from wavejax.models.wavenet_presets import PRESETS
@@ -59,15 +59,8 @@ def exhibits(product: Instrument, data: Any) -> Iterator[Exhibit]:
     utterance = corpus.utterance(corpus.indices("validation")[0])
     length = min(int(product.config.training.audio_seconds * spec.sample_rate), len(utterance.waveform))
     made = product.generate(local_conditioning=np.asarray(utterance.frames)[None], num_samples=length)[0]
-    for name, samples in (("free_running", made), ("original", utterance.waveform[:length])):
-        waveform = rung(samples, utterance, spec)
-        yield Exhibit(
-            name=name,
-            waveform=waveform,
-            sample_rate=spec.sample_rate,
-            image=spectrogram_image(waveform, get_spec("speech-16k")),
-            constant=name == "original",
-        )
+    played, original = (rung(samples, utterance, spec) for samples in (made, utterance.waveform[:length]))
+    yield from beside_the_recording(played, original, spec.sample_rate, get_spec("speech-16k"))
 
 
 @dataclass(frozen=True, kw_only=True)

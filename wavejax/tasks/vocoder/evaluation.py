@@ -35,7 +35,7 @@ class EvaluateOptions:
     """A list of what to judge: a file {"test": [ids], ...}, or the name of a shipped one. Default: the shipped list of
     this corpus if there is one, else all of the split that last a second."""
     at_most: int = 0
-    """Above 0: judge only so many utterances, evenly spread over the list."""
+    """Above 0: judge only this number of utterances, evenly spread over the list."""
     seeds: int = 3
     """Readings, of seeds 0, 1, ...; 0: bits per sample alone."""
     temperature: tuple[float, ...] = ()

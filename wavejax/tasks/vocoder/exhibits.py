@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from wavejax.evaluation.pictures import spectrogram_image
+from wavejax.experiments.autoregressive.exhibits import beside_the_recording
 from wavejax.experiments.family import Exhibit
 from wavejax.tasks.vocoder.product import Vocoder
 
@@ -23,11 +23,4 @@ def exhibits(product: Vocoder, data: Any) -> Iterator[Exhibit]:
     length = min(int(config.training.audio_seconds * product.sample_rate), len(utterance.waveform))
     speaker = utterance.speaker if config.model.num_speakers else None
     spoken = product(utterance.frames, speaker=speaker, num_samples=length)
-    for name, waveform in (("free_running", spoken), ("original", utterance.waveform[:length])):
-        yield Exhibit(
-            name=name,
-            waveform=waveform,
-            sample_rate=product.sample_rate,
-            image=spectrogram_image(waveform, product.spec),
-            constant=name == "original",
-        )
+    yield from beside_the_recording(spoken, utterance.waveform[:length], product.sample_rate, product.spec)
