@@ -10,15 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wavejax.generation import ConditioningError, stream_keys, uniforms
+from wavejax.generation import ConditioningError, generate, stream, stream_keys, uniforms
 from wavejax.generation.noise import split_index
 from wavejax.generation.windows import (
     ParallelStreamer,
     WindowState,
     frame_noise,
-    generate_windows,
     noise_pairs,
-    stream_windows,
 )
 from wavejax.types import AutoregressiveModel, ParallelModel
 
@@ -92,7 +90,7 @@ def test_the_model_keeps_the_protocol() -> None:
 @pytest.mark.parametrize("count", [1, 4, 23])
 def test_windows_are_one_whole_application(name: str, window_frames: int, count: int) -> None:
     model, frames = MODELS[name], frames_of(count)
-    got = generate_windows(model, params_of(model), local_conditioning=frames, window_frames=window_frames, seed=7)
+    got = generate(model, params_of(model), local_conditioning=frames, window_frames=window_frames, seed=7)
     want = whole(model, frames)
     assert got.shape == (BATCH, count * HOP)
     assert got.dtype == np.float32
@@ -107,7 +105,7 @@ def test_a_model_that_declares_too_little_context_is_found_out(declared: tuple[i
     small = Convolutional(lookback=declared[0], lookahead=declared[1])
     frames = frames_of(23)
     want = whole(PLAIN, frames)
-    got = generate_windows(small, params_of(PLAIN), local_conditioning=frames, window_frames=4)
+    got = generate(small, params_of(PLAIN), local_conditioning=frames, window_frames=4)
     different = np.abs(got - want).max(axis=0).reshape(-1, HOP).max(axis=1) > 1e-3
     inner = np.arange(23) % 4 == (3 if declared[1] == 1 else 0)  # the frames at a window's edge
     inner &= (np.arange(23) > 0) & (np.arange(23) < 22)
@@ -117,7 +115,7 @@ def test_a_model_that_declares_too_little_context_is_found_out(declared: tuple[i
 
 def test_the_noise_decides_and_the_temperature_scales_it() -> None:
     params, frames = params_of(NOISY), frames_of(9)
-    make = functools.partial(generate_windows, NOISY, params, local_conditioning=frames, window_frames=4)
+    make = functools.partial(generate, NOISY, params, local_conditioning=frames, window_frames=4)
     one, other = make(seed=1), make(seed=2)
     assert np.abs(one - other).max() > 0.1
     np.testing.assert_array_equal(make(seed=1, temperature=0.0), make(seed=2, temperature=0.0))
@@ -158,20 +156,20 @@ def cuts(total: int, seed: int) -> Iterator[slice]:
 def test_any_cutting_of_frames_and_samples_is_bit_identical(name: str, window_frames: int) -> None:
     model, frames = MODELS[name], frames_of(23)
     params, options = params_of(model), {"window_frames": window_frames, "seed": 7}
-    want = generate_windows(model, params, local_conditioning=frames, **options)
+    want = generate(model, params, local_conditioning=frames, **options)
     for seed in range(3):
         streamer = ParallelStreamer(model, params, batch_size=BATCH, **options)
         pieces = [streamer.push(frames[:, cut]) for cut in cuts(23, seed)]
         assert streamer.position == (23 - 2) // window_frames * window_frames * HOP
         np.testing.assert_array_equal(np.concatenate([*pieces, streamer.flush()], axis=1), want)
     for block_size in (1, 7, 20, 1000):
-        blocks = list(stream_windows(model, params, local_conditioning=frames, block_size=block_size, **options))
+        blocks = list(stream(model, params, local_conditioning=frames, block_size=block_size, **options))
         assert {block.shape[1] for block in blocks[:-1]} <= {block_size}
         np.testing.assert_array_equal(np.concatenate(blocks, axis=1), want)
         live = (frames[:, cut] for cut in cuts(23, block_size))
-        blocks = list(stream_windows(model, params, local_conditioning=live, block_size=block_size, **options))
+        blocks = list(stream(model, params, local_conditioning=live, block_size=block_size, **options))
         np.testing.assert_array_equal(np.concatenate(blocks, axis=1), want)
-    short = list(stream_windows(model, params, local_conditioning=iter([frames]), num_samples=31, **options))
+    short = list(stream(model, params, local_conditioning=iter([frames]), num_samples=31, **options))
     np.testing.assert_array_equal(np.concatenate(short, axis=1), want[:, :31])
 
 
@@ -180,13 +178,13 @@ def test_any_cutting_of_frames_and_samples_is_bit_identical(name: str, window_fr
 def test_it_continues_from_a_state(name: str, position: int) -> None:
     model, frames = MODELS[name], frames_of(23)
     params, options = params_of(model), {"window_frames": 4, "seed": 7, "stream_ids": np.asarray([5, 3])}
-    want = generate_windows(model, params, local_conditioning=frames, **options)
-    begun, state = generate_windows(
+    want = generate(model, params, local_conditioning=frames, **options)
+    begun, state = generate(
         model, params, local_conditioning=frames, num_samples=position, return_state=True, **options
     )
     np.testing.assert_array_equal(begun, want[:, :position])
     assert isinstance(state, WindowState)
-    rest = generate_windows(model, params, local_conditioning=frames, window_frames=4, state=state)
+    rest = generate(model, params, local_conditioning=frames, window_frames=4, state=state)
     np.testing.assert_array_equal(rest, want[:, position:])
 
     streamer = ParallelStreamer(model, params, batch_size=BATCH, **options)
@@ -208,10 +206,10 @@ def test_samples_taken_early_are_those_of_a_recording_that_ends_there() -> None:
     assert (streamer.available, streamer.remaining) == (4 * HOP, 6 * HOP)
     early = streamer.take(27)
     np.testing.assert_array_equal(
-        early, generate_windows(PLAIN, params, local_conditioning=frames[:, :6], window_frames=4)[:, :27]
+        early, generate(PLAIN, params, local_conditioning=frames[:, :6], window_frames=4)[:, :27]
     )
     later = np.concatenate([streamer.push(frames[:, 6:]), streamer.flush()], axis=1)
-    want = generate_windows(PLAIN, params, local_conditioning=frames, window_frames=4)
+    want = generate(PLAIN, params, local_conditioning=frames, window_frames=4)
     np.testing.assert_array_equal(later, want[:, 27:])
     assert np.abs(early[:, 25:] - want[:, 25:27]).max() > 1e-3  # else the above would show nothing
 
@@ -233,7 +231,7 @@ def test_a_live_stream_waits_for_no_frame_that_it_does_not_need() -> None:
             asked.append(i)
             yield frames[:, i : i + 1]
 
-    blocks = stream_windows(PLAIN, params_of(PLAIN), local_conditioning=arriving(), window_frames=2)
+    blocks = stream(PLAIN, params_of(PLAIN), local_conditioning=arriving(), window_frames=2)
     next(blocks)
     assert asked == [0, 1, 2, 3]
 
@@ -243,13 +241,13 @@ def test_an_endless_stream_keeps_a_bounded_buffer() -> None:
     frames = frames_of(2000)
     pieces = [streamer.push(frames[:, i : i + 100]) for i in range(0, 2000, 100)]
     assert streamer._frames.values.shape[1] < 500
-    want = generate_windows(PLAIN, params_of(PLAIN), local_conditioning=frames, window_frames=16)
+    want = generate(PLAIN, params_of(PLAIN), local_conditioning=frames, window_frames=16)
     np.testing.assert_array_equal(np.concatenate([*pieces, streamer.flush()], axis=1), want)
 
 
 def test_rows_do_not_hear_each_other() -> None:
     params, frames = params_of(NOISY), frames_of(9)
-    make = functools.partial(generate_windows, NOISY, params, window_frames=4)
+    make = functools.partial(generate, NOISY, params, window_frames=4)
     both = make(local_conditioning=frames)
     changed = frames.copy()
     changed[1] += 1
@@ -261,11 +259,11 @@ def test_rows_do_not_hear_each_other() -> None:
 def test_a_ragged_batch_is_each_stream_alone() -> None:
     params, frames = params_of(NOISY), frames_of(9)
     lengths = np.asarray([17, 45])
-    got = generate_windows(NOISY, params, local_conditioning=frames, lengths=lengths, window_frames=4)
+    got = generate(NOISY, params, local_conditioning=frames, lengths=lengths, window_frames=4)
     assert not got[0, 17:].any()
-    short = generate_windows(NOISY, params, local_conditioning=frames[:, :4], window_frames=4)
+    short = generate(NOISY, params, local_conditioning=frames[:, :4], window_frames=4)
     np.testing.assert_array_equal(got[0, :17], short[0, :17])
-    full = generate_windows(NOISY, params, local_conditioning=frames, window_frames=4)
+    full = generate(NOISY, params, local_conditioning=frames, window_frames=4)
     np.testing.assert_array_equal(got[1], full[1])
     assert np.abs(got[0, 10:17] - full[0, 10:17]).max() > 1e-3  # the frames after its end would have been heard
 
@@ -273,10 +271,10 @@ def test_a_ragged_batch_is_each_stream_alone() -> None:
 def test_one_compilation_serves_every_length(compilations: list[str]) -> None:
     model, params = NOISY, params_of(NOISY)
     recordings = {count: frames_of(count) for count in (23, 1, 8, 40)}
-    generate_windows(model, params, local_conditioning=recordings[23], window_frames=6)
+    generate(model, params, local_conditioning=recordings[23], window_frames=6)
     compilations.clear()
     for count, frames in recordings.items():
-        generate_windows(model, params, local_conditioning=frames, window_frames=6, seed=count, temperature=0.3)
+        generate(model, params, local_conditioning=frames, window_frames=6, seed=count, temperature=0.3)
         streamer = ParallelStreamer(model, params, batch_size=BATCH, window_frames=6)
         for i in range(count):
             streamer.push(frames[:, i : i + 1])
@@ -286,7 +284,7 @@ def test_one_compilation_serves_every_length(compilations: list[str]) -> None:
 
 def test_progress_and_no_samples() -> None:
     seen: list[tuple[int, int]] = []
-    make = functools.partial(generate_windows, PLAIN, params_of(PLAIN), local_conditioning=frames_of(9))
+    make = functools.partial(generate, PLAIN, params_of(PLAIN), local_conditioning=frames_of(9))
     make(window_frames=4, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(20, 45), (40, 45), (45, 45)]
     assert make(num_samples=0).shape == (BATCH, 0)
@@ -296,7 +294,7 @@ def test_progress_and_no_samples() -> None:
 def test_speakers() -> None:
     model, frames = Convolutional(num_speakers=3), frames_of(5)
     params = params_of(model)
-    make = functools.partial(generate_windows, model, params, local_conditioning=frames)
+    make = functools.partial(generate, model, params, local_conditioning=frames)
     one, other = make(global_conditioning=np.asarray([0, 1])), make(global_conditioning=np.asarray([2, 1]))
     np.testing.assert_array_equal(one[1], other[1])
     assert np.abs(one[0] - other[0]).max() > 0.01
@@ -329,33 +327,41 @@ class Longer(Convolutional):
         ({"temperature": -1.0}, ValueError, "temperature must be a non-negative number"),
         ({"temperature": np.ones((2, 4))}, ConditioningError, r"temperature per frame must be .*shape \(2, 9\), got"),
         (
-            {"stream_ids": np.asarray([1])},
+            {"batch_size": 3},
             ConditioningError,
-            r"stream_ids must be 2 integers, got an array of shape \(1,\)",
+            "disagree on the batch size: {'batch_size': 3, 'local_conditioning': 2}",
         ),
         (
             {"state": WindowState(position=split_index(0), keys=np.zeros((3, 2), np.uint32))},
             ConditioningError,
-            "the state is that of 3 streams, not of batch_size=2",
+            "disagree on the batch size: {'local_conditioning': 2, 'state': 3}",
         ),
-        (
-            {"state": WindowState(position=split_index(40), keys=np.zeros((2, 2), np.uint32)), "first_frame": 7},
-            ConditioningError,
-            "needs conditioning frames from 6 on, .* but the first one given is 7",
-        ),
+        ({"prompt": np.zeros((2, 7), np.float32)}, ValueError, "prompt is for models that work sample by sample"),
+        ({"probability_floor": 0.1}, ValueError, "Convolutional makes all samples of a window .* leave probability_"),
+        ({"dtype": "bfloat16"}, ValueError, "dtype is for models that work sample by sample"),
+        ({"backend": "cpu"}, ValueError, "backend is for models that work sample by sample"),
+        ({"folds": 2}, ValueError, "folds are for models that work sample by sample; Convolutional needs none"),
     ],
 )
 def test_what_is_asked_wrongly_is_explained(options: dict, error: type[Exception], message: str) -> None:
     given = {"local_conditioning": frames_of(9), "window_frames": 4, **options}
     with pytest.raises(error, match=message):
-        generate_windows(PLAIN, params_of(PLAIN), **given)
+        generate(PLAIN, params_of(PLAIN), **given)
 
 
 def test_more_of_what_is_asked_wrongly() -> None:
     params = params_of(PLAIN)
+    state = WindowState(position=split_index(40), keys=np.zeros((2, 2), np.uint32))
+    later = ParallelStreamer(PLAIN, params, batch_size=2, window_frames=4, state=state, first_frame=7)
+    with pytest.raises(ConditioningError, match=r"needs .* frames from 6 on, .* but the first one given is 7"):
+        later.push(frames_of(9))
+    with pytest.raises(ConditioningError, match="the state is that of 2 streams, not of batch_size=3"):
+        ParallelStreamer(PLAIN, params, batch_size=3, state=state)
+    with pytest.raises(ConditioningError, match=r"stream_ids must be 2 integers, got an array of shape \(1,\)"):
+        ParallelStreamer(PLAIN, params, batch_size=2, stream_ids=np.asarray([1]))
     with pytest.raises(ValueError, match="block_size must be at least 1 sample, got 0"):
-        next(stream_windows(PLAIN, params, local_conditioning=frames_of(9), block_size=0))
+        next(stream(PLAIN, params, local_conditioning=frames_of(9), block_size=0))
     with pytest.raises(ConditioningError, match="an iterator that yielded no frames"):
-        next(stream_windows(PLAIN, params, local_conditioning=iter([])))
+        next(stream(PLAIN, params, local_conditioning=iter([])))
     with pytest.raises(ValueError, match=r"Longer.synthesize returned shape \(2, 40\) .*8 frames, expected \(2, 20\)"):
-        generate_windows(Longer(), {}, local_conditioning=frames_of(9), window_frames=4)
+        generate(Longer(), {}, local_conditioning=frames_of(9), window_frames=4)

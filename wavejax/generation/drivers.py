@@ -1,18 +1,19 @@
 """Drivers: Python around the pure layer. `Streamer` takes frames as they arrive; `stream`, `generate` build on it.
 
-All of them run the same compiled functions with the same largest block, so what they return is equal bit for bit.
+All of them run the same compiled functions with the same largest block, so what they return is equal bit for bit. They
+drive models that work sample by sample and parallel ones alike; what does not apply to one kind is refused there.
 """
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal, SupportsIndex
+from typing import Any, Literal, SupportsIndex, cast
 
 import jax
 import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Float, Int
 
-from wavejax.generation.backends import LARGEST_BLOCK, BackendName
+from wavejax.generation.backends import BackendName
 from wavejax.generation.folding import (
     Seam,
     automatic_folds,
@@ -21,24 +22,33 @@ from wavejax.generation.folding import (
     plan_folds,
     refuse_with_folds,
 )
-from wavejax.generation.sampling import Sampling
+from wavejax.generation.sampling import Sampling, check_frame_temperature
 from wavejax.generation.state import GenerationState
 from wavejax.generation.stream_inputs import ConditioningError, StreamInputs
-from wavejax.generation.streamer import Streamer, check_frame_temperature
-from wavejax.types import AnyArray, AutoregressiveModel, Params
+from wavejax.generation.streamer import Streamer
+from wavejax.generation.windows import ParallelStreamer, WindowState
+from wavejax.types import AnyArray, AutoregressiveModel, ParallelModel, Params
 
 Progress = Callable[[int, int], None]
+SoundModel = AutoregressiveModel | ParallelModel
+"""What the drivers drive."""
+
 _MOST_FOLDS = 16
 
 
+def streamer_of(model: SoundModel) -> type[Streamer] | type[ParallelStreamer]:
+    """The streamer that drives a model."""
+    return ParallelStreamer if hasattr(model, "synthesize") else Streamer
+
+
 def stream(
-    model: AutoregressiveModel,
+    model: SoundModel,
     params: Params,
     *,
     num_samples: int | None = None,
     seed: SupportsIndex = 0,
     batch_size: int | None = None,
-    state: GenerationState | None = None,
+    state: GenerationState | WindowState | None = None,
     stream_ids: Int[AnyArray, "batch"] | None = None,
     local_conditioning: Float[AnyArray, "batch frames channels"] | Iterable[AnyArray] | None = None,
     global_conditioning: AnyArray | None = None,
@@ -47,22 +57,28 @@ def stream(
     probability_floor: float = 0.0,
     dtype: DTypeLike | None = None,
     backend: BackendName = "auto",
+    window_frames: int | None = None,
     block_size: int | None = None,
     progress: Progress | None = None,
 ) -> Iterator[np.ndarray]:
     """Yield the waveform in blocks [B, block_size] (the last may be shorter).
 
     Takes what `generate` takes; `local_conditioning` may also be an iterator of frames [B, f, C] as they arrive, and a
-    block is then yielded as soon as its look-ahead has come. Blocks of any size add up to `generate`, bit for bit.
+    block is then yielded as soon as its look-ahead (and its window, of a parallel model) has come. Blocks of any size
+    add up to `generate`, bit for bit.
     """
     _refuse_tracers(
         "stream", params, local_conditioning, seed, state, stream_ids, global_conditioning, prompt, temperature
     )
     sampling = Sampling(
-        seed=seed, temperature=temperature, probability_floor=probability_floor, dtype=dtype, backend=backend
+        seed=seed,
+        temperature=temperature,
+        probability_floor=probability_floor,
+        dtype=dtype,
+        backend=backend,
+        window_frames=window_frames,
     )
-    block_size = LARGEST_BLOCK if block_size is None else block_size
-    if block_size < 1:
+    if block_size is not None and block_size < 1:
         raise ValueError(f"block_size must be at least 1 sample, got {block_size}")
     pieces: Iterator[AnyArray] | None = None
     given: Any = local_conditioning
@@ -80,13 +96,13 @@ def stream(
         state=state,
     )
     streamer = _open(model, params, given, sampling, inputs)
-    start = streamer.position
+    start, size = streamer.position, streamer.block_size if block_size is None else block_size
     if model.hop_length is None and num_samples is None:
         raise ConditioningError("a model without local conditioning needs num_samples")
 
     def emit(limit: int, whole: bool) -> Iterator[np.ndarray]:
-        while limit >= block_size or (whole and limit > 0):
-            count = min(block_size, limit)
+        while limit >= size or (whole and limit > 0):
+            count = min(size, limit)
             yield streamer.take(count)
             limit -= count
             if progress is not None:
@@ -108,14 +124,14 @@ def stream(
 
 
 def generate(
-    model: AutoregressiveModel,
+    model: SoundModel,
     params: Params,
     *,
     num_samples: int | None = None,
     lengths: Int[AnyArray, "batch"] | None = None,
     seed: SupportsIndex = 0,
     batch_size: int | None = None,
-    state: GenerationState | None = None,
+    state: GenerationState | WindowState | None = None,
     return_state: bool = False,
     stream_ids: Int[AnyArray, "batch"] | None = None,
     local_conditioning: Float[AnyArray, "batch frames channels"] | None = None,
@@ -126,13 +142,14 @@ def generate(
     dtype: DTypeLike | None = None,
     backend: BackendName = "auto",
     folds: int | Literal["auto"] = 1,
+    window_frames: int | None = None,
     block_size: int | None = None,
     progress: Progress | None = None,
 ) -> Any:
     """Generate waveforms [B, T] float32, numpy.
 
     Args:
-        model, params: any `AutoregressiveModel` and its parameters.
+        model, params: any `AutoregressiveModel` or `ParallelModel`, and its parameters.
         num_samples: samples to make, a prompt's not counted; default frames x hop_length, less what was heard before.
         lengths: samples of each stream of a ragged batch: later ones are zero, and conditioning after a stream's end
             repeats its last frame, so a stream sounds as it would alone.
@@ -149,24 +166,33 @@ def generate(
         backend: "scan", "cpu", or "auto" for the faster that serves, see `generation.backends.open_backend`.
         folds: above 1, one recording is generated as so many overlapping pieces side by side (see
             `generate_folded`): faster, with seams. "auto" chooses the number.
-        block_size: samples between two calls of `progress` (default 1024). It never changes the result.
+        window_frames: of a parallel model, frames that it works on at once (see `generation.windows`).
+        block_size: samples between two calls of `progress` (default 1024, or a window). It never changes the result.
         progress: called with (samples made, samples in all) after each block.
 
     Raises:
         ConditioningError: conditioning of a wrong shape or length, not finite, or an unknown speaker.
+        ValueError: an option that the model's kind does not take.
         TypeError: called under a JAX transformation; there, use `run_block`.
     """
     _refuse_tracers(
         "generate", params, local_conditioning, seed, state, stream_ids, global_conditioning, prompt, temperature
     )
     sampling = Sampling(
-        seed=seed, temperature=temperature, probability_floor=probability_floor, dtype=dtype, backend=backend
+        seed=seed,
+        temperature=temperature,
+        probability_floor=probability_floor,
+        dtype=dtype,
+        backend=backend,
+        window_frames=window_frames,
     )
     if folds != 1:
         refuse_with_folds({"lengths": lengths, "state": state, "return_state": return_state, "prompt": prompt})
         given = StreamInputs(stream_ids=stream_ids, global_conditioning=global_conditioning)
         plan = _Folds(count=folds, warm_up=None, num_samples=num_samples)
-        return _generate_folded(model, params, local_conditioning, sampling, given, plan, block_size, progress)[0]
+        return _generate_folded(
+            _foldable(model), params, local_conditioning, sampling, given, plan, block_size, progress
+        )[0]
     inputs = StreamInputs.of(
         batch_size,
         local_conditioning,
@@ -190,7 +216,7 @@ def generate(
 
 
 def generate_folded(
-    model: AutoregressiveModel,
+    model: SoundModel,
     params: Params,
     local_conditioning: Float[AnyArray, "batch frames channels"] | None,
     *,
@@ -222,7 +248,13 @@ def generate_folded(
     )
     given = StreamInputs(stream_ids=stream_ids, global_conditioning=global_conditioning)
     wanted = _Folds(count=folds, warm_up=warm_up, num_samples=num_samples)
-    return _generate_folded(model, params, local_conditioning, sampling, given, wanted, block_size, progress)
+    return _generate_folded(_foldable(model), params, local_conditioning, sampling, given, wanted, block_size, progress)
+
+
+def _foldable(model: SoundModel) -> AutoregressiveModel:
+    if streamer_of(model) is not Streamer:
+        raise ValueError(f"folds are for models that work sample by sample; {type(model).__name__} needs none: use 1")
+    return cast(AutoregressiveModel, model)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -275,8 +307,10 @@ def _generate_folded(
     return waveform[None], seams
 
 
-def _collect(streamer: Streamer, total: int, block_size: int | None, progress: Progress | None) -> np.ndarray:
-    size = LARGEST_BLOCK if block_size is None else block_size
+def _collect(
+    streamer: Streamer | ParallelStreamer, total: int, block_size: int | None, progress: Progress | None
+) -> np.ndarray:
+    size = streamer.block_size if block_size is None else block_size
     if size < 1 or total < 0:
         raise ValueError(f"block_size must be at least 1 and num_samples at least 0, got {size} and {total}")
     pieces, done, told = [streamer.take(0)], 0, 0
@@ -290,18 +324,19 @@ def _collect(streamer: Streamer, total: int, block_size: int | None, progress: P
 
 
 def _open(
-    model: AutoregressiveModel,
+    model: SoundModel,
     params: Params,
     local_conditioning: AnyArray | None,
     sampling: Sampling,
     given: StreamInputs,
-) -> Streamer:
+) -> Streamer | ParallelStreamer:
     """A streamer that holds the given conditioning, from the first frame that it still needs."""
+    opener: Any = streamer_of(model)
     steady = dataclasses.replace(sampling, temperature=1.0) if sampling.is_per_frame else sampling
     if model.hop_length is None:
         if local_conditioning is not None:
             raise ConditioningError("this model has no local conditioning, but local_conditioning was given")
-        return Streamer.open(model, params, steady, given)
+        return opener.open(model, params, steady, given)
     if local_conditioning is None:
         raise ConditioningError("this model needs local_conditioning: frames [B, F, C]")
     frames = np.asarray(local_conditioning, np.float32)
@@ -313,8 +348,10 @@ def _open(
             f"conditioning covers the prompt first: {prompted} samples of prompt need "
             f"{-(-prompted // model.hop_length)} frames, got {frames.shape[1]}"
         )
-    first = 0 if given.state is None else max(given.position // model.hop_length - model.lookback, 0)
-    streamer = Streamer.open(model, params, steady, dataclasses.replace(given, first_frame=first))
+    first = 0 if given.state is None else opener.first_frame(model, sampling, given.position)
+    streamer: Streamer | ParallelStreamer = opener.open(
+        model, params, steady, dataclasses.replace(given, first_frame=first)
+    )
     frame_temperatures = None
     if sampling.is_per_frame:
         frame_temperatures = check_frame_temperature(sampling.temperature, frames.shape[:2])[:, first:]

@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import UInt32
 
 from wavejax.generation.backends import BackendName, check_backend_name
+from wavejax.generation.errors import ConditioningError
 from wavejax.generation.noise import split_index
 from wavejax.types import AnyArray
 
@@ -33,6 +34,8 @@ class Sampling:
     """See `generation.backends.open_backend`."""
     dtype: DTypeLike | None = None
     """Type of weights; default see `open_backend`."""
+    window_frames: int | None = None
+    """Of a parallel model: frames that it works on at once; default `windows.WINDOW_FRAMES`."""
 
     def __post_init__(self) -> None:
         _ = self.seed_words  # says what is wrong with it
@@ -41,6 +44,8 @@ class Sampling:
             raise ValueError(f"probability_floor must be at least 0 and below 0.5, got {floor}: 0 cuts nothing")
         object.__setattr__(self, "probability_floor", floor)
         check_backend_name(self.backend)
+        if self.window_frames is not None and self.window_frames < 1:
+            raise ValueError(f"window_frames={self.window_frames} must be 1 frame or more")
         if self.dtype is not None:
             try:
                 jnp.dtype(self.dtype)
@@ -63,4 +68,22 @@ class Sampling:
         return np.ndim(self.temperature) == 2
 
 
-__all__ = ["Sampling"]
+def check_temperature(temperature: float | AnyArray, batch: int) -> np.ndarray:
+    """A temperature of each stream, [B] float32. Raises ValueError on another shape, and on negative ones."""
+    value = np.asarray(temperature, np.float32)
+    if value.shape not in ((), (batch,)) or not (value >= 0).all():
+        raise ValueError(f"temperature must be a non-negative number or [{batch}] of them, got {temperature}")
+    return np.broadcast_to(value, (batch,))
+
+
+def check_frame_temperature(temperature: float | AnyArray, shape: tuple[int, ...]) -> np.ndarray:
+    """Temperatures of frames as float32 of that shape. Raises ConditioningError on others, and on negative ones."""
+    value = np.asarray(temperature, np.float32)
+    if value.shape != shape or not (value >= 0).all():
+        raise ConditioningError(
+            f"temperature per frame must be non-negative of shape {shape}, got an array of {value.shape}"
+        )
+    return value
+
+
+__all__ = ["Sampling", "check_frame_temperature", "check_temperature"]

@@ -2,18 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wavejax.generation.errors import ConditioningError
 from wavejax.generation.noise import join_index
-from wavejax.generation.state import GenerationState
-from wavejax.types import AnyArray, AutoregressiveModel
-
-
-class ConditioningError(ValueError):
-    """Conditioning that does not fit the model or the number of samples asked for."""
+from wavejax.types import AnyArray, AutoregressiveModel, ParallelModel
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,8 +24,8 @@ class StreamInputs:
     """Speaker ids [B] or vectors [B, C]."""
     prompt: AnyArray | None = None
     """Waveform [B, P] that was heard before; its frames come first."""
-    state: GenerationState | None = None
-    """Continue from here."""
+    state: Any = None
+    """Continue from here: a `GenerationState`, or the `WindowState` of a parallel model."""
     first_frame: int = 0
     """Index of the first frame that will be pushed, when continuing."""
     origins: Sequence[int] | None = None
@@ -47,7 +44,7 @@ class StreamInputs:
         stream_ids: AnyArray | None,
         global_conditioning: AnyArray | None,
         prompt: AnyArray | None,
-        state: GenerationState | None,
+        state: Any,
     ) -> "StreamInputs":
         """The same of the batch size that the arguments imply, 1 where none does.
 
@@ -58,7 +55,7 @@ class StreamInputs:
             "stream_ids": stream_ids,
             "global_conditioning": global_conditioning,
             "prompt": prompt,
-            "state": None if state is None else state.value,
+            "state": None if state is None else state.keys,
         }
         sizes = {} if batch_size is None else {"batch_size": batch_size}
         sizes |= {name: np.shape(each)[0] for name, each in arrays.items() if each is not None and np.ndim(each)}
@@ -79,7 +76,7 @@ class StreamInputs:
             return join_index(self.state.position)
         return 0 if self.prompt is None else self.prompt.shape[1]
 
-    def speaker(self, model: AutoregressiveModel) -> Array | None:
+    def speaker(self, model: AutoregressiveModel | ParallelModel) -> Array | None:
         """Global conditioning on the device. Raises ConditioningError on ids that the model does not know."""
         speaker, batch = self.global_conditioning, self.batch_size
         if speaker is None:

@@ -14,7 +14,7 @@ from wavejax.generation.backends import LARGEST_BLOCK, BackendName, open_backend
 from wavejax.generation.decoders import Decoder
 from wavejax.generation.engine import encode_conditioning, encode_window, history_frames, init_state, samples_per_step
 from wavejax.generation.noise import split_index
-from wavejax.generation.sampling import Sampling
+from wavejax.generation.sampling import Sampling, check_frame_temperature, check_temperature
 from wavejax.generation.state import Conditioning, GenerationState
 from wavejax.generation.stream_inputs import ConditioningError, StreamInputs
 from wavejax.types import AnyArray, AutoregressiveModel, Params, PyTree
@@ -102,6 +102,11 @@ class Streamer:
         return streamer
 
     def _open(self, model: AutoregressiveModel, params: Params, sampling: Sampling, given: StreamInputs) -> None:
+        if sampling.window_frames is not None:
+            raise ValueError(
+                f"window_frames is for parallel models, and {type(model).__name__} makes one sample after the other: "
+                "leave it out"
+            )
         self.model, self._sampling, self._batch = model, sampling, given.batch_size
         self._backend = open_backend(sampling.backend, model, params, dtype=sampling.dtype, batch_size=given.batch_size)
         self._decoder = self._backend.decoder
@@ -114,7 +119,7 @@ class Streamer:
         )
         self._origin = jax.device_put(np.stack([split_index(origin) for origin in given.origins or (0,) * self._batch]))
         self._speaker, self._prompt = given.speaker(model), given.heard()
-        self._temperature = _check_temperature(sampling.temperature, self._batch)
+        self._temperature = check_temperature(sampling.temperature, self._batch)
         self._state, self._position, self._first_frame = given.state, given.position, given.first_frame
         channels = getattr(model, "local_channels", 0)
         self._frames = np.zeros((self._batch, 0, channels), np.float32)
@@ -129,6 +134,17 @@ class Streamer:
             )
         if model.hop_length is None:
             self._static = _encode_static(self._decoder, self._speaker, jax.device_put(self._temperature))
+
+    @staticmethod
+    def first_frame(model: AutoregressiveModel, sampling: Sampling, position: int) -> int:
+        """The first frame that a sample depends on."""
+        del sampling
+        return max(position // (model.hop_length or 1) - model.lookback, 0)
+
+    @property
+    def block_size(self) -> int:
+        """Samples that are best taken at a time."""
+        return LARGEST_BLOCK
 
     @property
     def lookahead(self) -> int:
@@ -294,20 +310,3 @@ class Streamer:
         if unused > 256:
             self._frames, self._temperatures = self._frames[:, unused:].copy(), self._temperatures[:, unused:].copy()
             self._first_frame += unused
-
-
-def _check_temperature(temperature: float | AnyArray, batch: int) -> np.ndarray:
-    value = np.asarray(temperature, np.float32)
-    if value.shape not in ((), (batch,)) or not (value >= 0).all():
-        raise ValueError(f"temperature must be a non-negative number or [{batch}] of them, got {temperature}")
-    return np.broadcast_to(value, (batch,))
-
-
-def check_frame_temperature(temperature: float | AnyArray, shape: tuple[int, ...]) -> np.ndarray:
-    """Temperatures of frames as float32 of that shape. Raises ConditioningError on others, and on negative ones."""
-    value = np.asarray(temperature, np.float32)
-    if value.shape != shape or not (value >= 0).all():
-        raise ConditioningError(
-            f"temperature per frame must be non-negative of shape {shape}, got an array of {value.shape}"
-        )
-    return value

@@ -9,24 +9,26 @@ The size, `window_frames`, is a choice between delay and work: samples come when
 programs, whose samples agree to rounding; bit for bit equal are drivers of the same size (and batch size).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import operator
+from collections.abc import Iterator
 from functools import partial
-from typing import Any, cast
+from typing import Any, SupportsIndex, cast
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, UInt32
 
+from wavejax.generation.backends import BackendName
 from wavejax.generation.noise import join_index, split_index, stream_keys, uniforms
-from wavejax.generation.streamer import ConditioningError, _check_temperature, check_frame_temperature
+from wavejax.generation.sampling import Sampling, check_frame_temperature, check_temperature
+from wavejax.generation.stream_inputs import ConditioningError, StreamInputs
 from wavejax.types import AnyArray, ParallelModel, Params
 
 WINDOW_FRAMES = 32
 """Frames of a window unless another size is asked for: about a third of a second at 100 frames a second."""
-
-Progress = Callable[[int, int], None]
 
 
 @flax.struct.dataclass
@@ -124,7 +126,7 @@ class ParallelStreamer:
 
     `push` takes any number of frames and returns the samples of the windows that they complete, look-ahead included.
     `flush` ends the recording (the last frame is repeated) and returns the rest. However the frames are cut, the
-    samples equal those of `generate_windows` of the same `window_frames` bit for bit.
+    samples equal those of `generate` with the same `window_frames` bit for bit.
 
     Args:
         model, params: the model and its parameters.
@@ -133,9 +135,10 @@ class ParallelStreamer:
         seed, stream_ids: pick each stream's noise; the ids default to 0 .. B-1.
         global_conditioning: speaker ids [B] or vectors [B, C].
         temperature: a number or [B]; `push` can set it frame by frame.
-        state: continue from this state (of `generate_windows(..., return_state=True)` or `.state`); it brings the
-            streams' noise, so `seed` and `stream_ids` do nothing then.
+        state: continue from this state (of `generate(..., return_state=True)` or `.state`); it brings the streams'
+            noise, so `seed` and `stream_ids` do nothing then.
         first_frame: index of the first frame that will be pushed, when continuing: at most `first_needed_frame`.
+        probability_floor, dtype, backend: of models that work sample by sample; anything but the default is refused.
     """
 
     def __init__(
@@ -143,33 +146,73 @@ class ParallelStreamer:
         model: ParallelModel,
         params: Params,
         *,
-        window_frames: int = WINDOW_FRAMES,
+        window_frames: int | None = None,
         batch_size: int = 1,
-        seed: int = 0,
+        seed: SupportsIndex = 0,
         stream_ids: Int[AnyArray, "batch"] | None = None,
         global_conditioning: AnyArray | None = None,
         temperature: float | AnyArray = 1.0,
+        probability_floor: float = 0.0,
+        dtype: DTypeLike | None = None,
+        backend: BackendName = "auto",
         state: WindowState | None = None,
         first_frame: int = 0,
     ) -> None:
-        if window_frames < 1:
-            raise ValueError(f"window_frames={window_frames} must be 1 frame or more")
-        self.model, self.window_frames, self._batch = model, window_frames, batch_size
+        sampling = Sampling(
+            seed=seed,
+            temperature=temperature,
+            probability_floor=probability_floor,
+            backend=backend,
+            dtype=dtype,
+            window_frames=window_frames,
+        )
+        given = StreamInputs(
+            batch_size=batch_size,
+            stream_ids=stream_ids,
+            global_conditioning=global_conditioning,
+            state=state,
+            first_frame=first_frame,
+        )
+        self._open(model, params, sampling, given)
+
+    @classmethod
+    def open(cls, model: ParallelModel, params: Params, sampling: Sampling, given: StreamInputs) -> "ParallelStreamer":
+        """The same from what the drivers have collected."""
+        streamer = cls.__new__(cls)
+        streamer._open(model, params, sampling, given)
+        return streamer
+
+    def _open(self, model: ParallelModel, params: Params, sampling: Sampling, given: StreamInputs) -> None:
+        _refuse_unsuited(model, sampling, given)
+        self.model, self._batch = model, given.batch_size
+        self.window_frames = WINDOW_FRAMES if sampling.window_frames is None else sampling.window_frames
         self._params = jax.device_put(params)
-        self._speaker = _checked_speaker(model, global_conditioning, batch_size)
-        self._temperature = _check_temperature(temperature, batch_size)
+        self._speaker = given.speaker(model)
+        self._temperature = check_temperature(sampling.temperature, self._batch)
+        state: WindowState | None = given.state
         if state is None:
-            ids = np.arange(batch_size) if stream_ids is None else np.asarray(stream_ids)
-            if ids.shape != (batch_size,):
-                raise ConditioningError(f"stream_ids must be {batch_size} integers, got an array of shape {ids.shape}")
-            keys = np.asarray(stream_keys(seed, jnp.asarray(ids, jnp.int32)))
+            ids = np.arange(self._batch) if given.stream_ids is None else np.asarray(given.stream_ids)
+            if ids.shape != (self._batch,):
+                raise ConditioningError(f"stream_ids must be {self._batch} integers, got an array of shape {ids.shape}")
+            keys = np.asarray(stream_keys(operator.index(sampling.seed), jnp.asarray(ids, jnp.int32)))
             state = WindowState(position=split_index(0), keys=keys)
-        if np.shape(state.keys) != (batch_size, 2):
-            raise ConditioningError(f"the state is that of {len(state.keys)} streams, not of batch_size={batch_size}")
+        if np.shape(state.keys) != (self._batch, 2):
+            raise ConditioningError(f"the state is that of {len(state.keys)} streams, not of batch_size={self._batch}")
         self._keys = jax.device_put(state.keys)
         self._position = join_index(state.position)
-        self._frames = _Frames(batch_size, first_frame)
+        self._frames = _Frames(self._batch, given.first_frame)
         self._made: tuple[tuple[int, int | None], np.ndarray] | None = None
+
+    @staticmethod
+    def first_frame(model: ParallelModel, sampling: Sampling, position: int) -> int:
+        """The first frame that a sample depends on: where its window begins, less the look-back."""
+        size = sampling.window_frames or WINDOW_FRAMES
+        return max(position // (size * model.hop_length) * size - model.lookback, 0)
+
+    @property
+    def block_size(self) -> int:
+        """Samples that are best taken at a time: a window's."""
+        return self._window_samples
 
     @property
     def lookahead(self) -> int:
@@ -272,134 +315,16 @@ class ParallelStreamer:
         return self._made[1]
 
 
-def stream_windows(
-    model: ParallelModel,
-    params: Params,
-    *,
-    local_conditioning: Float[AnyArray, "batch frames channels"] | Iterable[AnyArray],
-    num_samples: int | None = None,
-    block_size: int | None = None,
-    temperature: float | AnyArray = 1.0,
-    progress: Progress | None = None,
-    **options: Any,
-) -> Iterator[np.ndarray]:
-    """Yield the waveform in blocks [B, block_size] (the last may be shorter), `stream` for a `ParallelModel`.
-
-    Takes what `generate_windows` takes; `local_conditioning` may also be an iterator of frames [B, f, C] as they
-    arrive, and a block is then yielded as soon as its window and look-ahead have come. Blocks of any size (default:
-    a window's samples) add up to `generate_windows` of the same `window_frames`, bit for bit.
-    """
-    if block_size is not None and block_size < 1:
-        raise ValueError(f"block_size must be at least 1 sample, got {block_size}")
-    given: Any = local_conditioning
-    pieces: Iterator[AnyArray] | None = None
-    if not hasattr(given, "shape"):
-        pieces = iter(given)
-        given = next(pieces, None)
-        if given is None:
-            raise ConditioningError("local_conditioning is an iterator that yielded no frames")
-    streamer = _open(model, params, given, temperature, options)
-    size = streamer.window_frames * model.hop_length if block_size is None else block_size
-    start = streamer.position
-
-    def emit(amount: int, whole: bool) -> Iterator[np.ndarray]:
-        while amount >= size or (whole and amount > 0):
-            count = min(size, amount)
-            yield streamer.take(count)
-            amount -= count
-            if progress is not None:
-                progress(streamer.position - start, streamer.position - start + amount)
-
-    def left(amount: int) -> int:
-        return amount if num_samples is None else min(amount, start + num_samples - streamer.position)
-
-    while pieces is not None:
-        yield from emit(left(streamer.available), whole=False)  # before the next frames are waited for
-        if left(1) <= 0:
-            return
-        piece = next(pieces, None)
-        if piece is None:
-            break
-        streamer.add_frames(piece)
-    yield from emit(streamer.remaining if num_samples is None else left(num_samples), whole=True)
-
-
-def generate_windows(
-    model: ParallelModel,
-    params: Params,
-    *,
-    local_conditioning: Float[AnyArray, "batch frames channels"],
-    num_samples: int | None = None,
-    lengths: Int[AnyArray, "batch"] | None = None,
-    temperature: float | AnyArray = 1.0,
-    return_state: bool = False,
-    progress: Progress | None = None,
-    **options: Any,
-) -> Any:
-    """Waveforms [B, T] float32, numpy: `generate` for a `ParallelModel`.
-
-    Args:
-        model, params: the model and its parameters.
-        local_conditioning: frames [B, F, C] from sample 0 on; beyond both ends the edge frame is repeated.
-        num_samples: samples to make; default frames x hop_length, less what was made before `state`.
-        lengths: samples of each stream of a ragged batch: later ones are zero, and frames after a stream's end repeat
-            its last frame, so a stream sounds as it would alone.
-        temperature: a number, [B], or [B, F] frame by frame.
-        return_state: return (waveform, state).
-        progress: called with (samples made, samples in all) after each window.
-        options: of `ParallelStreamer`: `window_frames`, `seed`, `stream_ids`, `global_conditioning`, `state`.
-
-    Raises:
-        ConditioningError: conditioning of a wrong shape or length, not finite, or an unknown speaker.
-    """
-    if lengths is not None:
-        lengths = np.asarray(lengths)
-        if lengths.shape != np.shape(local_conditioning)[:1] or lengths.min() < 0:
-            raise ConditioningError(
-                f"lengths must be {np.shape(local_conditioning)[0]} non-negative numbers of samples, got {lengths}"
-            )
-        local_conditioning = _repeat_last(np.asarray(local_conditioning, np.float32), lengths, model.hop_length)
-    streamer = _open(model, params, local_conditioning, temperature, options)
-    start, total = streamer.position, streamer.remaining if num_samples is None else num_samples
-    pieces = [np.zeros((np.shape(local_conditioning)[0], 0), np.float32)]
-    for piece in streamer.blocks(total):
-        pieces.append(piece)
-        if progress is not None:
-            progress(streamer.position - start, total)
-    waveform = np.concatenate(pieces, axis=1)
-    if lengths is not None:
-        waveform = np.where(np.arange(start, start + total)[None] < lengths[:, None], waveform, np.float32(0))
-    return (waveform, streamer.state) if return_state else waveform
-
-
-def _open(
-    model: ParallelModel, params: Params, frames: AnyArray, temperature: float | AnyArray, options: dict[str, Any]
-) -> ParallelStreamer:
-    """A streamer that has these frames: of a whole recording, from frame 0 on."""
-    frames = np.asarray(frames, np.float32)
-    if frames.ndim != 3 or not frames.shape[1]:
-        raise ConditioningError(f"local_conditioning must have shape [B, F >= 1, C], got {frames.shape}")
-    per_frame = np.ndim(temperature) == 2
-    streamer = ParallelStreamer(
-        model, params, batch_size=frames.shape[0], temperature=1.0 if per_frame else temperature, **options
-    )
-    streamer.add_frames(frames, np.asarray(temperature) if per_frame else None)
-    return streamer
-
-
-def _repeat_last(frames: np.ndarray, lengths: np.ndarray, hop_length: int) -> np.ndarray:
-    last = np.maximum(-(-lengths // hop_length), 1) - 1
-    index = np.minimum(np.arange(frames.shape[1])[None], last[:, None])
-    return np.take_along_axis(frames, index[:, :, None], axis=1)
-
-
-def _checked_speaker(model: ParallelModel, speaker: AnyArray | None, batch: int) -> Array | None:
-    if speaker is None:
-        return None
-    known = getattr(model, "num_speakers", 0)
-    given = np.asarray(speaker)
-    if not known:
-        return jax.device_put(given.astype(np.float32))
-    if given.shape != (batch,) or given.dtype.kind not in "iu" or given.min() < 0 or given.max() >= known:
-        raise ConditioningError(f"global_conditioning must be {batch} speaker ids from 0 to {known - 1}, got {given}")
-    return jax.device_put(given.astype(np.int32))
+def _refuse_unsuited(model: ParallelModel, sampling: Sampling, given: StreamInputs) -> None:
+    """Refuse what only models take that work sample by sample."""
+    asked = {
+        "prompt": given.prompt is not None,
+        "probability_floor": sampling.probability_floor != 0.0,
+        "dtype": sampling.dtype is not None,
+        "backend": sampling.backend != "auto",
+    }
+    for name in (name for name, is_given in asked.items() if is_given):
+        raise ValueError(
+            f"{name} is for models that work sample by sample, and {type(model).__name__} makes all samples of a "
+            f"window of frames at once: leave {name} out"
+        )
