@@ -18,8 +18,8 @@ from wavejax.audio.files import read_audio, write_audio
 from wavejax.audio.specs import get_spec
 from wavejax.cli.inputs import AUDIO_SUFFIXES, FEATURE_SUFFIXES, InputError, list_inputs, mel_of, read_features
 from wavejax.cli.parsing import Command, UsageError, parse
-from wavejax.experiments.autoregressive.product import SampleModel
 from wavejax.experiments.loading import of_kind
+from wavejax.experiments.sound import SoundModel
 from wavejax.generation.backends import BackendName
 from wavejax.tasks.babbler.product import Babbler
 from wavejax.tasks.families import load, load_any_family
@@ -139,7 +139,7 @@ def _folded(
     yield waveform
 
 
-def _temperature(given: "Vocode | Generate", product: SampleModel[Any]) -> float:
+def _temperature(given: "Vocode | Generate", product: SoundModel[Any]) -> float:
     """As asked for, or the voice's own."""
     temperature = product.config.temperature if given.temperature is None else given.temperature
     if not 0 <= temperature < float("inf"):
@@ -262,7 +262,7 @@ def run_generate(arguments: Sequence[str]) -> int:
         return 0 if _write_blocks(given.out, blocks, rate) else 1
 
 
-def _opened(given: Generate) -> tuple[SampleModel[Any], dict[str, Any]]:
+def _opened(given: Generate) -> tuple[SoundModel[Any], dict[str, Any]]:
     """The model and its conditioning: a babbler, or with --mel a vocoder."""
     if given.mel is not None:
         vocoder = load(given.model, kind=Vocoder)

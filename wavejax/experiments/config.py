@@ -1,6 +1,7 @@
 """What every experiment states: a model, its data, an optimizer and a training, in one frozen tree."""
 
 import dataclasses
+import math
 from typing import Any, ClassVar, Literal
 
 from wavejax.training.optimizers import OptimizerConfig
@@ -88,6 +89,20 @@ class ExperimentConfig:
     optimizer: Any = OptimizerConfig()
     """An `OptimizerConfig`, or a dataclass of the family's own from which its learner makes an optax transformation."""
     training: TrainingConfig = TrainingConfig()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SoundConfig(ExperimentConfig):
+    """An experiment whose product makes sound."""
+
+    spec: Any
+    """What its frames say; gives the sample rate and the hop length in any case."""
+    temperature: float = 1.0
+    """Of the draws, where none is asked for; to be chosen on the validation split."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < math.inf:
+            raise ValueError(f"temperature must be a number of at least 0, got {self.temperature}")
 
 
 def differences(old: Any, new: Any) -> str:

@@ -87,18 +87,10 @@ def stream(
         given = next(pieces, None)
         if given is None:
             raise ConditioningError("local_conditioning is an iterator that yielded no frames")
-    inputs = StreamInputs.of(
-        batch_size,
-        given,
-        stream_ids=stream_ids,
-        global_conditioning=global_conditioning,
-        prompt=prompt,
-        state=state,
-    )
-    streamer = _open(model, params, given, sampling, inputs)
+    inputs = StreamInputs(stream_ids=stream_ids, global_conditioning=global_conditioning, prompt=prompt, state=state)
+    streamer = _open(model, params, given, sampling, inputs.sized(batch_size, given))
     start, size = streamer.position, streamer.block_size if block_size is None else block_size
-    if model.hop_length is None and num_samples is None:
-        raise ConditioningError("a model without local conditioning needs num_samples")
+    _wanted(streamer, num_samples)  # refuses what has no end
 
     def emit(limit: int, whole: bool) -> Iterator[np.ndarray]:
         while limit >= size or (whole and limit > 0):
@@ -186,33 +178,32 @@ def generate(
         backend=backend,
         window_frames=window_frames,
     )
+    given = StreamInputs(stream_ids=stream_ids, global_conditioning=global_conditioning, prompt=prompt, state=state)
     if folds != 1:
         refuse_with_folds({"lengths": lengths, "state": state, "return_state": return_state, "prompt": prompt})
-        given = StreamInputs(stream_ids=stream_ids, global_conditioning=global_conditioning)
         plan = _Folds(count=folds, warm_up=None, num_samples=num_samples)
         return _generate_folded(
             _foldable(model), params, local_conditioning, sampling, given, plan, block_size, progress
         )[0]
-    inputs = StreamInputs.of(
-        batch_size,
-        local_conditioning,
-        stream_ids=stream_ids,
-        global_conditioning=global_conditioning,
-        prompt=prompt,
-        state=state,
-    )
+    inputs = given.sized(batch_size, local_conditioning)
     if lengths is not None:
         lengths = _checked_lengths(lengths, inputs.batch_size)
         local_conditioning = _repeat_last(local_conditioning, lengths, model.hop_length)
     streamer = _open(model, params, local_conditioning, sampling, inputs)
-    total = streamer.remaining if num_samples is None and model.hop_length is not None else num_samples
-    if total is None:
-        raise ConditioningError("a model without local conditioning needs num_samples")
     start = streamer.position
-    waveform = _collect(streamer, total, block_size, progress)
+    waveform = _collect(streamer, _wanted(streamer, num_samples), block_size, progress)
     if lengths is not None:
-        waveform = np.where(np.arange(start, start + total)[None] < lengths[:, None], waveform, np.float32(0))
+        waveform = np.where(np.arange(start, streamer.position) < lengths[:, None], waveform, np.float32(0))
     return (waveform, streamer.state) if return_state else waveform
+
+
+def _wanted(streamer: Streamer | ParallelStreamer, num_samples: int | None) -> int:
+    """Samples to make: as many as asked for, or as the frames last."""
+    if num_samples is not None:
+        return num_samples
+    if streamer.model.hop_length is None:
+        raise ConditioningError("a model without local conditioning needs num_samples")
+    return streamer.remaining
 
 
 def generate_folded(

@@ -1,7 +1,7 @@
 """What a batch of streams is given beside its frames: who speaks, what was heard before, which noise is theirs."""
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from wavejax.generation.noise import join_index
 from wavejax.types import AnyArray, AutoregressiveModel, ParallelModel
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class StreamInputs:
     """What a batch of streams is given. Raises ValueError where both a prompt and a state are."""
 
@@ -35,39 +35,23 @@ class StreamInputs:
         if self.state is not None and self.prompt is not None:
             raise ValueError("give either a prompt or a state to continue from, not both")
 
-    @classmethod
-    def of(
-        cls,
-        batch_size: int | None,
-        local_conditioning: AnyArray | None,
-        *,
-        stream_ids: AnyArray | None,
-        global_conditioning: AnyArray | None,
-        prompt: AnyArray | None,
-        state: Any,
-    ) -> "StreamInputs":
-        """The same of the batch size that the arguments imply, 1 where none does.
+    def sized(self, batch_size: int | None, local_conditioning: AnyArray | None) -> "StreamInputs":
+        """The same with the batch size that all that is given implies, 1 where nothing does.
 
         Raises ConditioningError where they disagree.
         """
         arrays = {
             "local_conditioning": local_conditioning,
-            "stream_ids": stream_ids,
-            "global_conditioning": global_conditioning,
-            "prompt": prompt,
-            "state": None if state is None else state.keys,
+            "stream_ids": self.stream_ids,
+            "global_conditioning": self.global_conditioning,
+            "prompt": self.prompt,
+            "state": None if self.state is None else self.state.keys,
         }
         sizes = {} if batch_size is None else {"batch_size": batch_size}
         sizes |= {name: np.shape(each)[0] for name, each in arrays.items() if each is not None and np.ndim(each)}
         if len(set(sizes.values())) > 1:
             raise ConditioningError(f"these arguments disagree on the batch size: {sizes}")
-        return cls(
-            batch_size=next(iter(sizes.values()), 1),
-            stream_ids=stream_ids,
-            global_conditioning=global_conditioning,
-            prompt=prompt,
-            state=state,
-        )
+        return dataclasses.replace(self, batch_size=next(iter(sizes.values()), 1))
 
     @property
     def position(self) -> int:

@@ -14,7 +14,7 @@ from wavejax.experiments.autoregressive import diagnosis
 from wavejax.experiments.autoregressive import product as product_module
 from wavejax.experiments.autoregressive.diagnosis import Excerpts
 from wavejax.tasks.babbler.product import Babbler
-from wavejax.tasks.vocoder.product import Vocoder
+from wavejax.tasks.vocoder.product import SampleVocoder
 
 SPEC = get_spec("speech-16k")
 
@@ -22,7 +22,7 @@ SPEC = get_spec("speech-16k")
 @pytest.fixture(scope="module")
 def vocoder():
     config = tiny.config()
-    return Vocoder(config=config, params=jax.tree.map(lambda leaf: leaf * 5, tiny.params_of(config)))
+    return SampleVocoder(config=config, params=jax.tree.map(lambda leaf: leaf * 5, tiny.params_of(config)))
 
 
 def excerpts_of(waveform, mel=None):
@@ -132,7 +132,7 @@ def test_excerpts_are_as_long_as_the_shortest_allows():
         )
 
     corpus = Corpus.in_memory(SPEC, [utterance(n, length) for n, length in enumerate((900, 1700, 1300))], ["test"] * 3)
-    vocoder = Vocoder(config=tiny.config(), params={})
+    vocoder = SampleVocoder(config=tiny.config(), params={})
     excerpts = diagnosis.held_out_excerpts(vocoder, corpus, "test", count=2)
     assert excerpts.names == ("u1", "u2")
     assert excerpts.waveform.shape == (2, 1200)

@@ -19,7 +19,7 @@ from wavejax.evaluation import linear_prediction_bits, order1_bits, paired_boots
 from wavejax.experiments.autoregressive import scoring
 from wavejax.models.wavenet import WaveNet
 from wavejax.tasks.babbler.product import Babbler
-from wavejax.tasks.vocoder.product import Vocoder
+from wavejax.tasks.vocoder.product import SampleVocoder
 
 SPEC = get_spec("speech-16k")
 LENGTHS = (1701, 1000, 2399, 1200, 801)
@@ -40,7 +40,7 @@ UTTERANCES = [utterance(number, length) for number, length in enumerate(LENGTHS)
 CORPUS = Corpus.in_memory(SPEC, UTTERANCES, SPLITS)
 CONFIG = tiny.config()
 PARAMS = jax.tree.map(lambda leaf: leaf * 10, tiny.params_of(CONFIG))
-VOCODER = Vocoder(config=CONFIG, params=PARAMS)
+VOCODER = SampleVocoder(config=CONFIG, params=PARAMS)
 
 
 def direct_bits(utterance):
@@ -83,7 +83,7 @@ def test_one_compilation_serves_right_and_other_features(monkeypatch):
 
     monkeypatch.setattr(scoring, "crop_loss", counted)
     config = dataclasses.replace(CONFIG, name="counted")
-    counted_vocoder = Vocoder(config=config, params=PARAMS)
+    counted_vocoder = SampleVocoder(config=config, params=PARAMS)
     scoring.score(counted_vocoder, CORPUS, "test", batch_size=2)
     scoring.score(counted_vocoder, CORPUS, "test", frames="other", batch_size=2)
     assert len(traces) == 1

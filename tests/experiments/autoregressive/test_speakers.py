@@ -14,14 +14,14 @@ from wavejax.data import Corpus, Utterance
 from wavejax.experiments.autoregressive.scoring import score
 from wavejax.experiments.autoregressive.speakers import score_speakers, speaker_bits_table
 from wavejax.experiments.metadata import ExperimentError
-from wavejax.tasks.vocoder.product import Vocoder
+from wavejax.tasks.vocoder.product import SampleVocoder
 
 SPEC = get_spec("speech-16k")
 NAMES = ("anna", "bert", "carl")
 LENGTHS = (1000, 1400, 801, 1201, 900, 1600)
 CONFIG = dataclasses.replace(tiny.config(num_speakers=3, global_channels=2), name="trio")
 PARAMS = jax.tree.map(lambda leaf: leaf * 10, tiny.params_of(CONFIG))
-TRIO = Vocoder(config=CONFIG, params=PARAMS, labels={"speakers": NAMES})
+TRIO = SampleVocoder(config=CONFIG, params=PARAMS, labels={"speakers": NAMES})
 
 
 def corpus(names=NAMES, whose=(0, 1, 2, 0, 1, 2)) -> Corpus:
@@ -49,7 +49,7 @@ def test_right_wrong_and_no_id_are_what_score_says_of_them(report):
     ]
     mean = PARAMS["speaker_embedding"].mean(axis=0, keepdims=True)
     nobody = {**PARAMS, "speaker_embedding": np.repeat(mean, 3, axis=0)}
-    none = score(Vocoder(config=CONFIG, params=nobody), corpus(), "validation", batch_size=4)
+    none = score(SampleVocoder(config=CONFIG, params=nobody), corpus(), "validation", batch_size=4)
     for number, name in enumerate(right.ids):
         found = report["utterances"][name]
         assert found["num_samples"] == LENGTHS[number]
@@ -101,7 +101,7 @@ def test_a_model_that_does_not_listen_to_the_id_shows_no_difference():
 def test_what_has_no_speakers_is_refused():
     alone = tiny.config()
     with pytest.raises(ExperimentError, match="speech-16k-small knows no speakers by id: this is about models of two"):
-        score_speakers(Vocoder(config=alone, params=tiny.params_of(alone)), corpus())
+        score_speakers(SampleVocoder(config=alone, params=tiny.params_of(alone)), corpus())
     with pytest.raises(ExperimentError, match="has 3 speaker ids and 0 names: train it on a corpus that names them"):
         score_speakers(dataclasses.replace(TRIO, labels={}), corpus())
     with pytest.raises(

@@ -8,13 +8,13 @@ import soundfile
 from tests.tiny import commands as tiny
 from wavejax.evaluation.findings import nothing_bad
 from wavejax.tasks.vocoder import diagnosis
-from wavejax.tasks.vocoder.product import Vocoder
+from wavejax.tasks.vocoder.product import SampleVocoder
 
 
 @pytest.fixture(scope="module")
 def vocoder():
     config = tiny.config()
-    return Vocoder(config=config, params=jax.tree.map(lambda leaf: leaf * 5, tiny.params_of(config)))
+    return SampleVocoder(config=config, params=jax.tree.map(lambda leaf: leaf * 5, tiny.params_of(config)))
 
 
 def low_passed(noise, cutoff, rate):

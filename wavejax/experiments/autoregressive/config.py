@@ -2,10 +2,9 @@
 
 import dataclasses
 import math
-from typing import Any
 
 from wavejax.data.crops import CropShape
-from wavejax.experiments.config import CorpusConfig, ExperimentConfig, TrainingConfig
+from wavejax.experiments.config import CorpusConfig, SoundConfig, TrainingConfig
 from wavejax.training.optimizers import OptimizerConfig
 
 ROW_MULTIPLE = 64
@@ -41,7 +40,7 @@ class SampleTrainingConfig(TrainingConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AutoregressiveConfig(ExperimentConfig):
+class AutoregressiveConfig(SoundConfig):
     """An experiment whose model predicts the next sample; families narrow `model` and `spec`.
 
     `model` is the configuration of an `AutoregressiveModel`: `build(dtype)` makes the linen module, whose parallel form
@@ -51,17 +50,12 @@ class AutoregressiveConfig(ExperimentConfig):
     `modes`, `size`, and `typical_product(batch_size, length)`.
     """
 
-    spec: Any
-    """What its frames say; gives the sample rate and the hop length in any case."""
     data: CropConfig = CropConfig()
     optimizer: OptimizerConfig = OPTIMIZER
     training: SampleTrainingConfig = SampleTrainingConfig()
-    temperature: float = 1.0
-    """Of the draws, where none is asked for; to be chosen on the validation split."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < math.inf:
-            raise ValueError(f"temperature must be a number of at least 0, got {self.temperature}")
+        super().__post_init__()
         if self.is_conditioned:
             self._check_frames()
         missing = [name for name in MODES if getattr(self.training, name) and name not in self.model.modes]

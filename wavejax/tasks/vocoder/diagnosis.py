@@ -13,7 +13,7 @@ from wavejax.audio.levels import loudness
 from wavejax.evaluation.findings import Finding, Verdict
 from wavejax.experiments.autoregressive.data import check_corpus, named_corpus
 from wavejax.experiments.autoregressive.diagnosis import diagnose, held_out_excerpts
-from wavejax.tasks.vocoder.product import Vocoder
+from wavejax.tasks.vocoder.product import SampleVocoder, Vocoder
 
 QUIET_LUFS = -40.0
 CLIPPED_SHARE = 1e-3
@@ -88,7 +88,7 @@ class DoctorOptions:
     seed: int = 0
     """Of the audio that the model makes."""
 
-    def __call__(self, product: Vocoder) -> Iterator[Finding]:
+    def __call__(self, product: SampleVocoder) -> Iterator[Finding]:
         """Findings about the recordings, then about the vocoder."""
         for path in self.audio:
             yield from check_recording(product, path)

@@ -16,7 +16,7 @@ from wavejax.evaluation.selection import Selection, select
 from wavejax.experiments.autoregressive.data import named_corpus
 from wavejax.experiments.autoregressive.product import facts_of
 from wavejax.experiments.autoregressive.scoring import score_report
-from wavejax.tasks.vocoder.product import Vocoder
+from wavejax.tasks.vocoder.product import SampleVocoder, Vocoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class EvaluateOptions:
     def __post_init__(self) -> None:
         check_options(self.seeds, self.temperature, self.batch_size)
 
-    def __call__(self, product: Vocoder, say: Callable[[str], None]) -> Judged:
+    def __call__(self, product: SampleVocoder, say: Callable[[str], None]) -> Judged:
         """Score and, unless `seeds` is 0, speak and listen."""
         corpus = named_corpus(self.corpus, product.spec)
         bits = score_report(product, corpus, self.split, batch_size=self.batch_size)
@@ -91,8 +91,8 @@ def judge_vocoder(
 ) -> Comparison:
     """A vocoder's readings of the selection beside anchors of the same recordings, see `judge_voice`.
 
-    The ceiling of the vocoder's coding stands before its readings. The seed is that of `wavejax vocode --seed`, so that
-    any reading can be made again.
+    The ceiling of the vocoder's coding, where it has one, stands before its readings. The seed is that of
+    `wavejax vocode --seed`, so that any reading can be made again.
     """
 
     def speak(utterance: Utterance, temperature: float, seed: int) -> np.ndarray:
@@ -101,11 +101,12 @@ def judge_vocoder(
         return np.asarray(vocoder(mel, seed=seed, temperature=temperature, speaker=speaker), np.float32)
 
     def systems() -> list[System]:
-        rate = vocoder.sample_rate
-        ceiling = ceiling_system(selection.utterances, vocoder.config.model.coding, rate)
+        rate, ceiling = vocoder.sample_rate, []
+        if isinstance(vocoder, SampleVocoder):
+            ceiling = [ceiling_system(selection.utterances, vocoder.config.model.coding, rate)]
         spoken = spoken_systems(
             "voice", selection.utterances, speak, rate, temperatures=temperatures, num_seeds=num_seeds, say=say
         )
-        return [ceiling, *spoken]
+        return [*ceiling, *spoken]
 
     return judge_voice(corpus, selection, vocoder.spec, systems, judges=judges, anchors=anchors, say=say)

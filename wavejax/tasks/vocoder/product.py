@@ -12,14 +12,15 @@ from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.audio.host_features import log_mel_numpy
 from wavejax.experiments.autoregressive.product import SampleModel
 from wavejax.experiments.metadata import ExperimentError
-from wavejax.generation import Seam, Streamer, generate_folded
+from wavejax.experiments.sound import SoundModel
+from wavejax.generation import ParallelStreamer, Seam, Streamer, generate_folded, streamer_of
 from wavejax.tasks.vocoder.config import VocoderConfig
 from wavejax.types import AnyArray
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Vocoder(SampleModel[VocoderConfig]):
-    """A model, its parameters and the features it was trained on.
+class Vocoder(SoundModel[Any]):
+    """A model, its parameters and the features it was trained on, whether it works sample by sample or in parallel.
 
     `vocoder(mel)` turns features [F, n_mels] into a waveform [F * hop_length]; `vocoder.mel(waveform)` makes them.
     """
@@ -29,7 +30,8 @@ class Vocoder(SampleModel[VocoderConfig]):
     @property
     def spec(self) -> FeatureSpec:
         """The features it reads."""
-        return self.config.spec
+        spec: FeatureSpec = self.config.spec
+        return spec
 
     def mel(self, waveform: Float[AnyArray, "time"]) -> np.ndarray:
         """Features [F, n_mels] of a waveform at `spec.sample_rate`."""
@@ -93,12 +95,19 @@ class Vocoder(SampleModel[VocoderConfig]):
         conditioning = {"local_conditioning": local, **self.speaker_conditioning(speaker)}
         return self.blocks(conditioning, seed=seed, **options)
 
-    def streamer(self, *, seed: int = 0, speaker: str | int | None = None, **options: Any) -> Streamer:
-        """A `Streamer` of one stream, for frames pushed by hand."""
+    def streamer(
+        self, *, seed: int = 0, speaker: str | int | None = None, **options: Any
+    ) -> Streamer | ParallelStreamer:
+        """A streamer of one stream, for frames pushed by hand."""
         given = {**self.speaker_conditioning(speaker), **self.with_temperature(options)}
-        return Streamer(self.model, self.params, seed=seed, **given)
+        return streamer_of(self.model)(self.model, self.params, seed=seed, **given)
 
     def folded(self, conditioning: dict[str, Any], **options: Any) -> tuple[np.ndarray, tuple[Seam, ...]]:
         """`wavejax.generation.generate_folded` of one utterance: the waveform [T] and its seams."""
         waveform, seams = generate_folded(self.model, self.params, **conditioning, **self.with_temperature(options))
         return waveform[0], seams
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class SampleVocoder(Vocoder, SampleModel[VocoderConfig]):
+    """A vocoder whose model predicts the next sample; what it costs a recording in bits can be asked."""

@@ -14,7 +14,7 @@ from wavejax.tasks.vocoder.config import VocoderConfig
 from wavejax.tasks.vocoder.diagnosis import DoctorOptions
 from wavejax.tasks.vocoder.evaluation import EvaluateOptions
 from wavejax.tasks.vocoder.exhibits import exhibits, usage
-from wavejax.tasks.vocoder.product import Vocoder
+from wavejax.tasks.vocoder.product import SampleVocoder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ def experiment(name: str) -> WaveNetVocoderConfig:
 
 FAMILY = sample_family(
     config=WaveNetVocoderConfig,
-    product=Vocoder,
+    product=SampleVocoder,
     presets={name: experiment(name) for name, model in PRESETS.items() if model.local_channels == 80},
     usage=usage,
     exhibits=exhibits,

@@ -13,7 +13,7 @@ from wavejax.tasks.vocoder.config import VocoderConfig
 from wavejax.tasks.vocoder.diagnosis import DoctorOptions
 from wavejax.tasks.vocoder.evaluation import EvaluateOptions
 from wavejax.tasks.vocoder.exhibits import exhibits, usage
-from wavejax.tasks.vocoder.product import Vocoder
+from wavejax.tasks.vocoder.product import SampleVocoder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ def experiment(name: str) -> WaveRNNVocoderConfig:
 
 FAMILY = sample_family(
     config=WaveRNNVocoderConfig,
-    product=Vocoder,
+    product=SampleVocoder,
     presets={name: experiment(name) for name in PRESETS},
     usage=usage,
     exhibits=exhibits,
