@@ -169,3 +169,29 @@ class ParallelModel(Protocol):
         Returns:
           [B, n * hop_length] in [-1, 1].
         """
+
+
+@runtime_checkable
+class CarryingModel(ParallelModel, Protocol):
+    """A parallel model that hands a state from window to window: less work, and what has no end, like a phase."""
+
+    def begin(
+        self,
+        window: Float[Array, "batch frames channels"],
+        noise: Float[Array, "batch frames noise"] | None,
+        temperature: Float[Array, "batch frames"],
+        speaker: Array | None,
+    ) -> PyTree:
+        """The state before a frame's samples, given the `lookback` frames before it, it, and those that follow it:
+        `lookback + lookahead` frames. `begin` and then `advance` are `synthesize`."""
+
+    def advance(
+        self,
+        state: PyTree,
+        window: Float[Array, "batch frames channels"],
+        noise: Float[Array, "batch frames noise"] | None,
+        temperature: Float[Array, "batch frames"],
+        speaker: Array | None,
+    ) -> tuple[PyTree, Float[Array, "batch samples"]]:
+        """(state, n frames that follow those that it has seen) -> (state, [B, n * hop_length]): the samples of n
+        frames, `lookahead` frames before those that are given."""

@@ -18,7 +18,7 @@ from wavejax.generation.windows import (
     frame_noise,
     noise_pairs,
 )
-from wavejax.types import AutoregressiveModel, ParallelModel
+from wavejax.types import AutoregressiveModel, CarryingModel, ParallelModel
 
 CHANNELS, HOP, BATCH = 3, 5, 2
 
@@ -49,16 +49,45 @@ class Convolutional(nn.Module):
         return jnp.tanh(x.reshape(x.shape[0], -1))
 
 
+class Carrying(nn.Module):
+    """A causal convolution over frames, 2 frames late, and a phase that advances by what each frame says: no end."""
+
+    noise_size: int = HOP
+    lookback: int = 4
+    lookahead: int = 2
+    hop_length: int = HOP
+    local_channels: int = CHANNELS
+
+    def setup(self) -> None:
+        self.first, self.second = nn.Dense(8), nn.Dense(self.hop_length)
+
+    def begin(self, window: Any, noise: Any, temperature: Any, speaker: Any) -> Any:
+        return {"frames": window[:, -6:], "phase": jnp.zeros((window.shape[0],))}
+
+    def advance(self, state: Any, window: Any, noise: Any, temperature: Any, speaker: Any) -> Any:
+        x = jnp.concatenate([state["frames"], window], axis=1)
+        taps = jnp.concatenate([x[:, i : x.shape[1] - 6 + i] for i in range(7)], axis=-1)
+        made = self.second(jnp.tanh(self.first(taps))) + 0.1 * (noise - 0.5) * temperature[..., None]
+        phase = state["phase"][:, None] + jnp.cumsum(window[..., 0], axis=1)
+        waveform = jnp.tanh(made + jnp.sin(phase)[..., None]).reshape(x.shape[0], -1)
+        return {"frames": x[:, -6:], "phase": phase[:, -1]}, waveform
+
+    def synthesize(self, window: Any, noise: Any, temperature: Any, speaker: Any) -> jax.Array:
+        known = self.lookback + self.lookahead
+        state = self.begin(window[:, :known], None, temperature[:, :known], speaker)
+        return self.advance(state, window[:, known:], noise[:, known:], temperature[:, known:], speaker)[1]
+
+
 PLAIN = Convolutional()
 NOISY = Convolutional(noise_size=HOP)
-MODELS = {"plain": PLAIN, "noisy": NOISY}
+MODELS = {"plain": PLAIN, "noisy": NOISY, "carrying": Carrying()}
 
 
 @functools.cache
-def params_of(model: Convolutional) -> dict:
+def params_of(model: Any) -> dict:
     frames = model.lookback + model.lookahead + 1
     noise = jnp.zeros((1, frames, model.noise_size)) if model.noise_size else None
-    speaker = jnp.zeros((1,), jnp.int32) if model.num_speakers else None
+    speaker = jnp.zeros((1,), jnp.int32) if getattr(model, "num_speakers", 0) else None
     arguments = (jnp.zeros((1, frames, CHANNELS)), noise, jnp.ones((1, frames)), speaker)
     return model.init(jax.random.key(0), *arguments, method="synthesize")["params"]
 
@@ -67,8 +96,9 @@ def frames_of(count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(BATCH, count, CHANNELS)).astype(np.float32)
 
 
-def whole(model: Convolutional, frames: np.ndarray, declared: tuple[int, int] = (2, 2), seed: int = 7) -> np.ndarray:
+def whole(model: Any, frames: np.ndarray, seed: int = 7) -> np.ndarray:
     """One application to the whole recording, its edge frames repeated."""
+    declared = (model.lookback, model.lookahead)
     padded = np.pad(frames, ((0, 0), declared, (0, 0)), mode="edge")
     count, noise = padded.shape[1], None
     if model.noise_size:
@@ -82,6 +112,8 @@ def whole(model: Convolutional, frames: np.ndarray, declared: tuple[int, int] = 
 
 def test_the_model_keeps_the_protocol() -> None:
     assert isinstance(PLAIN, ParallelModel)
+    assert not isinstance(PLAIN, CarryingModel)
+    assert isinstance(MODELS["carrying"], CarryingModel)
     assert not isinstance(PLAIN, AutoregressiveModel)
 
 
@@ -191,25 +223,27 @@ def test_it_continues_from_a_state(name: str, position: int) -> None:
     streamer.add_frames(frames)
     streamer.take(position)
     first = streamer.first_needed_frame
-    assert first == max(position // (4 * HOP) * 4 - 2, 0)
+    carried = max(position - 1, 0) // (4 * HOP) * 4  # the window of the last sample made
+    assert first == (carried if name == "carrying" else max(position // (4 * HOP) * 4 - 2, 0))
     again = ParallelStreamer(model, params, batch_size=BATCH, window_frames=4, state=streamer.state, first_frame=first)
     np.testing.assert_array_equal(
         np.concatenate([again.push(frames[:, first:]), again.flush()], axis=1), want[:, position:]
     )
 
 
-def test_samples_taken_early_are_those_of_a_recording_that_ends_there() -> None:
+@pytest.mark.parametrize("name", ["plain", "carrying"])
+def test_samples_taken_early_are_those_of_a_recording_that_ends_there(name: str) -> None:
     """And what follows sees the frames that have come since, from the next sample on."""
-    params, frames = params_of(PLAIN), frames_of(12)
-    streamer = ParallelStreamer(PLAIN, params, batch_size=BATCH, window_frames=4)
+    model, params, frames = MODELS[name], params_of(MODELS[name]), frames_of(12)
+    streamer = ParallelStreamer(model, params, batch_size=BATCH, window_frames=4)
     streamer.add_frames(frames[:, :6])
     assert (streamer.available, streamer.remaining) == (4 * HOP, 6 * HOP)
     early = streamer.take(27)
     np.testing.assert_array_equal(
-        early, generate(PLAIN, params, local_conditioning=frames[:, :6], window_frames=4)[:, :27]
+        early, generate(model, params, local_conditioning=frames[:, :6], window_frames=4)[:, :27]
     )
     later = np.concatenate([streamer.push(frames[:, 6:]), streamer.flush()], axis=1)
-    want = generate(PLAIN, params, local_conditioning=frames, window_frames=4)
+    want = generate(model, params, local_conditioning=frames, window_frames=4)
     np.testing.assert_array_equal(later, want[:, 27:])
     assert np.abs(early[:, 25:] - want[:, 25:27]).max() > 1e-3  # else the above would show nothing
 

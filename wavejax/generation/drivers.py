@@ -339,7 +339,7 @@ def _open(
             f"conditioning covers the prompt first: {prompted} samples of prompt need "
             f"{-(-prompted // model.hop_length)} frames, got {frames.shape[1]}"
         )
-    first = 0 if given.state is None else opener.first_frame(model, sampling, given.position)
+    first = 0 if given.state is None else opener.first_frame(model, params, steady, given)
     streamer: Streamer | ParallelStreamer = opener.open(
         model, params, steady, dataclasses.replace(given, first_frame=first)
     )

@@ -135,11 +135,11 @@ class Streamer:
         if model.hop_length is None:
             self._static = _encode_static(self._decoder, self._speaker, jax.device_put(self._temperature))
 
-    @staticmethod
-    def first_frame(model: AutoregressiveModel, sampling: Sampling, position: int) -> int:
-        """The first frame that a sample depends on."""
-        del sampling
-        return max(position // (model.hop_length or 1) - model.lookback, 0)
+    @classmethod
+    def first_frame(cls, model: AutoregressiveModel, params: Params, sampling: Sampling, given: StreamInputs) -> int:
+        """The first frame that is needed to continue from a state."""
+        del params, sampling
+        return max(given.position // (model.hop_length or 1) - model.lookback, 0)
 
     @property
     def block_size(self) -> int:

@@ -5,14 +5,15 @@ which begin at multiples of that size: so there is one compiled program, and whi
 depend on how they arrived. A window's noise is a pure function of (seed, stream id, frame), its context's included.
 
 The size, `window_frames`, is a choice between delay and work: samples come when all frames of their window and the
-`lookahead` after it have come, and each window computes `lookback + lookahead` frames beside its own. Two sizes are two
-programs, whose samples agree to rounding; bit for bit equal are drivers of the same size (and batch size).
+`lookahead` after it have come, and each window computes `lookback + lookahead` frames beside its own, unless the model
+is a `CarryingModel`, which hands a state from window to window instead. Two sizes are two programs, whose samples agree
+to rounding; bit for bit equal are drivers of the same size (and batch size).
 """
 
 import operator
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, SupportsIndex, cast
+from typing import Any, NamedTuple, SupportsIndex, cast
 
 import flax.struct
 import jax
@@ -25,7 +26,7 @@ from wavejax.generation.backends import BackendName
 from wavejax.generation.noise import join_index, split_index, stream_keys, uniforms
 from wavejax.generation.sampling import Sampling, check_frame_temperature, check_temperature
 from wavejax.generation.stream_inputs import ConditioningError, StreamInputs
-from wavejax.types import AnyArray, ParallelModel, Params
+from wavejax.types import AnyArray, CarryingModel, ParallelModel, Params, PyTree
 
 WINDOW_FRAMES = 32
 """Frames of a window unless another size is asked for: about a third of a second at 100 frames a second."""
@@ -39,6 +40,10 @@ class WindowState:
     """Index of the next sample, (high, low) words."""
     keys: UInt32[AnyArray, "batch 2"]
     """Threefry key of each stream."""
+    window: int = 0
+    """Of a `CarryingModel`: the window that holds the last sample made, at whose beginning `carry` is the state."""
+    carry: PyTree = None
+    """Of a `CarryingModel`: the model's own state there; None before the first sample."""
 
 
 def frame_noise(
@@ -84,6 +89,46 @@ def _synthesize(
             f"and lookahead={model.lookahead}"
         )
     return waveform.astype(jnp.float32)
+
+
+@partial(jax.jit, static_argnums=0)
+def _begin(
+    model: Any,
+    params: Params,
+    window: Float[Array, "batch frames channels"],
+    temperature: Float[Array, "batch frames"],
+    speaker: Array | None,
+    keys: UInt32[Array, "batch 2"],
+    first: UInt32[Array, "2"],
+) -> PyTree:
+    noise = frame_noise(keys, first, window.shape[1], model.noise_size) if model.noise_size else None
+    return model.apply({"params": params}, window, noise, temperature, speaker, method="begin")
+
+
+@partial(jax.jit, static_argnums=0)
+def _advance(
+    model: Any,
+    params: Params,
+    carry: PyTree,
+    window: Float[Array, "batch frames channels"],
+    temperature: Float[Array, "batch frames"],
+    speaker: Array | None,
+    keys: UInt32[Array, "batch 2"],
+    first: UInt32[Array, "2"],
+) -> tuple[PyTree, Float[Array, "batch samples"]]:
+    noise = frame_noise(keys, first, window.shape[1], model.noise_size) if model.noise_size else None
+    carry, waveform = model.apply({"params": params}, carry, window, noise, temperature, speaker, method="advance")
+    return carry, waveform.astype(jnp.float32)
+
+
+class _Made(NamedTuple):
+    """A window's samples."""
+
+    label: tuple[int, int | None]
+    """Its index, and how many frames there were if some were missing that it depends on."""
+    waveform: np.ndarray
+    after: PyTree
+    """A `CarryingModel`'s state at its end."""
 
 
 class _Frames:
@@ -200,14 +245,14 @@ class ParallelStreamer:
             raise ConditioningError(f"the state is that of {len(state.keys)} streams, not of batch_size={self._batch}")
         self._keys = jax.device_put(state.keys)
         self._position = join_index(state.position)
+        self._carries, self._carry, self._carried = isinstance(model, CarryingModel), state.carry, int(state.window)
         self._frames = _Frames(self._batch, given.first_frame)
-        self._made: tuple[tuple[int, int | None], np.ndarray] | None = None
+        self._made: _Made | None = None
 
-    @staticmethod
-    def first_frame(model: ParallelModel, sampling: Sampling, position: int) -> int:
-        """The first frame that a sample depends on: where its window begins, less the look-back."""
-        size = sampling.window_frames or WINDOW_FRAMES
-        return max(position // (size * model.hop_length) * size - model.lookback, 0)
+    @classmethod
+    def first_frame(cls, model: ParallelModel, params: Params, sampling: Sampling, given: StreamInputs) -> int:
+        """The first frame that is needed to continue from a state."""
+        return cls.open(model, params, sampling, given).first_needed_frame
 
     @property
     def block_size(self) -> int:
@@ -227,11 +272,17 @@ class ParallelStreamer:
     @property
     def state(self) -> WindowState:
         """The state after the last sample returned, to continue from; any position serves."""
-        return WindowState(position=split_index(self._position), keys=np.asarray(self._keys))
+        carry = jax.tree.map(np.asarray, self._carry)
+        return WindowState(split_index(self._position), np.asarray(self._keys), self._carried, carry)
 
     @property
     def first_needed_frame(self) -> int:
-        """The first frame that the next sample depends on: where its window begins, less the look-back."""
+        """The first frame that the next sample depends on: where its window begins, less the look-back.
+
+        With a `CarryingModel`, where the window of the last sample made begins.
+        """
+        if self._carries:
+            return self._carried * self.window_frames
         return max(self._window_of(self._position) * self.window_frames - self.model.lookback, 0)
 
     @property
@@ -304,15 +355,36 @@ class ParallelStreamer:
 
     def _window(self, index: int) -> np.ndarray:
         """The samples of a window, made once unless frames that it lacked have come."""
+        if self._carries:
+            while self._carried < index:
+                self._carry, self._carried = self._made_window(self._carried).after, self._carried + 1
+        return self._made_window(index).waveform
+
+    def _made_window(self, index: int) -> _Made:
         end = (index + 1) * self.window_frames + self.lookahead
         label = (index, self._frames.end if self._frames.end < end else None)
-        if self._made is None or self._made[0] != label:
-            first = index * self.window_frames - self.model.lookback
-            frames, temperature = self._frames.window(first, end - first)
-            words = split_index(first * noise_pairs(self.model.noise_size))
-            given = jax.device_put((frames, temperature, self._speaker, self._keys, words))
-            self._made = (label, np.asarray(_synthesize(self.model, self._params, *given)))
-        return self._made[1]
+        if self._made is None or self._made.label != label:
+            if self._carries:
+                after, waveform = self._advanced(end)
+            else:
+                first = index * self.window_frames - self.model.lookback
+                after, waveform = None, _synthesize(self.model, self._params, *self._given(first, end - first))
+            self._made = _Made(label, np.asarray(waveform), after)
+        return self._made
+
+    def _advanced(self, end: int) -> tuple[PyTree, Array]:
+        """The window whose frames and their look-ahead end there, after what is carried."""
+        carry = self._carry
+        if carry is None:
+            given = self._given(-self.model.lookback, self.model.lookback + self.lookahead)
+            carry = _begin(self.model, self._params, *given)
+        return _advance(self.model, self._params, carry, *self._given(end - self.window_frames, self.window_frames))
+
+    def _given(self, first: int, count: int) -> Any:
+        """Frames, temperatures, speaker, keys and the noise's first index, on the device."""
+        frames, temperature = self._frames.window(first, count)
+        words = split_index(first * noise_pairs(self.model.noise_size))
+        return jax.device_put((frames, temperature, self._speaker, self._keys, words))
 
 
 def _refuse_unsuited(model: ParallelModel, sampling: Sampling, given: StreamInputs) -> None:
