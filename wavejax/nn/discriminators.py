@@ -228,7 +228,7 @@ class ByScale(nn.Module):
 class BySpectrogram(nn.Module):
     """[B, T] -> feature maps [B, frames, frequencies, channels], band by band; the last are the logits, one channel.
 
-    Each band has five layers, three of which halve the frequencies; the last ones' outputs side by side give the logits.
+    Each band has five layers, three of which halve the frequencies; the last ones, side by side, give the logits.
     """
 
     config: SpectrogramsConfig
