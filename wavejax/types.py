@@ -169,3 +169,35 @@ class ParallelModel(Protocol):
         Returns:
           [B, n * hop_length] in [-1, 1].
         """
+
+
+@runtime_checkable
+class ContinuedModel(ParallelModel, Protocol):
+    """A `ParallelModel` that passes a state from window to window, which the driver then runs in order.
+
+    For what no window of frames holds, as the phase of a voice that has lasted for a minute, and for what need not be
+    computed again, as the past of causal convolutions. One `begin` and then `advance` over any number of frames make
+    the samples of one `synthesize` of all of them.
+    """
+
+    def begin(
+        self,
+        window: Float[Array, "batch frames channels"],
+        noise: Float[Array, "batch frames noise"] | None,
+        temperature: Float[Array, "batch frames"],
+        speaker: Array | None,
+    ) -> PyTree:
+        """The state before a frame's samples, from `lookback` frames before it and `lookahead` frames from it on."""
+
+    def advance(
+        self,
+        state: PyTree,
+        window: Float[Array, "batch frames channels"],
+        noise: Float[Array, "batch frames noise"] | None,
+        temperature: Float[Array, "batch frames"],
+        speaker: Array | None,
+    ) -> tuple[PyTree, Float[Array, "batch samples"]]:
+        """The next n frames' samples [B, n * hop_length], and the state after them.
+
+        `window` are the n frames that follow those seen so far: `lookahead` frames after the ones that are made.
+        """

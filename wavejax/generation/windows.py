@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Int, UInt32
 
 from wavejax.generation.noise import join_index, split_index, stream_keys, uniforms
 from wavejax.generation.streamer import ConditioningError, _check_temperature, check_frame_temperature
-from wavejax.types import AnyArray, ParallelModel, Params
+from wavejax.types import AnyArray, ContinuedModel, ParallelModel, Params, PyTree
 
 WINDOW_FRAMES = 32
 """Frames of a window unless another size is asked for: about a third of a second at 100 frames a second."""
@@ -37,6 +37,8 @@ class WindowState:
     """Index of the next sample, (high, low) words."""
     keys: UInt32[AnyArray, "batch 2"]
     """Threefry key of each stream."""
+    carried: PyTree = None
+    """Of a `ContinuedModel`: its own state before the window that the next sample is in, once a frame has come."""
 
 
 def frame_noise(
@@ -82,6 +84,42 @@ def _synthesize(
             f"and lookahead={model.lookahead}"
         )
     return waveform.astype(jnp.float32)
+
+
+@partial(jax.jit, static_argnums=0)
+def _begin(
+    model: Any,
+    params: Params,
+    window: Float[Array, "batch frames channels"],
+    temperature: Float[Array, "batch frames"],
+    speaker: Array | None,
+    keys: UInt32[Array, "batch 2"],
+    first: UInt32[Array, "2"],
+) -> PyTree:
+    noise = frame_noise(keys, first, window.shape[1], model.noise_size) if model.noise_size else None
+    return model.apply({"params": params}, window, noise, temperature, speaker, method="begin")
+
+
+@partial(jax.jit, static_argnums=0)
+def _advance(
+    model: Any,
+    params: Params,
+    state: PyTree,
+    window: Float[Array, "batch frames channels"],
+    temperature: Float[Array, "batch frames"],
+    speaker: Array | None,
+    keys: UInt32[Array, "batch 2"],
+    first: UInt32[Array, "2"],
+) -> tuple[PyTree, Float[Array, "batch samples"]]:
+    batch, frames, _ = window.shape
+    noise = frame_noise(keys, first, frames, model.noise_size) if model.noise_size else None
+    state, waveform = model.apply({"params": params}, state, window, noise, temperature, speaker, method="advance")
+    if waveform.shape != (batch, frames * model.hop_length):
+        raise ValueError(
+            f"{type(model).__name__}.advance returned shape {waveform.shape} for {frames} new frames, expected "
+            f"{(batch, frames * model.hop_length)}: hop_length={model.hop_length} samples for each"
+        )
+    return state, waveform.astype(jnp.float32)
 
 
 class _Frames:
@@ -170,6 +208,15 @@ class ParallelStreamer:
         self._position = join_index(state.position)
         self._frames = _Frames(batch_size, first_frame)
         self._made: tuple[tuple[int, int | None], np.ndarray] | None = None
+        self._continued = isinstance(model, ContinuedModel)
+        # Of a continued model, by window: its state before it, and where the frames ended if that state lacked some.
+        self._carried: dict[int, tuple[PyTree, int | None]] = {}
+        if state.carried is not None:
+            self._carried[self._window_of(self._position)] = state.carried, None
+        elif self._continued and self._position:
+            raise ConditioningError(
+                f"{type(model).__name__} passes a state from window to window, and the state to continue from has none"
+            )
 
     @property
     def lookahead(self) -> int:
@@ -184,7 +231,10 @@ class ParallelStreamer:
     @property
     def state(self) -> WindowState:
         """The state after the last sample returned, to continue from; any position serves."""
-        return WindowState(position=split_index(self._position), keys=np.asarray(self._keys))
+        carried = None
+        if self._continued and (self._carried or self._frames.values is not None):
+            carried = jax.tree.map(np.asarray, self._state_before(self._window_of(self._position)))
+        return WindowState(position=split_index(self._position), keys=np.asarray(self._keys), carried=carried)
 
     @property
     def first_needed_frame(self) -> int:
@@ -249,7 +299,8 @@ class ParallelStreamer:
             count = min(end - self._position, self._window_samples - begin, block_size or self._window_samples)
             made = self._window(index)[:, begin : begin + count]
             self._position += count
-            self._frames.forget(self.first_needed_frame)
+            # A continued model may have to make the window before once more, if it was made as if it were the last.
+            self._frames.forget(self.first_needed_frame - (self.window_frames if self._continued else 0))
             yield made
 
     @property
@@ -264,12 +315,44 @@ class ParallelStreamer:
         end = (index + 1) * self.window_frames + self.lookahead
         label = (index, self._frames.end if self._frames.end < end else None)
         if self._made is None or self._made[0] != label:
-            first = index * self.window_frames - self.model.lookback
-            frames, temperature = self._frames.window(first, end - first)
-            words = split_index(first * noise_pairs(self.model.noise_size))
-            given = jax.device_put((frames, temperature, self._speaker, self._keys, words))
-            self._made = (label, np.asarray(_synthesize(self.model, self._params, *given)))
+            if self._continued:
+                made = self._continue(index)
+            else:
+                given = self._given(index * self.window_frames - self.model.lookback, end)
+                made = _synthesize(self.model, self._params, *given)
+            self._made = (label, np.asarray(made))
         return self._made[1]
+
+    def _given(self, first: int, end: int) -> tuple[Any, ...]:
+        """What the model's programs take of frames first .. end - 1."""
+        frames, temperature = self._frames.window(first, end - first)
+        words = split_index(first * noise_pairs(self.model.noise_size))
+        return jax.device_put((frames, temperature, self._speaker, self._keys, words))
+
+    def _continue(self, index: int) -> Array:
+        """The samples of a window of a continued model; keeps the state after it."""
+        state = self._state_before(index)
+        first = index * self.window_frames + self.lookahead
+        state, made = _advance(self.model, self._params, state, *self._given(first, first + self.window_frames))
+        self._keep(index + 1, state)
+        return made
+
+    def _state_before(self, index: int) -> PyTree:
+        """Of a continued model, made again where frames have come that it lacked."""
+        if index not in self._carried or self._carried[index][1] not in (None, self._frames.end):
+            if index:
+                self._continue(index - 1)
+            else:
+                self._keep(0, _begin(self.model, self._params, *self._given(-self.model.lookback, self.lookahead)))
+        return self._carried[index][0]
+
+    def _keep(self, index: int, state: PyTree) -> None:
+        needed = index * self.window_frames + self.lookahead
+        self._carried[index] = state, self._frames.end if self._frames.end < needed else None
+        # All windows to come follow from the last state that lacks nothing.
+        last = max((i for i, (_, end) in self._carried.items() if end is None), default=0)
+        now = min(last, self._window_of(self._position))
+        self._carried = {i: carried for i, carried in self._carried.items() if i >= now}
 
 
 def stream_windows(
