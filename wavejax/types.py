@@ -172,7 +172,7 @@ class ParallelModel(Protocol):
 
 
 @runtime_checkable
-class CarryingModel(ParallelModel, Protocol):
+class ContinuedModel(ParallelModel, Protocol):
     """A parallel model that hands a state from window to window: less work, and what has no end, like a phase."""
 
     def begin(

@@ -18,7 +18,7 @@ from wavejax.generation.windows import (
     frame_noise,
     noise_pairs,
 )
-from wavejax.types import AutoregressiveModel, CarryingModel, ParallelModel
+from wavejax.types import AutoregressiveModel, ContinuedModel, ParallelModel
 
 CHANNELS, HOP, BATCH = 3, 5, 2
 
@@ -112,8 +112,8 @@ def whole(model: Any, frames: np.ndarray, seed: int = 7) -> np.ndarray:
 
 def test_the_model_keeps_the_protocol() -> None:
     assert isinstance(PLAIN, ParallelModel)
-    assert not isinstance(PLAIN, CarryingModel)
-    assert isinstance(MODELS["carrying"], CarryingModel)
+    assert not isinstance(PLAIN, ContinuedModel)
+    assert isinstance(MODELS["carrying"], ContinuedModel)
     assert not isinstance(PLAIN, AutoregressiveModel)
 
 

@@ -11,10 +11,13 @@ import pytest
 from tests.models import golden
 from tests.tiny.models import cheap_jit
 from wavejax.audio import FeatureSpec, get_spec, log_mel_numpy
+from wavejax.generation import stream_keys
+from wavejax.generation.noise import split_index
+from wavejax.generation.windows import ParallelStreamer, frame_noise, generate_windows, noise_pairs
 from wavejax.models.vocos import HarmonicVocosConfig, VocosConfig, mel_to_magnitudes
 from wavejax.models.vocos_presets import PRESETS, VOCOS_24K, get_preset
 from wavejax.nn.parallel import initial_parallel_params
-from wavejax.types import ParallelModel
+from wavejax.types import ContinuedModel, ParallelModel
 
 SPEC = FeatureSpec(
     name="tiny", sample_rate=4000, n_fft=64, win_length=48, hop_length=12, padding="same", n_mels=8, f_max=2000.0
@@ -80,6 +83,7 @@ def test_parameter_trees_are_frozen(name: str) -> None:
 def test_models_keep_the_protocol(name: str) -> None:
     model, _ = make(name)
     assert isinstance(model, ParallelModel)
+    assert isinstance(model, ContinuedModel) == (name in HARMONIC)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -199,3 +203,24 @@ def test_what_does_not_fit_is_said() -> None:
         VocosConfig(num_blocks=0)
     with pytest.raises(KeyError, match="no Vocos preset is called 'x'; there are harmonic-vocos-16k"):
         get_preset("x")
+
+
+def test_any_cutting_of_the_frames_makes_the_same_samples() -> None:
+    """Through the driver, whose windows carry the phase on: to the bit those of a stream, and those of one window."""
+    model, params = make("harmonic")
+    frames = np.random.default_rng(4).normal(-4, 1.5, (1, 13, 8)).astype(np.float32)
+    whole = generate_windows(model, params, local_conditioning=frames, window_frames=4, seed=5)
+    streamer, pieces = ParallelStreamer(model, params, window_frames=4, seed=5), []
+    for first, last in ((0, 1), (1, 9), (9, 13)):
+        pieces.append(streamer.push(frames[:, first:last]))
+    pieces.append(streamer.flush())
+    np.testing.assert_array_equal(np.concatenate(pieces, axis=1), whole)
+    padded = np.pad(frames, ((0, 0), (model.lookback, model.lookahead), (0, 0)), mode="edge")
+    noise = frame_noise(
+        stream_keys(5, jnp.zeros((1,), jnp.int32)),
+        jnp.asarray(split_index(-model.lookback * noise_pairs(model.noise_size))),
+        padded.shape[1],
+        model.noise_size,
+    )
+    at_once = call("harmonic", "synthesize", jnp.asarray(padded), noise, jnp.ones(padded.shape[:2]))
+    np.testing.assert_allclose(whole, at_once, atol=1e-3)

@@ -6,7 +6,7 @@ depend on how they arrived. A window's noise is a pure function of (seed, stream
 
 The size, `window_frames`, is a choice between delay and work: samples come when all frames of their window and the
 `lookahead` after it have come, and each window computes `lookback + lookahead` frames beside its own, unless the model
-is a `CarryingModel`, which hands a state from window to window instead. Two sizes are two programs, whose samples agree
+is a `ContinuedModel`, which hands a state from window to window instead. Two sizes are two programs, whose samples agree
 to rounding; bit for bit equal are drivers of the same size (and batch size).
 """
 
@@ -26,7 +26,7 @@ from wavejax.generation.backends import BackendName
 from wavejax.generation.noise import join_index, split_index, stream_keys, uniforms
 from wavejax.generation.sampling import Sampling, check_frame_temperature, check_temperature
 from wavejax.generation.stream_inputs import ConditioningError, StreamInputs
-from wavejax.types import AnyArray, CarryingModel, ParallelModel, Params, PyTree
+from wavejax.types import AnyArray, ContinuedModel, ParallelModel, Params, PyTree
 
 WINDOW_FRAMES = 32
 """Frames of a window unless another size is asked for: about a third of a second at 100 frames a second."""
@@ -40,10 +40,10 @@ class WindowState:
     """Index of the next sample, (high, low) words."""
     keys: UInt32[AnyArray, "batch 2"]
     """Threefry key of each stream."""
-    window: int = 0
-    """Of a `CarryingModel`: the window that holds the last sample made, at whose beginning `carry` is the state."""
+    window: AnyArray | int = 0
+    """Of a `ContinuedModel`: the window that holds the last sample made, at whose beginning `carry` is the state."""
     carry: PyTree = None
-    """Of a `CarryingModel`: the model's own state there; None before the first sample."""
+    """Of a `ContinuedModel`: the model's own state there; None before the first sample."""
 
 
 def frame_noise(
@@ -116,8 +116,14 @@ def _advance(
     keys: UInt32[Array, "batch 2"],
     first: UInt32[Array, "2"],
 ) -> tuple[PyTree, Float[Array, "batch samples"]]:
-    noise = frame_noise(keys, first, window.shape[1], model.noise_size) if model.noise_size else None
+    batch, frames, _ = window.shape
+    noise = frame_noise(keys, first, frames, model.noise_size) if model.noise_size else None
     carry, waveform = model.apply({"params": params}, carry, window, noise, temperature, speaker, method="advance")
+    if waveform.shape != (batch, frames * model.hop_length):
+        raise ValueError(
+            f"{type(model).__name__}.advance returned shape {waveform.shape} for {frames} new frames, expected "
+            f"{(batch, frames * model.hop_length)}: hop_length={model.hop_length} samples for each"
+        )
     return carry, waveform.astype(jnp.float32)
 
 
@@ -128,7 +134,7 @@ class _Made(NamedTuple):
     """Its index, and how many frames there were if some were missing that it depends on."""
     waveform: np.ndarray
     after: PyTree
-    """A `CarryingModel`'s state at its end."""
+    """A `ContinuedModel`'s state at its end."""
 
 
 class _Frames:
@@ -245,7 +251,11 @@ class ParallelStreamer:
             raise ConditioningError(f"the state is that of {len(state.keys)} streams, not of batch_size={self._batch}")
         self._keys = jax.device_put(state.keys)
         self._position = join_index(state.position)
-        self._carries, self._carry, self._carried = isinstance(model, CarryingModel), state.carry, int(state.window)
+        self._carries, self._carry, self._carried = isinstance(model, ContinuedModel), state.carry, int(state.window)
+        if self._carries and self._carry is None and self._position > self._window_samples:
+            raise ConditioningError(
+                f"{type(model).__name__} passes a state from window to window, and the state to continue from has none"
+            )
         self._frames = _Frames(self._batch, given.first_frame)
         self._made: _Made | None = None
 
@@ -273,13 +283,13 @@ class ParallelStreamer:
     def state(self) -> WindowState:
         """The state after the last sample returned, to continue from; any position serves."""
         carry = jax.tree.map(np.asarray, self._carry)
-        return WindowState(split_index(self._position), np.asarray(self._keys), self._carried, carry)
+        return WindowState(split_index(self._position), np.asarray(self._keys), np.asarray(self._carried, np.uint32), carry)
 
     @property
     def first_needed_frame(self) -> int:
         """The first frame that the next sample depends on: where its window begins, less the look-back.
 
-        With a `CarryingModel`, where the window of the last sample made begins.
+        With a `ContinuedModel`, where the window of the last sample made begins.
         """
         if self._carries:
             return self._carried * self.window_frames
