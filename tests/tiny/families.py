@@ -9,6 +9,7 @@ import soundfile
 
 from tests.tiny import commands
 from tests.tiny.notes import recordings, tiny_piano
+from tests.tiny.vocos import tiny_vocos
 from tests.tiny.wavernn import tiny_wavernn
 
 
@@ -41,6 +42,7 @@ def notes(folder: Path) -> str:
 TINY: dict[str, Tiny] = {
     "vocoder": Tiny(commands.config, embedded),
     "wavernn": Tiny(tiny_wavernn, embedded),
+    "vocos": Tiny(tiny_vocos, embedded),
     "babbler": Tiny(commands.unconditional, embedded),
     "instrument": Tiny(tiny_piano, notes),
 }

@@ -33,6 +33,19 @@ def pitch(waveform: Float[np.ndarray, " time"], sample_rate: int) -> Float[np.nd
     return np.asarray(world.stonemask(samples, raw, times, sample_rate))
 
 
+def pitch_of_frames(
+    waveform: Float[np.ndarray, " time"], sample_rate: int, hop_length: int, frame_centre: int
+) -> Float[np.ndarray, " frame"]:
+    """F0 in Hz, 0 where unvoiced, at the middle of each frame: samples frame_centre, frame_centre + hop_length, ...
+
+    As `pitch`, with the step of the frames.
+    """
+    world = load_world()
+    samples = np.ascontiguousarray(waveform[frame_centre:], np.float64)
+    raw, times = world.dio(samples, sample_rate, frame_period=1000.0 * hop_length / sample_rate)
+    return np.asarray(world.stonemask(samples, raw, times, sample_rate))
+
+
 def pitch_errors(reference: Float[np.ndarray, " frame"], candidate: Float[np.ndarray, " other"]) -> PitchErrors:
     """Errors between two tracks of `pitch`, aligned frame by frame; what one has more at its end is ignored."""
     length = min(len(reference), len(candidate))

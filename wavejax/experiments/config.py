@@ -104,6 +104,11 @@ class SoundConfig(ExperimentConfig):
         if not 0 <= self.temperature < math.inf:
             raise ValueError(f"temperature must be a number of at least 0, got {self.temperature}")
 
+    @property
+    def is_conditioned(self) -> bool:
+        """Whether the model reads frames."""
+        return self.model.hop_length is not None
+
 
 def differences(old: Any, new: Any) -> str:
     """The fields in which two configurations of one class differ, in words: "skip_channels: 8 -> 9"."""

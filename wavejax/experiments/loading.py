@@ -72,8 +72,9 @@ def of_kind(loaded: Loaded, kind: type[Any], where: str) -> Any:
     """The product, if it is one of that kind. Raises ExperimentError, which says what it is and what to do with it."""
     family, product = loaded
     if not isinstance(product, kind):
+        wanted = kind.kind if kind.kind != product.kind else kind.__name__  # vocoders that have likelihoods, say
         raise ExperimentError(
-            f"{where} is {_a(product.kind)}, not {_a(kind.kind)}: use `{family.usage(product.config, where)}`"
+            f"{where} is {_a(product.kind)}, not {_a(wanted)}: use `{family.usage(product.config, where)}`"
         )
     return product
 

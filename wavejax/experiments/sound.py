@@ -34,6 +34,11 @@ class SoundModel(Product[C_co]):
         """Hz."""
         return int(self.config.spec.sample_rate)
 
+    @property
+    def is_conditioned(self) -> bool:
+        """Whether it reads frames."""
+        return self.config.is_conditioned
+
     def speaker_id(self, speaker: str | int | None) -> int | None:
         """The id of a speaker given by name or id; None for a model without speakers.
 

@@ -283,7 +283,9 @@ class ParallelStreamer:
     def state(self) -> WindowState:
         """The state after the last sample returned, to continue from; any position serves."""
         carry = jax.tree.map(np.asarray, self._carry)
-        return WindowState(split_index(self._position), np.asarray(self._keys), np.asarray(self._carried, np.uint32), carry)
+        return WindowState(
+            split_index(self._position), np.asarray(self._keys), np.asarray(self._carried, np.uint32), carry
+        )
 
     @property
     def first_needed_frame(self) -> int:

@@ -30,7 +30,7 @@ from wavejax.audio import FeatureSpec, get_spec
 from wavejax.audio.feature_spec import LOG_FACTORS
 from wavejax.audio.filterbanks import hz_to_mel, mel_filterbank, mel_to_hz
 from wavejax.nn.convnext import ConvNeXt, Histories
-from wavejax.nn.harmonics import Pitch, PitchNetwork, Rotation, harmonic_spectrum, rotate
+from wavejax.nn.harmonics import Pitch, PitchNetwork, Rotation, candidates, harmonic_spectrum, rotate
 from wavejax.nn.inverse_stft import InverseSTFT, cosine_sine
 from wavejax.nn.kernels import declare
 
@@ -80,6 +80,20 @@ class VocosConfig:
     def frame_centre(self) -> int:
         """The sample on which the features' frame 0 is to be centred."""
         return self.inverse.n_fft // 2 - self.inverse.left
+
+    @property
+    def num_speakers(self) -> int:
+        """None: it speaks with the voice of its features."""
+        return 0
+
+    @property
+    def size(self) -> str:
+        """In a few words."""
+        return f"{self.num_blocks} blocks of {self.channels} channels"
+
+    def typical_product(self, rows: int) -> tuple[int, int, int]:
+        """[rows, inputs] x [inputs, outputs] of its typical matrix product."""
+        return rows, self.channels, self.hidden_channels
 
     @property
     def macs_per_frame(self) -> int:
@@ -230,6 +244,20 @@ class HarmonicVocosConfig:
         return self.spec.frame_centre
 
     @property
+    def num_speakers(self) -> int:
+        """None: it speaks with the voice of its features."""
+        return 0
+
+    @property
+    def size(self) -> str:
+        """In a few words."""
+        return f"{self.num_blocks} blocks of {self.channels} channels"
+
+    def typical_product(self, rows: int) -> tuple[int, int, int]:
+        """[rows, inputs] x [inputs, outputs] of its typical matrix product."""
+        return rows, self.channels, self.hidden_channels
+
+    @property
     def macs_per_frame(self) -> int:
         """Multiplications per frame, the Fourier transform left out."""
         pitch = 3 * (self.local_channels + self.pitch_channels) * self.pitch_channels + 97 * self.pitch_channels
@@ -285,6 +313,11 @@ class HarmonicVocos(nn.Module):
     def noise_size(self) -> int:
         """Uniforms that a frame takes: the random phases of its frequencies."""
         return self.config.inverse.bins if self.config.noise else 0
+
+    @property
+    def pitch_candidates(self) -> Float[Array, " candidates"]:
+        """F0 in Hz of each candidate that `pitch_of` scores."""
+        return jnp.asarray(candidates(PitchNetwork.num_candidates))
 
     def setup(self) -> None:
         """Declare the parameters."""

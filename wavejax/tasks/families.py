@@ -19,6 +19,7 @@ from wavejax.training import Hook, Logger, TrainState
 FAMILIES: Mapping[str, str] = {
     "vocoder": "wavejax.tasks.vocoder.wavenet",
     "wavernn": "wavejax.tasks.vocoder.wavernn",
+    "vocos": "wavejax.tasks.vocoder.vocos",
     "babbler": "wavejax.tasks.babbler.family",
     "instrument": "wavejax.tasks.instrument.family",
 }

@@ -92,11 +92,6 @@ class AutoregressiveConfig(SoundConfig):
             )
 
     @property
-    def is_conditioned(self) -> bool:
-        """Whether the model reads frames."""
-        return self.model.hop_length is not None
-
-    @property
     def modes(self) -> dict[str, bool]:
         """What the training asks of the model's parallel form besides its inputs."""
         return {name: True for name in MODES if getattr(self.training, name)}

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from wavejax.audio.conversion import SpecMismatch
 from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.data import Corpus, embedded_corpus, training_batches, validation_batches
-from wavejax.experiments.autoregressive.config import AutoregressiveConfig
 from wavejax.experiments.autoregressive.resident import resident_batches
+from wavejax.experiments.config import SoundConfig
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.parallel import Strategy
 
@@ -20,7 +20,8 @@ from wavejax.parallel import Strategy
 class CropData:
     """A corpus of recordings, cut into crops of `config.crop_shape`."""
 
-    config: AutoregressiveConfig
+    config: Any
+    """A `SoundConfig` with a `crop_shape`."""
     corpus: Corpus
 
     @property
@@ -74,7 +75,7 @@ def named_corpus(name: str, spec: FeatureSpec) -> Corpus:
     return embedded_corpus(spec) if name == "embedded" else Corpus.open(name)
 
 
-def check_corpus(config: AutoregressiveConfig, corpus: Corpus) -> None:
+def check_corpus(config: SoundConfig, corpus: Corpus) -> None:
     """Refuse a corpus of other features, of another rate, or with speakers that the model has no place for."""
     if config.is_conditioned and corpus.spec != config.spec:
         raise SpecMismatch(
@@ -95,7 +96,7 @@ def check_corpus(config: AutoregressiveConfig, corpus: Corpus) -> None:
         )
 
 
-def batch_shapes(config: AutoregressiveConfig) -> dict[str, jax.ShapeDtypeStruct]:
+def batch_shapes(config: Any) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes of the global batch, as `training_batches` gives it."""
     shape, rows = config.crop_shape, config.training.batch_size
     frames = shape.frames_before + shape.num_frames(config.spec.hop_length) + shape.frames_after

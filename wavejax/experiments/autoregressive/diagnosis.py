@@ -5,18 +5,17 @@ which their causes depend on each other, and stops where the later ones would me
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array
 
 from wavejax.audio.feature_spec import FeatureSpec
-from wavejax.data import Corpus
 from wavejax.distributions import Categorical
-from wavejax.evaluation import log_mel_distance
 from wavejax.evaluation.findings import Finding, check_parameters
 from wavejax.experiments.autoregressive.product import SampleModel
+from wavejax.experiments.excerpts import Excerpts, check_sound, held_out_excerpts
 
 AGREEMENT = 1e-3
 """Largest difference between parallel and step form that rounding explains, relative to the outputs' spread."""
@@ -26,18 +25,8 @@ COLLAPSE_BITS = 1.5
 """Bits per sample less than recordings cost: free-running audio beyond it has fallen silent or hums."""
 LISTENING_BITS = 0.02
 """A model whose bits rise by less when its features are swapped does not use them."""
-LEVEL_DB = 6.0
 UNTRAINED_SHARE = 0.85
 """A model whose bits are more than this part of a uniform guess's has learnt next to nothing."""
-
-
-class Excerpts(NamedTuple):
-    """Beginnings of recordings, equally long, with what the model needs to hear them."""
-
-    names: tuple[str, ...]
-    waveform: Float[np.ndarray, "batch time"]
-    frames: Float[np.ndarray, "batch frames channels"] | None
-    speaker: Int[np.ndarray, " batch"] | None
 
 
 def diagnose(product: SampleModel[Any], excerpts: Excerpts, *, seed: int = 0) -> Iterator[Finding]:
@@ -48,22 +37,6 @@ def diagnose(product: SampleModel[Any], excerpts: Excerpts, *, seed: int = 0) ->
         return
     yield check_forms(product, excerpts)
     yield from check_likelihood(product, excerpts, seed=seed)
-
-
-def held_out_excerpts(
-    product: SampleModel[Any], corpus: Corpus, split: str = "validation", *, seconds: float = 2.0, count: int = 3
-) -> Excerpts:
-    """The beginnings of the `count` longest recordings of a split, cut to `seconds` or to the shortest of them."""
-    spec, utterances = product.config.spec, [corpus.utterance(position) for position in corpus.indices(split)]
-    chosen = sorted(utterances, key=lambda utterance: -len(utterance.waveform))[:count]
-    frames = min(max(round(seconds * spec.frame_rate), 1), *(len(u.waveform) // spec.hop_length for u in chosen))
-    frames = min(frames, *(len(u.frames) for u in chosen))
-    if frames < 1:
-        raise ValueError(f"the recordings of the split {split!r} are shorter than one frame: none can be judged")
-    waveform = np.stack([u.waveform[: frames * spec.hop_length] for u in chosen])
-    given = np.stack([u.frames[:frames] for u in chosen]) if product.is_conditioned else None
-    speaker = np.asarray([u.speaker for u in chosen], np.int32) if product.config.model.num_speakers else None
-    return Excerpts(tuple(u.id for u in chosen), waveform, given, speaker)
 
 
 def check_forms(product: SampleModel[Any], excerpts: Excerpts) -> Finding:
@@ -106,7 +79,7 @@ def check_likelihood(product: SampleModel[Any], excerpts: Excerpts, *, seed: int
     spoken = product.generate(num_samples=length, batch_size=batch, seed=seed, temperature=1.0, **_given(conditioning))
     findings.append(_check_free_running(product, excerpts, real, spoken))
     if isinstance(product.config.spec, FeatureSpec) and excerpts.frames is not None and findings[-1].verdict == "good":
-        findings += _check_sound(product, excerpts, spoken)
+        findings += check_sound(excerpts, spoken, product.config.spec)
     return findings
 
 
@@ -161,30 +134,8 @@ def _check_free_running(product: SampleModel[Any], excerpts: Excerpts, real: flo
     return Finding(check=check, verdict="good", words=f"free-running audio is as likely as real speech: {figures}")
 
 
-def _check_sound(product: SampleModel[Any], excerpts: Excerpts, spoken: np.ndarray) -> list[Finding]:
-    """Level and spectrum of generated audio against the recordings whose features it was given."""
-    level = _level_db(spoken) - _level_db(excerpts.waveform)
-    words = f"free-running audio is {abs(level):.1f} dB {'louder' if level > 0 else 'quieter'} than the recordings"
-    findings = [Finding(check="level", verdict="bad" if abs(level) > LEVEL_DB else "good", words=words)]
-    if len(excerpts.names) > 1:
-        pairs = zip(excerpts.waveform, spoken, strict=True)
-        others = zip(excerpts.waveform, np.roll(excerpts.waveform, 1, axis=0), strict=True)
-        own, apart = (
-            np.mean([log_mel_distance(a, b, product.config.spec) for a, b in each]) for each in (pairs, others)
-        )
-        words = f"its spectrum is {own:.1f} dB from theirs; different recordings are {apart:.1f} dB from each other"
-        if not own < 0.8 * apart:
-            words += ": it does not follow its features. Train longer"
-        findings.append(Finding(check="spectrum", verdict="good" if own < 0.8 * apart else "bad", words=words))
-    return findings
-
-
 def _given(conditioning: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in conditioning.items() if value is not None}
-
-
-def _level_db(waveform: np.ndarray) -> float:
-    return float(10.0 * np.log10(np.mean(np.square(waveform, dtype=np.float64)) + 1e-12))
 
 
 def _cumulative(logits: np.ndarray) -> np.ndarray:
@@ -198,3 +149,13 @@ def _row_by_row(product: SampleModel[Any], values: Array, excerpts: Excerpts) ->
         frames = None if excerpts.frames is None else excerpts.frames[row : row + 1]
         speaker = None if excerpts.speaker is None else excerpts.speaker[row : row + 1]
         yield np.asarray(product.teacher_forced(values[row : row + 1], frames, speaker))[0]
+
+
+__all__ = [
+    "Excerpts",
+    "check_forms",
+    "check_likelihood",
+    "diagnose",
+    "held_out_excerpts",
+    "teacher_forced_bits",
+]

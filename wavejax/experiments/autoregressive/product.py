@@ -27,11 +27,6 @@ SPEAKER_CHANNELS = 16
 class SampleModel(SoundModel[C_co]):
     """What the products have in common whose model predicts the next sample."""
 
-    @property
-    def is_conditioned(self) -> bool:
-        """Whether it reads frames."""
-        return self.config.is_conditioned
-
     def encode(self, waveform: AnyArray) -> Array:
         """Waveform [..., T] -> the values [..., T] that the model predicts."""
         return jnp.asarray(self.config.model.coding.encode(waveform))

@@ -3,16 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from jaxtyping import Float
 
 from wavejax.audio.files import read_audio
 from wavejax.audio.levels import loudness
-from wavejax.evaluation.findings import Finding, Verdict
+from wavejax.evaluation.findings import Finding, Verdict, check_parameters
 from wavejax.experiments.autoregressive.data import check_corpus, named_corpus
-from wavejax.experiments.autoregressive.diagnosis import diagnose, held_out_excerpts
+from wavejax.experiments.autoregressive.diagnosis import diagnose
+from wavejax.experiments.excerpts import Excerpts, check_sound, held_out_excerpts
+from wavejax.generation import stream
 from wavejax.tasks.vocoder.product import SampleVocoder, Vocoder
 
 QUIET_LUFS = -40.0
@@ -71,10 +73,10 @@ def highest_frequency(waveform: Float[np.ndarray, " time"], sample_rate: int, ra
 
 
 @dataclass(frozen=True, kw_only=True)
-class DoctorOptions:
-    """Of a vocoder: are its parameters finite, do the form that was trained and the form that speaks agree, do held-out
-    recordings cost few bits, does it listen to its features, is its own audio as likely as real speech, as loud, of the
-    same spectrum. Of a recording: rate, level, clipping, band, against what the model reads.
+class SoundDoctorOptions:
+    """Of a vocoder: are its parameters finite, does it say the same however its frames are cut, is its own audio as
+    loud as recordings and of the same spectrum. Of a recording: rate, level, clipping, band, against what the model
+    reads.
     """
 
     audio: tuple[Path, ...] = ()
@@ -88,11 +90,44 @@ class DoctorOptions:
     seed: int = 0
     """Of the audio that the model makes."""
 
-    def __call__(self, product: SampleVocoder) -> Iterator[Finding]:
+    def __call__(self, product: Vocoder) -> Iterator[Finding]:
         """Findings about the recordings, then about the vocoder."""
         for path in self.audio:
             yield from check_recording(product, path)
         corpus = named_corpus(self.corpus, product.spec)
         check_corpus(product.config, corpus)
-        excerpts = held_out_excerpts(product, corpus, self.split, seconds=self.seconds)
-        yield from diagnose(product, excerpts, seed=self.seed)
+        yield from self._diagnose(product, held_out_excerpts(product, corpus, self.split, seconds=self.seconds))
+
+    def _diagnose(self, product: Vocoder, excerpts: Excerpts) -> Iterator[Finding]:
+        broken = check_parameters(product.params)
+        yield broken
+        if broken.verdict == "bad":
+            return
+        frames, speaker = excerpts.frames, excerpts.speaker
+        given = {} if speaker is None else {"global_conditioning": speaker}
+        spoken = product.generate(local_conditioning=frames, seed=self.seed, **given)
+        live = (frames[:, i : i + 1] for i in range(frames.shape[1])) if frames is not None else None
+        pieces = stream(
+            product.model,
+            product.params,
+            local_conditioning=live,
+            seed=self.seed,
+            **product.with_temperature(given),
+        )
+        same = np.array_equal(np.concatenate(list(pieces), axis=1), spoken)
+        words = "frames that come one by one give the same samples, bit for bit, as all of them at once"
+        if not same:
+            words = "frames that come one by one give other samples than all of them at once: report this"
+        yield Finding(check="stream = whole", verdict="good" if same else "bad", words=words)
+        yield from check_sound(excerpts, spoken, product.spec, whose="its audio")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorOptions(SoundDoctorOptions):
+    """Of a vocoder: are its parameters finite, do the form that was trained and the form that speaks agree, do held-out
+    recordings cost few bits, does it listen to its features, is its own audio as likely as real speech, as loud, of the
+    same spectrum. Of a recording: rate, level, clipping, band, against what the model reads.
+    """
+
+    def _diagnose(self, product: Vocoder, excerpts: Excerpts) -> Iterator[Finding]:
+        yield from diagnose(cast(SampleVocoder, product), excerpts, seed=self.seed)  # its card has this doctor

@@ -1,8 +1,9 @@
 """`wavejax evaluate` of a vocoder: bits per sample, and copy-synthesis beside anchors."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
@@ -20,12 +21,11 @@ from wavejax.tasks.vocoder.product import SampleVocoder, Vocoder
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions:
-    """Two views of a vocoder. Bits per sample: it hears the recording and is asked for each next sample; beside
-    baselines over the same classes. Copy-synthesis: it speaks the recordings from their features, once per seed, all of
-    which are scored; metrics of the signal and every judge that is installed listen, level-matched. Intervals are 95 %
-    ones of a paired bootstrap over utterances; "!" marks what lies beyond its bar. Choose checkpoints and temperatures
-    on --split validation and score test once.
+class ListeningOptions:
+    """Copy-synthesis: the vocoder speaks the recordings from their features, once per seed, all of which are scored;
+    metrics of the signal and every judge that is installed listen, level-matched. Intervals are 95 % ones of a paired
+    bootstrap over utterances; "!" marks what lies beyond its bar. Choose checkpoints and temperatures on --split
+    validation and score test once.
     """
 
     corpus: str = "embedded"
@@ -36,26 +36,23 @@ class EvaluateOptions:
     this corpus if there is one, else all of the split that last a second."""
     at_most: int = 0
     """Above 0: judge only this number of utterances, evenly spread over the list."""
-    seeds: int = 3
-    """Readings, of seeds 0, 1, ...; 0: bits per sample alone."""
+    seeds: int = 1
+    """Readings, of seeds 0, 1, ..."""
     temperature: tuple[float, ...] = ()
     """Several make several systems. Default: what the voice was exported with, or 1."""
     judges: tuple[str, ...] = ("installed",)
     """Names from distillmos, p808, pesq, estoi, phonemes, words, speaker; "none": metrics of the signal alone."""
     anchors: tuple[str, ...] = DEFAULT_ANCHORS
     """Also: mu-law-9, mu-law-10, mu-law-8-emphasis, mu-law-9-emphasis, mu-law-10-emphasis, low-pass-4k."""
-    batch_size: int = 8
-    """Crops scored at a time for the bits."""
 
     def __post_init__(self) -> None:
-        check_options(self.seeds, self.temperature, self.batch_size)
+        check_options(self.seeds, self.temperature)
+        if self.seeds < 1:
+            raise ValueError("--seeds must be at least 1: without a reading there is nothing to hear")
 
-    def __call__(self, product: SampleVocoder, say: Callable[[str], None]) -> Judged:
-        """Score and, unless `seeds` is 0, speak and listen."""
+    def __call__(self, product: Vocoder, say: Callable[[str], None]) -> Judged:
+        """Speak and listen."""
         corpus = named_corpus(self.corpus, product.spec)
-        bits = score_report(product, corpus, self.split, batch_size=self.batch_size)
-        if not self.seeds:
-            return Judged(bits=bits)
         selection = select(corpus, self.split, self.utterances, self.at_most)
         temperatures = self.temperature or (product.config.temperature,)
         comparison = judge_vocoder(
@@ -69,13 +66,39 @@ class EvaluateOptions:
             say=say,
         )
         facts = facts_of(product, f"{self.corpus}: {selection.chosen}", range(self.seeds), temperatures)
-        return Judged(bits=bits, comparison=comparison, facts=facts)
+        return Judged(comparison=comparison, facts=facts)
 
 
-def check_options(seeds: int, temperature: tuple[float, ...], batch_size: int) -> None:
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(ListeningOptions):
+    """Two views of a vocoder. Bits per sample: it hears the recording and is asked for each next sample; beside
+    baselines over the same classes. Copy-synthesis: it speaks the recordings from their features, once per seed, all of
+    which are scored; metrics of the signal and every judge that is installed listen, level-matched. Intervals are 95 %
+    ones of a paired bootstrap over utterances; "!" marks what lies beyond its bar. Choose checkpoints and temperatures
+    on --split validation and score test once.
+    """
+
+    seeds: int = 3
+    """Readings, of seeds 0, 1, ...; 0: bits per sample alone."""
+    batch_size: int = 8
+    """Crops scored at a time for the bits."""
+
+    def __post_init__(self) -> None:
+        check_options(self.seeds, self.temperature)
+        if self.batch_size < 1:
+            raise ValueError(f"--batch-size must be at least 1, got {self.batch_size}")
+
+    def __call__(self, product: Vocoder, say: Callable[[str], None]) -> Judged:
+        """Score and, unless `seeds` is 0, speak and listen."""
+        scored = cast(SampleVocoder, product)  # its card has this evaluator
+        bits = score_report(scored, named_corpus(self.corpus, product.spec), self.split, batch_size=self.batch_size)
+        return dataclasses.replace(super().__call__(product, say), bits=bits) if self.seeds else Judged(bits=bits)
+
+
+def check_options(seeds: int, temperature: tuple[float, ...]) -> None:
     """Refuse numbers that cannot be meant."""
-    if seeds < 0 or batch_size < 1 or not all(0 <= each < float("inf") for each in temperature):
-        raise ValueError("--seeds and --temperature must be at least 0, --batch-size at least 1")
+    if seeds < 0 or not all(0 <= each < float("inf") for each in temperature):
+        raise ValueError("--seeds and --temperature must be at least 0")
 
 
 def judge_vocoder(

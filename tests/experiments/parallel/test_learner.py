@@ -1,0 +1,183 @@
+"""How a model of whole windows learns: what it is compared with, what an example counts, and its pitch."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.tiny.experiments import tiny_corpus
+from tests.tiny.vocos import tiny_vocos
+from wavejax.audio import log_mel_numpy
+from wavejax.audio.specs import get_spec
+from wavejax.experiments.parallel.config import LossWeights, WindowConfig
+from wavejax.experiments.parallel.data import open_windows
+from wavejax.experiments.parallel.learner import Spoken, counts, louder, window_figures, window_learner
+from wavejax.nn.discriminators import DiscriminatorsConfig, PeriodsConfig, SpectrogramsConfig
+from wavejax.parallel import get_strategy
+
+SPEC, ONE = get_spec("speech-16k"), get_strategy("spmd", jax.devices()[:1])
+
+
+def config_of(**training):
+    config = tiny_vocos()
+    return dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, num_threads=0),
+        training=dataclasses.replace(config.training, batch_size=4, **training),
+    )
+
+
+def batch_of(config, step=0):
+    data = open_windows(config, tiny_corpus())
+    return jax.tree.map(jnp.asarray, next(iter(data.training(step, slice(0, config.training.batch_size), ONE))))
+
+
+def keys_of(count, seed=0):
+    return jax.random.split(jax.random.key(seed), count)
+
+
+@pytest.mark.parametrize("gain", [0.25, 1.0, 3.0])
+@pytest.mark.parametrize("name", ["speech-16k", "nv-wavenet"])
+def test_louder_features_are_those_of_louder_sound(gain: float, name: str) -> None:
+    spec = get_spec(name)
+    waveform = np.random.default_rng(0).normal(size=8000).astype(np.float32) * 0.05
+    frames = log_mel_numpy(waveform, spec)
+    if spec.clip is not None:
+        pytest.skip("its values are clipped")
+    got = louder(jnp.asarray(frames)[None], jnp.full((1,), gain, jnp.float32), spec)[0]
+    np.testing.assert_allclose(got, log_mel_numpy(waveform * np.float32(gain), spec), atol=2e-4)
+
+
+def test_silence_stays_silence() -> None:
+    frames = jnp.asarray(log_mel_numpy(np.zeros(4000, np.float32), SPEC))[None]
+    np.testing.assert_array_equal(louder(frames, jnp.full((1,), 2.0, jnp.float32), SPEC), frames)
+
+
+def test_sound_and_features_are_made_louder_together() -> None:
+    config = config_of()
+    batch, spoken = batch_of(config), Spoken(config)
+    params = window_learner(config).init(jax.random.key(0)).params
+    plain, varied = spoken(params, batch, None), spoken(params, batch, keys_of(4))
+    np.testing.assert_array_equal(plain["real"], np.where(batch["mask"], batch["waveform"], 0))
+    ratio = np.asarray(jnp.sum(varied["real"] ** 2, axis=1) / jnp.sum(plain["real"] ** 2, axis=1))
+    decibels = 10 * np.log10(ratio)
+    assert np.abs(decibels).max() <= config.data.gain_db + 1e-3
+    assert decibels.std() > 0.5
+    own = varied["real"] * jnp.asarray(1 / np.sqrt(ratio))[:, None]
+    np.testing.assert_allclose(own, plain["real"], atol=1e-5)
+
+
+def test_an_example_counts_as_much_as_its_recording_fills() -> None:
+    config = config_of()
+    batch = dict(batch_of(config))
+    mask = np.ones(batch["mask"].shape, bool)
+    mask[1, mask.shape[1] // 4 :] = False
+    mask[2] = False
+    batch["mask"] = jnp.asarray(mask)
+    np.testing.assert_allclose(counts(batch), [1, 0.25, 0, 1])
+    spoken = Spoken(config)
+    params = window_learner(config).init(jax.random.key(0)).params
+    outputs = spoken(params, batch, None)
+    assert not np.any(outputs["fake"][1, mask.shape[1] // 4 :])
+    losses, parts = spoken.losses(outputs, batch)
+    assert np.isfinite(losses).all()
+    assert set(parts) == {"mel", "stft", "pitch"}
+
+
+def test_parts_that_weigh_nothing_are_left_out() -> None:
+    config = dataclasses.replace(config_of(), losses=LossWeights(stft=0.0, pitch=0.0))
+    batch = batch_of(config)
+    assert "pitch" not in batch
+    spoken = Spoken(config)
+    params = window_learner(config).init(jax.random.key(0)).params
+    losses, parts = spoken.losses(spoken(params, batch, None), batch)
+    assert set(parts) == {"mel"}
+    np.testing.assert_allclose(jnp.sum(losses), 15.0 * parts["mel"], rtol=1e-5)
+
+
+def test_pitch_is_that_of_the_crop_at_its_frames() -> None:
+    """Of a voice whose pitch is known, and the same on whatever step a training resumes."""
+    config = config_of()
+    data = open_windows(config, tiny_corpus())
+    rows = slice(0, 4)
+    batches = data.training(0, rows, ONE)
+    first, second = next(batches), next(batches)
+    again = next(open_windows(config, tiny_corpus()).training(1, rows, ONE))
+    for name in second:
+        np.testing.assert_array_equal(second[name], again[name])
+    voiced = np.concatenate([first["pitch"], second["pitch"]])
+    assert voiced.shape == (8, config.num_frames)
+    heard = voiced[voiced > 0]
+    assert heard.size > 20
+    assert np.abs(heard / 120 - 1).max() < 0.2  # the corpus buzzes at 120 Hz, 10 % up and down
+    part = data.training(0, slice(1, 3), ONE)
+    np.testing.assert_array_equal(next(part)["pitch"], first["pitch"][1:3])
+    held = next(data.held_out("validation", rows))
+    assert held["pitch"].shape == (4, config.num_frames)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": WindowConfig(crop_length=2401)}, "data.crop_length 2401 is not a multiple of the hop length 200: us"),
+        ({"data": WindowConfig(crop_length=2400, resident=True)}, "data.resident is for models of samples"),
+        ({"spec": get_spec("nv-wavenet")}, "the model's hop_length is 200, that of the spec nv-wavenet is 256"),
+        ({"temperature": -1.0}, "temperature must be a number of at least 0"),
+    ],
+)
+def test_what_does_not_fit_is_refused(changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(config_of(), **changes)
+
+
+def two_players(**training):
+    """The smallest discriminators: one period, one spectrogram."""
+    judges = DiscriminatorsConfig(
+        periods=PeriodsConfig(periods=(2,), channels=(4, 4)),
+        scales=None,
+        spectrograms=SpectrogramsConfig(resolutions=((64, 16, 64),), channels=2),
+    )
+    return dataclasses.replace(config_of(**training), discriminators=judges)
+
+
+def test_two_players_learn_and_only_the_model_is_kept() -> None:
+    config = two_players()
+    learner = window_learner(config)
+    state = learner.init(jax.random.key(0))
+    assert set(state.params) == {"generator", "discriminator"}
+    alone = jax.eval_shape(window_learner(config_of()).init, jax.random.key(0))
+    assert jax.tree.structure(state.ema_params) == jax.tree.structure(alone.params)
+    batch = batch_of(config)
+    after, metrics = jax.jit(learner.step)(state, batch)
+    assert {"mel", "stft", "pitch", "adversarial", "feature_matching", "discriminator_loss"} <= set(metrics)
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert 0 <= metrics["discriminator_accuracy"] <= 1
+    for player in ("generator", "discriminator"):
+        before, now = state.params[player], after.params[player]
+        assert any(np.any(a != b) for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(now), strict=True)), player
+    adopted = learner.adopt(state, jax.tree.map(lambda x: x + 1, state.ema_params), "here")
+    np.testing.assert_array_equal(
+        jax.tree.leaves(adopted.params["generator"])[0], jax.tree.leaves(state.ema_params)[0] + 1
+    )
+
+
+def test_before_the_adversarial_start_only_the_spectral_losses_count() -> None:
+    config = two_players(adversarial_start=5)
+    learner, alone = window_learner(config), window_learner(config_of())
+    state = learner.init(jax.random.key(0))
+    single = alone.init(jax.random.key(0))
+    batch = batch_of(config)
+    after, metrics = jax.jit(learner.step)(state, batch)
+    _, expected = jax.jit(alone.step)(single, batch)
+    own = sum(weight * metrics[name] for name, weight in {"mel": 15.0, "stft": 2.5, "pitch": 1.0}.items())
+    np.testing.assert_allclose(metrics["loss"], own, rtol=1e-5)
+    np.testing.assert_allclose(metrics["loss"], expected["loss"], rtol=0.1)  # other keys, other gains and noise
+    for a, b in zip(
+        jax.tree.leaves(state.params["discriminator"]), jax.tree.leaves(after.params["discriminator"]), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+    figures = dict(window_figures(config).rows)
+    assert figures["discriminators"].endswith("parameters, in training alone")
+    assert "discriminators" not in dict(window_figures(config_of()).rows)
