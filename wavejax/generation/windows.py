@@ -6,8 +6,8 @@ depend on how they arrived. A window's noise is a pure function of (seed, stream
 
 The size, `window_frames`, is a choice between delay and work: samples come when all frames of their window and the
 `lookahead` after it have come, and each window computes `lookback + lookahead` frames beside its own, unless the model
-is a `ContinuedModel`, which hands a state from window to window instead. Two sizes are two programs, whose samples agree
-to rounding; bit for bit equal are drivers of the same size (and batch size).
+is a `ContinuedModel`, which hands a state from window to window instead. Two sizes are two programs, whose samples
+agree to rounding; bit for bit equal are drivers of the same size (and batch size).
 """
 
 import operator
