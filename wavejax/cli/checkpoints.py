@@ -103,7 +103,7 @@ def _verify(arguments: Sequence[str]) -> int:
     given = parse(Verify, "checkpoints verify", arguments, example="wavejax checkpoints verify run/")
     from wavejax.checkpoints import CheckpointNotFound
     from wavejax.checkpoints.folder import saved_steps
-    from wavejax.checkpoints.inspection import find_checkpoints, inspect_step
+    from wavejax.checkpoints.inspection import FILES_CHANGED, find_checkpoints, inspect_step
 
     directory = find_checkpoints(given.folder)
     steps = saved_steps(directory)
@@ -116,7 +116,7 @@ def _verify(arguments: Sequence[str]) -> int:
             print(f"step {step}: sound")
             continue
         reports.append(info.damage)
-        usable = "" if info.damage.leaves or "cannot be read" in info.damage.reason else "; every leaf is sound"
+        usable = "; every leaf is sound" if info.damage.reason == FILES_CHANGED else ""
         print(f"{info.damage}{usable}")
         for name in info.damage.leaves:
             print(f"  damaged leaf  {name}")
