@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from wavejax.generation.noise import join_index
 from wavejax.generation.state import GenerationState
+from wavejax.generation.states import check_stream
 from wavejax.types import AnyArray, AutoregressiveModel
 
 
@@ -37,6 +38,8 @@ class StreamInputs:
     def __post_init__(self) -> None:
         if self.state is not None and self.prompt is not None:
             raise ValueError("give either a prompt or a state to continue from, not both")
+        if self.state is not None:
+            check_stream(self.state)
 
     @classmethod
     def of(
@@ -53,12 +56,14 @@ class StreamInputs:
 
         Raises ConditioningError where they disagree.
         """
+        if state is not None:
+            check_stream(state)
         arrays = {
             "local_conditioning": local_conditioning,
             "stream_ids": stream_ids,
             "global_conditioning": global_conditioning,
             "prompt": prompt,
-            "state": None if state is None else state.value,
+            "state": None if state is None else state.keys,
         }
         sizes = {} if batch_size is None else {"batch_size": batch_size}
         sizes |= {name: np.shape(each)[0] for name, each in arrays.items() if each is not None and np.ndim(each)}
