@@ -120,7 +120,7 @@ def test_prune_never_removes_the_newest_sound_one(run, folder):
         (("list", "nowhere"), 1, "nowhere is no folder: give a training folder"),
         (("list", "."), 1, "holds no checkpoint"),
         (("prune", "."), 2, "missing: --keep-last"),
-        (("prune", ".", "--keep-last", "0"), 2, "--keep-last and --keep-every are 1 or more"),
+        (("prune", ".", "--keep-last", "0"), 2, "--keep-last must be at least 1, got 0"),
     ],
 )
 def test_what_is_asked_wrongly_is_one_sentence(run, tmp_path, monkeypatch, arguments, code, sentence):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from wavejax.evaluation.selection import Selection, select
 from wavejax.experiments.autoregressive.data import named_corpus
 from wavejax.experiments.autoregressive.product import facts_of
 from wavejax.experiments.autoregressive.scoring import score_report
+from wavejax.ranges import AT_LEAST_NONE, ROWS, TEMPERATURE, Range, as_option, check_ranges
 from wavejax.tasks.vocoder.product import Vocoder
 
 
@@ -34,21 +35,21 @@ class EvaluateOptions:
     utterances: str | None = None
     """A list of what to judge: a file {"test": [ids], ...}, or the name of a shipped one. Default: the shipped list of
     this corpus if there is one, else all of the split that last a second."""
-    at_most: int = 0
+    at_most: Annotated[int, AT_LEAST_NONE] = 0
     """Above 0: judge only this number of utterances, evenly spread over the list."""
-    seeds: int = 3
+    seeds: Annotated[int, Range(0, 1000)] = 3
     """Readings, of seeds 0, 1, ...; 0: bits per sample alone."""
-    temperature: tuple[float, ...] = ()
+    temperature: Annotated[tuple[float, ...], TEMPERATURE] = ()
     """Several make several systems. Default: what the voice was exported with, or 1."""
     judges: tuple[str, ...] = ("installed",)
     """Names from distillmos, p808, pesq, estoi, phonemes, words, speaker; "none": metrics of the signal alone."""
     anchors: tuple[str, ...] = DEFAULT_ANCHORS
     """Also: mu-law-9, mu-law-10, mu-law-8-emphasis, mu-law-9-emphasis, mu-law-10-emphasis, low-pass-4k."""
-    batch_size: int = 8
+    batch_size: Annotated[int, ROWS] = 8
     """Crops scored at a time for the bits."""
 
     def __post_init__(self) -> None:
-        check_options(self.seeds, self.temperature, self.batch_size)
+        check_ranges(self, as_option)
 
     def __call__(self, product: Vocoder, say: Callable[[str], None]) -> Judged:
         """Score and, unless `seeds` is 0, speak and listen."""
@@ -70,12 +71,6 @@ class EvaluateOptions:
         )
         facts = facts_of(product, f"{self.corpus}: {selection.chosen}", range(self.seeds), temperatures)
         return Judged(bits=bits, comparison=comparison, facts=facts)
-
-
-def check_options(seeds: int, temperature: tuple[float, ...], batch_size: int) -> None:
-    """Refuse numbers that cannot be meant."""
-    if seeds < 0 or batch_size < 1 or not all(0 <= each < float("inf") for each in temperature):
-        raise ValueError("--seeds and --temperature must be at least 0, --batch-size at least 1")
 
 
 def judge_vocoder(
