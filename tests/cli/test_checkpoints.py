@@ -120,7 +120,7 @@ def test_prune_never_removes_the_newest_sound_one(run, folder):
         (("list", "nowhere"), 1, "nowhere is no folder: give a training folder"),
         (("list", "."), 1, "holds no checkpoint"),
         (("prune", "."), 2, "missing: --keep-last"),
-        (("prune", ".", "--keep-last", "0"), 2, "--keep-last and --keep-every are 1 or more"),
+        (("prune", ".", "--keep-last", "0"), 2, "--keep-last must be at least 1, got 0"),
     ],
 )
 def test_what_is_asked_wrongly_is_one_sentence(run, tmp_path, monkeypatch, arguments, code, sentence):
@@ -129,3 +129,17 @@ def test_what_is_asked_wrongly_is_one_sentence(run, tmp_path, monkeypatch, argum
     assert said.code == code
     assert sentence in said.error
     assert said.error.count("\n") == 1
+
+
+def test_a_copy_is_no_other_step_and_stray_folders_are_none(run, folder):
+    shutil.copytree(folder / "checkpoints" / "40", folder / "checkpoints" / "50")
+    for name in ("007", ".replaced-50.bak"):
+        (folder / "checkpoints" / name).mkdir()
+    listed = run("checkpoints", "list", folder)
+    assert (listed.code, [line.split()[0] for line in listed.out.splitlines()[1:]]) == (0, [*map(str, STEPS), "50"])
+    assert "DAMAGED" in listed.out.splitlines()[-1]
+    verified = run("checkpoints", "verify", folder)
+    assert verified.code == 1
+    assert verified.out.splitlines()[-1] == (
+        "step 50: it is a copy of step 40: give the folder that name, or remove it"
+    )

@@ -55,7 +55,7 @@ def test_where_nothing_fits_it_says_what_helps(run, monkeypatch):
         (["r9y9-mul"], "there is no preset 'r9y9-mul' (did you mean r9y9-mol?)"),
         (["r9y9-mol"], "missing: --topology"),
         (["r9y9-mol", "--topology", "v5e"], "--topology: there is no topology 'v5e': names look like"),
-        (["r9y9-mol", "--topology", "v5e:2x4", "--rows-per-device", "0"], "training.batch_size must be at least 1"),
+        (["r9y9-mol", "--topology", "v5e:2x4", "--rows-per-device", "0"], "--rows-per-device must be at least 1"),
     ],
 )
 def test_what_is_asked_wrongly_is_explained(run, arguments, sentence):

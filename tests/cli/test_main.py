@@ -41,7 +41,7 @@ def test_an_unknown_command_names_the_nearest(run):
         (("vocode", "m", "a.wav"), "say where to: --out FOLDER"),
         (("vocode", "m", "a.wav", "--stream"), "--stream and the input - belong together"),
         (("vocode",), "missing: MODEL"),
-        (("generate", "m", "a.wav", "--seconds", "-1"), "--seconds must be a positive number, got -1.0"),
+        (("generate", "m", "a.wav", "--seconds", "-1"), "--seconds must be above 0 and at most 43200 (12"),
         (("train",), "name a preset first"),
         (("train", "--workdir", "w"), "the preset comes first"),
         (("train", "speech16k-small"), "no preset 'speech16k-small' (did you mean speech-16k-small?)"),

@@ -59,7 +59,7 @@ def test_what_makes_no_sense_is_refused(run, babbler, corpus, voice, tmp_path, m
     assert said.code == 2
     assert "say where to with --output FOLDER, or ask for bits alone: --seeds 0" in said.error
     assert (
-        "--seeds and --at-most must be at least 0"
+        "--seeds must be at least 0 and at most 1000, got -1"
         in run("evaluate-speakers", babbler, "--corpus", corpus, "--seeds", -1).error
     )
     assert "knows no speakers by id" in run("evaluate-speakers", voice, "--corpus", corpus).error

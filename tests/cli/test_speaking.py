@@ -332,4 +332,4 @@ def test_a_model_of_another_kind_is_refused_with_the_command_that_suits_it(
 def test_a_temperature_that_is_none_is_refused(run, tmp_path, babble, temperature):
     said = run("generate", babble, tmp_path / "a.wav", "--temperature", temperature)
     assert said.code == 2
-    assert "--temperature must be a number of at least 0" in said.error
+    assert "--temperature must be at least 0 and at most 10 (1 draws as the model says" in said.error

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wavejax.generation import ConditioningError, ParallelStreamer, generate, stream
+from wavejax.generation import ParallelStreamer, StateError, generate, stream
 from wavejax.types import ContinuedModel, ParallelModel
 
 CHANNELS, HOP, BATCH, AHEAD = 3, 4, 2, 2
@@ -137,7 +137,23 @@ def test_a_state_without_the_models_own_is_refused() -> None:
     live.push(FRAMES)
     state = live.state
     assert state.carry is not None
-    with pytest.raises(
-        ConditioningError, match="Adding passes a state from window to window, and the state to continue"
-    ):
+    with pytest.raises(StateError, match="Adding passes a state from window to window, and the state to continue"):
         streamer(4, state=state.replace(carry=None))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"carry": jnp.zeros((BATCH + 1,))},
+        {"carry": jnp.zeros((BATCH,), jnp.int32)},
+        {"carry": jnp.full((BATCH,), jnp.nan)},
+        {"carry": {"total": jnp.zeros((BATCH,))}},
+        {"window": 0},
+        {"window": 2**31},
+    ],
+)
+def test_a_state_that_the_model_cannot_have_handed_on_is_refused(changes: dict) -> None:
+    live = streamer(4)
+    live.push(FRAMES)
+    with pytest.raises(StateError, match="not what Adding hands on with window_frames=4: continue with the model"):
+        streamer(4, state=live.state.replace(**changes))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wavejax.generation import ConditioningError, generate, stream, stream_keys, uniforms
+from wavejax.generation import ConditioningError, StateError, generate, stream, stream_keys, uniforms
 from wavejax.generation.noise import split_index
 from wavejax.generation.windows import (
     ParallelStreamer,
@@ -389,8 +389,10 @@ def test_more_of_what_is_asked_wrongly() -> None:
     later = ParallelStreamer(PLAIN, params, batch_size=2, window_frames=4, state=state, first_frame=7)
     with pytest.raises(ConditioningError, match=r"needs .* frames from 6 on, .* but the first one given is 7"):
         later.push(frames_of(9))
-    with pytest.raises(ConditioningError, match="the state is that of 2 streams, not of batch_size=3"):
+    with pytest.raises(StateError, match="the state is that of 2 streams, not of batch_size=3"):
         ParallelStreamer(PLAIN, params, batch_size=3, state=state)
+    with pytest.raises(StateError, match="state must be .* got int"):
+        ParallelStreamer(PLAIN, params, batch_size=3, state=3)
     with pytest.raises(ConditioningError, match=r"stream_ids must be 2 integers, got an array of shape \(1,\)"):
         ParallelStreamer(PLAIN, params, batch_size=2, stream_ids=np.asarray([1]))
     with pytest.raises(ValueError, match="block_size must be at least 1 sample, got 0"):

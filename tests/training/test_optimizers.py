@@ -95,8 +95,8 @@ def test_the_update_is_adam_as_published(weight_decay: float, clip_norm: float |
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"learning_rate": 0.0}, "learning_rate=0.0 must be finite and above 0"),
-        ({"learning_rate": float("nan")}, "learning_rate=nan must be finite"),
+        ({"learning_rate": 0.0}, "learning_rate=0.0 must be above 0 and at most 1000"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan must be above 0"),
         ({"warmup_steps": -1}, "warmup_steps=-1 must be 0 or more"),
         ({"schedule": "noam"}, "warmup_steps=0 must be 1 or more for the Noam"),
         ({"schedule": "cosine"}, "decay_steps=None must be above warmup_steps=0"),

@@ -15,11 +15,13 @@ import numpy as np
 from jaxtyping import Float
 
 from wavejax.audio.strings import StringFilter, StringSpec
+from wavejax.ranges import Range
 
 _STEPS: Mapping[str, int] = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-_NOTE = re.compile(r"([A-Ga-g])([#b]?)(-?\d+)")
+_NOTE = re.compile(r"([A-Ga-g])([#b]?)(-?[0-9]{1,4})")
 
+MIDI_NUMBERS = Range(0, 127)
 PITCH_PERIODS = (128.0, 64.0, 32.0, 16.0, 8.0, 4.0, 2.0, 1.0)
 """Semitones: the pitch is given as sine and cosine of each of these periods."""
 DELAYS = tuple(2**power for power in range(11))
@@ -39,18 +41,23 @@ def midi_number(note: str | float) -> float:
     """
     text = str(note).strip()
     match = _NOTE.fullmatch(text)
-    if match:
-        letter, accidental, octave = match.groups()
-        return float(12 * (int(octave) + 1) + _STEPS[letter.upper()] + {"#": 1, "b": -1, "": 0}[accidental])
     try:
-        number = float(text)
+        number = _of_name(*match.groups()) if match else float(text)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
         raise ValueError(
             f"{note!r} is no note: write a name with its octave (C4, F#3, Bb2) or a MIDI number (60, 69.5)"
         )
+    if number not in MIDI_NUMBERS:
+        raise ValueError(
+            f"there is no note {note}: MIDI numbers are {MIDI_NUMBERS}, C-1 to G9; a piano's keys A0 to C8"
+        )
     return number
+
+
+def _of_name(letter: str, accidental: str, octave: str) -> float:
+    return float(12 * (int(octave) + 1) + _STEPS[letter.upper()] + {"#": 1, "b": -1, "": 0}[accidental])
 
 
 def note_name(midi: float) -> str:

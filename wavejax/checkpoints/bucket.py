@@ -7,7 +7,6 @@ whatever is killed or cut off in between leaves an incomplete step, which is non
 import functools
 import logging
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 from wavejax.checkpoints.errors import BucketError
 from wavejax.checkpoints.folder import FETCHING
 from wavejax.checkpoints.manifest import MANIFEST_NAME, damaged_files
+from wavejax.checkpoints.names import is_below, place_below, step_number
 from wavejax.checkpoints.urls import as_url
 from wavejax.extras import MissingExtra, require_extra
 
@@ -27,7 +27,6 @@ WAITS = (1.0, 5.0, 25.0)
 
 _LOGGER = logging.getLogger(__name__)
 _FOR_GOOD = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
-_MANIFEST = re.compile(rf"(\d+)/{re.escape(MANIFEST_NAME)}")
 
 
 class Bucket:
@@ -64,8 +63,10 @@ class Bucket:
     def names(self) -> dict[str, int]:
         """Sizes in bytes of all objects, by name below the URL; empty where there is none.
 
+        What a store's console keeps for an empty folder, an object of no bytes whose name ends in "/", is none of them.
+
         Raises:
-          BucketError: it cannot be read.
+          BucketError: it cannot be read, or an object's name would lead out of a folder.
         """
 
         def listed() -> dict[str, dict[str, Any]]:
@@ -73,9 +74,17 @@ class Bucket:
             return self._fs.find(self._root, detail=True)
 
         found = self._trying("list", listed) or {}
-        names = {name.removeprefix(self._root).lstrip("/"): int(entry["size"]) for name, entry in found.items()}
-        if odd := [name for name in names if ".." in name.split("/")]:
-            raise BucketError(f"{self.url} holds an object whose name leads out of it: {odd[0]}")
+        names: dict[str, int] = {}
+        for name, entry in found.items():
+            below, size = name.removeprefix(f"{self._root}/"), int(entry["size"] or 0)
+            if name.rstrip("/") == self._root or (name.endswith("/") and not size):
+                continue
+            if not name.startswith(f"{self._root}/") or not is_below(below) or entry.get("type", "file") != "file":
+                raise BucketError(
+                    f"{self.url} holds {below!r}, which is no name of a file below a folder: nothing is fetched from "
+                    "there; remove it if the bucket is yours"
+                )
+            names[below] = size
         return names
 
     def steps(self) -> tuple[int, ...]:
@@ -122,7 +131,7 @@ class Bucket:
                 temporary.mkdir(parents=True)
                 for name in self.names():
                     if name.startswith(f"{step}/"):
-                        self.get_file(name, temporary / name.partition("/")[2])
+                        self.get_file(name, temporary, name.partition("/")[2])
                 wrong = damaged_files(temporary)
                 if not wrong:
                     break
@@ -168,12 +177,14 @@ class Bucket:
         """
         self._trying(f"write {name} to", lambda: self._fs.put_file(str(path), self._path(name)))
 
-    def get_file(self, name: str, path: Path) -> None:
-        """Downloads one object; the file's folder is made.
+    def get_file(self, name: str, folder: Path, below: str | None = None) -> None:
+        """Downloads one object into a folder, under its own name or under `below`; sub-folders are made.
 
         Raises:
           BucketError: it cannot be read.
+          ValueError: under that name it would not lie below the folder.
         """
+        path = place_below(folder, name if below is None else below)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._trying(f"read {name} of", lambda: self._fs.get_file(self._path(name), str(path)))
 
@@ -197,7 +208,10 @@ class Bucket:
 
 def complete_steps(names: "dict[str, int]") -> tuple[int, ...]:
     """The steps, ascending, whose manifest is among the names of a bucket's objects."""
-    return tuple(sorted(int(match[1]) for name in names if (match := _MANIFEST.fullmatch(name))))
+    found = (
+        step_number(folder) for folder, _, name in (each.partition("/") for each in names) if name == MANIFEST_NAME
+    )
+    return tuple(sorted(step for step in found if step is not None))
 
 
 def _files(folder: Path) -> list[Path]:

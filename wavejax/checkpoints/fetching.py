@@ -41,7 +41,7 @@ def fetched(path: str | os.PathLike[str], step: int | None = None, *, every: boo
         shutil.rmtree(folder, ignore_errors=True)
         for name in names:
             if "/" not in name:
-                bucket.get_file(name, folder / name)
+                bucket.get_file(name, folder)
         return folder
     steps = checkpoints_of(url)
     inside = folder if steps.url == url else folder / _SUB
@@ -51,7 +51,7 @@ def fetched(path: str | os.PathLike[str], step: int | None = None, *, every: boo
         found = f"; steps found: {', '.join(map(str, complete))}" if complete else ""
         raise CheckpointNotFound(f"no {asked} in {url}{found}, nor exported parameters")
     if _BESIDE in names:
-        bucket.get_file(_BESIDE, folder / _BESIDE)
+        bucket.get_file(_BESIDE, folder)
     _forget(inside, set(complete))
     wanted = complete if every else (step,) if step is not None else reversed(complete)
     _fetch(steps, wanted, inside, until_sound=not every)

@@ -14,6 +14,7 @@ import jax
 from jax.experimental import multihost_utils
 
 from wavejax.checkpoints.manifest import write_bookkeeping_manifest
+from wavejax.checkpoints.names import marked_step, step_number
 from wavejax.checkpoints.urls import as_url
 
 TEMPORARY_MARK = ".orbax-checkpoint-tmp"
@@ -21,6 +22,7 @@ _DELETING = ".deleting-"
 _REPLACED = ".replaced-"
 _DAMAGED = "damaged-"
 FETCHING = ".fetching-"
+_PROBE = f"{_DELETING}probe"
 
 
 def local_folder(path: str | os.PathLike[str]) -> Path:
@@ -38,16 +40,32 @@ def local_folder(path: str | os.PathLike[str]) -> Path:
 
 
 def saved_steps(directory: Path) -> tuple[int, ...]:
-    """The committed steps of a directory, ascending; empty where there is no directory."""
+    """The committed steps of a directory, ascending; empty where there is no directory.
+
+    Other folders in it, such as copies under names of one's own, are left alone.
+    """
     if not directory.is_dir():
         return ()
-    return tuple(sorted(int(path.name) for path in directory.iterdir() if path.name.isdecimal() and path.is_dir()))
+    steps = ((step_number(path.name), path) for path in directory.iterdir())
+    return tuple(sorted(step for step, path in steps if step is not None and path.is_dir()))
 
 
 def wait_for_all_processes(name: str) -> None:
     """Returns when every process of the run has come to the point of this name."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(f"wavejax: {name}")
+
+
+def _is_half_done(name: str) -> bool:
+    """Whether a folder has the name of one that a killed process left half-written or half-deleted."""
+    begun, mark, _ = name.partition(TEMPORARY_MARK)
+    fetched, dash, process = name.removeprefix(FETCHING).partition("-")
+    return (
+        name == _PROBE
+        or marked_step(name, _DELETING) is not None
+        or (bool(mark) and step_number(begun) is not None)
+        or (name.startswith(FETCHING) and bool(dash) and step_number(fetched) is not None and process.isdecimal())
+    )
 
 
 class StepFolder:
@@ -78,10 +96,10 @@ class StepFolder:
             raise PermissionError("the folder is not writable")
         if self._is_first():
             for path in sorted(self.path.iterdir()):
-                if TEMPORARY_MARK in path.name or path.name.startswith((_DELETING, FETCHING)):
+                if _is_half_done(path.name):
                     shutil.rmtree(path, ignore_errors=True)
-                elif path.name.startswith(_REPLACED):
-                    self._put_back(int(path.name.removeprefix(_REPLACED)))
+                elif (step := marked_step(path.name, _REPLACED)) is not None:
+                    self._put_back(step)
         self.wait_for_all("checkpoint folder opened")
         self._inode = self.path.stat().st_ino
 
@@ -97,7 +115,7 @@ class StepFolder:
         if self.path.stat().st_ino != self._inode:
             raise FileNotFoundError("the folder has vanished, and another has taken its place")
         if self._is_first():
-            probe = self.path / f"{_DELETING}probe"  # left behind by a kill, it is removed with others of this name
+            probe = self.path / _PROBE  # left behind by a kill, it is removed with others of this name
             probe.mkdir(exist_ok=True)
             probe.rmdir()
 

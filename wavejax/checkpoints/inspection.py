@@ -11,6 +11,9 @@ from wavejax.checkpoints.record import VALIDATION_LOSS, best_step
 from wavejax.checkpoints.storage import DamagedStep, read_arrays, read_record
 from wavejax.checkpoints.urls import as_url
 
+FILES_CHANGED = "its files have changed since it was saved"
+"""The reason of a step that may still be used, if every leaf of it has been read."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepInfo:
@@ -64,7 +67,7 @@ def inspect_step(directory: Path, step: int, *, read_leaves: bool) -> StepInfo:
     wrong = tuple(damaged_files(folder))
     damage = None
     if wrong:
-        damage = DamageReport(step=step, leaves=(), files=wrong, reason="its files have changed since it was saved")
+        damage = DamageReport(step=step, leaves=(), files=wrong, reason=FILES_CHANGED)
     try:
         record = read_record(folder, step)
         metrics = record.metrics

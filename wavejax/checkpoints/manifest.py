@@ -9,10 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from wavejax.atomic import is_leftover, write_json
+from wavejax.checkpoints.names import opened_below
 from wavejax.checkpoints.record import digest
 
 MANIFEST_NAME = "wavejax_files.json"
 BOOKKEEPING_NAME = "wavejax_bookkeeping.json"
+_LARGEST_MANIFEST = 2**26
+"""Bytes. A step has some dozens of files; a manifest of this size would name 400,000."""
 
 
 def file_digest(path: Path) -> str:
@@ -57,25 +60,30 @@ def _write(manifest: Path, paths: Iterable[Path]) -> None:
 
 def _differences(folder: Path, manifest_name: str) -> list[str]:
     try:
-        manifest = json.loads((folder / manifest_name).read_text(encoding="utf-8"))
+        path, num_bytes = opened_below(folder, manifest_name)
+        if num_bytes > _LARGEST_MANIFEST:
+            raise ValueError("no manifest is as large")
+        manifest = json.loads(path.read_text(encoding="utf-8"))
         files = manifest["files"]
         if digest(files) != manifest["sha256"]:
             raise ValueError("the manifest has changed")
         expected = {name: (entry["bytes"], entry["sha256"]) for name, entry in files.items()}
     except FileNotFoundError:
         return [f"{manifest_name} (missing)"]
-    except (ValueError, TypeError, KeyError, AttributeError, OSError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError):
         return [f"{manifest_name} (contents changed)"]
-    return [f"{name} ({problem})" for name, entry in expected.items() if (problem := _problem(folder / name, *entry))]
+    return [f"{name} ({problem})" for name, entry in expected.items() if (problem := _problem(folder, name, *entry))]
 
 
-def _problem(path: Path, num_bytes: int, digest: str) -> str | None:
+def _problem(folder: Path, name: str, num_bytes: int, digest: str) -> str | None:
     try:
-        actual = path.stat().st_size
+        path, actual = opened_below(folder, name)
         if actual != num_bytes:
             return f"{actual} bytes instead of {num_bytes}"
         return None if file_digest(path) == digest else "contents changed"
     except FileNotFoundError:
         return "missing"
-    except (OSError, ValueError) as error:
+    except ValueError as error:
+        return str(error)
+    except OSError as error:
         return f"unreadable: {error}"

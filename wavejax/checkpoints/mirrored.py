@@ -11,6 +11,7 @@ from typing import Literal
 from wavejax.checkpoints.bucket import Bucket, complete_steps
 from wavejax.checkpoints.errors import BucketError, CheckpointWriteError, DamageReport
 from wavejax.checkpoints.folder import saved_steps
+from wavejax.checkpoints.names import step_number
 from wavejax.checkpoints.record import Record
 from wavejax.checkpoints.storage import RECORD, DamagedStep
 from wavejax.checkpoints.store import CheckpointStore, Restored
@@ -94,8 +95,8 @@ class MirroredStore(CheckpointStore):
         """The complete steps, after the removal of what an interrupted upload has left."""
         names = self._bucket.names()
         complete = complete_steps(names)
-        found = {int(first) for name in names if (first := name.partition("/")[0]).isdecimal()}
-        for step in sorted(found.difference(complete)):
+        found = {step_number(name.partition("/")[0]) for name in names}
+        for step in sorted(step for step in found.difference(complete) if step is not None):
             _LOGGER.warning("%s: the upload of step %d was interrupted; it is removed", self._bucket.url, step)
             self._bucket.delete(step)
         return complete
@@ -177,8 +178,9 @@ class MirroredStore(CheckpointStore):
         if step not in self._metrics:
             data = self._bucket.read(f"{step}/{RECORD}/metadata")
             try:
-                self._metrics[step] = Record.from_json(json.loads(data or b"")).metrics
-            except ValueError:
+                record = Record.from_json(json.loads(data or b""))
+                self._metrics[step] = record.metrics if record.step in (None, step) else {}
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 self._metrics[step] = {}
         return self._metrics[step].get(name)
 

@@ -22,16 +22,18 @@ class Record:
       metrics: numbers by which the best step is chosen.
       leaves: shape and dtype by name.
       checksums: checksum by name.
+      step: the step that was saved; None of exported parameters, and of checkpoints from before records held it.
     """
 
     meta: dict[str, Any]
     metrics: dict[str, float]
     leaves: dict[str, LeafInfo]
     checksums: dict[str, int]
+    step: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON-able dict, sealed with a digest of its own contents."""
-        body = {
+        body: dict[str, Any] = {
             "format": FORMAT,
             "meta": self.meta,
             "metrics": self.metrics,
@@ -40,6 +42,8 @@ class Record:
                 for name, info in self.leaves.items()
             },
         }
+        if self.step is not None:
+            body["step"] = self.step
         return {**body, "sha256": digest(body)}
 
     @classmethod
@@ -59,10 +63,20 @@ class Record:
         leaves = body["leaves"].items()
         return cls(
             meta=body["meta"],
-            metrics=body["metrics"],
+            metrics=_numbers(body["metrics"]),
             leaves={name: LeafInfo(tuple(entry["shape"]), entry["dtype"]) for name, entry in leaves},
             checksums={name: entry["checksum"] for name, entry in leaves},
+            step=body.get("step"),
         )
+
+
+def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics that are numbers: what another program wrote there is neither compared nor printed."""
+
+    def is_number(value: Any) -> bool:
+        return type(value) is float or (type(value) is int and abs(value) < 2**53)
+
+    return {name: value for name, value in metrics.items() if is_number(value)}
 
 
 def json_copy(value: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from wavejax.checkpoints.checksums import tree_checksums
 from wavejax.checkpoints.errors import DamageReport, first_few
 from wavejax.checkpoints.leaves import LeafInfo, is_key, nested
 from wavejax.checkpoints.manifest import damaged_files
+from wavejax.checkpoints.names import irregular
 from wavejax.checkpoints.record import Record
 
 ARRAYS = "state"
@@ -42,17 +43,23 @@ def read_record(folder: Path, step: int) -> Record:
     """The record of a saved step.
 
     Raises:
-      DamagedStep: it cannot be read or has changed.
+      DamagedStep: it cannot be read, has changed, or is that of another step; or the folder holds what is no file.
     """
+    if (name := irregular(folder)) is not None:
+        raise DamagedStep(DamageReport(step=step, leaves=(), files=(), reason=f"{name} is no regular file"))
     try:
         handler = ocp.JsonCheckpointHandler()
         with ocp.Checkpointer(handler, multiprocessing_options=waiting_for_no_other()) as reader:
             data = reader.restore(folder / RECORD, args=ocp.args.JsonRestore())
-        return Record.from_json(data)
+        record = Record.from_json(data)
     except Exception as error:
         files = tuple(damaged_files(folder))
         reason = f"its record cannot be read: {_first_line(error)}"
         raise DamagedStep(DamageReport(step=step, leaves=(), files=files, reason=reason)) from error
+    if record.step not in (None, step):
+        reason = f"it is a copy of step {record.step}: give the folder that name, or remove it"
+        raise DamagedStep(DamageReport(step=step, leaves=(), files=(), reason=reason))
+    return record
 
 
 def read_arrays(

@@ -119,11 +119,15 @@ class CheckpointStore:
         self.wait()
         with self._writing(step):
             self._folder.check()
+            if self._folder.of(step).is_file():
+                raise FileExistsError(
+                    f"{self._folder.of(step)} is a file, and the checkpoint needs a folder of that name"
+                )
         exists = step in self.steps()
         if exists and not force:
             self._save_began(step, is_new=False)
             return False
-        record, arrays = describe(state, json_copy(meta, "meta"), json_copy(dict(metrics or {}), "metrics"))
+        record, arrays = describe(state, json_copy(meta, "meta"), json_copy(dict(metrics or {}), "metrics"), int(step))
         if self._folder.alone:
             arrays = {name: np.asarray(array) for name, array in arrays.items()}
         if exists:

@@ -15,13 +15,15 @@ from wavejax.types import PyTree
 _SHOWN_DIFFERENCES = 6
 
 
-def describe(state: PyTree, meta: dict[str, Any], metrics: dict[str, float]) -> tuple[Record, dict[str, Any]]:
+def describe(
+    state: PyTree, meta: dict[str, Any], metrics: dict[str, float], step: int
+) -> tuple[Record, dict[str, Any]]:
     """The record of a state, and its arrays by name as they are stored: keys as words, empty ones left out."""
     leaves = named_leaves(state)
     infos = {name: leaf_info(leaf) for name, leaf in leaves.items()}
     arrays = {name: jax.random.key_data(leaf) if is_key(leaf) else leaf for name, leaf in leaves.items()}
     arrays = {name: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf) for name, leaf in arrays.items()}
-    record = Record(meta=meta, metrics=metrics, leaves=infos, checksums=tree_checksums(arrays))
+    record = Record(meta=meta, metrics=metrics, leaves=infos, checksums=tree_checksums(arrays), step=step)
     return record, {name: array for name, array in arrays.items() if not infos[name].is_empty}
 
 

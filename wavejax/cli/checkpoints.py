@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from tyro.conf import Positional
 
 from wavejax.cli.parsing import Command, UsageError, parse
+from wavejax.ranges import AT_LEAST_NONE, COUNT
 
 HELP = """\
 usage: wavejax checkpoints list|verify|prune FOLDER [OPTIONS]
@@ -42,7 +44,7 @@ class Verify:
 
     folder: Positional[Path]
     """A training folder, or its checkpoints/."""
-    step: int | None = None
+    step: Annotated[int | None, AT_LEAST_NONE] = None
     """This step only."""
 
 
@@ -55,9 +57,9 @@ class Prune:
 
     folder: Positional[Path]
     """A training folder, or its checkpoints/."""
-    keep_last: int
+    keep_last: Annotated[int, COUNT]
     """How many of the newest stay."""
-    keep_every: int | None = None
+    keep_every: Annotated[int | None, COUNT] = None
     """Steps that are multiples of it stay as well."""
     keep_best: bool = False
     """The one with the lowest validation loss stays as well."""
@@ -103,7 +105,7 @@ def _verify(arguments: Sequence[str]) -> int:
     given = parse(Verify, "checkpoints verify", arguments, example="wavejax checkpoints verify run/")
     from wavejax.checkpoints import CheckpointNotFound
     from wavejax.checkpoints.folder import saved_steps
-    from wavejax.checkpoints.inspection import find_checkpoints, inspect_step
+    from wavejax.checkpoints.inspection import FILES_CHANGED, find_checkpoints, inspect_step
 
     directory = find_checkpoints(given.folder)
     steps = saved_steps(directory)
@@ -116,7 +118,7 @@ def _verify(arguments: Sequence[str]) -> int:
             print(f"step {step}: sound")
             continue
         reports.append(info.damage)
-        usable = "" if info.damage.leaves or "cannot be read" in info.damage.reason else "; every leaf is sound"
+        usable = "; every leaf is sound" if info.damage.reason == FILES_CHANGED else ""
         print(f"{info.damage}{usable}")
         for name in info.damage.leaves:
             print(f"  damaged leaf  {name}")
@@ -131,8 +133,6 @@ def _prune(arguments: Sequence[str]) -> int:
     given = parse(Prune, "checkpoints prune", arguments, example=example)
     from wavejax.checkpoints.inspection import find_checkpoints, plan_pruning, remove_steps
 
-    if given.keep_last < 1 or (given.keep_every is not None and given.keep_every < 1):
-        raise UsageError("--keep-last and --keep-every are 1 or more")
     directory = find_checkpoints(given.folder)
     plan = plan_pruning(directory, keep_last=given.keep_last, keep_every=given.keep_every, keep_best=given.keep_best)
     print(f"stay: {_listed(plan.kept)}")

@@ -5,7 +5,7 @@ import inspect
 import json
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 
@@ -14,6 +14,7 @@ from wavejax.cli.presets import chosen_preset, parse_with_config, preset_names
 from wavejax.experiments.compilation import CompiledStep, compile_step, largest_rows, with_rows
 from wavejax.experiments.family import Family, Figures
 from wavejax.parallel.topologies import GIB, SEVERAL_PROCESSES, DoesNotFit, Topology, get_topology
+from wavejax.ranges import ROWS
 
 EXAMPLE = "wavejax compile r9y9-mol --topology v5e:16x16 --rows-per-device 8 --training.dtype bfloat16"
 
@@ -29,7 +30,7 @@ class Compile:
 
     topology: str
     """v5e:16x16, v6e:2x4, v5p:4x4x4, v4:2x2x4 (chips along each side of a TPU slice), h100x8 (GPUs)."""
-    rows_per_device: int | None = None
+    rows_per_device: Annotated[int | None, ROWS] = None
     """Sets training.batch-size to so many examples on each device."""
     largest: bool = False
     """Look for the largest batch in any case: three compilations."""

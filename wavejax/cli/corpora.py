@@ -4,12 +4,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
 from wavejax.cli.inputs import AUDIO_SUFFIXES, list_inputs, mel_of, write_features
 from wavejax.cli.parsing import Command, parse
+from wavejax.ranges import SHARE, Range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +33,13 @@ class Prepare:
     """Bring every recording to the same peak (0.95) or loudness (-23 LUFS)."""
     trim: bool = False
     """Cut silent beginnings and ends."""
-    min_seconds: float = 0.3
+    min_seconds: Annotated[float, Range(0, 3600)] = 0.3
     """Shorter recordings are skipped."""
-    validation: float = 0.03
+    validation: Annotated[float, SHARE] = 0.03
     """Part that is held out for validation."""
-    test: float = 0.03
+    test: Annotated[float, SHARE] = 0.03
     """Part that is held out for tests."""
-    workers: int | None = None
+    workers: Annotated[int | None, Range(1, 1024)] = None
     """Processes; default every core."""
     overwrite: bool = False
     """Replace a corpus that was prepared there with other settings."""

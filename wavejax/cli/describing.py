@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
@@ -12,6 +12,7 @@ from wavejax.audio.files import AUDIO_SUFFIXES, read_audio
 from wavejax.audio.levels import loudness
 from wavejax.cli.inputs import FEATURE_SUFFIXES, InputError, read_features
 from wavejax.cli.parsing import Command, parse
+from wavejax.ranges import AT_LEAST_NONE, TEMPERATURE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,11 +123,11 @@ class ExportParams:
     """The training folder."""
     folder: Positional[Path]
     """The folder to write."""
-    step: int | None = None
+    step: Annotated[int | None, AT_LEAST_NONE] = None
     """A particular checkpoint; default the newest sound one."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """bfloat16 halves the size; `wavejax evaluate` says what it costs."""
-    temperature: float | None = None
+    temperature: Annotated[float | None, TEMPERATURE] = None
     """What the voice draws with unless told otherwise: choose it on the validation split."""
 
 

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import tyro
 
+from wavejax.ranges import as_option, check_ranges
+
 T = TypeVar("T")
 
 _BOX = re.compile(r"^[\s│]+|[\s│]+$")
@@ -38,7 +40,7 @@ def parse(kind: type[T], command: str, arguments: Sequence[str], *, example: str
         flag_pairs: every switch also as --no-...: for configurations, where it may be on.
 
     Raises:
-        UsageError: an unknown option, a missing one, or a value of the wrong type.
+        UsageError: an unknown option, a missing one, a value of the wrong type, or a number out of its range.
         SystemExit: after the help was printed.
     """
     said = io.StringIO()
@@ -46,18 +48,20 @@ def parse(kind: type[T], command: str, arguments: Sequence[str], *, example: str
     config = (*_SETTINGS, *(() if flag_pairs else (tyro.conf.FlagCreatePairsOff,)))
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(
+            given = tyro.cli(
                 kind,
                 prog=f"wavejax {command}",
                 description=description,
                 args=list(arguments),
                 config=config,
             )
+        check_ranges(given, as_option)
+        return given
     except SystemExit as done:
         if not done.code:
             raise
         raise UsageError(_sentence(said.getvalue(), command, _field_names(kind))) from None
-    except ValueError as error:  # a configuration that refuses its values
+    except ValueError as error:  # a configuration that refuses its values, or a number out of its range
         raise UsageError(str(error)) from error
 
 

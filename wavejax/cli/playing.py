@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from tyro.conf import Positional
 
@@ -12,8 +12,9 @@ from wavejax.audio.files import write_audio
 from wavejax.audio.notes import midi_number, note_name
 from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.generation.backends import BackendName
+from wavejax.ranges import TEMPERATURE
 from wavejax.tasks.families import load
-from wavejax.tasks.instrument.playing import TAKES, mix
+from wavejax.tasks.instrument.playing import MOST_TAKES, NOTE_SECONDS, TAKES, check_length, mix
 from wavejax.tasks.instrument.product import Instrument
 
 
@@ -31,17 +32,17 @@ class Play:
     """For example C4 E4 G4."""
     out: Path
     """Folder for <note>.wav; a note that is named twice gets a number."""
-    seconds: float = 3.0
+    seconds: Annotated[float, NOTE_SECONDS] = 3.0
     """Length of each note, from its stroke to the end of a short fade."""
     chord: bool = False
     """Also all notes at once, as mix.wav."""
-    every: float | None = None
+    every: Annotated[float | None, NOTE_SECONDS] = None
     """Also one note after the other, so many seconds apart, as mix.wav."""
     seed: int = 0
     """Of the noise: another seed, another stroke of the same key."""
-    takes: int = TAKES
+    takes: Annotated[int, MOST_TAKES] = TAKES
     """Draws of each note, of which the most typical is kept; 1 takes what comes, strokes that differ more."""
-    temperature: float | None = None
+    temperature: Annotated[float | None, TEMPERATURE] = None
     """Below 1 more careful, 0 the most probable value throughout. Default: what the instrument was exported with."""
     backend: BackendName = "auto"
     """What runs the model; auto takes the fastest that is installed."""
@@ -58,10 +59,7 @@ def run_play(arguments: Sequence[str]) -> int:
     given = parse(Play, "play", arguments, example=example)
     if given.chord and given.every is not None:
         raise UsageError("--chord strikes all notes at once and --every one after the other: leave one of them out")
-    if not 0 <= (given.temperature or 0) < float("inf") or not 0 < given.seconds < float("inf"):
-        raise UsageError("--temperature must be a number of at least 0 and --seconds above 0")
-    if given.every is not None and not 0 < given.every < float("inf"):
-        raise UsageError(f"--every must be a number of seconds above 0, got {given.every}; --chord strikes all at once")
+    check_length(len(given.notes), given.takes, given.seconds)
     mixed = given.chord or given.every is not None
     targets = [given.out / name for name in (*_names(given.notes), *(["mix.wav"] if mixed else []))]
     there = [path for path in targets if path.exists()]

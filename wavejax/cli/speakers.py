@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional
 
@@ -16,6 +16,7 @@ from wavejax.evaluation import judges
 from wavejax.evaluation.babble_report import babble_markdown, write_babble_report
 from wavejax.experiments.autoregressive.product import SampleModel
 from wavejax.experiments.autoregressive.speakers import score_speakers, speaker_bits_table
+from wavejax.ranges import AT_LEAST_NONE, ROWS, TEMPERATURE, Range
 from wavejax.tasks.babbler.babble import BabbleOptions, judge_babble
 from wavejax.tasks.babbler.product import Babbler
 from wavejax.tasks.families import load
@@ -42,14 +43,14 @@ class EvaluateSpeakers:
     """Of the bits."""
     bits: bool = True
     """Score the bits, which takes a pass over the split for every id and one more."""
-    at_most: int = 0
+    at_most: Annotated[int, AT_LEAST_NONE] = 0
     """Above 0: score the bits of only so many utterances of each speaker, evenly spread."""
-    seeds: int = 20
+    seeds: Annotated[int, Range(0, 1000)] = 20
     """Clips per speaker, of seeds 0, 1, ...; 0: bits alone."""
-    seconds: float = 5.0
+    seconds: Annotated[float, Range(1, 600)] = 5.0
     """Length of a clip."""
-    temperature: float = 1.0
-    batch_size: int = 8
+    temperature: Annotated[float, TEMPERATURE] = 1.0
+    batch_size: Annotated[int, ROWS] = 8
     """Crops scored at a time for the bits."""
 
 
@@ -57,8 +58,6 @@ def run_evaluate_speakers(arguments: Sequence[str]) -> int:
     """`wavejax evaluate-speakers`."""
     example = "wavejax evaluate-speakers run/ --corpus corpus/ --output babble/"
     given = parse(EvaluateSpeakers, "evaluate-speakers", arguments, example=example, flag_pairs=True)
-    if given.seeds < 0 or given.at_most < 0 or given.batch_size < 1:
-        raise UsageError("--seeds and --at-most must be at least 0, --batch-size at least 1")
     model: SampleModel[Any] = load(given.model, kind=SampleModel)
     corpus = Corpus.open(given.corpus)
     babbles = given.seeds > 0 and isinstance(model, Babbler)

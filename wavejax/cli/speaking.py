@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 from tyro.conf import Positional
@@ -21,6 +21,7 @@ from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.experiments.loading import of_kind
 from wavejax.experiments.sound import SoundModel
 from wavejax.generation.backends import BackendName
+from wavejax.ranges import PROBABILITY_FLOOR, SOUND_SECONDS, TEMPERATURE, Range
 from wavejax.tasks.babbler.product import Babbler
 from wavejax.tasks.families import load, load_any_family
 from wavejax.tasks.vocoder.product import Vocoder
@@ -50,11 +51,11 @@ class Vocode:
     """Name or number, for a model of several speakers."""
     seed: int = 0
     """Of the noise: another seed, another reading of the same features."""
-    temperature: float | None = None
+    temperature: Annotated[float | None, TEMPERATURE] = None
     """Below 1 more careful, 0 the most probable value throughout. Default: what the voice was exported with, or 1."""
-    probability_floor: float = 0.0
+    probability_floor: Annotated[float, PROBABILITY_FLOOR] = 0.0
     """Values less probable than this are never drawn."""
-    folds: int | Literal["auto"] = 1
+    folds: Annotated[int | Literal["auto"], Range(1, 1000)] = 1
     """Above 1: so many overlapping pieces of each recording at once, faster but with seams; auto chooses."""
     backend: BackendName = "auto"
     """What runs the model; auto takes the fastest that is installed."""
@@ -141,10 +142,7 @@ def _folded(
 
 def _temperature(given: "Vocode | Generate", product: SoundModel[Any]) -> float:
     """As asked for, or the voice's own."""
-    temperature = product.config.temperature if given.temperature is None else given.temperature
-    if not 0 <= temperature < float("inf"):
-        raise UsageError(f"--temperature must be a number of at least 0, got {temperature}")
-    return temperature
+    return product.config.temperature if given.temperature is None else given.temperature
 
 
 def _write_blocks(target: Path, blocks: Iterator[np.ndarray], sample_rate: int) -> bool:
@@ -225,7 +223,7 @@ class Generate:
     """A training folder, an exported folder, or a shipped voice."""
     out: Positional[Path]
     """The file to write, .wav or .flac."""
-    seconds: float | None = None
+    seconds: Annotated[float | None, SOUND_SECONDS] = None
     """Length; default 3, or as long as --mel lasts."""
     prompt: Path | None = None
     """A recording to continue; it is not part of the output. With --mel, the features cover it first."""
@@ -237,7 +235,7 @@ class Generate:
     """Name or number, for a model of several speakers."""
     seed: int = 0
     """Of the noise."""
-    temperature: float | None = None
+    temperature: Annotated[float | None, TEMPERATURE] = None
     """Below 1 more careful, 0 the most probable value throughout. Default: what the voice was exported with, or 1."""
     overwrite: bool = False
     """Replace the file if it is there."""
@@ -248,8 +246,6 @@ def run_generate(arguments: Sequence[str]) -> int:
     given = parse(Generate, "generate", arguments, example="wavejax generate run/ babble.wav --seconds 5 --seed 1")
     if given.out.exists() and not given.overwrite:
         raise InputError(f"{given.out} is there already: choose another name, or --overwrite")
-    if given.seconds is not None and not 0 < given.seconds < float("inf"):
-        raise UsageError(f"--seconds must be a positive number, got {given.seconds}")
     product, conditioning = _opened(given)
     options: dict[str, Any] = {"temperature": _temperature(given, product)}
     rate = product.sample_rate

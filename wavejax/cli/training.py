@@ -9,7 +9,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 
@@ -20,12 +20,14 @@ from wavejax.cli.parsing import Command, UsageError
 from wavejax.cli.presets import chosen_preset, parse_with_config, preset_names
 from wavejax.experiments.family import Family
 from wavejax.parallel import initialize_processes
+from wavejax.ranges import AT_LEAST_NONE, Range
 from wavejax.supervision.incidents import Incidents
 from wavejax.supervision.life_signs import HEARTBEAT, LIFELINE, life_signs
 from wavejax.supervision.supervisor import RestartPolicy, supervise
 from wavejax.tasks.families import train_and_evaluate
 from wavejax.training import Hook, ProfileHook
 
+MINUTES = Range(0, 525600, above=True, why="a year")
 EXIT_CODES = {"interrupted": 128 + signal.SIGINT, "terminated": 128 + signal.SIGTERM}
 """Of a training that was stopped from outside and has saved: what a shell reports of a process that a signal ended."""
 
@@ -48,7 +50,7 @@ class Train:
     """Start from the parameters of this training folder, export or voice: fine-tuning, new speakers."""
     speakers: bool = False
     """Tell the corpus' speakers apart, where the model can: sets model.num_speakers and what goes with it."""
-    overfit_batches: int | None = None
+    overfit_batches: Annotated[int | None, AT_LEAST_NONE] = None
     """Train on this number of batches only, over and over: a check that the model can learn at all."""
     dry_run: bool = False
     """Say what the training would need, and stop."""
@@ -57,16 +59,16 @@ class Train:
     under SLURM, Open MPI and Kubernetes nothing else is needed."""
     coordinator: str | None = None
     """HOST:PORT of process 0, where it has to be said; with --num-processes and --process-id."""
-    num_processes: int | None = None
+    num_processes: Annotated[int | None, Range(1, 2**16)] = None
     """How many processes train together."""
-    process_id: int | None = None
+    process_id: Annotated[int | None, Range(0, 2**16, below=True)] = None
     """Which of them this one is: 0 to N - 1."""
-    restarts: int = 0
+    restarts: Annotated[int, Range(0, 10**6)] = 0
     """Above 0: train in a process of its own, started again from the newest sound checkpoint when it dies or hangs;
     given up after so many restarts in a row without a new checkpoint."""
-    hang_minutes: float = 30.0
+    hang_minutes: Annotated[float, MINUTES] = 30.0
     """With --restarts: a training that makes no step for so long hangs. Validation has to fit in."""
-    compile_minutes: float = 120.0
+    compile_minutes: Annotated[float, MINUTES] = 120.0
     """With --restarts: how long it may take to start, or to compile a program."""
     profile_steps: str | None = None
     """FIRST:LAST, for example 100:105: write a trace of these steps into WORKDIR/profile/, for TensorBoard's profiler

@@ -1,9 +1,9 @@
 """What every experiment states: a model, its data, an optimizer and a training, in one frozen tree."""
 
 import dataclasses
-import math
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from wavejax.ranges import AT_LEAST_NONE, COUNT, ROWS, SHARE, TEMPERATURE, Range, check_ranges
 from wavejax.training.optimizers import OptimizerConfig
 
 
@@ -13,40 +13,43 @@ class CorpusConfig:
 
     corpus: str = "embedded"
     """A folder made by `wavejax prepare`, or "embedded": the recordings that ship with the package."""
-    num_threads: int = 2
+    num_threads: Annotated[int, Range(0, 1024)] = 2
     """Threads that read and cut examples."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, lambda name: f"data.{name}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """How long, how wide, and how often to look."""
 
-    num_steps: int = 100_000
-    max_minutes: float = 0.0
+    num_steps: Annotated[int, Range(1, 2**31 - 1)] = 100_000
+    max_minutes: Annotated[float, AT_LEAST_NONE] = 0.0
     """Above 0: stop and save after this many minutes, whatever num_steps says."""
-    batch_size: int = 8
+    batch_size: Annotated[int, ROWS] = 8
     """Examples of one step, of all devices together."""
-    accumulation_steps: int = 1
+    accumulation_steps: Annotated[int, ROWS] = 1
     """Parts in which a batch is worked through, one after the other: less memory, the same update."""
-    seed: int = 0
-    ema_decay: float = 0.999
+    seed: Annotated[int, Range(0, 2**63 - 1)] = 0
+    ema_decay: Annotated[float, SHARE] = 0.999
     strategy: Literal["spmd", "pmap"] = "spmd"
     shard_optimizer: bool = False
     """Each device holds a part of the optimizer's moments and of the averages only (ZeRO stage 1; spmd only): less
     memory, one more exchange a step, equal to rounding. Checkpoints are the same; a run may go on with or without."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Compute type; parameters, averages and log-probabilities stay float32."""
-    overfit_batches: int = 0
+    overfit_batches: Annotated[int, AT_LEAST_NONE] = 0
     """Above 0: train on these first batches only, over and over (a model that cannot learn them is broken)."""
-    log_every: int = 20
-    validate_every: int = 1000
+    log_every: Annotated[int, COUNT] = 20
+    validate_every: Annotated[int, AT_LEAST_NONE] = 1000
     """Validation loss of the averaged parameters; 0: never."""
-    exhibit_every: int = 5000
+    exhibit_every: Annotated[int, AT_LEAST_NONE] = 5000
     """Sounds, pictures and texts that the model makes, for TensorBoard; 0: never."""
-    checkpoint_every: int = 1000
-    keep_last: int = 3
-    """How many of the newest checkpoints stay."""
-    keep_every: int = 0
+    checkpoint_every: Annotated[int, COUNT] = 1000
+    keep_last: Annotated[int, Range(2)] = 3
+    """How many of the newest checkpoints stay: a damaged newest one needs a predecessor."""
+    keep_every: Annotated[int, AT_LEAST_NONE] = 0
     """Checkpoints of steps that are multiples of it stay for good; 0 for none."""
     keep_best: bool = True
     """The checkpoint with the lowest validation loss stays, too. Only checkpoints at whose step the loss was measured
@@ -54,11 +57,7 @@ class TrainingConfig:
     tensorboard: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("num_steps", "batch_size", "accumulation_steps", "log_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"training.{name} must be at least 1, got {getattr(self, name)}")
-        if self.keep_every < 0:
-            raise ValueError(f"training.keep_every must be 0 (none) or more, got {self.keep_every}")
+        check_ranges(self, lambda name: f"training.{name}")
         if self.shard_optimizer and self.strategy != "spmd":
             raise ValueError(
                 f"training.shard_optimizer needs training.strategy 'spmd': {self.strategy!r} holds the whole state on "
@@ -97,12 +96,11 @@ class SoundConfig(ExperimentConfig):
 
     spec: Any
     """What its frames say; gives the sample rate and the hop length in any case."""
-    temperature: float = 1.0
+    temperature: Annotated[float, TEMPERATURE] = 1.0
     """Of the draws, where none is asked for; to be chosen on the validation split."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < math.inf:
-            raise ValueError(f"temperature must be a number of at least 0, got {self.temperature}")
+        check_ranges(self)
 
     @property
     def is_conditioned(self) -> bool:

@@ -9,6 +9,7 @@ from wavejax.generation.folding import Seam
 from wavejax.generation.noise import stream_keys, uniforms
 from wavejax.generation.sampling import Sampling
 from wavejax.generation.state import Conditioning, GenerationState, Samples
+from wavejax.generation.states import StateError
 from wavejax.generation.streamer import Streamer
 from wavejax.generation.teacher_forcing import teacher_forced
 from wavejax.generation.windows import ParallelStreamer
@@ -23,6 +24,7 @@ __all__ = [
     "Samples",
     "Sampling",
     "Seam",
+    "StateError",
     "Streamer",
     "block_noise",
     "encode_conditioning",

@@ -1,10 +1,14 @@
 """What the engine passes around: pytrees, every field with its shape and unit."""
 
+import dataclasses
+from typing import Any
+
 import jax.numpy as jnp
 from flax import struct
+from flax.serialization import from_state_dict, register_serialization_state, to_state_dict
 from jaxtyping import Array, Float, UInt32
 
-from wavejax.types import PyTree
+from wavejax.types import AnyArray, PyTree
 
 
 @struct.dataclass
@@ -23,6 +27,27 @@ class GenerationState:
     """The coding's: for de-emphasis the last sample of the waveform, times the gain."""
     cache: PyTree
     """The decoder's own: for a WaveNet the packed ring buffer of layer inputs."""
+    fingerprint: UInt32[AnyArray, "2"] | None = None
+    """Of the model and the parameters that made it, in what drivers return (`states.fingerprint`): they refuse to
+    continue with others. None from `init_state`, and in states that were kept by earlier versions."""
+
+
+def _restored(state: GenerationState, kept: dict[str, Any]) -> GenerationState:
+    """As flax reads a state, but that of an earlier version, which had no fingerprint, too."""
+    kept = {"fingerprint": None, **kept}
+    names = [field.name for field in dataclasses.fields(state)]
+    if kept.keys() != set(names):
+        raise ValueError(f"a generation state holds {', '.join(names)}; what was kept holds {', '.join(kept)}")
+    return dataclasses.replace(
+        state, **{name: from_state_dict(getattr(state, name), kept[name], name=name) for name in names}
+    )
+
+
+def _kept(state: GenerationState) -> dict[str, Any]:
+    return {field.name: to_state_dict(getattr(state, field.name)) for field in dataclasses.fields(state)}
+
+
+register_serialization_state(GenerationState, _kept, _restored, override=True)
 
 
 @struct.dataclass

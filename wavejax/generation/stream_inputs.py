@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from wavejax.generation.errors import ConditioningError
 from wavejax.generation.noise import join_index
+from wavejax.generation.states import check_stream
 from wavejax.types import AnyArray, AutoregressiveModel, ParallelModel
 
 
@@ -34,6 +35,8 @@ class StreamInputs:
     def __post_init__(self) -> None:
         if self.state is not None and self.prompt is not None:
             raise ValueError("give either a prompt or a state to continue from, not both")
+        if self.state is not None:
+            check_stream(self.state)
 
     def sized(self, batch_size: int | None, local_conditioning: AnyArray | None) -> "StreamInputs":
         """The same with the batch size that all that is given implies, 1 where nothing does.

@@ -1,7 +1,8 @@
 """`Streamer`: a voice that speaks while its conditioning arrives; all other drivers build on it."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import SupportsIndex
 
 import jax
@@ -16,6 +17,7 @@ from wavejax.generation.engine import encode_conditioning, encode_window, histor
 from wavejax.generation.noise import split_index
 from wavejax.generation.sampling import Sampling, check_frame_temperature, check_temperature
 from wavejax.generation.state import Conditioning, GenerationState
+from wavejax.generation.states import entering, fingerprint
 from wavejax.generation.stream_inputs import ConditioningError, StreamInputs
 from wavejax.types import AnyArray, AutoregressiveModel, Params, PyTree
 
@@ -121,6 +123,9 @@ class Streamer:
         self._speaker, self._prompt = given.speaker(model), given.heard()
         self._temperature = check_temperature(sampling.temperature, self._batch)
         self._state, self._position, self._first_frame = given.state, given.position, given.first_frame
+        if self._state is not None:
+            self._state = entering(self._state, self._decoder, params, self._batch)
+        self._params = params
         channels = getattr(model, "local_channels", 0)
         self._frames = np.zeros((self._batch, 0, channels), np.float32)
         self._temperatures = np.zeros((self._batch, 0), np.float32)
@@ -164,7 +169,11 @@ class Streamer:
                 f"sample {self._position} lies within a step of the model, which makes {samples_per_step(self.model)}: "
                 "take a multiple of that many samples before asking for the state"
             )
-        return self._reached
+        return dataclasses.replace(self._reached, fingerprint=self._fingerprint)
+
+    @cached_property
+    def _fingerprint(self) -> Array:
+        return jax.device_put(fingerprint(self.model, self._params))
 
     @property
     def available(self) -> int:

@@ -25,6 +25,7 @@ from jaxtyping import Array, Float, Int, UInt32
 from wavejax.generation.backends import BackendName
 from wavejax.generation.noise import join_index, split_index, stream_keys, uniforms
 from wavejax.generation.sampling import Sampling, check_frame_temperature, check_temperature
+from wavejax.generation.states import StateError
 from wavejax.generation.stream_inputs import ConditioningError, StreamInputs
 from wavejax.types import AnyArray, ContinuedModel, ParallelModel, Params, PyTree
 
@@ -241,6 +242,11 @@ class ParallelStreamer:
         self._speaker = given.speaker(model)
         self._temperature = check_temperature(sampling.temperature, self._batch)
         state: WindowState | None = given.state
+        if state is not None and not isinstance(state, WindowState):
+            raise StateError(
+                f"state must be a WindowState, got {type(state).__name__}: {type(model).__name__} continues from what "
+                "generate(..., return_state=True) returned for it"
+            )
         if state is None:
             ids = np.arange(self._batch) if given.stream_ids is None else np.asarray(given.stream_ids)
             if ids.shape != (self._batch,):
@@ -248,16 +254,38 @@ class ParallelStreamer:
             keys = np.asarray(stream_keys(operator.index(sampling.seed), jnp.asarray(ids, jnp.int32)))
             state = WindowState(position=split_index(0), keys=keys)
         if np.shape(state.keys) != (self._batch, 2):
-            raise ConditioningError(f"the state is that of {len(state.keys)} streams, not of batch_size={self._batch}")
+            raise StateError(f"the state is that of {len(state.keys)} streams, not of batch_size={self._batch}")
         self._keys = jax.device_put(state.keys)
         self._position = join_index(state.position)
         self._carries, self._carry, self._carried = isinstance(model, ContinuedModel), state.carry, int(state.window)
         if self._carries and self._carry is None and self._position > self._window_samples:
-            raise ConditioningError(
+            raise StateError(
                 f"{type(model).__name__} passes a state from window to window, and the state to continue from has none"
             )
+        if self._carry is not None:
+            self._check_carry(self._carry)
         self._frames = _Frames(self._batch, given.first_frame)
         self._made: _Made | None = None
+
+    def _check_carry(self, carry: PyTree) -> None:
+        """Raises StateError on one that this model cannot have handed on."""
+        frames = self.model.lookback + self.lookahead
+        shape = (self._batch, frames, getattr(self.model, "local_channels", 1))
+        window, temperature = jax.ShapeDtypeStruct(shape, jnp.float32), jax.ShapeDtypeStruct(shape[:2], jnp.float32)
+        words = split_index(0)
+        given = (window, temperature, self._speaker, self._keys, words)
+        wanted = jax.eval_shape(partial(_begin, self.model), self._params, *given) if self._carries else None
+        fits = jax.tree.structure(carry) == jax.tree.structure(wanted)
+        for leaf, form in zip(jax.tree.leaves(carry), jax.tree.leaves(wanted), strict=False):
+            array = np.asarray(leaf)
+            fits &= array.shape == form.shape and array.dtype == form.dtype
+            fits &= array.dtype.kind != "f" or bool(np.isfinite(array).all())
+        last = self._position - 1
+        if not fits or self._carried not in (self._window_of(max(last, 0)), self._window_of(self._position)):
+            raise StateError(
+                f"the state's carry and window are not what {type(self.model).__name__} hands on with "
+                f"window_frames={self.window_frames}: continue with the model and the window that made it"
+            )
 
     @classmethod
     def first_frame(cls, model: ParallelModel, params: Params, sampling: Sampling, given: StreamInputs) -> int:

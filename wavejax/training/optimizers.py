@@ -60,7 +60,7 @@ class OptimizerConfig:
 
         require(self.optimizer in ("adam", "adamw"), "optimizer", "'adam' or 'adamw'")
         require(self.schedule in _SCHEDULES, "schedule", "one of " + ", ".join(map(repr, _SCHEDULES)))
-        require(_is_finite_above(self.learning_rate, 0), "learning_rate", "finite and above 0")
+        require(0 < self.learning_rate <= 1000, "learning_rate", "above 0 and at most 1000")
         require(self.warmup_steps >= 0, "warmup_steps", "0 or more")
         require(0 <= self.end_learning_rate <= self.learning_rate, "end_learning_rate", "in [0, learning_rate]")
         require(0 < self.step_factor <= 1, "step_factor", "in (0, 1]")

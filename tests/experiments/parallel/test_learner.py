@@ -124,7 +124,7 @@ def test_pitch_is_that_of_the_crop_at_its_frames() -> None:
         ({"data": WindowConfig(crop_length=2401)}, "data.crop_length 2401 is not a multiple of the hop length 200: us"),
         ({"data": WindowConfig(crop_length=2400, resident=True)}, "data.resident is for models of samples"),
         ({"spec": get_spec("nv-wavenet")}, "the model's hop_length is 200, that of the spec nv-wavenet is 256"),
-        ({"temperature": -1.0}, "temperature must be a number of at least 0"),
+        ({"temperature": -1.0}, "temperature must be at least 0"),
     ],
 )
 def test_what_does_not_fit_is_refused(changes: dict, message: str) -> None:

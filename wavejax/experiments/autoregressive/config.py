@@ -2,9 +2,11 @@
 
 import dataclasses
 import math
+from typing import Annotated
 
 from wavejax.data.crops import CropShape
 from wavejax.experiments.config import CorpusConfig, SoundConfig, TrainingConfig
+from wavejax.ranges import Range
 from wavejax.training.optimizers import OptimizerConfig
 
 ROW_MULTIPLE = 64
@@ -21,7 +23,7 @@ MODES = ("remat", "defer_skips")
 class CropConfig(CorpusConfig):
     """Where recordings come from and how they are cut."""
 
-    crop_length: int = 4000
+    crop_length: Annotated[int, Range(1, 2**24)] = 4000
     """Scored samples per example, a multiple of the hop length."""
     resident: bool = False
     """Keep the training recordings on the devices and cut crops there: what an accelerator wants."""
@@ -35,7 +37,7 @@ class SampleTrainingConfig(TrainingConfig):
     """Recompute layers in the backward pass: about a third more time, far less memory."""
     defer_skips: bool = False
     """One product for the skips of all layers, after the last: what a GPU wants, and a CPU does not."""
-    audio_seconds: float = 2.0
+    audio_seconds: Annotated[float, Range(0, 600)] = 2.0
     """Length of free-running audio among the exhibits."""
 
 

@@ -1,12 +1,13 @@
 """What an experiment states whose model makes sound from a window of frames."""
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
 
 from wavejax.data.crops import CropShape
 from wavejax.experiments.autoregressive.config import CropConfig
 from wavejax.experiments.config import SoundConfig, TrainingConfig
 from wavejax.nn.discriminators import DiscriminatorsConfig
+from wavejax.ranges import AT_LEAST_NONE, Range, check_ranges
 from wavejax.training.optimizers import OptimizerConfig
 
 OPTIMIZER = OptimizerConfig(
@@ -21,13 +22,16 @@ OPTIMIZER = OptimizerConfig(
 """What trains either player: AdamW as HiFi-GAN has it (Kong et al. 2020, section 3.1), a little faster."""
 
 
+_WEIGHT = Range(0, 1e6)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WindowConfig(CropConfig):
     """Where recordings come from, how they are cut, and how they are varied."""
 
     crop_length: int = 96 * 200
     """Samples per example, a multiple of the hop length."""
-    gain_db: float = 6.0
+    gain_db: Annotated[float, Range(0, 40)] = 6.0
     """Examples are made louder or softer by up to so many decibels, their features with them; 0: as they are."""
 
 
@@ -35,27 +39,30 @@ class WindowConfig(CropConfig):
 class LossWeights:
     """What each part of the generator's loss counts; 0 leaves it out."""
 
-    mel: float = 15.0
+    mel: Annotated[float, _WEIGHT] = 15.0
     """Mean absolute difference of log-mel features."""
-    stft: float = 2.5
+    stft: Annotated[float, _WEIGHT] = 2.5
     """Spectral convergence and log magnitudes at three resolutions."""
-    pitch: float = 1.0
+    pitch: Annotated[float, _WEIGHT] = 1.0
     """The pitch network's cross-entropies against WORLD's F0, for a model that has such a network (extra `eval`)."""
-    adversarial: float = 1.0
+    adversarial: Annotated[float, _WEIGHT] = 1.0
     """What the discriminators say."""
-    feature_matching: float = 2.0
+    feature_matching: Annotated[float, _WEIGHT] = 2.0
     """The difference of what the discriminators see."""
     adversary: Literal["least_squares", "hinge"] = "least_squares"
     """How the discriminators' opinions become losses, see `wavejax.losses.adversarial`."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, lambda name: f"losses.{name}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ParallelTrainingConfig(TrainingConfig):
     """How long, how wide, how often to look."""
 
-    audio_seconds: float = 4.0
+    audio_seconds: Annotated[float, Range(0, 600)] = 4.0
     """Length of the sound among the exhibits."""
-    adversarial_start: int = 0
+    adversarial_start: Annotated[int, AT_LEAST_NONE] = 0
     """The update from which on the discriminators learn and are heard."""
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from wavejax.distributions import GaussianMixture, LogisticMixture
 from wavejax.generation.cpu import kernels, packing
+from wavejax.generation.cpu.bounds import check_bounds
 from wavejax.generation.cpu.compiling import Weights, ahead, lanes
 from wavejax.generation.decoders import Decoder
 from wavejax.generation.engine import block_noise
@@ -97,6 +98,7 @@ class CpuBackend:
             value=np.array(state.value, np.float32),
             memory=np.array(state.memory, np.float32),
         )
+        check_bounds(self._packed, self._sizes, arrays, job)
         self._share_out(arrays, job, batch)
         rows = (self._sizes.kernel_size - 1) * self._packed.dilations
         after = {

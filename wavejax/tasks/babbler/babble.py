@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -24,6 +24,7 @@ from wavejax.evaluation.speakers import Embed, Identification, centroids, cosine
 from wavejax.experiments.autoregressive.product import parameter_digest
 from wavejax.experiments.autoregressive.speakers import ids_of, speakers_of
 from wavejax.experiments.metadata import ExperimentError, metadata
+from wavejax.ranges import COUNT, TEMPERATURE, Range, check_ranges
 from wavejax.tasks.babbler.product import Babbler
 
 RECORD = "babble.json"
@@ -42,24 +43,16 @@ class BabbleError(ExperimentError):
 class BabbleOptions:
     """How much is made, and how."""
 
-    num_seeds: int = 20
+    num_seeds: Annotated[int, Range(1, 1000)] = 20
     """Seeds 0, 1, ...: each is heard under every id."""
-    seconds: float = 5.0
+    seconds: Annotated[float, Range(1, 600)] = 5.0
     """Of every clip: babble, recordings and noise are equally long."""
-    temperature: float = 1.0
-    centroid_clips: int = 20
+    temperature: Annotated[float, TEMPERATURE] = 1.0
+    centroid_clips: Annotated[int, COUNT] = 20
     """Clips of each speaker's training recordings that make up the centroid."""
 
     def __post_init__(self) -> None:
-        if self.num_seeds < 1 or self.centroid_clips < 1:
-            raise ValueError(
-                f"num_seeds {self.num_seeds} and centroid_clips {self.centroid_clips} must be at least 1 clip each"
-            )
-        if not 1.0 <= self.seconds < float("inf") or not 0.0 <= self.temperature < float("inf"):
-            raise ValueError(
-                f"seconds {self.seconds} must be at least 1 (an embedding wants a second of speech), temperature "
-                f"{self.temperature} at least 0"
-            )
+        check_ranges(self)
 
 
 def make_babble(babbler: Babbler, folder: str | Path, options: BabbleOptions, say: Say) -> list[Clip]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from wavejax.audio.specs import get_spec
 from wavejax.evaluation.findings import Finding
@@ -16,6 +16,7 @@ from wavejax.experiments.autoregressive.product import with_speakers
 from wavejax.experiments.autoregressive.scoring import score_report
 from wavejax.experiments.family import Exhibit
 from wavejax.models.wavenet_presets import PRESETS
+from wavejax.ranges import EXCERPT_SECONDS, ROWS, as_option, check_ranges
 from wavejax.tasks.babbler.product import Babbler, BabblerConfig
 from wavejax.tasks.upgrades import upgraded
 
@@ -53,12 +54,11 @@ class EvaluateOptions:
     corpus: str = "embedded"
     """A folder made by `wavejax prepare`, or "embedded": the recordings that ship with wavejax."""
     split: Literal["train", "validation", "test"] = "test"
-    batch_size: int = 8
+    batch_size: Annotated[int, ROWS] = 8
     """Crops scored at a time."""
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ValueError(f"--batch-size must be at least 1, got {self.batch_size}")
+        check_ranges(self, as_option)
 
     def __call__(self, product: Babbler, say: Callable[[str], None]) -> Judged:
         """Score."""
@@ -76,10 +76,13 @@ class DoctorOptions:
     """Recordings to judge the model on: a folder made by `wavejax prepare`, or those that ship with wavejax."""
     split: Literal["train", "validation", "test"] = "test"
     """Part of the corpus; it should not have been trained on."""
-    seconds: float = 2.0
+    seconds: Annotated[float, EXCERPT_SECONDS] = 2.0
     """How much of each of three recordings is judged."""
     seed: int = 0
     """Of the sound that the model makes."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, as_option)
 
     def __call__(self, product: Babbler) -> Iterator[Finding]:
         """Findings about the babbler."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from wavejax.experiments.autoregressive.exhibits import beside_the_recording
 from wavejax.experiments.autoregressive.product import facts_of
 from wavejax.experiments.family import Exhibit
 from wavejax.models.wavenet_presets import PRESETS
+from wavejax.ranges import EXCERPT_SECONDS, TEMPERATURE, Range, as_option, check_ranges
 from wavejax.tasks.instrument.config import InstrumentConfig
 from wavejax.tasks.instrument.listening import judge_instrument, median_figure
 from wavejax.tasks.instrument.playing import TAKES
@@ -73,16 +74,13 @@ class EvaluateOptions:
     corpus: str
     """A folder of notes, as `scripts/fetch_notes` brings one."""
     split: Literal["train", "validation", "test"] = "test"
-    seeds: int = 3
+    seeds: Annotated[int, Range(1, 1000)] = 3
     """Readings, of seeds 0, 1, ..."""
-    temperature: tuple[float, ...] = ()
+    temperature: Annotated[tuple[float, ...], TEMPERATURE] = ()
     """Several make several systems. Default: what the instrument was exported with, or 1."""
 
     def __post_init__(self) -> None:
-        if self.seeds < 1 or not all(0 <= each < float("inf") for each in self.temperature):
-            raise ValueError(
-                "an instrument is judged by what it plays: --seeds must be at least 1, --temperature at least 0"
-            )
+        check_ranges(self, as_option)
 
     def __call__(self, product: Instrument, say: Callable[[str], None]) -> Judged:
         """Play and measure."""
@@ -116,10 +114,13 @@ class DoctorOptions:
     """A folder of notes, as `scripts/fetch_notes` brings one."""
     split: Literal["train", "validation", "test"] = "test"
     """Part of the corpus; it should not have been trained on."""
-    seconds: float = 1.0
+    seconds: Annotated[float, EXCERPT_SECONDS] = 1.0
     """How much of each of three notes is judged."""
     seed: int = 0
     """Of the sound that the model makes."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, as_option)
 
     def __call__(self, product: Instrument) -> Iterator[Finding]:
         """Findings about the instrument."""

@@ -10,6 +10,7 @@ from wavejax.audio.notes import NoteSpec, midi_number
 from wavejax.audio.specs import get_spec
 from wavejax.data.notes import LEAD
 from wavejax.evaluation.spectra import mel_decibels
+from wavejax.ranges import Range
 
 RELEASE = 0.1
 """Seconds of the fade at a note's end: recordings ring until they are silent, so no damper was ever heard."""
@@ -20,9 +21,27 @@ TAKES = 8
 NEXT_TAKE = 2**16
 """From the stream id of a note's take to that of its next one."""
 
+NOTE_SECONDS = Range(0, 60, above=True, why="by then a string has rung out")
+"""Of one note, and from one to the next."""
+MOST_TAKES = Range(1, 2**15)
+MOST_HOURS = 3
+"""Of all takes of all notes together, which are made side by side in memory."""
+
 
 class PlayingError(ValueError):
     """Notes that cannot be played."""
+
+
+def check_length(num_notes: int, takes: int, seconds: float) -> None:
+    """Raises PlayingError on notes that last longer than one rings, or all takes together longer than `MOST_HOURS`."""
+    if seconds not in NOTE_SECONDS:
+        raise PlayingError(f"seconds of a note must be {NOTE_SECONDS}, got {seconds}")
+    hours = num_notes * takes * seconds / 3600
+    if hours > MOST_HOURS:
+        raise PlayingError(
+            f"{num_notes} notes, {takes} takes of each, {seconds} seconds long, are {hours:.1f} hours of sound at "
+            f"once, at most {MOST_HOURS} are made: ask for fewer notes, fewer takes or less time"
+        )
 
 
 def note_frames(
@@ -53,10 +72,12 @@ def mix(
 ) -> Float[np.ndarray, " total"]:
     """One waveform float32 of notes that are struck `every` seconds one after the other; 0 makes a chord.
 
-    Made quieter as a whole where it would exceed `PEAK`. Raises PlayingError on a negative `every`.
+    Made quieter as a whole where it would exceed `PEAK`. Raises PlayingError on an `every` outside 0 to 60 seconds.
     """
-    if not 0.0 <= every < float("inf"):
-        raise PlayingError(f"notes follow each other by 0 seconds or more, got {every}")
+    if every and every not in NOTE_SECONDS:
+        raise PlayingError(
+            f"notes follow each other by 0 seconds or more, and at most {NOTE_SECONDS.high}, got {every}"
+        )
     step, length = round(every * sample_rate), waveforms.shape[1]
     total = np.zeros(step * (len(waveforms) - 1) + length, np.float32)
     for number, waveform in enumerate(waveforms):

@@ -16,6 +16,7 @@ from wavejax.tasks.instrument.playing import (
     RELEASE,
     TAKES,
     PlayingError,
+    check_length,
     most_typical,
     note_frames,
     within_peak,
@@ -85,10 +86,9 @@ class Instrument(SampleModel[InstrumentConfig]):
             options: of `wavejax.generate`: temperature, progress, dtype, backend, ...
 
         Raises:
-            PlayingError, ValueError: see `note_frames`, or seconds that are not positive.
+            PlayingError, ValueError: see `note_frames` and `check_length`.
         """
-        if not 0.0 < seconds < float("inf"):
-            raise PlayingError(f"a note must last longer than 0 seconds, got {seconds}")
+        check_length(len(notes), takes, seconds)
         rate = self.sample_rate
         lead, length = round(LEAD * rate), max(round(seconds * rate), 1)
         made = self.strike(notes, lead + length, seed=seed, takes=takes, **options)

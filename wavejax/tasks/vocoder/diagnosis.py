@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Annotated, Literal, cast
 
 import numpy as np
 from jaxtyping import Float
@@ -15,6 +15,7 @@ from wavejax.experiments.autoregressive.data import check_corpus, named_corpus
 from wavejax.experiments.autoregressive.diagnosis import diagnose
 from wavejax.experiments.excerpts import Excerpts, check_sound, held_out_excerpts
 from wavejax.generation import stream
+from wavejax.ranges import EXCERPT_SECONDS, as_option, check_ranges
 from wavejax.tasks.vocoder.product import SampleVocoder, Vocoder
 
 QUIET_LUFS = -40.0
@@ -85,10 +86,13 @@ class SoundDoctorOptions:
     """Recordings to judge the model on: a folder made by `wavejax prepare`, or those that ship with wavejax."""
     split: Literal["train", "validation", "test"] = "test"
     """Part of the corpus; it should not have been trained on."""
-    seconds: float = 2.0
+    seconds: Annotated[float, EXCERPT_SECONDS] = 2.0
     """How much of each of three recordings is judged."""
     seed: int = 0
     """Of the audio that the model makes."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, as_option)
 
     def __call__(self, product: Vocoder) -> Iterator[Finding]:
         """Findings about the recordings, then about the vocoder."""

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Annotated, Literal, cast
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from wavejax.evaluation.selection import Selection, select
 from wavejax.experiments.autoregressive.data import named_corpus
 from wavejax.experiments.autoregressive.product import facts_of
 from wavejax.experiments.autoregressive.scoring import score_report
+from wavejax.ranges import AT_LEAST_NONE, ROWS, TEMPERATURE, Range, as_option, check_ranges
 from wavejax.tasks.vocoder.product import SampleVocoder, Vocoder
 
 
@@ -34,11 +35,11 @@ class ListeningOptions:
     utterances: str | None = None
     """A list of what to judge: a file {"test": [ids], ...}, or the name of a shipped one. Default: the shipped list of
     this corpus if there is one, else all of the split that last a second."""
-    at_most: int = 0
+    at_most: Annotated[int, AT_LEAST_NONE] = 0
     """Above 0: judge only this number of utterances, evenly spread over the list."""
-    seeds: int = 1
+    seeds: Annotated[int, Range(1, 1000)] = 1
     """Readings, of seeds 0, 1, ..."""
-    temperature: tuple[float, ...] = ()
+    temperature: Annotated[tuple[float, ...], TEMPERATURE] = ()
     """Several make several systems. Default: what the voice was exported with, or 1."""
     judges: tuple[str, ...] = ("installed",)
     """Names from distillmos, p808, pesq, estoi, phonemes, words, speaker; "none": metrics of the signal alone."""
@@ -46,9 +47,7 @@ class ListeningOptions:
     """Also: mu-law-9, mu-law-10, mu-law-8-emphasis, mu-law-9-emphasis, mu-law-10-emphasis, low-pass-4k."""
 
     def __post_init__(self) -> None:
-        check_options(self.seeds, self.temperature)
-        if self.seeds < 1:
-            raise ValueError("--seeds must be at least 1: without a reading there is nothing to hear")
+        check_ranges(self, as_option)
 
     def __call__(self, product: Vocoder, say: Callable[[str], None]) -> Judged:
         """Speak and listen."""
@@ -78,27 +77,16 @@ class EvaluateOptions(ListeningOptions):
     on --split validation and score test once.
     """
 
-    seeds: int = 3
+    seeds: Annotated[int, Range(0, 1000)] = 3
     """Readings, of seeds 0, 1, ...; 0: bits per sample alone."""
-    batch_size: int = 8
+    batch_size: Annotated[int, ROWS] = 8
     """Crops scored at a time for the bits."""
-
-    def __post_init__(self) -> None:
-        check_options(self.seeds, self.temperature)
-        if self.batch_size < 1:
-            raise ValueError(f"--batch-size must be at least 1, got {self.batch_size}")
 
     def __call__(self, product: Vocoder, say: Callable[[str], None]) -> Judged:
         """Score and, unless `seeds` is 0, speak and listen."""
         scored = cast(SampleVocoder, product)  # its card has this evaluator
         bits = score_report(scored, named_corpus(self.corpus, product.spec), self.split, batch_size=self.batch_size)
         return dataclasses.replace(super().__call__(product, say), bits=bits) if self.seeds else Judged(bits=bits)
-
-
-def check_options(seeds: int, temperature: tuple[float, ...]) -> None:
-    """Refuse numbers that cannot be meant."""
-    if seeds < 0 or not all(0 <= each < float("inf") for each in temperature):
-        raise ValueError("--seeds and --temperature must be at least 0")
 
 
 def judge_vocoder(

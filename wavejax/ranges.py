@@ -1,0 +1,96 @@
+"""Numbers that can be meant: a field states its range beside its type, and one function refuses what lies outside.
+
+    seconds: Annotated[float, Range(0, 60, above=True)] = 3.0
+
+A number that is taken as it comes runs for years, fills the memory, or fails far away in the words of another library.
+"""
+
+import dataclasses
+import math
+import typing
+from collections.abc import Callable
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The finite numbers from `low` to `high`.
+
+    Args:
+      low: the least one, or with `above` what all of them lie above.
+      high: the greatest one, or with `below` what all of them lie below.
+      why: where the upper end comes from, in a few words.
+    """
+
+    low: float
+    high: float = math.inf
+    above: bool = False
+    below: bool = False
+    why: str = ""
+
+    def __contains__(self, number: float) -> bool:
+        """Not-a-number and the infinities lie in no range."""
+        over = number > self.low if self.above else number >= self.low
+        under = number < self.high if self.below else number <= self.high
+        return over and under and (isinstance(number, int) or math.isfinite(number))
+
+    def __str__(self) -> str:
+        """As "above 0 and at most 60"."""
+        low = f"{'above' if self.above else 'at least'} {_written(self.low)}"
+        if self.high == math.inf:
+            return low
+        why = f" ({self.why})" if self.why else ""
+        return f"{low} and {'below' if self.below else 'at most'} {_written(self.high)}{why}"
+
+
+def check_ranges(given: Any, spelt: Callable[[str], str] = str) -> None:
+    """Look at the fields of a dataclass's instance that state a `Range`: numbers, and tuples of them.
+
+    Args:
+      given: the instance; None and strings in such fields, as "auto", are let through.
+      spelt: a field's name -> what it is called where the number was given.
+
+    Raises:
+      ValueError: names the first field that lies outside, and its range.
+    """
+    hints = typing.get_type_hints(type(given), include_extras=True)
+    for field in dataclasses.fields(given):
+        ranges = [each for each in getattr(hints[field.name], "__metadata__", ()) if isinstance(each, Range)]
+        value = getattr(given, field.name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if ranges and isinstance(number, int | float) and number not in ranges[0]:
+                raise ValueError(f"{spelt(field.name)} must be {ranges[0]}, got {number}")
+
+
+def as_option(field: str) -> str:
+    """A field's name as it is typed on a command line: "keep_last" -> "--keep-last"."""
+    return f"--{field.replace('_', '-')}"
+
+
+def _written(number: float) -> str:
+    return str(int(number)) if number == int(number) else f"{number:g}"
+
+
+COUNT = Range(1)
+AT_LEAST_NONE = Range(0)
+SHARE = Range(0, 1, below=True)
+TEMPERATURE = Range(0, 10, why="1 draws as the model says, at 10 nothing of it is left")
+PROBABILITY_FLOOR = Range(0, 0.5, below=True)
+SOUND_SECONDS = Range(0, 43200, above=True, why="12 hours, what a WAV file holds")
+EXCERPT_SECONDS = Range(0, 600, above=True)
+ROWS = Range(1, 2**20)
+
+
+__all__ = [
+    "AT_LEAST_NONE",
+    "COUNT",
+    "EXCERPT_SECONDS",
+    "PROBABILITY_FLOOR",
+    "ROWS",
+    "SHARE",
+    "SOUND_SECONDS",
+    "TEMPERATURE",
+    "Range",
+    "as_option",
+    "check_ranges",
+]
