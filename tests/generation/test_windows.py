@@ -391,7 +391,7 @@ def test_more_of_what_is_asked_wrongly() -> None:
         later.push(frames_of(9))
     with pytest.raises(StateError, match="the state is that of 2 streams, not of batch_size=3"):
         ParallelStreamer(PLAIN, params, batch_size=3, state=state)
-    with pytest.raises(StateError, match="state must be .* got int"):
+    with pytest.raises(StateError, match=r"state must be .* got int"):
         ParallelStreamer(PLAIN, params, batch_size=3, state=3)
     with pytest.raises(ConditioningError, match=r"stream_ids must be 2 integers, got an array of shape \(1,\)"):
         ParallelStreamer(PLAIN, params, batch_size=2, stream_ids=np.asarray([1]))
