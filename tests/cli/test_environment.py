@@ -1,5 +1,6 @@
 """What the environment of a command says wrong is told in a sentence, not in a traceback."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -53,3 +54,19 @@ def test_a_defect_is_shown_as_one_where_the_platforms_start(monkeypatch):
     monkeypatch.setattr("wavejax.cli.describing.COMMANDS", {"voices": broken})
     with pytest.raises(AssertionError, match="a defect"):
         main(["voices"])
+
+
+def test_a_message_is_said_once_though_another_package_gave_the_root_logger_a_handler(capsys, monkeypatch):
+    def speaking(arguments):
+        logging.getLogger("wavejax.experiments.running").info("resuming from step 2")
+        return 0
+
+    monkeypatch.setattr("wavejax.cli.describing.COMMANDS", {"voices": speaking})
+    handler = logging.StreamHandler(sys.stderr)
+    logging.getLogger().addHandler(handler)
+    try:
+        assert main(["voices"]) == 0
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert capsys.readouterr().err == "resuming from step 2\n"
+    assert logging.getLogger("wavejax").propagate, "a program that calls `main` has its own handlers back"

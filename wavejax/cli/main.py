@@ -177,16 +177,19 @@ def _fail(sentence: str, code: int) -> int:
 def _messages() -> Iterator[None]:
     """What the library logs (a resumed step, a damaged checkpoint) goes to standard error while a command runs.
 
-    Orbax logs a failed save from its own thread with a traceback ("absl"); the error that follows says it in words.
+    Orbax logs a failed save from its own thread with a traceback ("absl"); the error that follows says it in words. It
+    also gives the root logger a handler, which would say each of our messages once more.
     """
     handler, logger, orbax = logging.StreamHandler(sys.stderr), logging.getLogger("wavejax"), logging.getLogger("absl")
-    levels = logger.level, orbax.level
+    levels, propagates = (logger.level, orbax.level), logger.propagate
     logger.addHandler(handler)
+    logger.propagate = False
     logger.setLevel(logging.INFO)
     orbax.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
         logger.removeHandler(handler)
+        logger.propagate = propagates
         logger.setLevel(levels[0])
         orbax.setLevel(levels[1])
