@@ -98,7 +98,8 @@ def random_phases(reconstruct: Callable[..., Any]) -> dict[str, np.random.Genera
     librosa 1.0 has renamed the argument, and draws others from the same integer.
     """
     bits = np.random.MT19937()
-    bits.state = np.random.RandomState(0).get_state(legacy=False)
+    state: Any = np.random.RandomState(0).get_state(legacy=False)
+    bits.state = state
     name = "rng" if "rng" in inspect.signature(reconstruct).parameters else "random_state"
     return {name: np.random.Generator(bits)}
 
