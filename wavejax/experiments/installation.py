@@ -8,6 +8,7 @@ import jax
 
 import wavejax
 from wavejax.evaluation.findings import Finding
+from wavejax.generation.cpu.compiling import numba_trouble
 from wavejax.generation.self_check import speaks_alike
 from wavejax.parallel.platforms import platform_trouble
 
@@ -15,6 +16,7 @@ EXTRAS = {
     "train": ("grain", "array_record", "tensorboardX"),
     "plot": ("matplotlib",),
     "eval": ("librosa",),
+    "cpu": ("numba",),
     "corpora": ("av",),
 }
 """Packages that each extra of the distribution brings, as they are imported."""
@@ -36,6 +38,8 @@ def check_installation() -> list[Finding]:
         words = f"the extra {extra} is installed"
         if missing:
             words = f"without the extra {extra} ({', '.join(missing)}): pip install 'wavejax-audio[{extra}]'"
+        elif extra == "cpu" and (trouble := numba_trouble()) is not None:
+            words += f", but backend 'cpu' {trouble}"
         findings.append(Finding(check="extras", verdict="note", words=words))
     return [*findings, _check_speech()]
 
