@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import tyro
+from demo_folder import open_folder
 from rich.console import Console
 from rich.table import Table
 
@@ -46,12 +47,13 @@ def main(
     """Speak, time, write the page.
 
     Args:
-        out: where the results go; an earlier run's are replaced.
+        out: where the results go; an earlier demo's are replaced.
         voice: a shipped voice (`wavejax voices`) or a folder.
         utterances: how many held-out recordings are spoken.
         seed: of the noise.
         temperature: of the draws; the voice's own unless given.
     """
+    open_folder(out)
     console = Console()
     vocoder, corpus = load(voice, kind=Vocoder), embedded_corpus()
     temperature = vocoder.config.temperature if temperature is None else temperature

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import tyro
+from demo_folder import open_folder
 from rich.console import Console
 from rich.table import Table
 
@@ -68,12 +69,13 @@ def main(
     """Train, vocode, measure.
 
     Args:
-        out: where the results go; an earlier run's are replaced.
+        out: where the results go; an earlier demo's are replaced.
         steps: updates of 4 x 2,000 scored samples.
         minutes: stop training after so long, even if fewer updates were made.
         seed: of the vocoder's noise.
         temperature: of its draws.
     """
+    open_folder(out)
     console = Console()
     run = out / "run"
     shutil.rmtree(run, ignore_errors=True)

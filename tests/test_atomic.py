@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wavejax.atomic import is_leftover, replacing, write_bytes, write_json, write_text
+from wavejax.atomic import PathNotText, is_leftover, replacing, text_path, write_bytes, write_json, write_text
 
 LONGEST = "é" * 125 + ".json"  # 255 bytes, the most that a name may have
 
@@ -120,3 +120,10 @@ def test_the_file_is_synced_before_it_is_renamed_and_its_folder_after(
     monkeypatch.setattr("os.replace", replaced)
     write_text(tmp_path / "a", "b")
     assert done == ["file", "rename", "folder"]
+
+
+def test_a_path_that_is_no_text_is_refused_and_shown(tmp_path):
+    named = Path(os.fsdecode(os.fsencode(tmp_path) + b"/r\xff"))
+    with pytest.raises(PathNotText, match=r"/r\\xff is not UTF-8.*rename the folder, or choose another$"):
+        text_path(named)
+    assert text_path(tmp_path / "r\u00e9") == str(tmp_path / "r\u00e9")

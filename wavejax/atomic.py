@@ -18,6 +18,30 @@ from typing import Any
 _LEFTOVER = re.compile(r"\.[0-9a-f]{12}\.partial")
 
 
+class PathNotText(ValueError):
+    """A path that cannot be written in UTF-8; the message says which, and what to do."""
+
+
+def text_path(path: str | os.PathLike[str]) -> str:
+    """A path as text, for libraries that take no other: TensorStore (checkpoints) and ArrayRecord (prepared corpora).
+
+    A system takes nearly any bytes as a name, and Python carries those that are no UTF-8 as lone surrogates, which
+    these libraries cannot be given: they fail where they should have written.
+
+    Raises PathNotText.
+    """
+    text = os.fspath(path)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        shown = text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        raise PathNotText(
+            f"the path {shown} is not UTF-8, and what writes checkpoints and prepared corpora takes no other: rename "
+            "the folder, or choose another"
+        ) from error
+    return text
+
+
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file. Makes the folders above it. Raises OSError as `replacing` does."""
     with replacing(path) as partial, open(partial, "wb") as file:
@@ -93,4 +117,4 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-__all__ = ["is_leftover", "replacing", "write_bytes", "write_json", "write_text"]
+__all__ = ["PathNotText", "is_leftover", "replacing", "text_path", "write_bytes", "write_json", "write_text"]

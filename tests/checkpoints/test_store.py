@@ -18,6 +18,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import wavejax.checkpoints.store as store_module
 from tests.checkpoints.states import META, assert_equal_bits, odd_state, tiny_state, trained
+from wavejax.atomic import PathNotText
 from wavejax.checkpoints import (
     CheckpointMismatch,
     CheckpointNotFound,
@@ -25,6 +26,7 @@ from wavejax.checkpoints import (
     CheckpointWriteError,
     read_checkpoint_params,
 )
+from wavejax.checkpoints.inspection import find_checkpoints
 from wavejax.parallel import get_strategy
 from wavejax.training import create_train_state
 
@@ -304,3 +306,12 @@ def test_reading_disturbs_nothing(tmp_path: Path) -> None:
         read_checkpoint_params(tmp_path, subtree="weights")
     with pytest.raises(CheckpointNotFound, match="no checkpoint of step 4"):
         read_checkpoint_params(tmp_path, 4)
+
+
+def test_a_folder_whose_name_is_no_text_is_refused_before_a_step_is_made(tmp_path):
+    """Orbax would write nothing, read nothing, and leave it to the end of a training to say so."""
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/r\xff"))
+    for open_it in (CheckpointStore, read_checkpoint_params, find_checkpoints):
+        with pytest.raises(PathNotText, match=r"/r\\xff is not UTF-8"):
+            open_it(folder)
+    assert not folder.exists()

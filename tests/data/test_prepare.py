@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import json
 import os
@@ -12,6 +13,7 @@ import pytest
 import soundfile
 
 from tests.data.recordings import TINY, write_ljspeech, write_tone
+from wavejax.atomic import PathNotText
 from wavejax.audio.host_features import log_mel_numpy
 from wavejax.audio.specs import get_spec
 from wavejax.data import Corpus, ManifestError, PrepareError, RecordError, prepare
@@ -239,6 +241,27 @@ def test_two_preparations_of_one_folder(many, tmp_path):
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(PrepareError, match=r"another preparation is writing to .*; wait for it"):
             _prepare(many, tmp_path / "out")
+
+
+def test_a_file_system_without_locks_is_the_reason_given(many, tmp_path, monkeypatch):
+    def no_locks(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(PrepareError, match=r"^the file system of .*out locks no files \(No locks available\)") as said:
+        _prepare(many, tmp_path / "out")
+    assert "make room" not in str(said.value)
+
+
+def test_a_folder_whose_name_is_no_text_is_refused_before_anything_is_written(many, tmp_path):
+    out = Path(os.fsdecode(os.fsencode(tmp_path) + b"/c\xff"))
+    with pytest.raises(PathNotText, match=r"/c\\xff is not UTF-8"):
+        _prepare(many, out)
+    assert not out.exists()
+    _prepare(many, tmp_path / "good")
+    (tmp_path / "good").rename(out)
+    with pytest.raises(PathNotText, match=r"/c\\xff/shard-.* is not UTF-8"):
+        Corpus.open(out)
 
 
 def test_a_disk_that_fills_up(many, tmp_path):

@@ -8,7 +8,7 @@ from wavejax.audio.companding import SampleCoding
 from wavejax.audio.host_features import log_mel_numpy
 from wavejax.audio.specs import get_spec
 from wavejax.evaluation.alignment import lag_seconds
-from wavejax.evaluation.anchors import ANCHORS, CODINGS, griffin_lim, low_pass, make_anchor, recode
+from wavejax.evaluation.anchors import ANCHORS, CODINGS, griffin_lim, low_pass, make_anchor, random_phases, recode
 from wavejax.evaluation.spectra import band_level_differences, log_mel_distance
 
 SPEC = get_spec("speech-16k")
@@ -56,3 +56,15 @@ def test_names_are_refused() -> None:
     with pytest.raises(KeyError, match="no anchor 'mp3'; choose from original"):
         make_anchor("mp3", voice(), SPEC, log_mel_numpy(voice(), SPEC))
     assert "world" in ANCHORS
+
+
+def test_the_initial_phases_are_the_same_under_either_name_of_their_argument() -> None:
+    def before(*, random_state: object = None) -> None: ...
+
+    def since(*, rng: object = None, random_state: object = None) -> None: ...
+
+    (old,), (new,) = random_phases(before).items(), random_phases(since).items()
+    assert (old[0], new[0]) == ("random_state", "rng")
+    expected = np.random.RandomState(0).random(size=(3, 5))  # what librosa made of the seed 0 before
+    assert np.array_equal(old[1].random(size=(3, 5)), expected)
+    assert np.array_equal(new[1].random(size=(3, 5)), expected)

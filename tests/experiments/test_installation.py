@@ -25,3 +25,10 @@ def test_a_missing_extra_is_a_note_with_its_remedy(monkeypatch):
     words = next(finding.words for finding in findings if finding.check == "extras")
     assert words == "without the extra train (no_such_package): pip install 'wavejax-audio[train]'"
     assert nothing_bad(findings)
+
+
+def test_a_numba_that_cannot_compile_is_told(monkeypatch):
+    monkeypatch.setattr(installation, "EXTRAS", {"cpu": ("json",)})
+    monkeypatch.setattr(installation, "numba_trouble", lambda: "needs numba's compiler: unset that")
+    words = next(finding.words for finding in installation.check_installation() if finding.check == "extras")
+    assert words == "the extra cpu is installed, but backend 'cpu' needs numba's compiler: unset that"

@@ -13,6 +13,7 @@ from pathlib import Path
 import jax
 from jax.experimental import multihost_utils
 
+from wavejax.atomic import text_path
 from wavejax.checkpoints.manifest import write_bookkeeping_manifest
 from wavejax.checkpoints.names import marked_step, step_number
 from wavejax.checkpoints.urls import as_url
@@ -29,14 +30,14 @@ def local_folder(path: str | os.PathLike[str]) -> Path:
     """A path as an absolute one.
 
     Raises:
-      ValueError: it is a URL, such as gs://bucket/run.
+      ValueError: it is a URL, such as gs://bucket/run, or no UTF-8.
     """
     if url := as_url(path):
         raise ValueError(
             f"{url} is a URL, and this needs a folder: each checkpoint is committed by renaming one, which object "
             "stores cannot do at once. `wavejax.checkpoints.open_store` keeps checkpoints in a bucket"
         )
-    return Path(path).absolute()
+    return Path(text_path(Path(path).absolute()))
 
 
 def saved_steps(directory: Path) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wavejax.checkpoints.errors import CheckpointNotFound, DamageReport
 from wavejax.checkpoints.fetching import checkpoints_of, fetched
-from wavejax.checkpoints.folder import StepFolder, saved_steps
+from wavejax.checkpoints.folder import StepFolder, local_folder, saved_steps
 from wavejax.checkpoints.manifest import MANIFEST_NAME, damaged_files
 from wavejax.checkpoints.record import VALIDATION_LOSS, best_step
 from wavejax.checkpoints.storage import DamagedStep, read_arrays, read_record
@@ -43,8 +43,9 @@ def find_checkpoints(path: str | Path) -> Path:
     Raises:
       CheckpointNotFound: neither holds a checkpoint.
       BucketError: it is in a bucket that cannot be read.
+      ValueError: the path is no UTF-8.
     """
-    given = fetched(path, every=True).absolute()
+    given = local_folder(fetched(path, every=True))
     for folder in (given, given / "checkpoints"):
         if saved_steps(folder):
             return folder

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from wavejax.checkpoints.errors import CheckpointDamaged, CheckpointNotFound, DamageReport
 from wavejax.checkpoints.export import CONFIG_NAME, load_params
 from wavejax.checkpoints.fetching import fetched
-from wavejax.checkpoints.folder import saved_steps
+from wavejax.checkpoints.folder import local_folder, saved_steps
 from wavejax.checkpoints.leaves import nested
 from wavejax.checkpoints.manifest import damaged_files
 
@@ -42,10 +42,11 @@ def read_checkpoint_params(
     Raises:
       CheckpointNotFound: there is no (such) checkpoint, or it has no such part.
       CheckpointDamaged: no sound one is left.
+      ValueError: the folder's path is no UTF-8.
     """
     from wavejax.checkpoints.storage import DamagedStep  # with Orbax, which exported parameters do without
 
-    folder = Path(directory).absolute()
+    folder = local_folder(directory)
     steps = saved_steps(folder)
     if not steps or (step is not None and step not in steps):
         asked = "checkpoint" if step is None else f"checkpoint of step {step}"

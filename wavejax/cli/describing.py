@@ -48,7 +48,9 @@ class Info:
 def run_info(arguments: Sequence[str]) -> int:
     """`wavejax info`."""
     given = parse(Info, "info", arguments, example="wavejax info run/")
-    path = Path(given.path)
+    from wavejax.experiments.loading import shipped_folder
+
+    path = shipped_folder(given.path) or Path(given.path)
     if (path / "manifest.json").is_file() and not (path / "checkpoints").exists():
         lines = _describe_corpus(path)
     elif path.is_file() and path.suffix.lower() in AUDIO_SUFFIXES:
@@ -62,7 +64,7 @@ def run_info(arguments: Sequence[str]) -> int:
     elif path.is_dir() and (count := sum(file.suffix.lower() in AUDIO_SUFFIXES for file in path.rglob("*"))):
         lines = [f"folder of {count} recordings: wavejax prepare {path} CORPUS makes it ready for training"]
     else:
-        lines = _describe_model(given.path)
+        lines = _describe_model(given.path, path)
     print("\n".join(lines))
     return 0
 
@@ -84,10 +86,10 @@ def _describe_corpus(path: Path) -> list[str]:
     ]
 
 
-def _describe_model(path: str) -> list[str]:
+def _describe_model(name: str, folder: Path) -> list[str]:
     from wavejax.tasks.families import load_any_family
 
-    family, product = load_any_family(path)
+    family, product = load_any_family(name)
     figures = family.figures(product.config)
     saved = "exported parameters" if product.step is None else f"training folder, step {product.step}"
     rows = [
@@ -97,8 +99,8 @@ def _describe_model(path: str) -> list[str]:
     ]
     if product.speakers:
         rows.append(("speakers", ", ".join(product.speakers)))
-    rows.append(("use", family.usage(product.config, path)))
-    rows += _last_metrics(Path(path) / "metrics.jsonl")
+    rows.append(("use", family.usage(product.config, name)))
+    rows += _last_metrics(folder / "metrics.jsonl")
     return [f"{product.config.name}: {product.kind}, {saved}", *(f"{label:<16}{text}" for label, text in rows)]
 
 
@@ -134,12 +136,13 @@ class ExportParams:
 def run_export(arguments: Sequence[str]) -> int:
     """`wavejax export-params`."""
     given = parse(ExportParams, "export-params", arguments, example="wavejax export-params run/ voice/")
+    from wavejax.experiments.loading import unmistakable
     from wavejax.tasks.families import export, load_any_family
 
     folder = export(given.source, given.folder, given.step, dtype=given.dtype, temperature=given.temperature)
     size = sum(file.stat().st_size for file in folder.iterdir())
     family, product = load_any_family(folder)
-    print(f"{given.folder}: {size / 1e6:.1f} MB; {family.usage(product.config, str(given.folder))}")
+    print(f"{given.folder}: {size / 1e6:.1f} MB; {family.usage(product.config, unmistakable(given.folder))}")
     return 0
 
 

@@ -8,6 +8,7 @@ import importlib
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
@@ -98,9 +99,15 @@ def _run(name: str, arguments: list[str], *, alone: bool) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        if os.environ.get(TRACEBACK) or not _is_expected(error):
+        if os.environ.get(TRACEBACK):
             raise
-        return _fail(_sentence(error), 1)
+        if (trouble := _import_trouble(error)) is not None:  # first, for what follows imports JAX
+            return _fail(trouble, 1)
+        if _is_expected(error):
+            return _fail(_sentence(error), 1)
+        if (trouble := _platform_trouble()) is not None:
+            return _fail(trouble, 1)
+        raise
 
 
 @contextmanager
@@ -119,11 +126,33 @@ def _few_collections(is_short: bool) -> Iterator[None]:
 
 def _is_expected(error: Exception) -> bool:
     """Errors by which the library refuses what it was given, or the system what we asked for."""
-    from wavejax.checkpoints import CheckpointError
     from wavejax.extras import MissingExtra
+
+    if isinstance(error, ValueError | OSError | MissingExtra):
+        return True
+    from wavejax.checkpoints import CheckpointError  # imports JAX, as whatever raises one has done
     from wavejax.training import NonFiniteError
 
-    return isinstance(error, ValueError | OSError | CheckpointError | MissingExtra | NonFiniteError)
+    return isinstance(error, CheckpointError | NonFiniteError)
+
+
+def _import_trouble(error: Exception) -> str | None:
+    """What the environment tells JAX, where that is why it could not be imported."""
+    told = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("JAX_")]
+    modules = [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if "jax" in sys.modules or not told or not any(module.partition(".")[0] == "jax" for module in modules):
+        return None
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return f"JAX cannot be imported ({said}): correct or unset what the environment tells it, {', '.join(told)}"
+
+
+def _platform_trouble() -> str | None:
+    """Why JAX starts no device, where that may be what went wrong."""
+    if "jax" not in sys.modules:
+        return None
+    from wavejax.parallel.platforms import platform_trouble
+
+    return platform_trouble()
 
 
 def _sentence(error: Exception) -> str:
@@ -148,16 +177,19 @@ def _fail(sentence: str, code: int) -> int:
 def _messages() -> Iterator[None]:
     """What the library logs (a resumed step, a damaged checkpoint) goes to standard error while a command runs.
 
-    Orbax logs a failed save from its own thread with a traceback ("absl"); the error that follows says it in words.
+    Orbax logs a failed save from its own thread with a traceback ("absl"); the error that follows says it in words. It
+    also gives the root logger a handler, which would say each of our messages once more.
     """
     handler, logger, orbax = logging.StreamHandler(sys.stderr), logging.getLogger("wavejax"), logging.getLogger("absl")
-    levels = logger.level, orbax.level
+    levels, propagates = (logger.level, orbax.level), logger.propagate
     logger.addHandler(handler)
+    logger.propagate = False
     logger.setLevel(logging.INFO)
     orbax.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
         logger.removeHandler(handler)
+        logger.propagate = propagates
         logger.setLevel(levels[0])
         orbax.setLevel(levels[1])

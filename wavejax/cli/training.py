@@ -19,6 +19,7 @@ from wavejax.checkpoints.urls import as_url
 from wavejax.cli.parsing import Command, UsageError
 from wavejax.cli.presets import chosen_preset, parse_with_config, preset_names
 from wavejax.experiments.family import Family
+from wavejax.experiments.loading import unmistakable
 from wavejax.parallel import initialize_processes
 from wavejax.ranges import AT_LEAST_NONE, Range
 from wavejax.supervision.incidents import Incidents
@@ -171,7 +172,7 @@ def _train(family: Family[Any, Any], given: Train, config: Any, hooks: Sequence[
     if step < config.training.num_steps:
         _say(f"stopped at step {step} of {config.training.num_steps}; the same command goes on from there")
     else:
-        _say(f"step {step}: done. Use it: {family.usage(config, where)}")
+        _say(f"step {step}: done. Use it: {family.usage(config, unmistakable(where))}")
     return EXIT_CODES.get(ending.reason, 0)
 
 

@@ -27,7 +27,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from wavejax.atomic import write_json
+from wavejax.atomic import text_path, write_json
 from wavejax.audio.specs import FeatureSpec, get_spec
 from wavejax.data.manifest import (
     MANIFEST_NAME,
@@ -114,7 +114,7 @@ def prepare(
     chosen = get_spec(spec) if isinstance(spec, str) else spec
     _check_arguments(normalize, min_seconds, validation, test, workers)
     processing = Processing(spec=chosen, normalize=normalize, trim=trim, min_seconds=min_seconds)
-    folder = Path(out)
+    folder = Path(text_path(out))
     listing = list_source(Path(source), layout)
     jobs = _jobs(listing, folder, processing)
     with _writing_errors(folder), _exclusive(folder, Path(source)):
@@ -184,6 +184,11 @@ def _exclusive(folder: Path, source: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise PrepareError(
                 f"another preparation is writing to {folder}; wait for it, or choose another folder"
+            ) from error
+        except OSError as error:
+            raise PrepareError(
+                f"the file system of {folder} locks no files ({error.strerror or error}), so nothing would keep a "
+                "second preparation from writing into this one; choose a folder on another file system"
             ) from error
         yield
 

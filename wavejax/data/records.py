@@ -17,7 +17,7 @@ import msgpack
 import numpy as np
 from jaxtyping import Float, Int16
 
-from wavejax.atomic import replacing
+from wavejax.atomic import replacing, text_path
 from wavejax.extras import require_extra
 
 INT16_SCALE = 32768.0
@@ -88,7 +88,9 @@ def write_shard(path: Path, records: Iterable[bytes]) -> int:
     count = 0
     try:
         with replacing(path) as partial:
-            writer = module.ArrayRecordWriter(str(partial), "group_size:1,uncompressed")  # one record per random access
+            writer = module.ArrayRecordWriter(
+                text_path(partial), "group_size:1,uncompressed"
+            )  # one record per random access
             try:
                 for record in itertools.chain([first], records):
                     writer.write(record)
@@ -132,7 +134,7 @@ class ShardReader:
 
 def _open_shards(paths: Sequence[Path]) -> Any:
     module = require_extra("array_record.python.array_record_data_source", "train", "reading a prepared corpus")
-    return module.ArrayRecordDataSource([str(path) for path in paths])
+    return module.ArrayRecordDataSource([text_path(path) for path in paths])
 
 
 def _find_damage(paths: Sequence[Path], counts: Sequence[int]) -> RecordError:

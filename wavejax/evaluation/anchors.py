@@ -4,6 +4,10 @@ An anchor is made of the very utterances that a model is judged on, so judges th
 are out by half a point on the anchors too.
 """
 
+import inspect
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 
@@ -81,11 +85,23 @@ def griffin_lim(
         hop_length=spec.hop_length,
         n_fft=spec.n_fft,
         window=spec.frame_window,
-        random_state=0,
+        **random_phases(librosa.griffinlim),
     )
     offset = ahead * spec.hop_length - spec.frame_centre
     sound = lfilter([1.0], [1.0, -spec.pre_emphasis], sound[offset : offset + num_samples])
     return np.pad(sound, (0, num_samples - len(sound))).astype(np.float32)
+
+
+def random_phases(reconstruct: Callable[..., Any]) -> dict[str, np.random.Generator]:
+    """The argument that makes its initial phases those of one seed, the same under every version of librosa.
+
+    librosa 1.0 has renamed the argument, and draws others from the same integer.
+    """
+    bits = np.random.MT19937()
+    state: Any = np.random.RandomState(0).get_state(legacy=False)
+    bits.state = state
+    name = "rng" if "rng" in inspect.signature(reconstruct).parameters else "random_state"
+    return {name: np.random.Generator(bits)}
 
 
 def world_resynthesis(waveform: Float[np.ndarray, " time"], sample_rate: int) -> Float[np.ndarray, " time"]:

@@ -1,6 +1,7 @@
 """Products from folders, and folders from products."""
 
 import dataclasses
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -14,6 +15,8 @@ from wavejax.experiments.config import CorpusConfig
 from wavejax.experiments.family import Family
 from wavejax.experiments.metadata import ExperimentError, check_params, metadata, read_metadata
 from wavejax.experiments.product import Product
+
+_LOGGER = logging.getLogger(__name__)
 
 VOICES = Path(__file__).parent.parent / "voices"
 """Parameters that ship with the package, one folder each."""
@@ -34,23 +37,40 @@ def voices() -> tuple[str, ...]:
     return tuple(sorted(folder.name for folder in VOICES.glob("*/") if (folder / "config.json").exists()))
 
 
+def shipped_folder(path: str | Path) -> Path | None:
+    """The folder of the model that ships under this name; None where a folder of the user's own is meant.
+
+    A bare name means what ships, whatever lies in the current folder; "./allison" means the folder. So does a `Path`
+    without a directory where such a folder exists, since it cannot hold the "./".
+    """
+    if str(path) not in voices() or (isinstance(path, Path) and path.exists()):
+        return None
+    return VOICES / str(path)
+
+
+def unmistakable(path: str | Path) -> str:
+    """How a folder of the user's own is written so that it is not taken for a model that ships: ./allison."""
+    return f"./{path}" if str(path) in voices() else str(path)
+
+
 def load_with_family(path: str | Path, step: int | None, find_family: FindFamily) -> Loaded:
     """A product from a training folder, an exported folder, or the name of a model that ships with the package.
 
     Args:
-        path: the folder, its URL (gs://bucket/run), or a name from `voices()`.
+        path: the folder, its URL (gs://bucket/run), or a name from `voices()`; see `shipped_folder`.
         step: of a training folder, a particular step; default the newest sound one.
         find_family: knows the families.
 
     Raises:
         ExperimentError: nothing is there, or its parameters are of another model; CheckpointError: damaged.
     """
-    folder = fetched(path, step)
+    shipped = shipped_folder(path)
+    if shipped is not None:
+        _note_namesake(str(path))
+    folder = shipped or fetched(path, step)
     if not folder.exists():
-        if str(path) not in voices():
-            names = ", ".join(voices()) or "none are installed"
-            raise ExperimentError(f"there is no folder {path}, and no shipped voice of that name ({names})")
-        folder = VOICES / str(path)
+        names = ", ".join(voices()) or "none are installed"
+        raise ExperimentError(f"there is no folder {path}, and no shipped voice of that name ({names})")
     if (folder / "checkpoints").is_dir():
         folder = folder / "checkpoints"
     loaded = load_any(folder, step)
@@ -60,6 +80,12 @@ def load_with_family(path: str | Path, step: int | None, find_family: FindFamily
     check_params(params, _param_shapes(family, config), str(folder))
     product = family.product(config=config, params=params, labels=labels, step=loaded.step, source=str(path))
     return Loaded(family, product)
+
+
+def _note_namesake(name: str) -> None:
+    """Say that a model of the user's own lies here under the name of one that ships, and is not the one in use."""
+    if any((Path(name) / own).exists() for own in ("config.json", "checkpoints")):
+        _LOGGER.warning("%s is the model that ships with wavejax; that of the folder here is ./%s", name, name)
 
 
 def _param_shapes(family: Family[Any, Any], config: Any) -> Any:

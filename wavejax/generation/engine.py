@@ -9,6 +9,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, UInt32
 
 from wavejax.generation.decoders import Decoder
@@ -155,7 +156,7 @@ def _heard(model: object, values: Array, memory: Array) -> Array:
     return lax.scan(consume, memory, jnp.moveaxis(values, 1, 0))[0]
 
 
-def _value_dtype(model: object) -> type:
+def _value_dtype(model: object) -> DTypeLike:
     return jnp.float32 if isinstance(model.coding.silence, float) else jnp.int32  # type: ignore[attr-defined]
 
 

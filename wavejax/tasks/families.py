@@ -9,7 +9,16 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import jax
 
 from wavejax.experiments.family import Family
-from wavejax.experiments.loading import FindFamily, Loaded, export_product, load_with_family, of_kind, voices
+from wavejax.experiments.loading import (
+    FindFamily,
+    Loaded,
+    export_product,
+    load_with_family,
+    of_kind,
+    shipped_folder,
+    unmistakable,
+    voices,
+)
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.experiments.product import Product
 from wavejax.models.wavenet_presets import PRESETS
@@ -107,7 +116,8 @@ def load(
     """A trained model from a training folder, an exported folder, or the name of one that ships with the package.
 
     Args:
-        path: the folder, its URL (gs://bucket/run), or a name from `wavejax voices`.
+        path: the folder, its URL (gs://bucket/run), or a name from `wavejax voices`. The bare name of a model that
+            ships means that model; a folder of the same name is written "./allison".
         step: of a training folder, a particular step; default the newest sound one.
         kind: what is expected: `Vocoder`, `Instrument`, `Babbler`, ...
         family: the card of a family that does not ship.
@@ -116,7 +126,8 @@ def load(
         ExperimentError: nothing is there, or another kind; the message says which command suits it.
         CheckpointError: damaged.
     """
-    product: P = of_kind(load_any_family(path, step, family), kind, str(path))
+    where = str(path) if shipped_folder(path) else unmistakable(path)
+    product: P = of_kind(load_any_family(path, step, family), kind, where)
     return product
 
 

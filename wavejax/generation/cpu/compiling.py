@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import functools
 import hashlib
+import importlib
 import inspect
 import io
 import os
@@ -34,6 +35,19 @@ def lanes() -> int:
     """float32 in a vector: 16 where the processor has AVX-512, else 8 (LLVM makes two of one where it must)."""
     llvm = require_extra("llvmlite.binding", "cpu", "the cpu backend")
     return 16 if llvm.get_host_cpu_features().get("avx512bw") else 8
+
+
+@functools.cache
+def numba_trouble() -> str | None:
+    """Why numba, which is installed, cannot compile the kernels here; None where it can."""
+    try:
+        numba = importlib.import_module("numba")
+    except (ImportError, AttributeError, OSError) as error:  # made for another numpy, or its LLVM cannot be loaded
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        return f"cannot import numba ({said[0]}): pip install --upgrade 'wavejax-audio[cpu]'"
+    if numba.config.DISABLE_JIT:
+        return "needs numba's compiler, which NUMBA_DISABLE_JIT switches off: unset that"
+    return None
 
 
 @functools.cache

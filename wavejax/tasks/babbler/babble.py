@@ -156,7 +156,7 @@ def judge_babble(
     found, sounding = {}, {}
     for kind, clips in made.items():
         pairs = zip(clips, whose[kind], strict=True)
-        lasts = [sounding_seconds([sound], trained[speaker], JUDGED_RATE)[0] for (_, sound), speaker in pairs]
+        lasts = [sounding_seconds([sound], trained[int(speaker)], JUDGED_RATE)[0] for (_, sound), speaker in pairs]
         sounding[kind] = np.asarray(lasts)
         say(f"listening: {len(clips)} clips of {kind}")
         vectors = [np.zeros(centres.shape[1]), *(embed(sound) for _, sound in clips)]  # there may be no real ones

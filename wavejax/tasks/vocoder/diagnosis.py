@@ -69,7 +69,7 @@ def highest_frequency(waveform: Float[np.ndarray, " time"], sample_rate: int, ra
     size = min(1024, len(waveform))
     pieces = np.lib.stride_tricks.sliding_window_view(np.asarray(waveform, np.float64), size)[:: max(size // 2, 1)]
     power = np.mean(np.square(np.abs(np.fft.rfft(pieces * np.blackman(size), axis=1))), axis=0)
-    loud = np.flatnonzero(power > power.max() * 10.0 ** (-range_db / 10))
+    loud = np.flatnonzero(power > np.max(power) * 10.0 ** (-range_db / 10))
     return float(np.fft.rfftfreq(size, 1.0 / sample_rate)[loud[-1]])
 
 

@@ -1,0 +1,29 @@
+"""Whether JAX can start the platforms that it was told to use."""
+
+import os
+from typing import Any
+
+import jax
+
+
+def platform_trouble() -> str | None:
+    """Why JAX cannot start the platforms that JAX_PLATFORMS names, in one sentence; None where it can.
+
+    JAX itself says it by an assertion that names no cause, or by a RuntimeError, at whatever place first asks for a
+    device. Where no platform is named, JAX takes what it finds, and there is always a CPU.
+    """
+    config: Any = jax.config
+    asked = config.jax_platforms
+    if not asked:
+        return None
+    try:
+        jax.devices()
+    except (AssertionError, RuntimeError) as error:
+        said = str(error).partition(" (set JAX_PLATFORMS=")[0].strip().splitlines()  # its own advice comes last
+        reason = f" ({said[0].rstrip('.')})" if said else ""
+        where = "JAX_PLATFORMS" if os.environ.get("JAX_PLATFORMS") == asked else "jax_platforms"
+        return (
+            f"JAX cannot start {asked!r}, which {where} asks for{reason}: set {where}=cpu, leave it unset for the best "
+            "that is there, or install what the device needs (pip install 'wavejax-audio[cuda]', or [tpu])"
+        )
+    return None
