@@ -20,7 +20,7 @@ _OGG_PAGE_MOST = 65307
 _MAX_CHUNKS = 100_000
 
 
-def open_container(source: Path) -> BinaryIO | None:
+def open_container(source: Path) -> io.BufferedReader | None:
     """A file to decode instead of ``source``, where its header has to be read differently; usually None.
 
     A length that nobody filled in (a stream into a pipe, a recorder that lost power) counts as unknown: what follows is

@@ -19,6 +19,10 @@ from wavejax.audio.waveforms import as_waveform
 AUDIO_SUFFIXES: tuple[str, ...] = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
 SAMPLE_RATES = (500, 4_000_000)
 """Hz: what a recording may announce. Below, a small damaged file would become hours of sound when resampled."""
+MOST_DECODED = 1 << 26
+MOST_PER_BYTE = 512
+"""A file may decode to `MOST_DECODED` samples of each channel, or to so many for each of its bytes (Opus at 6 kbit/s:
+64, digital silence as FLAC: 292). What decodes to more was made to fill memory."""
 _WRITE_FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 _SUBTYPES = {".wav": ("PCM_16", "PCM_24", "FLOAT"), ".flac": ("PCM_16", "PCM_24")}
 _BLOCK = 1 << 18  # samples decoded at a time, all channels together
@@ -38,7 +42,7 @@ class AudioReader:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
-        _check_readable(self._path)
+        self._num_bytes = _check_readable(self._path)
         self._file = self._open()
         low, high = SAMPLE_RATES
         if not low <= self.sample_rate <= high:
@@ -97,6 +101,11 @@ class AudioReader:
                     f"{self._path} holds NaN or infinity, first at sample {bad}. Repair or remove the file."
                 )
             position += len(block)
+            if position > max(MOST_DECODED, MOST_PER_BYTE * self._num_bytes):
+                raise AudioError(
+                    f"{self._path} decodes to more than {position - len(block)} samples, out of {self._num_bytes} "
+                    "bytes: that is no recording. Remove it, or convert it to WAV if it is."
+                )
             if len(block) < size:
                 self._check_end(position)
             if len(block):
@@ -175,7 +184,8 @@ def write_audio(path: str | os.PathLike[str], waveform: ArrayLike, sample_rate: 
     return clipped
 
 
-def _check_readable(source: Path) -> None:
+def _check_readable(source: Path) -> int:
+    """The file's size in bytes."""
     if source.is_dir():
         raise AudioError(
             f"{source} is a folder, not an audio file. Name a file in it, or use a command that takes folders."
@@ -196,6 +206,7 @@ def _check_readable(source: Path) -> None:
         raise AudioError(f"{source} cannot be read: {error.strerror or error}. Check its permissions.") from error
     if size == 0:
         raise AudioError(f"{source} is empty (0 bytes). Copy or download it again.")
+    return size
 
 
 def _check_writable(target: Path, waveform: ArrayLike, sample_rate: int, subtype: str | None) -> tuple[np.ndarray, str]:

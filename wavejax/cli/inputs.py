@@ -60,6 +60,8 @@ def read_features(path: Path) -> np.ndarray:
         raise InputError(f"{path} cannot be read: {error.strerror or error}. Check its permissions.") from None
     if not is_floating(array.dtype):
         raise InputError(f"{path} holds {array.dtype} values; features are floating point (float32 log-mel)")
+    if not array.size:
+        raise InputError(f"{path} holds no values (shape {array.shape}); expected features of at least one frame")
     return array
 
 

@@ -133,10 +133,23 @@ def process(recording: Recording, processing: Processing) -> tuple[bytes, dict[s
 def _samples(recording: Recording, processing: Processing) -> tuple[Int16[np.ndarray, " kept"], int]:
     """What is stored of a recording, and how many samples of it were beyond full scale."""
     with AudioReader(recording.path) as reader:
-        raw = collect(reader.blocks(processing.spec.sample_rate))
+        raw = _at_full_scale(collect(reader.blocks(processing.spec.sample_rate)), recording, processing)
     _check_usable(raw, recording, processing)
     shaped = _shape(raw, processing)
     return quantize_waveform(shaped), int(np.count_nonzero(shaped > 1.0) + np.count_nonzero(shaped < -1.0))
+
+
+def _at_full_scale(
+    raw: Float[np.ndarray, " time"], recording: Recording, processing: Processing
+) -> Float[np.ndarray, " time"]:
+    """The samples, in [-1, 1] or a little beyond; float files may hold any numbers, which normalizing brings there."""
+    try:
+        check_waveform(raw)
+    except ValueError as error:
+        if processing.normalize == "none":
+            raise AudioError(f"{recording.path}: {error} Or prepare it with normalize peak or loudness.") from error
+        return peak_normalize(raw)
+    return raw
 
 
 def _shape(raw: Float[np.ndarray, " time"], processing: Processing) -> Float[np.ndarray, " kept"]:
@@ -156,11 +169,6 @@ def _check_usable(raw: Float[np.ndarray, " time"], recording: Recording, process
         )
     if spec.num_frames(len(raw)) < 1:
         raise AudioError(f"{recording.path} is too short: {len(raw)} samples give no frame of spec {spec.name!r}")
-    if processing.normalize == "none":
-        try:
-            check_waveform(raw)
-        except ValueError as error:
-            raise AudioError(f"{recording.path}: {error} Or prepare it with normalize peak or loudness.") from error
     if not active_blocks(raw, spec.hop_length).any():
         loudest = float(np.max(frame_levels_db(raw, frame_length=spec.hop_length, hop_length=spec.hop_length)))
         raise AudioError(f"{recording.path} is silent: it never rises above {loudest:.0f} dB of full scale")
