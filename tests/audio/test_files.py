@@ -167,7 +167,7 @@ def test_unreadable_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             "2 of 3 samples are NaN or infinite, the first is sample 1",
         ),
         (np.zeros(0), 16000, "a.wav", None, "the waveform holds no samples"),
-        (np.zeros(5, np.int16), 16000, "a.wav", None, "dtype is int16; expected floating point"),
+        (np.zeros(5, np.int32), 16000, "a.wav", None, "waveform has dtype int32; expected floating point"),
         (np.zeros(5), 0, "a.wav", None, "sample_rate is 0; expected a positive number of Hz"),
         (np.zeros(5), 16000, "a.mp3", None, r"has suffix '\.mp3'; audio is written as \.wav or \.flac"),
         (

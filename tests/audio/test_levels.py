@@ -113,3 +113,22 @@ def test_trim_of_silence_and_of_nothing() -> None:
     assert (kept.size, start, stop) == (0, 0, 0)
     with pytest.raises(ValueError, match=r"threshold_db is 10\.0; expected a negative number"):
         trim_silence(np.zeros(10, np.float32), 10.0)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_long_recordings_are_measured_block_by_block(monkeypatch: pytest.MonkeyPatch, channels: int) -> None:
+    """Blocks bound the memory; what they give is what the whole gives, to rounding."""
+    generator = np.random.default_rng(0)
+    swell = np.abs(np.sin(np.arange(60_001) / 3000.0))[:, None]
+    sound = (0.2 * swell * generator.standard_normal((60_001, channels))).astype(np.float32)
+    mono = sound[:, 0]
+
+    def measured() -> tuple[float, np.ndarray, np.ndarray, np.ndarray, int]:
+        trimmed, start, _ = trim_silence(mono, -20.0)
+        levels = frame_levels_db(mono, 400, 130)
+        return loudness(sound, 11_025), levels, loudness_normalize(mono, 11_025), peak_normalize(trimmed), start
+
+    whole = measured()
+    monkeypatch.setattr("wavejax.audio.levels._BLOCK", 7001)
+    for expected, found in zip(whole, measured(), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -326,3 +327,90 @@ def test_the_manifest_is_json_that_others_can_read(many, tmp_path):
     content = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert content["feature_spec"]["hop_length"] == 10
     assert len(content["utterances"]) == sum(count for _, count in content["shards"]) == 70
+
+
+PIPED = [(24, 1), (16, 6)]
+
+
+def _without_lengths(folder):
+    """Sound recordings that announce too much or nothing; all hold half a second of a tone."""
+    folder.mkdir()
+    tone = 0.3 * np.sin(0.2 * np.arange(8000))
+    for bits, channels in PIPED:
+        whole = np.rint(np.repeat(tone, channels) * (2 ** (bits - 1) - 1)).astype("<i4")
+        data = whole.view("u1").reshape(-1, 4)[:, : bits // 8].tobytes()
+        frame = bits // 8 * channels
+        form = struct.pack("<HHIIHH", 1, channels, 16_000, 16_000 * frame, frame, bits)
+        head = b"WAVEfmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", 0x7FFFF000 // frame * frame)
+        (folder / f"sox{bits}.wav").write_bytes(b"RIFF" + struct.pack("<I", 0x7FFFF024) + head + data)
+    soundfile.write(folder / "piped.flac", tone, 16_000)
+    content = bytearray((folder / "piped.flac").read_bytes())
+    content[21] &= 0xF0
+    content[22:42] = bytes(20)
+    (folder / "piped.flac").write_bytes(bytes(content))
+    content[21] |= 8  # one flipped bit: 2^35 samples
+    (folder / "flipped.flac").write_bytes(bytes(content))
+
+
+def test_a_length_is_what_decodes(tmp_path):
+    _without_lengths(tmp_path / "in")
+    report = _prepare(tmp_path / "in", tmp_path / "out")
+    assert {u.id: u.num_samples for u in report.manifest.utterances} == {"piped": 8000, "sox16": 8000, "sox24": 8000}
+    ((name, reason),) = report.skipped
+    assert name == "flipped"
+    assert f"is cut short: it announces {1 << 35} samples and holds 8000" in reason
+
+
+def test_samples_of_16_bits_cast_to_float_are_not_made_noise(tmp_path):
+    (tmp_path / "in").mkdir()
+    tone = (9000 * np.sin(0.2 * np.arange(8000))).astype(np.float32)
+    soundfile.write(tmp_path / "in" / "cast.wav", tone, 16_000, subtype="FLOAT")
+    with pytest.raises(PrepareError, match=r"waveform reaches 9000; expected .*divided by 32768.*normalize peak"):
+        _prepare(tmp_path / "in", tmp_path / "out")
+    _prepare(tmp_path / "in", tmp_path / "out-peak", normalize="peak")
+    waveform = Corpus.open(tmp_path / "out-peak").utterance(0).waveform
+    np.testing.assert_allclose(waveform, 0.95 / 9000 * tone, atol=2e-4)
+
+
+HOUR = """
+import resource, sys
+from wavejax.cli.main import main
+code = main(["prepare", sys.argv[1], sys.argv[2], "--workers", "1", "--validation", "0", "--test", "0", *sys.argv[3:]])
+print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--normalize", "loudness", "--trim")], ids=["plain", "loudness"])
+def test_an_hour_of_stereo_takes_less_than_600_megabytes(tmp_path, options):
+    """3.1 GB when a recording was read, mixed and resampled whole."""
+    (tmp_path / "in").mkdir()
+    generator = np.random.default_rng(0)
+    minute = 0.1 * np.sin(0.02 * np.arange(60 * 44_100)) * (1.0 + 0.1 * generator.standard_normal(60 * 44_100))
+    with soundfile.SoundFile(tmp_path / "in" / "hour.wav", "w", 44_100, 2, "PCM_16") as file:
+        for _ in range(60):
+            file.write(np.stack([minute, 0.5 * minute], axis=1))
+    command = [sys.executable, "-c", HOUR, str(tmp_path / "in"), str(tmp_path / "out"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    code, megabytes = map(int, done.stdout.splitlines()[-1].split())
+    assert code == 0
+    assert megabytes < 600
+    entry = Corpus.open(tmp_path / "out").entries[0]
+    assert entry.num_samples == pytest.approx(3600 * 16_000, abs=16_000)
+    assert entry.num_frames == entry.num_samples // 200
+    (tmp_path / "in" / "hour.wav").unlink()
+
+
+@pytest.mark.slow
+def test_damaged_files_by_the_hundred(tmp_path):
+    """1,300 mutations of sound, features and tables: each read or refused in a sentence, at once, in little memory."""
+    command = [sys.executable, "-m", "tests.data.mutations", str(tmp_path), "1", "1300"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT, timeout=600)
+    assert done.returncode == 0
+    report = json.loads(done.stdout.splitlines()[-1])
+    print(report)
+    assert report["failures"] == []
+    assert report["counts"]["read"] > 200
+    assert report["counts"]["refused"] > 500
+    assert report["megabytes"] < 700
+    assert report["slowest"][0] < 10

@@ -1,3 +1,4 @@
+import msgpack
 import numpy as np
 import pytest
 
@@ -94,3 +95,14 @@ def test_a_flipped_byte_in_a_shard_is_named(tmp_path):
     paths[1].write_bytes(bytes(data))
     with pytest.raises(RecordError, match=r"b\.array_record is damaged"):
         ShardReader(paths, [3, 2]).read(1, 0)
+
+
+@pytest.mark.parametrize("num_samples", [1, 127, 128, 32_767, 32_768, 40_000])
+def test_a_record_is_what_msgpack_makes_of_it(num_samples):
+    samples, log_mel = _record(0, num_samples)
+    log_mel = np.resize(log_mel, (max(1, num_samples // 10), 3)) if log_mel.size else np.zeros((1, 3), np.float32)
+    data = encode_record(samples, log_mel)
+    fields = msgpack.unpackb(data)
+    assert list(fields) == ["waveform", "log_mel", "n_mels", "crc32"]
+    assert msgpack.packb(fields) == data
+    np.testing.assert_array_equal(decode_record(data, "u")[0], samples)

@@ -12,9 +12,10 @@ from typing import Literal, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import ArrayLike, Float, Int, Shaped
+from jaxtyping import ArrayLike, Float, Int, Num, Shaped
 
 from wavejax.audio import filters
+from wavejax.audio.signals import as_signal
 
 Convention = Literal["wavejax", "librosa", "r9y9", "torchaudio"]
 Kind = Literal["mu_law", "linear", "continuous"]
@@ -143,13 +144,15 @@ class SampleCoding:
         """Companded scalar of every class, float32 [num_classes] in [-1, 1], read-only: what `to_scalar` looks up."""
         return _scalars(self.num_classes, self.convention)
 
-    def encode(self, waveform: Float[ArrayLike, "*batch time"]) -> Shaped[jax.Array, "*batch time"]:
+    def encode(self, waveform: Num[ArrayLike, "*batch time"]) -> Shaped[jax.Array, "*batch time"]:
         """Values of a waveform that begins from silence: int32 classes, or float32 in [-1, 1] for ``continuous``.
 
         Pre-emphasis is a multiplication and an addition, which a compiler may fuse into one rounding: at the very edge
         of a bin the class may then be its neighbour. Without pre-emphasis classes are the same everywhere.
+
+        int16 counts as x / 32768. Raises ValueError on another dtype, or (in the host's memory) far beyond [-1, 1].
         """
-        signal = jnp.asarray(waveform, jnp.float32) * jnp.float32(self.gain)
+        signal = as_signal(waveform) * jnp.float32(self.gain)
         if self.pre_emphasis:
             signal = filters.pre_emphasis(signal, self.pre_emphasis)
         if self.kind == "mu_law":

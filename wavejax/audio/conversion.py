@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike
 
 from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.audio.notes import NoteSpec
+from wavejax.audio.orientation import Axes, axes_of, frames_first
+from wavejax.audio.waveforms import is_floating
 
 # What each frame and band is about: nothing can turn one into the other.
 _NEVER = ("sample_rate", "hop_length", "n_mels", "f_min", "f_max", "mel_scale")
@@ -73,41 +75,47 @@ def convert_features(
     linear = source.expand(features)
     if losses:
         linear = _approximate(linear, source, target)
-    return target.compress(linear).astype(np.float32)
+    return frames_first(target.compress(linear).astype(np.float32))
 
 
-def orient_features(mel: ArrayLike, spec: FeatureSpec) -> Float[np.ndarray, "frame band"]:
+def orient_features(mel: ArrayLike, spec: FeatureSpec, axes: Axes | None = None) -> Float[np.ndarray, "frame band"]:
     """float32 features [F, n_mels] from either [F, n_mels] or [n_mels, F] (a leading axis of 1 is dropped).
 
-    Raises ValueError naming the shape when neither axis, or each of them, has n_mels entries, when there is no frame,
-    and when a value is not finite.
+    ``axes`` says which of the two it is. Without it the shape does, and of a square array, what made it: features that
+    came from wavejax, or slices of them, are known. Raises ValueError naming the shape when the array is square and
+    from elsewhere, when the axis of bands has not n_mels entries, when there is no frame, and when a value is not
+    finite.
     """
+    axes = axes or axes_of(mel)
     features = np.asarray(mel)
     shape = features.shape
     if features.ndim == 3 and shape[0] == 1:
         features = features[0]
     if features.ndim != 2:
         raise ValueError(f"features have shape {shape}; expected [frames, {spec.n_mels}] or [{spec.n_mels}, frames].")
-    if not np.issubdtype(features.dtype, np.floating):
+    if not is_floating(features.dtype):
         raise ValueError(f"features have dtype {features.dtype}; expected floating point log-mel values.")
-    frames_first, bands_first = features.shape[1] == spec.n_mels, features.shape[0] == spec.n_mels
-    if frames_first and bands_first:
+    by_frames, by_bands = features.shape[1] == spec.n_mels, features.shape[0] == spec.n_mels
+    if by_frames and by_bands and axes is None:
         raise ValueError(
             f"features have shape {shape}: both axes have {spec.n_mels} entries, so frames and bands cannot be told "
-            "apart. Append or remove a frame, or orient the array and skip this check."
+            "apart. Say which come first: axes='frames-first' or axes='bands-first' (--axes on the command line)."
         )
-    if not frames_first and not bands_first:
+    by_frames, by_bands = by_frames and axes != "bands-first", by_bands and axes != "frames-first"
+    if not by_frames and not by_bands:
         raise ValueError(
             f"features have shape {shape}; spec {spec.name!r} has {spec.n_mels} mel bands on one axis: "
-            f"[frames, {spec.n_mels}] or [{spec.n_mels}, frames]. Were they made with another spec?"
+            f"[frames, {spec.n_mels}] or [{spec.n_mels}, frames]. Were they made with another spec"
+            + ("?" if axes is None else f", or are they not {axes}?")
         )
-    oriented = features if frames_first else features.T
+    oriented = features if by_frames else features.T
     if oriented.shape[0] == 0:
         raise ValueError(f"features have shape {shape}: no frames. Expected at least one.")
+    oriented = np.ascontiguousarray(oriented, np.float32)
     bad = np.argwhere(~np.isfinite(oriented))
     if len(bad):
         raise ValueError(f"features hold {len(bad)} values that are not finite, the first in frame {bad[0][0]}.")
-    return np.ascontiguousarray(oriented, np.float32)
+    return oriented
 
 
 def _losses(source: FeatureSpec, target: FeatureSpec) -> list[str]:

@@ -2,12 +2,14 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Num
 
 from wavejax.audio import filters, spectral
 from wavejax.audio.conversion import SpecMismatch, convert_features, orient_features
 from wavejax.audio.feature_spec import LOG_FACTORS, FeatureSpec, check_length
 from wavejax.audio.host_features import log_mel_numpy
+from wavejax.audio.orientation import frames_first
+from wavejax.audio.signals import as_signal
 from wavejax.audio.specs import SPECS, get_spec
 
 __all__ = [
@@ -23,11 +25,12 @@ __all__ = [
 ]
 
 
-def log_mel(waveform: Float[ArrayLike, "*batch time"], spec: FeatureSpec) -> Float[Array, "*batch frame band"]:
+def log_mel(waveform: Num[ArrayLike, "*batch time"], spec: FeatureSpec) -> Float[Array, "*batch frame band"]:
     """float32 features [..., F, n_mels] of a waveform in [-1, 1] at spec.sample_rate, F = spec.num_frames(T).
 
     Frame f is centred on sample spec.frame_centre + f * spec.hop_length. jit-safe (spec static), differentiable with a
-    finite gradient on silence. Raises ValueError when the waveform is too short for one frame.
+    finite gradient on silence. int16 counts as x / 32768. Raises ValueError when the waveform is too short for one
+    frame, of another dtype, or (where it lies in the host's memory) far beyond [-1, 1].
 
     Everything is float32, whose rounding is relative to the loudest bin of a frame: against float64 the logarithm is
     off by 1e-6 on broadband sound, and by up to 3e-4 in a band that lies at the floor, 100 dB below the loudest.
@@ -35,12 +38,12 @@ def log_mel(waveform: Float[ArrayLike, "*batch time"], spec: FeatureSpec) -> Flo
     mel = jnp.maximum(mel_magnitudes(waveform, spec), jnp.float32(spec.floor))
     log = jnp.log(mel) * jnp.float32(LOG_FACTORS[spec.log_base])
     features = log * _per_band(spec.scale, log) + _per_band(spec.offset, log)
-    return features if spec.clip is None else jnp.clip(features, *spec.clip)
+    return frames_first(features if spec.clip is None else jnp.clip(features, *spec.clip))
 
 
-def mel_magnitudes(waveform: Float[ArrayLike, "*batch time"], spec: FeatureSpec) -> Float[Array, "*batch frame band"]:
+def mel_magnitudes(waveform: Num[ArrayLike, "*batch time"], spec: FeatureSpec) -> Float[Array, "*batch frame band"]:
     """Linear mel values [..., F, n_mels] >= 0, before floor and logarithm. Otherwise as `log_mel`."""
-    signal = jnp.asarray(waveform, jnp.float32)
+    signal = as_signal(waveform)
     num_samples = signal.shape[-1]
     check_length(num_samples, spec)
     if spec.high_pass:

@@ -1,67 +1,171 @@
-"""Audio files: reading what soundfile reads, writing WAV and FLAC whole or not at all."""
+"""Audio files: reading what soundfile reads, block by block; writing WAV and FLAC whole or not at all."""
 
 import os
-import struct
+from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from wavejax.atomic import write_bytes
-from wavejax.audio.resampling import resample
+from wavejax.audio.containers import open_container
+from wavejax.audio.errors import AudioError
+from wavejax.audio.resampling import resample_blocks
+from wavejax.audio.waveforms import as_waveform
 
 AUDIO_SUFFIXES: tuple[str, ...] = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
+SAMPLE_RATES = (500, 4_000_000)
+"""Hz: what a recording may announce. Below, a small damaged file would become hours of sound when resampled."""
+MOST_DECODED = 1 << 26
+MOST_PER_BYTE = 512
+"""A file may decode to `MOST_DECODED` samples of each channel, or to so many for each of its bytes (Opus at 6 kbit/s:
+64, digital silence as FLAC: 292). What decodes to more was made to fill memory."""
 _WRITE_FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 _SUBTYPES = {".wav": ("PCM_16", "PCM_24", "FLOAT"), ".flac": ("PCM_16", "PCM_24")}
+_BLOCK = 1 << 18  # samples decoded at a time, all channels together
+_MP3_FRAME = 1152
 
 
-class AudioError(ValueError):
-    """An audio file cannot be read or written; the message names the path, what is wrong and the remedy."""
+class AudioReader:
+    """A recording opened to be read block by block, so that memory does not grow with what its header announces.
+
+        with AudioReader(path) as reader:
+            for block in reader.blocks(16_000):
+                ...
+
+    Raises AudioError when the file is missing, no regular file, of another suffix, damaged, cut short, empty, or holds
+    NaN or infinity: what the header shows at once, the rest where the blocks arrive at it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self._num_bytes = _check_readable(self._path)
+        self._file = self._open()
+        low, high = SAMPLE_RATES
+        if not low <= self.sample_rate <= high:
+            self._file.close()
+            raise AudioError(
+                f"{self._path} announces a sample rate of {self.sample_rate} Hz; expected {low} to {high} Hz. The file "
+                "is damaged; replace it."
+            )
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz, of the file."""
+        return int(self._file.samplerate)
+
+    def blocks(self, sample_rate: int | None = None) -> Iterator[Float[np.ndarray, " time"]]:
+        """The waveform float32 in pieces, resampled if asked; channels are averaged, no level is changed. Once only."""
+        if sample_rate is None or sample_rate == self.sample_rate:
+            return self._decoded()
+        return resample_blocks(self._decoded(), self.sample_rate, sample_rate)
+
+    def __enter__(self) -> "AudioReader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def _open(self) -> Any:
+        import soundfile
+
+        class Forward(soundfile.SoundFile):
+            """soundfile seeks after each read, which fails in files without a length and repeats work in others."""
+
+            def seekable(self) -> bool:
+                return False
+
+        try:
+            return Forward(open_container(self._path) or self._path)
+        except (soundfile.SoundFileError, OSError) as error:
+            raise self._damaged(error) from error
+
+    def _decoded(self) -> Iterator[np.ndarray]:
+        import soundfile
+
+        channels, position = self._file.channels, 0
+        size = max(1, _BLOCK // channels)
+        while True:
+            try:
+                block = self._file.read(size, dtype="float32", always_2d=True)
+            except (soundfile.SoundFileError, OSError) as error:
+                raise self._damaged(error) from error
+            if not np.all(np.isfinite(block)):
+                bad = position + int(np.argmin(np.isfinite(block).all(axis=1)))
+                raise AudioError(
+                    f"{self._path} holds NaN or infinity, first at sample {bad}. Repair or remove the file."
+                )
+            position += len(block)
+            if position > max(MOST_DECODED, MOST_PER_BYTE * self._num_bytes):
+                raise AudioError(
+                    f"{self._path} decodes to more than {position - len(block)} samples, out of {self._num_bytes} "
+                    "bytes: that is no recording. Remove it, or convert it to WAV if it is."
+                )
+            if len(block) < size:
+                self._check_end(position)
+            if len(block):
+                yield block[:, 0] if channels == 1 else block.mean(axis=1, dtype=np.float64).astype(np.float32)
+            if len(block) < size:
+                return
+
+    def _check_end(self, decoded: int) -> None:
+        announced = int(self._file.frames)
+        if decoded == 0:
+            raise AudioError(f"{self._path} holds no samples (zero length). Remove it or record it again.")
+        # A FLAC of unknown length announces 2^63 - 1. MP3 encoders count a frame more or less than they write.
+        tolerance = 2 * _MP3_FRAME if self._file.format == "MP3" else 0
+        if announced < 1 << 62 and decoded < announced - tolerance:
+            raise AudioError(
+                f"{self._path} is cut short: it announces {announced} samples and holds {decoded}. Copy or download it "
+                "again."
+            )
+
+    def _damaged(self, error: Exception) -> AudioError:
+        return AudioError(
+            f"{self._path} cannot be decoded: {error} The file is damaged or not {self._path.suffix}; replace it."
+        )
 
 
 def read_audio(path: str | os.PathLike[str], sample_rate: int | None = None) -> tuple[Float[np.ndarray, " time"], int]:
     """(waveform float32 [T], sample rate in Hz) of a file; channels are averaged, no level is changed.
 
-    With ``sample_rate`` the waveform is resampled to it. Suffixes: `AUDIO_SUFFIXES`. Raises AudioError when the file is
-    missing, a directory, of another suffix, damaged or cut short, empty, or holds NaN or infinity.
+    With ``sample_rate`` the waveform is resampled to it. Suffixes: `AUDIO_SUFFIXES`. The length is what decodes: a
+    header that announces nothing or too much is sound, one that announces data which are missing is not. Raises
+    AudioError as `AudioReader` does.
     """
-    source = Path(path)
-    _check_readable(source)
-    import soundfile
+    with AudioReader(path) as reader:
+        return collect(reader.blocks(sample_rate)), reader.sample_rate if sample_rate is None else sample_rate
 
-    try:
-        with soundfile.SoundFile(source) as file:
-            samples = file.read(dtype="float32", always_2d=True)
-            rate, announced = int(file.samplerate), int(file.frames)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise AudioError(
-            f"{source} cannot be decoded: {error} The file is damaged or not {source.suffix}; replace it."
-        ) from error
-    # Lossy containers announce estimates; the lossless ones are exact.
-    if source.suffix.lower() in (".wav", ".flac", ".aif", ".aiff") and len(samples) < announced:
-        raise AudioError(
-            f"{source} is cut short: it announces {announced} samples and holds {len(samples)}. Copy or download it "
-            "again."
-        )
-    if len(samples) == 0:
-        raise AudioError(f"{source} holds no samples (zero length). Remove it or record it again.")
-    if not np.all(np.isfinite(samples)):
-        bad = int(np.argmin(np.isfinite(samples).all(axis=1)))
-        raise AudioError(f"{source} holds NaN or infinity, first at sample {bad}. Repair or remove the file.")
-    waveform = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float64).astype(np.float32)
-    if sample_rate is None or sample_rate == rate:
-        return np.ascontiguousarray(waveform), rate
-    return resample(waveform, rate, sample_rate), sample_rate
+
+def collect(blocks: Iterator[Float[np.ndarray, " piece"]]) -> Float[np.ndarray, " time"]:
+    """float32 blocks as one array; the memory that it takes grows with the blocks and not to twice their size."""
+    first = next(blocks, np.zeros(0, np.float32))
+    second = next(blocks, None)
+    if second is None:
+        return np.ascontiguousarray(first)
+    joined = bytearray()
+    for block in (first, second):
+        joined += np.ascontiguousarray(block).data
+    for block in blocks:
+        joined += np.ascontiguousarray(block).data
+    return np.frombuffer(joined, np.float32)
 
 
 def write_audio(path: str | os.PathLike[str], waveform: ArrayLike, sample_rate: int, subtype: str | None = None) -> int:
     """Writes a waveform [T] in [-1, 1] as WAV or FLAC (by suffix); returns how many samples had to be clipped.
 
+    ``waveform`` is floating point, bfloat16 and its kin included, or int16, which is x / 32768.
+
     ``subtype``: PCM_16 (default; x is round(32768 x), so what `read_audio` gave comes back exactly), PCM_24, and FLOAT
     for WAV (not clipped). Parent folders are made. The file appears whole or not at all: it is written beside its
     destination and renamed. Raises AudioError on NaN or infinity, no samples, more than one channel, another suffix or
-    subtype, and when the system refuses to write (read-only or full disk); an existing file is then left as it was.
+    subtype, a level far beyond full scale, and when the system refuses to write (read-only or full disk); an existing
+    file is then left as it was.
     """
     target = Path(path)
     samples, kind = _check_writable(target, waveform, sample_rate, subtype)
@@ -80,46 +184,29 @@ def write_audio(path: str | os.PathLike[str], waveform: ArrayLike, sample_rate: 
     return clipped
 
 
-def _check_readable(source: Path) -> None:
+def _check_readable(source: Path) -> int:
+    """The file's size in bytes."""
     if source.is_dir():
         raise AudioError(
             f"{source} is a folder, not an audio file. Name a file in it, or use a command that takes folders."
         )
     if not source.exists():
         raise AudioError(f"{source} does not exist. Check the path (relative paths start at {Path.cwd()}).")
+    if not source.is_file():
+        raise AudioError(f"{source} is a pipe or a device, not an audio file. Write the sound to a file first.")
     if source.suffix.lower() not in AUDIO_SUFFIXES:
         raise AudioError(
             f"{source} has suffix {source.suffix!r}, which is not read. Convert it to one of "
             f"{', '.join(AUDIO_SUFFIXES)}."
         )
     try:
-        size = source.stat().st_size
         with open(source, "rb") as file:
-            header = file.read(1 << 16)
+            size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise AudioError(f"{source} cannot be read: {error.strerror or error}. Check its permissions.") from error
     if size == 0:
         raise AudioError(f"{source} is empty (0 bytes). Copy or download it again.")
-    if source.suffix.lower() == ".wav":
-        _check_wav_length(source, header, size)
-
-
-def _check_wav_length(source: Path, header: bytes, size: int) -> None:
-    """A RIFF header says how long its data is; libsndfile silently reads what is left of a file that was cut."""
-    if header[:4] != b"RIFF" or header[8:12] != b"WAVE":
-        return
-    position = 12
-    while position + 8 <= len(header):
-        chunk, length = header[position : position + 4], struct.unpack("<I", header[position + 4 : position + 8])[0]
-        if chunk == b"data":
-            # Programs that stream to a pipe leave a length near 2^31 or 2^32, or 0.
-            if length < 0x7FFFF000 and position + 8 + length > size:
-                raise AudioError(
-                    f"{source} is cut short: its header announces {length} bytes of audio and "
-                    f"{max(0, size - position - 8)} are there. Copy or download it again."
-                )
-            return
-        position += 8 + length + (length & 1)
+    return size
 
 
 def _check_writable(target: Path, waveform: ArrayLike, sample_rate: int, subtype: str | None) -> tuple[np.ndarray, str]:
@@ -138,17 +225,21 @@ def _check_writable(target: Path, waveform: ArrayLike, sample_rate: int, subtype
     samples = np.asarray(waveform)
     if samples.ndim != 1:
         raise AudioError(f"{target} cannot be written: waveform has shape {samples.shape}; expected one channel, [T].")
-    if not np.issubdtype(samples.dtype, np.floating):
-        raise AudioError(f"{target} cannot be written: dtype is {samples.dtype}; expected floating point in [-1, 1].")
     if samples.size == 0:
         raise AudioError(f"{target} cannot be written: the waveform holds no samples (zero length).")
-    finite = np.isfinite(samples)
-    if not np.all(finite):
-        raise AudioError(
-            f"{target} was not written: {samples.size - np.count_nonzero(finite)} of {samples.size} samples are NaN or "
-            f"infinite, the first is sample {int(np.argmin(finite))}."
-        )
-    return samples.astype(np.float32), kind
+    try:
+        samples = as_waveform(samples, any_scale=True)
+        finite = np.isfinite(samples)
+        if not np.all(finite):
+            raise AudioError(
+                f"{target} was not written: {samples.size - np.count_nonzero(finite)} of {samples.size} samples are "
+                f"NaN or infinite, the first is sample {int(np.argmin(finite))}."
+            )
+        return as_waveform(samples, any_scale=kind == "FLOAT"), kind
+    except AudioError:
+        raise
+    except ValueError as error:
+        raise AudioError(f"{target} cannot be written: {error}") from error
 
 
 def _encode(samples: np.ndarray, sample_rate: int, container: str, subtype: str) -> bytes:

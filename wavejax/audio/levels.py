@@ -1,32 +1,35 @@
 """Levels on the host: peaks, loudness after ITU-R BS.1770-4, frame levels, and trimming of silence."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
+
+from wavejax.audio.waveforms import as_waveform, check_waveform, scaled
 
 _SILENCE_DB = -120.0
 _BLOCK_SECONDS, _HOP_SECONDS = 0.4, 0.1
 _ABSOLUTE_GATE, _RELATIVE_GATE = -70.0, -10.0
+_BLOCK = 1 << 22  # samples worked on at a time in float64; what is shorter is one block
 _CHANNEL_WEIGHTS = np.array([1.0, 1.0, 1.0, 1.41, 1.41])
 
 
-def peak_normalize(waveform: Float[np.ndarray, " time"], peak: float = 0.95) -> Float[np.ndarray, " time"]:
-    """float32 waveform scaled so that its largest magnitude is ``peak``; silence comes back as it is."""
+def peak_normalize(waveform: Num[np.ndarray, " time"], peak: float = 0.95) -> Float[np.ndarray, " time"]:
+    """float32 waveform of any level scaled so that its largest magnitude is ``peak``; silence comes back as it is."""
     if not 0 < peak <= 1:
         raise ValueError(f"peak is {peak}; expected above 0 and at most 1 (0.95 leaves some headroom).")
-    samples = np.asarray(waveform, np.float32)
-    largest = float(np.max(np.abs(samples), initial=0.0))
-    return samples if largest == 0.0 else (samples.astype(np.float64) * (peak / largest)).astype(np.float32)
+    samples = as_waveform(waveform, any_scale=True)
+    largest = _peak(samples)
+    return samples if largest == 0.0 else _amplified(samples, peak / largest)
 
 
-def loudness(waveform: Float[np.ndarray, " *channels"], sample_rate: int) -> float:
+def loudness(waveform: Num[np.ndarray, " *channels"], sample_rate: int) -> float:
     """Integrated loudness in LUFS (ITU-R BS.1770-4, both gates); -inf for silence.
 
     ``waveform`` is [T] or [T, channels] (L, R, C, Ls, Rs). A recording shorter than one gating block of 400 ms is
     measured as one block. A full-scale 997 Hz sine in one channel is -3.01 LUFS (the standard's filters are for 48 kHz;
-    redesigned for 16 kHz they read 0.04 LU more). Raises ValueError on no samples, a bad rate or more than five
-    channels.
+    redesigned for 16 kHz they read 0.04 LU more). Raises ValueError on no samples, a bad rate, more than five channels,
+    and samples that are no waveform (see `check_waveform`).
     """
-    samples = np.asarray(waveform, np.float64)
+    samples = check_waveform(waveform)
     channels = samples[:, None] if samples.ndim == 1 else samples
     if channels.ndim != 2 or not 1 <= channels.shape[1] <= len(_CHANNEL_WEIGHTS):
         raise ValueError(f"waveform has shape {samples.shape}; expected [T] or [T, channels] with at most 5 channels.")
@@ -34,12 +37,7 @@ def loudness(waveform: Float[np.ndarray, " *channels"], sample_rate: int) -> flo
         raise ValueError(
             f"loudness of {channels.shape[0]} samples at {sample_rate} Hz; expected at least one and a rate > 0."
         )
-    energy = np.square(_k_weighted(channels, sample_rate))
-    block = min(channels.shape[0], round(_BLOCK_SECONDS * sample_rate))
-    hop = max(1, round(_HOP_SECONDS * sample_rate))
-    total = np.concatenate([np.zeros((1, channels.shape[1])), np.cumsum(energy, axis=0)])
-    starts = np.arange(0, channels.shape[0] - block + 1, hop)
-    power = np.maximum((total[starts + block] - total[starts]) / block, 0.0) @ _CHANNEL_WEIGHTS[: channels.shape[1]]
+    power = _gating_blocks(channels, sample_rate) @ _CHANNEL_WEIGHTS[: channels.shape[1]]
     audible = power[_to_lufs(power) > _ABSOLUTE_GATE]
     if audible.size == 0:
         return float("-inf")
@@ -48,23 +46,22 @@ def loudness(waveform: Float[np.ndarray, " *channels"], sample_rate: int) -> flo
 
 
 def loudness_normalize(
-    waveform: Float[np.ndarray, " time"], sample_rate: int, target: float = -23.0, max_peak: float = 1.0
+    waveform: Num[np.ndarray, " time"], sample_rate: int, target: float = -23.0, max_peak: float = 1.0
 ) -> Float[np.ndarray, " time"]:
     """float32 waveform scaled to ``target`` LUFS, or as close as a largest magnitude of ``max_peak`` allows.
 
     -23 LUFS is EBU R 128's level. Silence (below the -70 LUFS gate) comes back as it is.
     """
-    samples = np.asarray(waveform, np.float32)
+    samples = as_waveform(waveform)
     measured = loudness(samples, sample_rate)
     if not np.isfinite(measured):
         return samples
     gain = 10.0 ** ((target - measured) / 20.0)
-    largest = float(np.max(np.abs(samples)))
-    return (samples.astype(np.float64) * min(gain, max_peak / largest)).astype(np.float32)
+    return _amplified(samples, min(gain, max_peak / _peak(samples)))
 
 
 def frame_levels_db(
-    waveform: Float[np.ndarray, " time"], frame_length: int = 400, hop_length: int = 100
+    waveform: Num[np.ndarray, " time"], frame_length: int = 400, hop_length: int = 100
 ) -> Float[np.ndarray, " frame"]:
     """RMS level of each frame in dB re full scale, float32 [ceil(T / hop_length)]: a constant 1 is 0, the least -120.
 
@@ -74,16 +71,24 @@ def frame_levels_db(
         raise ValueError(
             f"frame_length is {frame_length} and hop_length {hop_length}; expected at least 1 sample each."
         )
-    samples = np.asarray(waveform, np.float64)
-    total = np.concatenate([[0.0], np.cumsum(np.square(samples))])
+    samples = check_waveform(waveform)
     starts = np.arange(0, len(samples), hop_length)
     stops = np.minimum(starts + frame_length, len(samples))
-    power = np.maximum(total[stops] - total[starts], 0.0) / np.maximum(stops - starts, 1)
-    return (10.0 * np.log10(np.maximum(power, 10.0 ** (_SILENCE_DB / 10)))).astype(np.float32)
+    levels = np.empty(len(starts), np.float32)
+    frames = max(1, (_BLOCK - frame_length) // hop_length)
+    for first in range(0, len(starts), frames):
+        some = slice(first, first + frames)
+        begin = int(starts[first])
+        squares = np.square(scaled(samples[begin : stops[some][-1]], np.float64))
+        total = np.concatenate([[0.0], np.cumsum(squares)])
+        power = np.maximum(total[stops[some] - begin] - total[starts[some] - begin], 0.0)
+        power = power / np.maximum(stops[some] - starts[some], 1)
+        levels[some] = 10.0 * np.log10(np.maximum(power, 10.0 ** (_SILENCE_DB / 10)))
+    return levels
 
 
 def trim_silence(
-    waveform: Float[np.ndarray, " time"],
+    waveform: Num[np.ndarray, " time"],
     threshold_db: float = -50.0,
     *,
     frame_length: int = 400,
@@ -97,7 +102,7 @@ def trim_silence(
     """
     if threshold_db >= 0:
         raise ValueError(f"threshold_db is {threshold_db}; expected a negative number of dB below the loudest frame.")
-    samples = np.asarray(waveform, np.float32)
+    samples = as_waveform(waveform)
     levels = frame_levels_db(samples, frame_length, hop_length)
     loud = np.flatnonzero(levels > max(-100.0, float(np.max(levels, initial=_SILENCE_DB)) + threshold_db))
     if loud.size == 0:
@@ -111,13 +116,46 @@ def _to_lufs(power: np.ndarray | np.floating) -> np.ndarray:
     return np.asarray(-0.691 + 10.0 * np.log10(np.maximum(power, 1e-30)))
 
 
-def _k_weighted(channels: np.ndarray, sample_rate: int) -> np.ndarray:
-    """K-weighting: the two filters of BS.1770-4 annex 1, whose 48 kHz tables are redesigned for the rate at hand."""
+def _peak(samples: np.ndarray) -> float:
+    return max(float(np.max(samples, initial=0.0)), -float(np.min(samples, initial=0.0)))
+
+
+def _amplified(samples: np.ndarray, gain: float) -> np.ndarray:
+    """float32 samples times a gain, each product rounded once."""
+    louder = np.empty(len(samples), np.float32)
+    for start in range(0, len(samples), _BLOCK):
+        louder[start : start + _BLOCK] = samples[start : start + _BLOCK].astype(np.float64) * gain
+    return louder
+
+
+def _gating_blocks(channels: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Mean K-weighted power of each gating block of each channel, [blocks, channels]."""
     from scipy.signal import sosfilt
 
+    num_samples, num_channels = channels.shape
+    block = min(num_samples, round(_BLOCK_SECONDS * sample_rate))
+    hop = max(1, round(_HOP_SECONDS * sample_rate))
+    filters = _k_weighting(sample_rate)
+    memory = np.zeros((len(filters), 2, num_channels))
+    starts = np.arange(0, num_samples - block + 1, hop)
+    power, begin = [], 0
+    energy = np.zeros((0, num_channels))  # from sample `begin` on
+    for first in range(0, num_samples, _BLOCK):
+        weighted, memory = sosfilt(filters, scaled(channels[first : first + _BLOCK], np.float64), axis=0, zi=memory)
+        energy = np.concatenate([energy, np.square(weighted)])
+        total = np.concatenate([np.zeros((1, num_channels)), np.cumsum(energy, axis=0)])
+        whole = starts[(starts >= begin) & (starts + block <= begin + len(energy))] - begin
+        power.append(np.maximum((total[whole + block] - total[whole]) / block, 0.0))
+        done = int(whole[-1]) + hop if len(whole) else 0
+        energy, begin = energy[done:], begin + min(done, len(energy))
+    return np.concatenate(power)
+
+
+def _k_weighting(sample_rate: int) -> np.ndarray:
+    """K-weighting: the two filters of BS.1770-4 annex 1, whose 48 kHz tables are redesigned for the rate at hand."""
     shelf = _high_shelf(sample_rate, frequency=1681.974450955533, gain_db=3.999843853973347, quality=0.7071752369554196)
     high_pass = _second_order_high_pass(sample_rate, frequency=38.13547087602444, quality=0.5003270373238773)
-    return np.asarray(sosfilt(np.stack([shelf, high_pass]), channels, axis=0))
+    return np.stack([shelf, high_pass])
 
 
 def _high_shelf(sample_rate: int, frequency: float, gain_db: float, quality: float) -> np.ndarray:

@@ -1,16 +1,16 @@
 """Files that commands are given: recordings, folders of them, and arrays of features."""
 
-import io
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from wavejax.atomic import write_bytes
+from wavejax.audio.arrays import ArrayFileError, array_bytes, read_array
 from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.audio.files import AUDIO_SUFFIXES, AudioError, read_audio
 from wavejax.audio.host_features import log_mel_numpy
+from wavejax.audio.waveforms import is_floating
 
 FEATURE_SUFFIXES = (".npy", ".npz")
 
@@ -50,24 +50,18 @@ def read_features(path: Path) -> np.ndarray:
     """
     if not path.exists():
         raise InputError(f"{path} does not exist. Check the path (relative paths start at {Path.cwd()}).")
+    if not path.is_file():
+        raise InputError(f"{path} is a folder, a pipe or a device: name a file of features (.npy, .npz)")
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return _floating(loaded, path)
-        with loaded:
-            names = loaded.files
-            if len(names) == 1 or "mel" in names:
-                return _floating(np.asarray(loaded["mel" if "mel" in names else names[0]]), path)
-    except InputError:
-        raise
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is no sound NumPy file ({error}): write it again with numpy.save") from None
-    raise InputError(f"{path} holds the arrays {', '.join(names)}: call the features `mel`, or save them alone")
-
-
-def _floating(array: np.ndarray, path: Path) -> np.ndarray:
-    if not np.issubdtype(array.dtype, np.floating):
+        array = read_array(path)
+    except ArrayFileError as error:
+        raise InputError(f"{path} {error}") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}. Check its permissions.") from None
+    if not is_floating(array.dtype):
         raise InputError(f"{path} holds {array.dtype} values; features are floating point (float32 log-mel)")
+    if not array.size:
+        raise InputError(f"{path} holds no values (shape {array.shape}); expected features of at least one frame")
     return array
 
 
@@ -84,10 +78,8 @@ def mel_of(path: Path, spec: FeatureSpec) -> np.ndarray:
 
 def write_features(path: Path, features: np.ndarray) -> None:
     """Writes an .npy file, whole or not at all. Raises InputError where the system refuses."""
-    buffer = io.BytesIO()
-    np.save(buffer, features)
     try:
-        write_bytes(path, buffer.getvalue())
+        write_bytes(path, array_bytes(features))
     except OSError as error:
         raise InputError(
             f"{path} cannot be written: {error.strerror or error}. Nothing was changed there. Choose a folder that is "

@@ -15,6 +15,7 @@ from tyro.conf import Positional
 from wavejax.audio.conversion import convert_features
 from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.audio.files import read_audio, write_audio
+from wavejax.audio.orientation import Axes
 from wavejax.audio.specs import get_spec
 from wavejax.cli.inputs import AUDIO_SUFFIXES, FEATURE_SUFFIXES, InputError, list_inputs, mel_of, read_features
 from wavejax.cli.parsing import Command, UsageError, parse
@@ -47,6 +48,8 @@ class Vocode:
     """What the features are, if not what the model reads: they are converted where that is exact, or refused."""
     allow_lossy: bool = False
     """Convert features even where something is lost."""
+    axes: Literal["auto", "frames-first", "bands-first"] = "auto"
+    """Which axis of features comes first, where a square array from elsewhere does not say it."""
     speaker: str | None = None
     """Name or number, for a model of several speakers."""
     seed: int = 0
@@ -95,7 +98,8 @@ def run_vocode(arguments: Sequence[str]) -> int:
         try:
             if target.resolve() == path.resolve():
                 raise InputError(f"{path} would be overwritten by its own reading: choose another --out")
-            conditioning = _conditioning(vocoder, path, given.speaker, spec, given.allow_lossy)
+            axes: Axes | None = None if given.axes == "auto" else given.axes
+            conditioning = _conditioning(vocoder, path, given.speaker, spec, given.allow_lossy, axes)
             options: dict[str, Any] = {"temperature": _temperature(given, vocoder)}
             options |= {"probability_floor": given.probability_floor, "backend": given.backend}
             if given.folds == 1:
@@ -113,10 +117,16 @@ def run_vocode(arguments: Sequence[str]) -> int:
 
 
 def _conditioning(
-    vocoder: Vocoder, path: Path, speaker: str | None, spec: FeatureSpec | None, allow_lossy: bool
+    vocoder: Vocoder,
+    path: Path,
+    speaker: str | None,
+    spec: FeatureSpec | None,
+    allow_lossy: bool,
+    axes: Axes | None = None,
 ) -> dict[str, np.ndarray]:
     if path.suffix.lower() in FEATURE_SUFFIXES:
-        return vocoder.conditioning(read_features(path), speaker=speaker, spec=spec, allow_lossy=allow_lossy)
+        mel = read_features(path)
+        return vocoder.conditioning(mel, speaker=speaker, spec=spec, allow_lossy=allow_lossy, axes=axes)
     if spec is not None and spec != vocoder.spec:
         raise InputError(f"{path} is a recording: --spec {spec.name} is about features (.npy, .npz); leave it out")
     return vocoder.conditioning(mel_of(path, vocoder.spec), speaker=speaker)
@@ -231,6 +241,8 @@ class Generate:
     """Features (.npy, .npz) or a recording to take them from, for a conditioned model."""
     spec: str | None = None
     """What the features are, if not what the model reads."""
+    axes: Literal["auto", "frames-first", "bands-first"] = "auto"
+    """Which axis of features comes first, where a square array from elsewhere does not say it."""
     speaker: str | None = None
     """Name or number, for a model of several speakers."""
     seed: int = 0
@@ -263,7 +275,8 @@ def _opened(given: Generate) -> tuple[SoundModel[Any], dict[str, Any]]:
     if given.mel is not None:
         vocoder = load(given.model, kind=Vocoder)
         spec = get_spec(given.spec) if given.spec is not None else None
-        return vocoder, _conditioning(vocoder, given.mel, given.speaker, spec, allow_lossy=False)
+        axes: Axes | None = None if given.axes == "auto" else given.axes
+        return vocoder, _conditioning(vocoder, given.mel, given.speaker, spec, allow_lossy=False, axes=axes)
     loaded = load_any_family(given.model)
     if isinstance(loaded.product, Vocoder):
         raise InputError(

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int16
 from wavejax.audio.files import read_audio
 from wavejax.audio.host_features import log_mel_numpy
 from wavejax.audio.notes import NoteSpec
+from wavejax.audio.orientation import frames_first
 from wavejax.audio.specs import FeatureSpec, get_spec
 from wavejax.data.manifest import SPLITS, Manifest, ManifestError, UtteranceEntry, active_blocks, runs_of
 from wavejax.data.records import RecordError, ShardReader, decode_record, dequantize_waveform, quantize_waveform
@@ -169,7 +170,7 @@ class Corpus:
         return Utterance(
             id=entry.id,
             waveform=dequantize_waveform(samples),
-            frames=frames,
+            frames=frames_first(frames),
             speaker=entry.speaker,
             transcript=entry.transcript,
             note=self._notes[position],

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Num
 
 from wavejax.atomic import write_json
 from wavejax.audio.levels import frame_levels_db
@@ -149,7 +149,7 @@ def entry_from_dict(entry: Mapping[str, Any]) -> UtteranceEntry:
 # --- which parts of an utterance are silent ---------------------------------------------------------------------------
 
 
-def active_blocks(waveform: Float[np.ndarray, " time"], hop_length: int) -> Bool[np.ndarray, " blocks"]:
+def active_blocks(waveform: Num[np.ndarray, " time"], hop_length: int) -> Bool[np.ndarray, " blocks"]:
     """True for each block of `hop_length` samples (the last may be shorter) that is not silent.
 
     Silent is a block whose RMS lies 45 dB below the utterance's loud level (the 95th percentile of its blocks), or

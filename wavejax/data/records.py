@@ -8,6 +8,7 @@ not at all: they are written under a temporary name and renamed.
 import errno
 import itertools
 import os
+import struct
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -24,14 +25,20 @@ INT16_SCALE = 32768.0
 """A stored sample is round(32768 x), clipped to [-32768, 32767]; it is read as stored / 32768."""
 
 
+_BLOCK = 1 << 20  # samples quantized at a time
+
+
 class RecordError(ValueError):
     """A record or shard is damaged or missing; the message names it and says what to do."""
 
 
 def quantize_waveform(waveform: Float[np.ndarray, " time"]) -> Int16[np.ndarray, " time"]:
     """The int16 samples that a record stores for a waveform in [-1, 1]; values outside are clipped."""
-    scaled = np.rint(np.asarray(waveform, np.float64) * INT16_SCALE)
-    return np.clip(scaled, -INT16_SCALE, INT16_SCALE - 1).astype(np.int16)
+    samples = np.empty(len(waveform), np.int16)
+    for start in range(0, len(waveform), _BLOCK):
+        scaled = np.rint(np.asarray(waveform[start : start + _BLOCK], np.float64) * INT16_SCALE)
+        samples[start : start + _BLOCK] = np.clip(scaled, -INT16_SCALE, INT16_SCALE - 1)
+    return samples
 
 
 def dequantize_waveform(samples: Int16[np.ndarray, " time"]) -> Float[np.ndarray, " time"]:
@@ -41,15 +48,25 @@ def dequantize_waveform(samples: Int16[np.ndarray, " time"]) -> Float[np.ndarray
 
 def encode_record(samples: Int16[np.ndarray, " time"], log_mel: Float[np.ndarray, "frames n_mels"]) -> bytes:
     """The bytes of one record."""
-    waveform_bytes = np.ascontiguousarray(samples, "<i2").tobytes()
-    mel_bytes = np.ascontiguousarray(log_mel, "<f4").tobytes()
-    record = {
-        "waveform": waveform_bytes,
-        "log_mel": mel_bytes,
-        "n_mels": int(log_mel.shape[1]),
-        "crc32": _checksum(waveform_bytes, mel_bytes, int(log_mel.shape[1])),
-    }
-    return msgpack.packb(record)
+    waveform_bytes = np.ascontiguousarray(samples, "<i2").data.cast("B")
+    mel_bytes = np.ascontiguousarray(log_mel, "<f4").data.cast("B")
+    n_mels = int(log_mel.shape[1])
+    record = {"waveform": b"", "log_mel": b"", "n_mels": n_mels, "crc32": _checksum(waveform_bytes, mel_bytes, n_mels)}
+    # What msgpack.packb gives, without the copies that it makes of long recordings while it grows.
+    parts = [msgpack.Packer().pack_map_header(len(record))]
+    for name, value in record.items():
+        parts.append(msgpack.packb(name))
+        data = {"waveform": waveform_bytes, "log_mel": mel_bytes}.get(name)
+        parts += [msgpack.packb(value)] if data is None else [_binary_header(data.nbytes), data]
+    return b"".join(parts)
+
+
+def _binary_header(length: int) -> bytes:
+    """What msgpack puts before `length` bytes."""
+    for code, form, limit in ((0xC4, ">BB", 1 << 8), (0xC5, ">BH", 1 << 16), (0xC6, ">BI", 1 << 32)):
+        if length < limit:
+            return struct.pack(form, code, length)
+    raise ValueError(f"a recording of {length} bytes is too long for one record; cut it into several")
 
 
 def decode_record(data: bytes, name: str) -> tuple[Int16[np.ndarray, " time"], Float[np.ndarray, "frames n_mels"]]:
@@ -71,7 +88,7 @@ def decode_record(data: bytes, name: str) -> tuple[Int16[np.ndarray, " time"], F
 _REPAIR = "remove the file and run `wavejax prepare` again with the same arguments: only what is missing is made again"
 
 
-def _checksum(waveform_bytes: bytes, mel_bytes: bytes, n_mels: int) -> int:
+def _checksum(waveform_bytes: bytes | memoryview, mel_bytes: bytes | memoryview, n_mels: int) -> int:
     return zlib.crc32(mel_bytes, zlib.crc32(waveform_bytes, n_mels))
 
 

@@ -2,20 +2,22 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int16
 
 from wavejax.atomic import write_json
-from wavejax.audio.files import AudioError, read_audio
+from wavejax.audio.files import AudioError, AudioReader, collect
 from wavejax.audio.host_features import log_mel_numpy
 from wavejax.audio.levels import frame_levels_db, loudness_normalize, peak_normalize, trim_silence
 from wavejax.audio.specs import FeatureSpec
+from wavejax.audio.waveforms import check_waveform
 from wavejax.data.manifest import active_blocks, runs_of
-from wavejax.data.records import dequantize_waveform, encode_record, quantize_waveform, write_shard
+from wavejax.data.records import encode_record, quantize_waveform, write_shard
 from wavejax.data.sources import Recording
 
 Normalize = Literal["none", "peak", "loudness"]
@@ -88,17 +90,20 @@ def make_shard(job: ShardJob) -> dict[str, Any]:
     """
     entries: list[dict[str, Any]] = []
     skipped: list[tuple[str, str]] = []
-    records = []
-    for recording in job.recordings:
-        try:
-            record, entry = process(recording, job.processing)
-        except ValueError as error:  # AudioError and every other complaint about the sound itself
-            skipped.append((recording.id, str(error)))
-        else:
-            records.append(record)
-            entries.append({"id": recording.id, **entry})
+
+    def records() -> Iterator[bytes]:  # one at a time: a shard may hold many hours
+        for recording in job.recordings:
+            try:
+                record, entry = process(recording, job.processing)
+            except ValueError as error:  # AudioError and every other complaint about the sound itself
+                skipped.append((recording.id, str(error)))
+            else:
+                entries.append({"id": recording.id, **entry})
+                yield record
+                del record
+
     size = 0
-    if write_shard(job.out / job.name, records):
+    if write_shard(job.out / job.name, records()):
         size = (job.out / job.name).stat().st_size
     journal = {"entries": entries, "skipped": skipped, "bytes": size}
     write_json(job.journal, journal)
@@ -109,23 +114,42 @@ def process(recording: Recording, processing: Processing) -> tuple[bytes, dict[s
     """Record bytes of one recording and what the manifest says of its sound. Raises ValueError if it cannot be used."""
     spec = processing.spec
     try:
-        digest = hashlib.sha256(recording.path.read_bytes()).hexdigest()
+        with recording.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise AudioError(f"{recording.path} cannot be read: {error.strerror}") from error
-    raw, _ = read_audio(recording.path, spec.sample_rate)
-    _check_usable(raw, recording, processing)
-    shaped = _shape(raw, processing)
-    samples = quantize_waveform(shaped)
-    waveform = dequantize_waveform(samples)
-    log_mel = log_mel_numpy(waveform, spec)
+    samples, clipped = _samples(recording, processing)
+    log_mel = log_mel_numpy(samples, spec)
     entry = {
         "num_samples": len(samples),
         "num_frames": len(log_mel),
-        "active_runs": runs_of(active_blocks(waveform, spec.hop_length)),
+        "active_runs": runs_of(active_blocks(samples, spec.hop_length)),
         "source_sha256": digest,
-        "clipped": int(np.count_nonzero(np.abs(shaped) > 1.0)),
+        "clipped": clipped,
     }
     return encode_record(samples, log_mel), entry
+
+
+def _samples(recording: Recording, processing: Processing) -> tuple[Int16[np.ndarray, " kept"], int]:
+    """What is stored of a recording, and how many samples of it were beyond full scale."""
+    with AudioReader(recording.path) as reader:
+        raw = _at_full_scale(collect(reader.blocks(processing.spec.sample_rate)), recording, processing)
+    _check_usable(raw, recording, processing)
+    shaped = _shape(raw, processing)
+    return quantize_waveform(shaped), int(np.count_nonzero(shaped > 1.0) + np.count_nonzero(shaped < -1.0))
+
+
+def _at_full_scale(
+    raw: Float[np.ndarray, " time"], recording: Recording, processing: Processing
+) -> Float[np.ndarray, " time"]:
+    """The samples, in [-1, 1] or a little beyond; float files may hold any numbers, which normalizing brings there."""
+    try:
+        check_waveform(raw)
+    except ValueError as error:
+        if processing.normalize == "none":
+            raise AudioError(f"{recording.path}: {error} Or prepare it with normalize peak or loudness.") from error
+        return peak_normalize(raw)
+    return raw
 
 
 def _shape(raw: Float[np.ndarray, " time"], processing: Processing) -> Float[np.ndarray, " kept"]:

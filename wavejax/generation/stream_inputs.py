@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from wavejax.audio.signals import as_signal
 from wavejax.generation.errors import ConditioningError
 from wavejax.generation.noise import join_index
 from wavejax.generation.states import check_stream
@@ -77,13 +78,13 @@ class StreamInputs:
         return jnp.asarray(ids, jnp.int32)
 
     def heard(self) -> Float[Array, "batch prompt"] | None:
-        """The prompt on the device. Raises ConditioningError on one that is not finite."""
+        """The prompt on the device. Raises ConditioningError on one that is not finite, ValueError on no waveform."""
         if self.prompt is None:
             return None
         wrong = np.argwhere(~np.isfinite(np.asarray(self.prompt)))
         if len(wrong):
             raise ConditioningError(f"the prompt holds a value that is not finite at sample {wrong[0, -1]}")
-        return jnp.asarray(self.prompt, jnp.float32)
+        return as_signal(self.prompt)
 
 
 __all__ = ["ConditioningError", "StreamInputs"]

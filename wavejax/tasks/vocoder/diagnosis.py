@@ -68,7 +68,11 @@ def highest_frequency(waveform: Float[np.ndarray, " time"], sample_rate: int, ra
     """Frequency in Hz above which the long-term spectrum lies more than `range_db` below its highest point."""
     size = min(1024, len(waveform))
     pieces = np.lib.stride_tricks.sliding_window_view(np.asarray(waveform, np.float64), size)[:: max(size // 2, 1)]
-    power = np.mean(np.square(np.abs(np.fft.rfft(pieces * np.blackman(size), axis=1))), axis=0)
+    total = np.zeros(size // 2 + 1)
+    for start in range(0, len(pieces), 4096):  # hours of sound need not be in memory twice over
+        spectra = np.fft.rfft(pieces[start : start + 4096] * np.blackman(size), axis=1)
+        total += np.sum(np.square(np.abs(spectra)), axis=0)
+    power = total / len(pieces)
     loud = np.flatnonzero(power > np.max(power) * 10.0 ** (-range_db / 10))
     return float(np.fft.rfftfreq(size, 1.0 / sample_rate)[loud[-1]])
 

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
 
 from wavejax.audio.conversion import convert_features, orient_features
 from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.audio.host_features import log_mel_numpy
+from wavejax.audio.orientation import Axes
 from wavejax.experiments.autoregressive.product import SampleModel
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.experiments.sound import SoundModel
@@ -33,9 +34,9 @@ class Vocoder(SoundModel[Any]):
         spec: FeatureSpec = self.config.spec
         return spec
 
-    def mel(self, waveform: Float[AnyArray, "time"]) -> np.ndarray:
-        """Features [F, n_mels] of a waveform at `spec.sample_rate`."""
-        return log_mel_numpy(np.asarray(waveform, np.float32), self.spec)
+    def mel(self, waveform: Num[AnyArray, "time"]) -> np.ndarray:
+        """Features [F, n_mels] of a waveform at `spec.sample_rate`: floating point in [-1, 1], or int16."""
+        return log_mel_numpy(np.asarray(waveform), self.spec)
 
     def __call__(
         self,
@@ -45,6 +46,7 @@ class Vocoder(SoundModel[Any]):
         speaker: str | int | None = None,
         spec: FeatureSpec | None = None,
         allow_lossy: bool = False,
+        axes: Axes | None = None,
         **options: Any,
     ) -> np.ndarray:
         """The waveform [T] of features [F, n_mels] (or [n_mels, F]).
@@ -55,13 +57,14 @@ class Vocoder(SoundModel[Any]):
             speaker: name or id, for a model of several speakers.
             spec: what the features are, if not `vocoder.spec`.
             allow_lossy: convert even where something is lost.
+            axes: which axis of `mel` comes first; needed only of a square array that wavejax did not make.
             options: of `wavejax.generate`: temperature (default: `config.temperature`), num_samples, dtype, ...
 
         Raises:
             SpecMismatch: features of a spec that cannot be converted.
             ConditioningError, ExperimentError: features or speaker that do not fit.
         """
-        conditioning = self.conditioning(mel, speaker=speaker, spec=spec, allow_lossy=allow_lossy)
+        conditioning = self.conditioning(mel, speaker=speaker, spec=spec, allow_lossy=allow_lossy, axes=axes)
         return self.generate(seed=seed, **conditioning, **options)[0]
 
     def conditioning(
@@ -71,6 +74,7 @@ class Vocoder(SoundModel[Any]):
         speaker: str | int | None = None,
         spec: FeatureSpec | None = None,
         allow_lossy: bool = False,
+        axes: Axes | None = None,
     ) -> dict[str, Any]:
         """Arguments of `wavejax.generate` for one utterance."""
         out = self.speaker_conditioning(speaker)
@@ -79,7 +83,7 @@ class Vocoder(SoundModel[Any]):
                 f"{self.config.name} needs features of the spec {self.spec.name}, [F, {self.spec.n_mels}]"
             )
         given = spec or self.spec
-        oriented = orient_features(np.asarray(mel, np.float32), given)
+        oriented = orient_features(mel, given, axes)
         if given != self.spec:
             oriented = convert_features(oriented, given, self.spec, allow_lossy=allow_lossy)
         return {**out, "local_conditioning": np.asarray(oriented, np.float32)[None]}
