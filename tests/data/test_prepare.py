@@ -237,7 +237,7 @@ def test_two_preparations_of_one_folder(many, tmp_path):
     (tmp_path / "out" / "journal").mkdir(parents=True)
     with (tmp_path / "out" / "journal" / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(PrepareError, match=r"another preparation is writing to .*; wait for it"):
+        with pytest.raises(PrepareError, match=r"another preparation is writing to .*Wait for it"):
             _prepare(many, tmp_path / "out")
 
 

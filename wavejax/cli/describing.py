@@ -12,6 +12,7 @@ from wavejax.audio.files import AUDIO_SUFFIXES, read_audio
 from wavejax.audio.levels import loudness
 from wavejax.cli.inputs import FEATURE_SUFFIXES, InputError, read_features
 from wavejax.cli.parsing import Command, parse
+from wavejax.terminal import quoted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ def run_info(arguments: Sequence[str]) -> int:
     elif path.is_file():
         raise InputError(f"{path} is neither a recording ({', '.join(AUDIO_SUFFIXES)}) nor features (.npy, .npz)")
     elif path.is_dir() and (count := sum(file.suffix.lower() in AUDIO_SUFFIXES for file in path.rglob("*"))):
-        lines = [f"folder of {count} recordings: wavejax prepare {path} CORPUS makes it ready for training"]
+        lines = [f"folder of {count} recordings: wavejax prepare {quoted(path)} CORPUS makes it ready for training"]
     else:
         lines = _describe_model(given.path)
     print("\n".join(lines))
@@ -133,8 +134,10 @@ class ExportParams:
 def run_export(arguments: Sequence[str]) -> int:
     """`wavejax export-params`."""
     given = parse(ExportParams, "export-params", arguments, example="wavejax export-params run/ voice/")
+    from wavejax.checkpoints.export import check_export
     from wavejax.tasks.families import export, load_any_family
 
+    check_export(given.folder)
     folder = export(given.source, given.folder, given.step, dtype=given.dtype, temperature=given.temperature)
     size = sum(file.stat().st_size for file in folder.iterdir())
     family, product = load_any_family(folder)

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import tyro
 
+from wavejax.terminal import unguarded
+
 T = TypeVar("T")
 
 _BOX = re.compile(r"^[\s│]+|[\s│]+$")
@@ -45,7 +47,7 @@ def parse(kind: type[T], command: str, arguments: Sequence[str], *, example: str
     description = f"{inspect.cleandoc(kind.__doc__ or '')}\n\nExample:\n{textwrap.indent(example, '  ')}"
     config = (*_SETTINGS, *(() if flag_pairs else (tyro.conf.FlagCreatePairsOff,)))
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(said), unguarded():  # whose help has colours
             return tyro.cli(
                 kind,
                 prog=f"wavejax {command}",
