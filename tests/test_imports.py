@@ -21,7 +21,17 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "wavejax"
 
 # What a package may import besides itself and what is everybody's.
-EVERYBODYS = {"types", "extras", "atomic", "caching", "compilation_cache", "interruption", "locks", "ownership", "terminal"}
+EVERYBODYS = {
+    "types",
+    "extras",
+    "atomic",
+    "caching",
+    "compilation_cache",
+    "interruption",
+    "locks",
+    "ownership",
+    "terminal",
+}
 _FLOOR_1 = {"audio", "parallel"}
 _FLOOR_2 = {"nn", "distributions", "data"}
 _FLOOR_3 = {"models", "losses"}

@@ -35,8 +35,8 @@ class LockedError(ValueError):
 def exclusive(path: str | os.PathLike[str], place: str, doing: str) -> Iterator[None]:
     """Inside, no other process, and no other call of this one, is inside with the same lock file.
 
-    The file is made, with the folders above it, and removed at the end; where the process is killed it stays behind,
-    and locks nothing.
+    The file is made, with the folders above it, and removed at the end, and so are those folders where nothing else was
+    put into them; where the process is killed it stays behind, and locks nothing.
 
     Args:
       path: the lock file.
@@ -48,6 +48,7 @@ def exclusive(path: str | os.PathLike[str], place: str, doing: str) -> Iterator[
       OSError: the file cannot be made or written.
     """
     file = Path(path)
+    made = [above for above in file.parents if not above.exists()]
     descriptor, is_locked = _taken(file, place, doing)
     _open_files.add(descriptor)
     try:
@@ -59,13 +60,19 @@ def exclusive(path: str | os.PathLike[str], place: str, doing: str) -> Iterator[
                 file.unlink()  # while it is locked: whoever opens it next makes a new one
         _open_files.discard(descriptor)
         os.close(descriptor)
+        for above in made:
+            with contextlib.suppress(OSError):  # it is not empty
+                above.rmdir()
 
 
 def _taken(file: Path, place: str, doing: str) -> tuple[int, bool]:
     """The descriptor of the lock file, and whether it is locked: a disk may know no locks."""
     while True:
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+        try:
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+        except FileNotFoundError:
+            continue  # the holder has removed the folder, too
         try:
             is_locked = _lock(descriptor, file, place, doing)
             if not is_locked or _is_same(descriptor, file):

@@ -13,6 +13,7 @@ from pathlib import Path
 import jax
 from jax.experimental import multihost_utils
 
+from wavejax.checkpoints.foreign import is_own_unfinished, refuse_foreign_checkpoints
 from wavejax.checkpoints.manifest import write_bookkeeping_manifest
 from wavejax.checkpoints.urls import as_url
 
@@ -71,14 +72,17 @@ class StepFolder:
         """Makes the folder, removes what a killed process left half-written or half-deleted, puts back the rest.
 
         Raises:
-          OSError: it cannot be made or written to.
+          OSError: it cannot be made or written to, or holds another program's checkpoints.
         """
+        refuse_foreign_checkpoints(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
         if not os.access(self.path, os.W_OK | os.X_OK):
             raise PermissionError("the folder is not writable")
         if self._is_first():
             for path in sorted(self.path.iterdir()):
-                if TEMPORARY_MARK in path.name or path.name.startswith((_DELETING, FETCHING)):
+                if (TEMPORARY_MARK in path.name and is_own_unfinished(path)) or path.name.startswith(
+                    (_DELETING, FETCHING)
+                ):
                     shutil.rmtree(path, ignore_errors=True)
                 elif path.name.startswith(_REPLACED):
                     self._put_back(int(path.name.removeprefix(_REPLACED)))
@@ -138,7 +142,8 @@ class StepFolder:
         """Removes committed steps."""
         for step in steps:
             doomed = self.path / f"{_DELETING}{step}"
-            self.of(step).rename(doomed)
+            with contextlib.suppress(FileNotFoundError):  # another process removes it at the same time
+                self.of(step).rename(doomed)
             shutil.rmtree(doomed, ignore_errors=True)
 
     def _put_back(self, step: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from wavejax.cli.parsing import Command, UsageError, parse
+from wavejax.cli.results import check_folder
 
 HELP = """\
 usage: wavejax checkpoints list|verify|prune FOLDER [OPTIONS]
@@ -134,6 +135,8 @@ def _prune(arguments: Sequence[str]) -> int:
     if given.keep_last < 1 or (given.keep_every is not None and given.keep_every < 1):
         raise UsageError("--keep-last and --keep-every are 1 or more")
     directory = find_checkpoints(given.folder)
+    if given.delete:
+        check_folder(directory)  # before every leaf is read
     plan = plan_pruning(directory, keep_last=given.keep_last, keep_every=given.keep_every, keep_best=given.keep_best)
     print(f"stay: {_listed(plan.kept)}")
     if plan.newest_sound is None:

@@ -55,21 +55,8 @@ def report_folder(folder: Path | None) -> Iterator[None]:
     check_folder(folder)
     with refusals():
         ownership.refuse_foreign_report(folder)
-    made = [above for above in (folder, *folder.parents) if not above.exists()]
     with refusals(only=folder / LOCK), locks.exclusive(folder / LOCK, str(folder), "writing a report into"):
-        try:
-            yield
-        finally:
-            _remove_empty(folder, made)
-
-
-def _remove_empty(folder: Path, made: list[Path]) -> None:
-    """Where nothing was written, the folder goes that was made for the lock."""
-    with contextlib.suppress(OSError):
-        if made and [path.name for path in folder.iterdir()] == [LOCK]:
-            (folder / LOCK).unlink()
-            for above in made:
-                above.rmdir()
+        yield
 
 
 @contextlib.contextmanager

@@ -194,7 +194,9 @@ def _parse(arguments: list[str]) -> tuple[Family[Any, Any], Train, Any]:
         raise UsageError("name a preset first, for example: wavejax train speech-16k-small --workdir run/")
     name = arguments[0]
     if name.startswith("-"):
-        raise UsageError(f"the preset comes first: wavejax train PRESET {' '.join(map(quoted, arguments))}; presets: {presets}")
+        raise UsageError(
+            f"the preset comes first: wavejax train PRESET {' '.join(map(quoted, arguments))}; presets: {presets}"
+        )
     (family, chosen), example = chosen_preset(name), EXAMPLE.format(preset=name)
     given, config = parse_with_config(Train, f"train {name}", chosen, arguments[1:], example=example)
     return family, given, config

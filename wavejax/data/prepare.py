@@ -33,7 +33,6 @@ from wavejax import interruption
 from wavejax.atomic import abandon, is_leftover, write_json
 from wavejax.audio.specs import FeatureSpec, get_spec
 from wavejax.data.manifest import (
-    MANIFEST_NAME,
     SPLITS,
     Manifest,
     UtteranceEntry,
