@@ -73,6 +73,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         with _naming(target, only={None, str(partial)}):  # what the block reads has a name of its own
             yield partial
+        with _changing:
+            pass  # a process that is ending does not come further than this
         with _naming(target):
             with open(partial, "r+b") as file:
                 os.fsync(file.fileno())

@@ -6,25 +6,29 @@ thread that waits for them. It lets those react who have asked to (`reacting`), 
 the process without unwinding it. Nothing here changes a process that has not called `install`.
 """
 
+import atexit
 import contextlib
+import functools
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-from wavejax import atomic
+from wavejax import atomic, locks
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
-_FLUSH_SECONDS = 0.5  # for what has been printed to go out: nobody may read it
+_FLUSH_SECONDS = 2.0  # for what has been printed to go out: nobody may read it
 _SHOW_CURSOR = "\x1b[?25h"  # which a progress bar hides
 
 React = Callable[[int], bool]
 _reactions: list[React] = []
 _installed = False
+_ending = threading.Event()
 
 
 def install() -> None:
@@ -41,6 +45,7 @@ def install() -> None:
         return
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
+    atexit.register(_do_not_overtake)
     threading.Thread(target=_watch, args=(reading,), name="wavejax signals", daemon=True).start()
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     for number in ours:
@@ -82,11 +87,19 @@ def unseen_by_children() -> Iterator[None]:
 
 def end(number: int) -> None:
     """Ends the process with exit code 128 + number, as one that the signal has ended; nothing stays half-written."""
+    _ending.set()
     atomic.abandon()
+    locks.abandon()
     flushing = threading.Thread(target=_flush, args=(WORDS.get(signal.Signals(number), "ended"),), daemon=True)
     flushing.start()
     flushing.join(_FLUSH_SECONDS)
     os._exit(128 + number)
+
+
+def _do_not_overtake() -> None:
+    """The main thread may come to its end meanwhile: the exit code is the signal's all the same."""
+    while _ending.is_set():
+        time.sleep(1.0)
 
 
 def _left_to_the_thread(number: int, frame: FrameType | None) -> None:
@@ -126,21 +139,35 @@ def _say(sentence: str) -> None:
         stream.flush()
 
 
-def _leave_to_parent() -> None:
-    """In a forked child, which shares the pipe: what ends the child must not end its parent."""
+_masks: list[Any] = []  # of threads that are forking
+
+
+def _before_fork() -> None:
+    """A child shares the pipe: what ends it, as early as it may come, must not end its parent."""
+    _masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS) if _installed else None)
+
+
+def _after_fork(*, is_child: bool) -> None:
     global _installed
-    if not _installed:
+    before = _masks.pop()
+    if before is None:
         return
-    _installed = False
-    _reactions.clear()
-    signal.set_wakeup_fd(-1)
-    for number in SIGNALS:
-        if signal.getsignal(number) is _left_to_the_thread:
-            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    if is_child:
+        _installed = False
+        _reactions.clear()
+        signal.set_wakeup_fd(-1)
+        for number in SIGNALS:
+            if signal.getsignal(number) is _left_to_the_thread:
+                signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=functools.partial(_after_fork, is_child=False),
+        after_in_child=functools.partial(_after_fork, is_child=True),
+    )
 
 
 __all__ = ["end", "install", "is_installed", "reacting", "unseen_by_children"]

@@ -24,7 +24,7 @@ _LOGGER = logging.getLogger(__name__)
 _WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 _MOST_BYTES = 4096  # of what a lock file says
 
-_open_files: set[int] = set()
+_held: dict[int, Path] = {}  # descriptor -> lock file
 
 
 class LockedError(ValueError):
@@ -49,24 +49,34 @@ def exclusive(path: str | os.PathLike[str], place: str, doing: str) -> Iterator[
     """
     file = Path(path)
     made = [above for above in file.parents if not above.exists()]
-    descriptor, is_locked = _taken(file, place, doing)
-    _open_files.add(descriptor)
+    descriptor = _taken(file, place, doing)
+    _held[descriptor] = file
     try:
         _leave_word(descriptor, doing)
         yield
     finally:
-        if is_locked:
-            with contextlib.suppress(OSError):
-                file.unlink()  # while it is locked: whoever opens it next makes a new one
-        _open_files.discard(descriptor)
-        os.close(descriptor)
+        if _held.pop(descriptor, None) is not None:  # else this is a forked child, which holds nothing
+            _remove(file)
+            os.close(descriptor)
         for above in made:
             with contextlib.suppress(OSError):  # it is not empty
                 above.rmdir()
 
 
-def _taken(file: Path, place: str, doing: str) -> tuple[int, bool]:
-    """The descriptor of the lock file, and whether it is locked: a disk may know no locks."""
+def abandon() -> None:
+    """Removes the lock files of a process that ends at once; the locks themselves end with it."""
+    for file in tuple(_held.values()):
+        _remove(file)
+
+
+def _remove(file: Path) -> None:
+    """Called while it is locked: whoever opens it next makes a new one."""
+    with contextlib.suppress(OSError):
+        file.unlink()
+
+
+def _taken(file: Path, place: str, doing: str) -> int:
+    """The descriptor of the lock file, which is locked where the disk knows locks."""
     while True:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -77,7 +87,7 @@ def _taken(file: Path, place: str, doing: str) -> tuple[int, bool]:
             is_locked = _lock(descriptor, file, place, doing)
             if not is_locked or _is_same(descriptor, file):
                 _warn_of_another_machine(descriptor, place)
-                return descriptor, is_locked
+                return descriptor
         except BaseException:
             os.close(descriptor)
             raise
@@ -150,14 +160,14 @@ def _leave_word(descriptor: int, doing: str) -> None:
 
 def _close_in_child() -> None:
     """A forked child must not hold on to the locks of its parent."""
-    for descriptor in _open_files:
+    for descriptor in _held:
         with contextlib.suppress(OSError):
             os.close(descriptor)
-    _open_files.clear()
+    _held.clear()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_close_in_child)
 
 
-__all__ = ["LockedError", "exclusive"]
+__all__ = ["LockedError", "abandon", "exclusive"]

@@ -120,8 +120,7 @@ def load_params(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[st
 
 
 def _write_folder(target: Path, data: bytes, record: Record) -> None:
-    lock = target.with_name(f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}.lock")
-    with exclusive(lock, str(target), "exporting to"):
+    with exclusive(_lock_of(target), str(target), "exporting to"):
         _refuse_what_is_not_ours(target)
         archive_digest = hashlib.sha256(data).hexdigest()
         if not target.is_dir() or not any(target.iterdir()):
@@ -136,6 +135,11 @@ def _write_folder(target: Path, data: bytes, record: Record) -> None:
             is_old = before is not None and path.name == Path(before["archive"]).name
             if path.name != name and (is_old or is_leftover(path.name) or _is_own_archive(path)):
                 path.unlink()
+
+
+def _lock_of(target: Path) -> Path:
+    """Beside the folder, which appears at once; with a short name, however long the folder's is."""
+    return target.with_name(f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}.lock")
 
 
 def _refuse_what_is_not_ours(target: Path) -> None:

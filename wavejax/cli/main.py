@@ -1,7 +1,7 @@
 """`wavejax COMMAND ...`: finds the command, runs it, and turns errors into one sentence and an exit code.
 
-Exit codes: 0 done, 1 it could not be done (or `doctor` found something wrong), 2 the command line is wrong, 130 ended by
-Ctrl-C, 143 by SIGTERM.
+Exit codes: 0 done, 1 it could not be done (or `doctor` found something wrong), 2 the command line is wrong, 130 it was
+ended by Ctrl-C, 143 by SIGTERM.
 """
 
 import gc

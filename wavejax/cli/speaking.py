@@ -42,8 +42,9 @@ class Vocode:
 
     Recordings (WAV, FLAC, ...) are analysed first; .npy and .npz files hold features, frames or bands first.
     Outputs that are there already are skipped, so a stopped run goes on; Ctrl-C keeps what was made of the current file
-    as <name>.partial.wav, which goes once <name>.wav is there. With --stream, `-` reads float32 frames (little endian, all bands of one frame after the
-    other) from standard input and writes 16-bit little-endian PCM to standard output as soon as it is made.
+    as <name>.partial.wav, which goes once <name>.wav is there. With --stream, `-` reads float32 frames (little endian,
+    all bands of one frame after the other) from standard input and writes 16-bit little-endian PCM to standard output
+    as soon as it is made.
     """
 
     model: Positional[str]
