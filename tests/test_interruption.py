@@ -25,7 +25,8 @@ IN_NATIVE_CODE = (
     READY
     + """
 import ctypes
-ctypes.CDLL(None).sleep(60)  # Python's own handlers would wait for it
+while True:
+    ctypes.CDLL(None).sleep(60)  # Python's own handlers would wait for it
 """
 )
 SWALLOWED = (
@@ -42,7 +43,7 @@ WRITING = """
 with exclusive(folder / "lock", "x", "y"), atomic.replacing(folder / "file") as partial:
     partial.write_text("half")
     sys.stdout.write("printed before")
-    os.write(1, b"ready\n")
+    os.write(1, b"ready\\n")
     time.sleep(60)
 """
 REACTING = """
