@@ -5,8 +5,9 @@ from pathlib import Path
 import jax.numpy as jnp
 import pytest
 
-from wavejax.checkpoints import CheckpointStore, CheckpointWriteError
+from wavejax.checkpoints import CheckpointStore, CheckpointWriteError, foreign
 from wavejax.checkpoints.foreign import is_own_unfinished, refuse_foreign_checkpoints
+from wavejax.checkpoints.storage import ARRAYS, RECORD
 
 
 def test_a_folder_of_another_programs_checkpoints_is_refused(tmp_path: Path) -> None:
@@ -26,3 +27,4 @@ def test_what_another_program_is_writing_is_not_removed(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["1", "200.orbax-checkpoint-tmp-7"]
     refuse_foreign_checkpoints(tmp_path)
     refuse_foreign_checkpoints(tmp_path / "missing")
+    assert foreign._ITEMS == (ARRAYS, RECORD)

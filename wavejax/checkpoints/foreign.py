@@ -5,9 +5,9 @@ from pathlib import Path
 
 from wavejax.checkpoints.errors import first_few
 from wavejax.checkpoints.manifest import BOOKKEEPING_NAME, MANIFEST_NAME
-from wavejax.checkpoints.storage import ARRAYS, RECORD
 
-_OURS = (MANIFEST_NAME, BOOKKEEPING_NAME, RECORD)
+_ITEMS = ("state", "meta")  # as `wavejax.checkpoints.storage` calls them, which takes Orbax to import
+_OURS = (MANIFEST_NAME, BOOKKEEPING_NAME, "meta")
 
 
 def refuse_foreign_checkpoints(directory: Path) -> None:
@@ -30,7 +30,7 @@ def is_own_unfinished(folder: Path) -> bool:
         names = [path.name for path in folder.iterdir()]
     except OSError:
         return False
-    return all(name.startswith((ARRAYS, RECORD, "_", MANIFEST_NAME, BOOKKEEPING_NAME, ".")) for name in names)
+    return all(name.startswith((*_ITEMS, "_", MANIFEST_NAME, BOOKKEEPING_NAME, ".")) for name in names)
 
 
 __all__ = ["is_own_unfinished", "refuse_foreign_checkpoints"]

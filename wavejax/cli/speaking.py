@@ -138,7 +138,8 @@ def _conditioning(
 
 def _bytes_of(conditioning: dict[str, np.ndarray], spec: FeatureSpec) -> int:
     """Of the file: 16-bit samples."""
-    return 2 * conditioning["local_conditioning"].shape[1] * spec.hop_length
+    frames = conditioning.get("local_conditioning")
+    return 0 if frames is None else 2 * frames.shape[1] * spec.hop_length
 
 
 def _compile(vocoder: Vocoder, conditioning: dict[str, np.ndarray], options: dict[str, Any]) -> bool:
