@@ -6,6 +6,7 @@ The most important table comes first. FOLDER gets NAME.json and NAME.log of each
 """
 
 import dataclasses
+import errno
 import importlib.util
 import os
 import resource
@@ -19,8 +20,10 @@ from typing import Any
 
 from benchmarks.harness import ROOT, WRONG, markdown, read_json
 from benchmarks.targets import PLAIN, summary
+from wavejax import atomic
 
 MINUTES = 32.0
+HEAD = "# Speed, measured"
 """For which `Part.seconds` are meant."""
 
 
@@ -135,7 +138,11 @@ def run(
     unknown = sorted(set(only) - {part.name for part in PARTS})
     if unknown:
         raise ValueError(f"no table is called {', '.join(unknown)}; there are {', '.join(part.name for part in PARTS)}")
+    atomic.prove_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    page = folder / "results.md"
+    if page.exists() and not page.read_text(encoding="utf-8", errors="replace").startswith(HEAD):
+        raise FileExistsError(errno.EEXIST, "it is there already and is no page of benchmarks", str(page))
     end, notes = time.monotonic() + 60 * minutes, []
     for part in PARTS:
         if only and part.name not in only:
@@ -209,7 +216,7 @@ def _results(folder: Path) -> dict[str, dict[str, Any]]:
 
 def _write_page(folder: Path, notes: Sequence[str]) -> None:
     results = _results(folder)
-    lines = ["# Speed, measured", "", *summary(list(results.values())), "", *(f"- {note}" for note in notes), ""]
+    lines = [HEAD, "", *summary(list(results.values())), "", *(f"- {note}" for note in notes), ""]
     for part in PARTS:
         if part.name not in results:
             continue

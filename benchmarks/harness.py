@@ -5,6 +5,7 @@ A result is JSON: {"benchmark", "environment", "notes": [str], "rows": [row]}. A
 """
 
 import dataclasses
+import errno
 import json
 import os
 import statistics
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.environment import describe_machine
+from wavejax import atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -204,13 +206,38 @@ def _number(value: Any) -> str:
     return f"{value:.3g}"
 
 
+RESULTS = frozenset({"benchmark", "kernels"})
+"""Names of which a result in a file has one."""
+
+
 def write_json(path: Path, figures: Mapping[str, Any], *, append: bool = False) -> None:
     """Write a list of results: this one, after those already in the file with `append`.
 
     Numbers keep four digits, which is more than they are worth.
     """
     earlier = read_json(path) if append and path.exists() else []
-    path.write_text(json.dumps([*earlier, _rounded(figures)], indent=1) + "\n", encoding="utf-8")
+    atomic.write_json(path, [*earlier, _rounded(figures)], indent=1)
+
+
+def check_json(path: Path | None) -> None:
+    """Whether results can be written to a file, found out before anything is measured.
+
+    Raises:
+        OSError: the system refuses, or the file is there and holds no results of benchmarks.
+    """
+    if path is None:
+        return
+    atomic.prove(path)
+    if path.is_file() and path.stat().st_size and not _holds_results(path):
+        raise FileExistsError(errno.EEXIST, "it is there already and holds no benchmark's results", str(path))
+
+
+def _holds_results(path: Path) -> bool:
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, list) and all(isinstance(each, dict) and RESULTS & each.keys() for each in found)
 
 
 def read_json(path: Path) -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ reductions. Views and tuples are free, and so are a TPU's operations on single n
 """
 
 import argparse
-import json
 import os
 import re
 from collections import Counter
@@ -23,6 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from benchmarks.harness import check_json
+from wavejax import atomic
 from wavejax.generation import encode_conditioning, init_state, pack, run_block, uniforms
 from wavejax.models.wavenet import WaveNet
 from wavejax.models.wavenet_presets import get_preset
@@ -114,6 +115,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     arguments = parser.parse_args()
+    check_json(arguments.json)
     # The process computes on the CPU whatever is installed: the accelerators' compilers are only asked to compile.
     jax.config.update("jax_platforms", "cpu")
     os.environ.setdefault(SEVERAL_PROCESSES, "1")
@@ -134,7 +136,7 @@ def main() -> None:
                     flush=True,
                 )
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+        atomic.write_json(arguments.json, rows, indent=2)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import read_json
+from wavejax import atomic
 from wavejax.extras import require_extra
 
 COLOURS = ("#1b6ca8", "#2a9d8f", "#7b4fa3", "#8ab6d6", "#94d2bd", "#c3a6d8")
@@ -105,6 +106,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--preset", default="nv-wavenet-20-unconditional")
     given = parser.parse_args()
+    atomic.prove(given.out)
     draw(read_json(given.json), given.out, given.preset)
 
 

@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import WRONG, table, write_json
+from benchmarks.harness import WRONG, check_json, table, write_json
 
 MODULES = {
     "generation": "benchmarks.generation",
@@ -84,6 +84,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     unknown = sorted(given.keys() - options.keys())
     if unknown:
         parser.error(f"{benchmark} has no option --{', --'.join(unknown)}")
+    _check(parser, path)
     if path is not None and not append and "keep" in options:
         given["keep"] = functools.partial(write_json, path)
     figures: dict[str, Any] = run(**given)
@@ -91,6 +92,13 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     if path is not None:
         write_json(path, figures, append=append)
     return figures
+
+
+def _check(parser: argparse.ArgumentParser, path: Path | None) -> None:
+    try:
+        check_json(path)
+    except OSError as error:
+        parser.error(f"--json {path}: {error.strerror}")
 
 
 if __name__ == "__main__":

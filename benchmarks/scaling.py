@@ -28,7 +28,7 @@ import jax
 import numpy as np
 
 from benchmarks.environment import count_cores
-from benchmarks.harness import ROOT, WrongResult, result, row, table, write_json
+from benchmarks.harness import ROOT, WrongResult, check_json, result, row, table, write_json
 from benchmarks.models import empty_batch
 from wavejax.experiments.compilation import compile_step, with_rows
 from wavejax.experiments.running import abstract_step, training_strategy
@@ -200,6 +200,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--json", type=Path, help="write the result here, too")
     given = vars(parser.parse_args(arguments))
     path = given.pop("json")
+    check_json(path)
     # What is not there is only compiled for; this process computes on the CPU.
     jax.config.update("jax_platforms", "cpu")
     os.environ.setdefault(SEVERAL_PROCESSES, "1")

@@ -4,11 +4,25 @@ import errno
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from wavejax.atomic import PathNotText, is_leftover, replacing, text_path, write_bytes, write_json, write_text
+from wavejax import atomic
+from wavejax.atomic import (
+    PathNotText,
+    is_leftover,
+    new_folder,
+    prove,
+    prove_folder,
+    replacing,
+    text_path,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 LONGEST = "é" * 125 + ".json"  # 255 bytes, the most that a name may have
 
@@ -127,3 +141,114 @@ def test_a_path_that_is_no_text_is_refused_and_shown(tmp_path):
     with pytest.raises(PathNotText, match=r"/r\\xff is not UTF-8.*rename the folder, or choose another$"):
         text_path(named)
     assert text_path(tmp_path / "r\u00e9") == str(tmp_path / "r\u00e9")
+
+
+def test_a_proof_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("old")
+    before = (tmp_path / "old").stat()
+    prove(tmp_path / "old")
+    prove(tmp_path / "a" / "b" / "new", num_bytes=1000)
+    prove_folder(tmp_path / "c" / "d")
+    prove_folder(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert (tmp_path / "old").stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_what_cannot_be_written_is_found_out_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "folder").mkdir()
+    refused = {
+        tmp_path / "file" / "new": errno.ENOTDIR,
+        tmp_path / "folder": errno.EISDIR,
+        tmp_path / ("x" * 256): errno.ENAMETOOLONG,
+    }
+    for target, code in refused.items():
+        with pytest.raises(OSError, match=rf": '{re.escape(str(target))}'$") as caught:
+            prove(target)
+        assert caught.value.errno == code
+    with pytest.raises(OSError, match=r"File exists|Not a directory"):
+        prove_folder(tmp_path / "file")
+    with pytest.raises(OSError, match=r"No space left on device: 1,000,000,000\.0 MB are needed, .* free: '.*new'$"):
+        prove(tmp_path / "new", num_bytes=10**15)
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        prove(tmp_path / "a" / "new")
+    assert caught.value.filename == str(tmp_path / "a" / "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_pipe_is_written_to_and_never_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    prove(pipe)
+    write_json(pipe, {"a": 1})
+    assert os.read(reading, 100) == b'{"a":1}\n'
+    os.close(reading)
+    with pytest.raises(OSError, match="it is a pipe or a device, not a file"), replacing(pipe):
+        pass
+    assert pipe.is_fifo()
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "a" / ("é" * 127)) as partial:
+        (partial / "inside").write_text("x")
+        assert is_leftover(partial.name)
+        assert [path.name for path in (tmp_path / "a").iterdir()] == [partial.name]
+    assert [path.name for path in (tmp_path / "a" / ("é" * 127)).iterdir()] == ["inside"]
+    with pytest.raises(OSError, match="not empty"), new_folder(tmp_path / "a" / ("é" * 127)):
+        pass
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "b") as partial:
+        (partial / "inside").write_text(str(1 / 0))
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert len(list((tmp_path / "a").iterdir())) == 1
+
+
+def test_a_folder_that_another_process_removes_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, mkdir = [], Path.mkdir
+
+    def removed(self: Path, *arguments: object, **options: object) -> None:
+        mkdir(self, *arguments, **options)
+        made.append(self)
+        if len(made) < 3:
+            self.rmdir()
+
+    monkeypatch.setattr("pathlib.Path.mkdir", removed)
+    write_text(tmp_path / "folder" / "new", "x")
+    assert (tmp_path / "folder" / "new").read_text() == "x"
+    assert len(made) == 3
+
+
+ABANDON = """
+import os, sys, threading
+from pathlib import Path
+from wavejax import atomic
+folder = Path(sys.argv[1])
+started = threading.Barrier(3)
+
+def write(name, make):
+    with make(folder / name) as partial:
+        started.wait()
+        threading.Event().wait(0.5)
+
+for name, make in (("file", atomic.replacing), ("folder", atomic.new_folder)):
+    threading.Thread(target=write, args=(name, make), daemon=True).start()
+started.wait()
+assert len(list(folder.iterdir())) == 2
+atomic.abandon()
+assert list(folder.iterdir()) == []
+threading.Thread(target=atomic.write_text, args=(folder / "late", "x"), daemon=True).start()
+threading.Event().wait(1.0)
+assert list(folder.iterdir()) == []
+os._exit(0)
+"""
+
+
+def test_a_process_that_ends_at_once_leaves_nothing_half_written(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", ABANDON, str(tmp_path)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert atomic._unfinished == set()

@@ -21,7 +21,18 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "wavejax"
 
 # What a package may import besides itself and what is everybody's.
-EVERYBODYS = {"types", "extras", "atomic", "caching", "compilation_cache", "ranges"}
+EVERYBODYS = {
+    "types",
+    "extras",
+    "atomic",
+    "caching",
+    "compilation_cache",
+    "interruption",
+    "locks",
+    "ownership",
+    "ranges",
+    "terminal",
+}
 _FLOOR_1 = {"audio", "parallel"}
 _FLOOR_2 = {"nn", "distributions", "data"}
 _FLOOR_3 = {"models", "losses"}
@@ -35,6 +46,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "caching": set(),
     "compilation_cache": set(),
     "ranges": set(),
+    "interruption": set(),
+    "locks": set(),
+    "ownership": set(),
+    "terminal": set(),
     "audio": set(),
     "parallel": set(),
     **{name: _FLOOR_1 for name in _FLOOR_2},

@@ -2,7 +2,8 @@
 
 The content goes to a temporary file in the same folder, which is synced and renamed. This is the only module that
 renames files. The temporary name does not contain the target's, so that a name of any length that the file system
-takes can be written.
+takes can be written. `prove` finds out before long work whether its result can be written at all, and `abandon` clears
+away what is half-written when the process has to end at once.
 """
 
 import contextlib
@@ -11,11 +12,20 @@ import json
 import os
 import re
 import secrets
+import shutil
+import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 _LEFTOVER = re.compile(r"\.[0-9a-f]{12}\.partial")
+_PROOF_BYTES = 1 << 16  # what is written to see that a disk takes anything
+_TRIES = 10  # at making a folder that another process removes at the same time
+_ABANDON_SECONDS = 1.0  # to wait for a write that hangs before the process ends without it
+
+_unfinished: set[Path] = set()  # temporary files and folders that exist now
+_changing = threading.RLock()  # held while a temporary file appears or takes its place; for good after `abandon`
 
 
 class PathNotText(ValueError):
@@ -43,7 +53,14 @@ def text_path(path: str | os.PathLike[str]) -> str:
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file. Makes the folders above it. Raises OSError as `replacing` does."""
+    """Write a file. Makes the folders above it. A pipe or a device (/dev/stdout) is written to as it is.
+
+    Raises OSError as `replacing` does.
+    """
+    if _is_special(Path(path)):
+        with open(path, "wb") as stream:
+            stream.write(data)
+        return
     with replacing(path) as partial, open(partial, "wb") as file:
         file.write(data)
 
@@ -70,24 +87,84 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     file is untouched and nothing else is left.
 
     Raises:
-        OSError: the system refuses; the error's filename is `path`.
+        OSError: the system refuses, or `path` is no ordinary file; the error's filename is `path`.
     """
     target = Path(path)
-    partial = target.parent / f".{secrets.token_hex(6)}.partial"
+    if _is_special(target):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(target))
+    with _naming(target):
+        partial = _new_partial(target.parent, is_folder=False)
     try:
-        with _naming(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            open(partial, "xb").close()
         with _naming(target, only={None, str(partial)}):  # what the block reads has a name of its own
             yield partial
+        with _changing:
+            pass  # a process that is ending does not come further than this
         with _naming(target):
             with open(partial, "r+b") as file:
                 os.fsync(file.fileno())
-            os.replace(partial, target)
+            with _changing:
+                os.replace(partial, target)
     finally:
-        with contextlib.suppress(OSError):  # such as a folder that is a file: there is nothing to remove then
-            partial.unlink(missing_ok=True)
+        _remove(partial)
     _sync_folder(target.parent)
+
+
+@contextlib.contextmanager
+def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """An empty temporary folder beside `path`, which takes its place where the block ends well.
+
+    Makes the folders above it. Where the block raises, nothing is left.
+
+    Raises:
+        OSError: the system refuses, or `path` is there and is not an empty folder; the error's filename is `path`.
+    """
+    target = Path(path)
+    with _naming(target):
+        partial = _new_partial(target.parent, is_folder=True)
+    try:
+        with _naming(target, only={None, str(partial)}):
+            yield partial
+        with _naming(target), _changing:
+            os.rename(partial, target)  # an empty folder gives way, anything else refuses
+    finally:
+        _remove(partial)
+    _sync_folder(target.parent)
+
+
+def prove(path: str | os.PathLike[str], *, num_bytes: int = 0) -> None:
+    """Finds out whether a file can be written, before the work whose result it is to hold. Changes nothing.
+
+    Args:
+        path: the file; an existing one is not touched.
+        num_bytes: how large it will be, where that is known.
+
+    Raises:
+        OSError: the system refuses, there is too little room, or `path` is a folder; the error's filename is `path`.
+    """
+    target = Path(path)
+    if _is_special(target):
+        return
+    with _naming(target):
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_ISDIR(os.stat(target).st_mode):  # which also complains of a name that is too long
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        _prove_folder(target.parent, num_bytes)
+
+
+def prove_folder(path: str | os.PathLike[str], *, num_bytes: int = 0) -> None:
+    """Finds out whether files can be written into a folder, as `prove` does. A folder that is missing stays missing."""
+    with _naming(Path(path)):
+        _prove_folder(Path(path), num_bytes)
+
+
+def abandon() -> None:
+    """Removes every temporary file and folder of this process, which from now on cannot write any more.
+
+    For a process that ends at once, from any thread or the handler of a signal: those that write wait for the end.
+    """
+    if _changing.acquire(timeout=_ABANDON_SECONDS):  # and never released
+        for path in tuple(_unfinished):
+            _delete(path)
 
 
 def is_leftover(name: str) -> bool:
@@ -107,6 +184,80 @@ def _naming(target: Path, only: set[str | None] | None = None) -> Iterator[None]
         raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(target)) from error
 
 
+def _is_special(target: Path) -> bool:
+    """Whether it is there and neither a file nor a folder: renaming onto it would take a device or a pipe away."""
+    try:
+        mode = os.stat(target).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _new_partial(folder: Path, *, is_folder: bool) -> Path:
+    """A new temporary file or folder, known to `abandon`."""
+    partial = folder / f".{secrets.token_hex(6)}.partial"
+    for tries_left in reversed(range(_TRIES)):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with _changing:
+                _unfinished.add(partial)
+                if is_folder:
+                    partial.mkdir()
+                else:
+                    open(partial, "xb").close()
+            return partial
+        except OSError as error:
+            _unfinished.discard(partial)
+            if not (isinstance(error, FileNotFoundError) and tries_left):
+                raise  # else another process has removed the folder, which it had made for a moment
+    raise AssertionError("the last try raises or returns")
+
+
+def _remove(partial: Path) -> None:
+    _delete(partial)
+    _unfinished.discard(partial)
+
+
+def _delete(path: Path) -> None:
+    with contextlib.suppress(OSError):  # such as a folder that is a file: there is nothing to remove then
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _prove_folder(folder: Path, num_bytes: int) -> None:
+    missing = [above for above in (folder, *folder.parents) if not above.exists()]
+    try:
+        partial = _new_partial(folder, is_folder=False)
+        try:
+            with open(partial, "wb", buffering=0) as file:
+                file.write(bytes(_PROOF_BYTES))
+                os.fsync(file.fileno())
+            free = shutil.disk_usage(folder).free
+        finally:
+            _remove(partial)
+    finally:
+        for above in missing:
+            with contextlib.suppress(OSError):  # not there, or not empty: another process writes into it already
+                above.rmdir()
+    if free < num_bytes:
+        raise OSError(
+            errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {num_bytes / 1e6:,.1f} MB are needed, {free / 1e6:,.1f} free"
+        )
+
+
+def _forget_parent() -> None:
+    """In a forked child: what is half-written is the parent's."""
+    global _changing
+    _changing = threading.RLock()
+    _unfinished.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parent)
+
+
 def _sync_folder(folder: Path) -> None:
     """Make the renaming itself last through a power cut, where the system can sync a folder."""
     with contextlib.suppress(OSError):
@@ -117,4 +268,16 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-__all__ = ["PathNotText", "is_leftover", "replacing", "text_path", "write_bytes", "write_json", "write_text"]
+__all__ = [
+    "PathNotText",
+    "abandon",
+    "is_leftover",
+    "new_folder",
+    "prove",
+    "prove_folder",
+    "replacing",
+    "text_path",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]

@@ -34,7 +34,7 @@ def cache_root() -> Path:
 
 class SealedStore:
     """Bytes by name in a folder: each file is sealed with a checksum, written whole or not at all, and the folder's
-    size is bounded.
+    size is bounded. What has no such seal was put there by somebody else and is not removed to make room.
 
     Several processes may use one folder at once. What was changed, torn or misnamed is not returned, and is removed;
     what has not been used for longest goes first when the bound is reached.
@@ -99,7 +99,8 @@ class SealedStore:
         files = sorted(_files(self.root), key=lambda file: file[1], reverse=True)
         for path, used, size in files:
             is_dead = atomic.is_leftover(path.name) and now - used > _UNFINISHED_SECONDS
-            if is_dead or now - used > self.max_age_seconds or held + size > allowed:
+            is_old = now - used > self.max_age_seconds or held + size > allowed
+            if is_dead or (is_old and _is_sealed(path)):
                 with contextlib.suppress(OSError):
                     path.unlink()
             else:
@@ -109,6 +110,13 @@ class SealedStore:
                 if folder != self.folder:
                     folder.rmdir()
         return held
+
+
+def _is_sealed(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        sealed = path.read_bytes()
+        return sealed[:_SEAL_BYTES] == _seal(path.name, sealed[_SEAL_BYTES:])
+    return False
 
 
 def _seal(name: str, value: bytes) -> bytes:

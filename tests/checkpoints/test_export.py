@@ -15,10 +15,13 @@ from wavejax.checkpoints import (
     CheckpointNotFound,
     CheckpointStore,
     CheckpointWriteError,
+    export,
     export_params,
     load_any,
     load_params,
 )
+from wavejax.checkpoints.export import check_export
+from wavejax.locks import LockedError, exclusive
 
 PARAMS = {
     "layers": {"kernel": np.linspace(-1, 1, 24, dtype=np.float32).reshape(4, 3, 2), "bias": np.zeros(3, np.float32)},
@@ -132,6 +135,61 @@ def test_an_export_does_not_touch_what_is_not_its_own(tmp_path: Path) -> None:
     assert (folder / "notes.txt").read_text() == "mine"
     with pytest.raises(TypeError, match="meta must be JSON-able"):
         export_params(folder, PARAMS, {"array": np.zeros(2)})
+
+
+def test_a_folder_of_another_program_is_left_as_it_is(tmp_path: Path) -> None:
+    """As a Hugging Face folder, which has a config.json, and arrays with names that could be ours."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for content in ('{"architectures": ["Some"]}', '{"archive": "params.npz"}', "[]", "no JSON"):
+        (folder / "config.json").write_text(content)
+        for name in ("params_a.npz", "params.npz", "params-0123456789ab.npz"):
+            (folder / name).write_text("precious")
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+        for call in (check_export, lambda folder: export_params(folder, PARAMS, META)):
+            with pytest.raises(
+                CheckpointWriteError, match=r"its config\.json is not that of an export, or has been ch"
+            ):
+                call(folder)
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    (folder / "config.json").unlink()
+    with pytest.raises(CheckpointWriteError, match=r"holds other things \(params-0123456789ab\.npz, params\.npz, para"):
+        check_export(folder)
+    (tmp_path / "empty").mkdir()
+    check_export(tmp_path / "empty")
+    check_export(tmp_path / "missing")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "model"]
+
+
+def test_an_export_removes_what_exports_have_written_and_nothing_else(tmp_path: Path) -> None:
+    folder = export_params(tmp_path / "voice", PARAMS, META)
+    older = np.arange(3, dtype=np.int32)
+    export_params(folder, {"table": older}, META)
+    (stale,) = folder.glob("params-*.npz")
+    kept = stale.read_bytes()
+    (folder / "params-mine.npz").write_text("mine")
+    (folder / "params_average.npz").write_text("mine")
+    (folder / "params-0123456789ab.npz").write_text("mine")
+    export_params(folder, PARAMS, META)
+    assert not stale.exists()
+    stale.write_bytes(kept)  # killed before it could be removed
+    export_params(folder, PARAMS, META)
+    names = {path.name for path in folder.iterdir()}
+    mine = {"params-mine.npz", "params_average.npz", "params-0123456789ab.npz"}
+    assert mine < names
+    assert len(names - mine) == 2
+    assert_equal_bits(load_params(folder)[0], _on_host(PARAMS))
+
+
+def test_two_exports_to_one_folder_do_not_meet(tmp_path: Path) -> None:
+    """The longest name there is, and an export while another is under way."""
+    folder = tmp_path / ("é" * 127)
+    export_params(folder, PARAMS, META)
+    lock = export._lock_of(folder)
+    with exclusive(lock, str(folder), "exporting to"), pytest.raises(LockedError, match="is exporting to it since"):
+        export_params(folder, PARAMS, {"version": 2})
+    assert load_params(folder)[1] == META
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
 def test_parameters_load_from_whatever_a_path_holds(tmp_path: Path) -> None:

@@ -111,12 +111,12 @@ def test_what_a_kill_left_is_cleaned_up_by_the_next_run_only(tmp_path: Path) -> 
         store.save(1, {"w": jnp.ones(())}, {})
         store.save(2, {"w": jnp.ones(())}, {})
     (tmp_path / "3.orbax-checkpoint-tmp").mkdir()
-    (tmp_path / "3.orbax-checkpoint-tmp" / "half").write_text("written")
+    (tmp_path / "3.orbax-checkpoint-tmp" / "state").write_text("half written")
     (tmp_path / ".deleting-0").mkdir()
     (tmp_path / "2").rename(tmp_path / ".replaced-2")  # killed while a forced save was under way
     with CheckpointStore(tmp_path, read_only=True) as reader:
         assert reader.steps() == (1,)
-        assert (tmp_path / "3.orbax-checkpoint-tmp" / "half").exists()
+        assert (tmp_path / "3.orbax-checkpoint-tmp" / "state").exists()
         with pytest.raises(ValueError, match="is read-only; open another"):
             reader.save(9, {"w": jnp.ones(())}, {})
     with CheckpointStore(tmp_path) as store:

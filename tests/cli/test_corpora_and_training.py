@@ -233,7 +233,7 @@ def test_a_workdir_that_cannot_be_made_is_one_sentence(run, tmp_path, corpus):
     (tmp_path / "file").write_text("")
     said = run("train", *SMALL, "--corpus", corpus, "--workdir", tmp_path / "file")
     assert said.code == 1
-    assert "file/checkpoints: [Errno 20] Not a directory" in said.error
+    assert f"cannot train in {tmp_path / 'file'}: File exists; choose a folder that can be written to" in said.error
     assert said.error.count("error: ") == 1
 
 

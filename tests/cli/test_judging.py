@@ -22,7 +22,8 @@ def test_evaluate_prints_and_writes_the_same_figures(run, tmp_path, voice, corpu
 
 
 def test_evaluate_keeps_an_older_report_when_the_disk_is_full(run, tmp_path, voice, corpus, monkeypatch):
-    (tmp_path / "scores.json").write_text("old")
+    old = '{"made_by":"wavejax"}'
+    (tmp_path / "scores.json").write_text(old)
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -32,7 +33,8 @@ def test_evaluate_keeps_an_older_report_when_the_disk_is_full(run, tmp_path, voi
     assert said.code == 1
     assert "scores.json cannot be written: No space left on device" in said.error
     assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]
-    assert (tmp_path / "scores.json").read_text() == "old"
+    assert (tmp_path / "scores.json").read_text() == old
+    assert "bits per sample" in said.out, "what was found is told all the same"
 
 
 def test_the_doctor_finds_the_installation_sound(run):

@@ -208,7 +208,7 @@ def test_ctrl_c_keeps_what_was_made(run, tmp_path, voice, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("wavejax.experiments.autoregressive.product.stream", interrupted)
         said = run("vocode", voice, wav, "--out", tmp_path / "out")
-    assert said.code == 1
+    assert said.code == 130
     assert "interrupted: the first 0.10 s are kept in" in said.error
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["speech.partial.wav"]
     kept, _ = read_audio(tmp_path / "out" / "speech.partial.wav")

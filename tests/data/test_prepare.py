@@ -236,11 +236,45 @@ def test_output_folders_that_are_refused(many, tmp_path):
         _prepare(many, tmp_path / "busy" / "thesis.doc" / "out")
 
 
+@pytest.mark.parametrize("inside", [{}, {"monday.txt": "dear"}, {"settings.json": "{}"}, {"settings.json": "no JSON"}])
+def test_a_users_journal_is_left_as_it_is(many, tmp_path, inside):
+    journal = tmp_path / "out" / "journal"
+    journal.mkdir(parents=True)
+    (tmp_path / "out" / "letter.txt").write_text("dear")
+    for name, content in inside.items():
+        (journal / name).write_text(content)
+    with pytest.raises(PrepareError, match=r"is not empty and holds no prepared corpus \(journal, letter.txt\)"):
+        _prepare(many, tmp_path / "out")
+    assert {path.name: path.read_text() for path in journal.iterdir()} == inside
+    (tmp_path / "out" / "letter.txt").unlink()
+    if inside:
+        with pytest.raises(PrepareError, match=r"holds no prepared corpus \(journal\)"):
+            _prepare(many, tmp_path / "out")
+
+
+def test_what_a_user_puts_into_a_corpus_stays(many, uninterrupted, tmp_path):
+    out = tmp_path / "out"
+    _prepare(many, out)
+    mine = [
+        *(out / name for name in (".download.partial", "shard-mine.array_record", "notes.txt")),
+        *(out / "journal" / name for name in ("monday.txt", "shard-1.json")),
+    ]
+    theirs = [
+        *(out / name for name in (".0123456789ab.partial", "shard-00007-0123456789ab.array_record")),
+        out / "journal" / "shard-00007-0123456789ab.array_record.json",
+    ]
+    for path in [*mine, *theirs]:
+        path.write_text("x")
+    _prepare(many, out)
+    assert all(path.exists() for path in mine)
+    assert not any(path.exists() for path in theirs)
+
+
 def test_two_preparations_of_one_folder(many, tmp_path):
     (tmp_path / "out" / "journal").mkdir(parents=True)
     with (tmp_path / "out" / "journal" / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(PrepareError, match=r"another preparation is writing to .*; wait for it"):
+        with pytest.raises(PrepareError, match=r"another preparation is writing to .*Wait for it"):
             _prepare(many, tmp_path / "out")
 
 

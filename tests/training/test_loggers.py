@@ -30,6 +30,20 @@ def test_json_lines_continue_where_the_checkpoint_was(tmp_path: Path) -> None:
     assert records[0]["time"] > 1.7e9
 
 
+@pytest.mark.parametrize("content", ["epoch,loss\n1,2\n", '{"epoch": 1}\n{"step": 1}\n', "[1]\n", "\n"])
+def test_a_log_of_another_program_is_left_as_it_is(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(content)
+    for call in (JsonLinesLogger(path).refuse_foreign, lambda: JsonLinesLogger(path).start(0)):
+        with pytest.raises(FileExistsError, match=r"it is no log of a training.*metrics\.jsonl"):
+            call()
+    assert path.read_text() == content
+    for own in ("", '{"step": 1', '{"step": 1, "time": 2.0}\n'):
+        path.write_text(own)
+        JsonLinesLogger(path).start(0)
+        assert path.read_text() == ""
+
+
 def test_a_group_passes_everything_on() -> None:
     calls: list[tuple] = []
 

@@ -131,6 +131,14 @@ class AudioReader:
         )
 
 
+class AudioWriteError(AudioError):
+    """The system refuses to write an audio file: a full or read-only disk, a path that cannot be."""
+
+
+FIRST_PART = "wavejax: the first part of a sound; its making was interrupted"
+"""The comment inside a file of a sound that was not finished."""
+
+
 def read_audio(path: str | os.PathLike[str], sample_rate: int | None = None) -> tuple[Float[np.ndarray, " time"], int]:
     """(waveform float32 [T], sample rate in Hz) of a file; channels are averaged, no level is changed.
 
@@ -156,16 +164,46 @@ def collect(blocks: Iterator[Float[np.ndarray, " piece"]]) -> Float[np.ndarray, 
     return np.frombuffer(joined, np.float32)
 
 
-def write_audio(path: str | os.PathLike[str], waveform: ArrayLike, sample_rate: int, subtype: str | None = None) -> int:
+def is_first_part(path: str | os.PathLike[str]) -> bool:
+    """Whether a file has the comment `FIRST_PART`, by which an unfinished sound is told from what a user has."""
+    source = Path(path)
+    if source.suffix.lower() not in _WRITE_FORMATS or not source.is_file():
+        return False
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(source) as file:
+            return str(file.comment) == FIRST_PART
+    except (soundfile.SoundFileError, OSError):
+        return False
+
+
+def check_audio_target(path: str | os.PathLike[str]) -> None:
+    """Raises AudioError where `write_audio` would refuse the path for its suffix, or because it is a folder."""
+    target = Path(path)
+    if target.suffix.lower() not in _WRITE_FORMATS:
+        raise AudioError(f"{target} has suffix {target.suffix!r}; audio is written as {' or '.join(_WRITE_FORMATS)}.")
+    if target.is_dir():
+        raise AudioError(f"{target} cannot be written: it is a folder. Name a file.")
+
+
+def write_audio(
+    path: str | os.PathLike[str],
+    waveform: ArrayLike,
+    sample_rate: int,
+    subtype: str | None = None,
+    *,
+    comment: str = "",
+) -> int:
     """Writes a waveform [T] in [-1, 1] as WAV or FLAC (by suffix); returns how many samples had to be clipped.
 
     ``waveform`` is floating point, bfloat16 and its kin included, or int16, which is x / 32768.
 
     ``subtype``: PCM_16 (default; x is round(32768 x), so what `read_audio` gave comes back exactly), PCM_24, and FLOAT
-    for WAV (not clipped). Parent folders are made. The file appears whole or not at all: it is written beside its
-    destination and renamed. Raises AudioError on NaN or infinity, no samples, more than one channel, another suffix or
-    subtype, a level far beyond full scale, and when the system refuses to write (read-only or full disk); an existing
-    file is then left as it was.
+    for WAV (not clipped). ``comment`` is kept inside the file. Parent folders are made. The file appears whole or not
+    at all: it is written beside its destination and renamed. Raises AudioError on NaN or infinity, no samples, more
+    than one channel, another suffix or subtype, a level far beyond full scale, and AudioWriteError when the system
+    refuses to write (read-only or full disk); an existing file is then left as it was.
     """
     target = Path(path)
     samples, kind = _check_writable(target, waveform, sample_rate, subtype)
@@ -173,11 +211,11 @@ def write_audio(path: str | os.PathLike[str], waveform: ArrayLike, sample_rate: 
     if kind != "FLOAT":
         clipped = int(np.count_nonzero(np.abs(samples) > 1.0))
         samples = np.clip(samples, -1.0, 1.0)
-    encoded = _encode(samples, sample_rate, _WRITE_FORMATS[target.suffix.lower()], kind)
+    encoded = _encode(samples, sample_rate, _WRITE_FORMATS[target.suffix.lower()], kind, comment)
     try:
         write_bytes(target, encoded)
     except OSError as error:
-        raise AudioError(
+        raise AudioWriteError(
             f"{target} cannot be written: {error.strerror or error}. Nothing was changed there. Check that its folder "
             "is a folder, writable, and on a disk with space left, or choose another path."
         ) from error
@@ -210,16 +248,13 @@ def _check_readable(source: Path) -> int:
 
 
 def _check_writable(target: Path, waveform: ArrayLike, sample_rate: int, subtype: str | None) -> tuple[np.ndarray, str]:
+    check_audio_target(target)
     suffix = target.suffix.lower()
-    if suffix not in _WRITE_FORMATS:
-        raise AudioError(f"{target} has suffix {target.suffix!r}; audio is written as {' or '.join(_WRITE_FORMATS)}.")
     kind = subtype or "PCM_16"
     if kind not in _SUBTYPES[suffix]:
         raise AudioError(
             f"subtype {kind!r} is not written to {suffix}; expected one of {', '.join(_SUBTYPES[suffix])}."
         )
-    if target.is_dir():
-        raise AudioError(f"{target} cannot be written: it is a folder. Name a file.")
     if sample_rate <= 0:
         raise AudioError(f"{target} cannot be written: sample_rate is {sample_rate}; expected a positive number of Hz.")
     samples = np.asarray(waveform)
@@ -242,7 +277,7 @@ def _check_writable(target: Path, waveform: ArrayLike, sample_rate: int, subtype
         raise AudioError(f"{target} cannot be written: {error}") from error
 
 
-def _encode(samples: np.ndarray, sample_rate: int, container: str, subtype: str) -> bytes:
+def _encode(samples: np.ndarray, sample_rate: int, container: str, subtype: str, comment: str = "") -> bytes:
     """The file's bytes. Encoding in memory lets a full disk raise from a plain write instead of inside a C callback."""
     import io
 
@@ -251,5 +286,8 @@ def _encode(samples: np.ndarray, sample_rate: int, container: str, subtype: str)
     if subtype == "PCM_16":
         samples = np.clip(np.round(samples.astype(np.float64) * 32768.0), -32768, 32767).astype(np.int16)
     buffer = io.BytesIO()
-    soundfile.write(buffer, samples, sample_rate, format=container, subtype=subtype)
+    with soundfile.SoundFile(buffer, "w", sample_rate, 1, subtype, format=container) as file:
+        if comment:
+            file.comment = comment
+        file.write(samples)
     return buffer.getvalue()

@@ -4,8 +4,7 @@ import hashlib
 import io
 import json
 import os
-import shutil
-import tempfile
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from wavejax.atomic import is_leftover, write_bytes, write_json
+from wavejax.atomic import is_leftover, new_folder, prove_folder, write_bytes, write_json
 from wavejax.checkpoints.checksums import tree_checksums
 from wavejax.checkpoints.errors import (
     CheckpointDamaged,
@@ -22,10 +21,14 @@ from wavejax.checkpoints.errors import (
     first_few,
 )
 from wavejax.checkpoints.leaves import LeafInfo, leaf_info, named_leaves, nested
+from wavejax.checkpoints.manifest import file_digest
 from wavejax.checkpoints.record import Record, digest, json_copy
+from wavejax.locks import exclusive
 from wavejax.types import PyTree
 
 CONFIG_NAME = "config.json"
+
+_ARCHIVE = re.compile(r"params-([0-9a-f]{12})\.npz")
 
 
 def export_params(folder: str | os.PathLike[str], params: PyTree, meta: Mapping[str, Any]) -> Path:
@@ -33,7 +36,7 @@ def export_params(folder: str | os.PathLike[str], params: PyTree, meta: Mapping[
 
     Arrays are stored under their paths ("layers/kernel") in an uncompressed NumPy archive, in their own dtypes
     (bfloat16 as its bits). A folder that exists keeps its old contents until the new ones are complete: what is there
-    at any moment is one export, whole.
+    at any moment is one export, whole. An older export is replaced; whatever else the folder holds stays.
 
     Args:
       folder: where to; its parents are made.
@@ -41,7 +44,8 @@ def export_params(folder: str | os.PathLike[str], params: PyTree, meta: Mapping[
       meta: JSON-able description (model config, feature spec).
 
     Raises:
-      CheckpointWriteError: the folder holds other things, or cannot be written.
+      CheckpointWriteError: the folder holds other things and no export, or cannot be written.
+      LockedError: another process is exporting to it.
       TypeError: `meta` is not JSON-able.
     """
     target = Path(folder).absolute()
@@ -58,11 +62,28 @@ def export_params(folder: str | os.PathLike[str], params: PyTree, meta: Mapping[
     try:
         _write_folder(target, data, record)
     except OSError as error:
-        raise CheckpointWriteError(
-            f"cannot export parameters to {target}: {error}; choose a folder that can be written to and has room for "
-            f"{len(data) / 1e6:.1f} MB"
-        ) from error
+        raise _refusal(target, error, f" and has room for {len(data) / 1e6:.1f} MB") from error
     return target
+
+
+def check_export(folder: str | os.PathLike[str]) -> None:
+    """Finds out whether `export_params` may and can write to a folder, before the parameters are read. Changes nothing.
+
+    Raises:
+      CheckpointWriteError: as `export_params`.
+    """
+    target = Path(folder).absolute()
+    try:
+        _refuse_what_is_not_ours(target)
+        prove_folder(target)
+    except OSError as error:
+        raise _refusal(target, error) from error
+
+
+def _refusal(target: Path, error: OSError, room: str = "") -> CheckpointWriteError:
+    return CheckpointWriteError(
+        f"cannot export parameters to {target}: {error}; choose a folder that can be written to{room}"
+    )
 
 
 def load_params(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -99,26 +120,69 @@ def load_params(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[st
 
 
 def _write_folder(target: Path, data: bytes, record: Record) -> None:
-    archive_digest = hashlib.sha256(data).hexdigest()
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        try:
-            fresh.chmod(0o755)
-            _write_files(fresh, "params.npz", data, archive_digest, record)
-            fresh.rename(target)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+    with exclusive(_lock_of(target), str(target), "exporting to"):
+        _refuse_what_is_not_ours(target)
+        archive_digest = hashlib.sha256(data).hexdigest()
+        if not target.is_dir() or not any(target.iterdir()):
+            with new_folder(target) as fresh:
+                _write_files(fresh, "params.npz", data, archive_digest, record)
+            return
+        before = _own_config(target)
+        # The config names its archive, so replacing the config replaces both at once.
+        name = f"params-{archive_digest[:12]}.npz"
+        _write_files(target, name, data, archive_digest, record)
+        for path in tuple(target.iterdir()):
+            is_old = before is not None and path.name == Path(before["archive"]).name
+            if path.name != name and (is_old or is_leftover(path.name) or _is_own_archive(path)):
+                path.unlink()
+
+
+def _lock_of(target: Path) -> Path:
+    """Beside the folder, which appears at once; with a short name, however long the folder's is."""
+    return target.with_name(f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}.lock")
+
+
+def _refuse_what_is_not_ours(target: Path) -> None:
+    """Whether a folder may be written to: it is not there, empty, or holds an export.
+
+    Raises:
+      FileExistsError: it holds something else, which is named.
+    """
+    if not target.is_dir():
+        if target.exists() or target.is_symlink():
+            raise FileExistsError("the folder exists and holds other things (a file)")
         return
-    others = [path.name for path in target.iterdir() if not _is_ours(path.name)] if target.is_dir() else ["a file"]
-    if others and not (target / CONFIG_NAME).exists():
-        raise FileExistsError(f"the folder exists and holds other things ({first_few(sorted(others))})")
-    # The config names its archive, so replacing the config replaces both at once.
-    name = f"params-{archive_digest[:12]}.npz" if (target / "params.npz").exists() else "params.npz"
-    _write_files(target, name, data, archive_digest, record)
-    for path in target.iterdir():
-        if _is_ours(path.name) and path.name not in (name, CONFIG_NAME):
-            path.unlink()
+    names = sorted(path.name for path in target.iterdir())
+    others = [name for name in names if not (is_leftover(name) or _is_own_archive(target / name))]
+    if not others or _own_config(target) is not None:
+        return
+    if CONFIG_NAME in others:
+        raise FileExistsError(
+            f"its {CONFIG_NAME} is not that of an export, or has been changed; the folder is left as it is. Choose "
+            "another, or remove that file"
+        )
+    raise FileExistsError(f"the folder exists and holds other things ({first_few(others)})")
+
+
+def _own_config(folder: Path) -> dict[str, Any] | None:
+    """What an export's config says; None where there is none, or another's."""
+    path = folder / CONFIG_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except (ValueError, OSError, RecursionError):
+        return None
+    if not isinstance(content, dict) or not isinstance(content.get("archive"), str):
+        return None
+    return content if {"archive_sha256", "record", "sha256"} <= content.keys() else None
+
+
+def _is_own_archive(path: Path) -> bool:
+    """Whether an archive is one that an export has written, which names it after its content."""
+    named = _ARCHIVE.fullmatch(path.name)
+    try:
+        return named is not None and path.is_file() and file_digest(path).startswith(named[1])
+    except OSError:
+        return False
 
 
 def _write_files(folder: Path, name: str, data: bytes, archive_digest: str, record: Record) -> None:
@@ -126,10 +190,6 @@ def _write_files(folder: Path, name: str, data: bytes, archive_digest: str, reco
     config["sha256"] = digest(config)
     write_bytes(folder / name, data)
     write_json(folder / CONFIG_NAME, config, indent=1)
-
-
-def _is_ours(name: str) -> bool:
-    return name == CONFIG_NAME or (name.startswith("params") and ".npz" in name) or is_leftover(name)
 
 
 def _as_bits(array: np.ndarray) -> np.ndarray:

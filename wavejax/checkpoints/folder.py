@@ -14,6 +14,7 @@ import jax
 from jax.experimental import multihost_utils
 
 from wavejax.atomic import text_path
+from wavejax.checkpoints.foreign import is_own_unfinished, refuse_foreign_checkpoints
 from wavejax.checkpoints.manifest import write_bookkeeping_manifest
 from wavejax.checkpoints.names import marked_step, step_number
 from wavejax.checkpoints.urls import as_url
@@ -90,14 +91,15 @@ class StepFolder:
         """Makes the folder, removes what a killed process left half-written or half-deleted, puts back the rest.
 
         Raises:
-          OSError: it cannot be made or written to.
+          OSError: it cannot be made or written to, or holds another program's checkpoints.
         """
+        refuse_foreign_checkpoints(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
         if not os.access(self.path, os.W_OK | os.X_OK):
             raise PermissionError("the folder is not writable")
         if self._is_first():
             for path in sorted(self.path.iterdir()):
-                if _is_half_done(path.name):
+                if _is_half_done(path.name) and (TEMPORARY_MARK not in path.name or is_own_unfinished(path)):
                     shutil.rmtree(path, ignore_errors=True)
                 elif (step := marked_step(path.name, _REPLACED)) is not None:
                     self._put_back(step)
@@ -157,7 +159,8 @@ class StepFolder:
         """Removes committed steps."""
         for step in steps:
             doomed = self.path / f"{_DELETING}{step}"
-            self.of(step).rename(doomed)
+            with contextlib.suppress(FileNotFoundError):  # another process removes it at the same time
+                self.of(step).rename(doomed)
             shutil.rmtree(doomed, ignore_errors=True)
 
     def _put_back(self, step: int) -> None:

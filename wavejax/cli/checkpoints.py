@@ -11,6 +11,7 @@ from typing import Annotated
 from tyro.conf import Positional
 
 from wavejax.cli.parsing import Command, UsageError, parse
+from wavejax.cli.results import check_folder
 from wavejax.ranges import AT_LEAST_NONE, COUNT
 
 HELP = """\
@@ -134,6 +135,8 @@ def _prune(arguments: Sequence[str]) -> int:
     from wavejax.checkpoints.inspection import find_checkpoints, plan_pruning, remove_steps
 
     directory = find_checkpoints(given.folder)
+    if given.delete:
+        check_folder(directory)  # before every leaf is read
     plan = plan_pruning(directory, keep_last=given.keep_last, keep_every=given.keep_every, keep_best=given.keep_best)
     print(f"stay: {_listed(plan.kept)}")
     if plan.newest_sound is None:

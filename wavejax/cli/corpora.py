@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
-from wavejax.cli.inputs import AUDIO_SUFFIXES, list_inputs, mel_of, write_features
+from wavejax.cli.inputs import AUDIO_SUFFIXES, OutputError, list_inputs, mel_of, write_features
 from wavejax.cli.parsing import Command, parse
+from wavejax.cli.results import check_folder
 from wavejax.ranges import SHARE, Range
 
 
@@ -87,6 +88,7 @@ def run_features(arguments: Sequence[str]) -> int:
     from wavejax.audio.specs import get_spec
 
     spec, failed = get_spec(given.spec), 0
+    check_folder(given.out)
     for path in list_inputs(given.audio, AUDIO_SUFFIXES):
         target = given.out / f"{path.stem}.npy"
         if target.exists() and not given.overwrite:
@@ -95,6 +97,8 @@ def run_features(arguments: Sequence[str]) -> int:
         try:
             mel = mel_of(path, spec)
             write_features(target, mel)
+        except OutputError:
+            raise  # the next would go the same way
         except ValueError as error:
             failed += 1
             print(f"error: {error}", file=sys.stderr)

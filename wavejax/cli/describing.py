@@ -13,6 +13,7 @@ from wavejax.audio.levels import loudness
 from wavejax.cli.inputs import FEATURE_SUFFIXES, InputError, read_features
 from wavejax.cli.parsing import Command, parse
 from wavejax.ranges import AT_LEAST_NONE, TEMPERATURE
+from wavejax.terminal import quoted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ def run_info(arguments: Sequence[str]) -> int:
     elif path.is_file():
         raise InputError(f"{path} is neither a recording ({', '.join(AUDIO_SUFFIXES)}) nor features (.npy, .npz)")
     elif path.is_dir() and (count := sum(file.suffix.lower() in AUDIO_SUFFIXES for file in path.rglob("*"))):
-        lines = [f"folder of {count} recordings: wavejax prepare {path} CORPUS makes it ready for training"]
+        lines = [f"folder of {count} recordings: wavejax prepare {quoted(path)} CORPUS makes it ready for training"]
     else:
         lines = _describe_model(given.path, path)
     print("\n".join(lines))
@@ -136,9 +137,11 @@ class ExportParams:
 def run_export(arguments: Sequence[str]) -> int:
     """`wavejax export-params`."""
     given = parse(ExportParams, "export-params", arguments, example="wavejax export-params run/ voice/")
+    from wavejax.checkpoints.export import check_export
     from wavejax.experiments.loading import unmistakable
     from wavejax.tasks.families import export, load_any_family
 
+    check_export(given.folder)
     folder = export(given.source, given.folder, given.step, dtype=given.dtype, temperature=given.temperature)
     size = sum(file.stat().st_size for file in folder.iterdir())
     family, product = load_any_family(folder)

@@ -19,6 +19,10 @@ class InputError(ValueError):
     """An input that is not there, or not what the command reads."""
 
 
+class OutputError(InputError):
+    """A result cannot be written where it should go: the work whose result it is need not go on."""
+
+
 def list_inputs(given: Iterable[str | Path], suffixes: tuple[str, ...]) -> list[Path]:
     """The files of `given`, folders replaced by the files of these suffixes in them (recursively, sorted).
 
@@ -77,11 +81,11 @@ def mel_of(path: Path, spec: FeatureSpec) -> np.ndarray:
 
 
 def write_features(path: Path, features: np.ndarray) -> None:
-    """Writes an .npy file, whole or not at all. Raises InputError where the system refuses."""
+    """Writes an .npy file, whole or not at all. Raises OutputError where the system refuses."""
     try:
         write_bytes(path, array_bytes(features))
     except OSError as error:
-        raise InputError(
+        raise OutputError(
             f"{path} cannot be written: {error.strerror or error}. Nothing was changed there. Choose a folder that is "
             "writable and on a disk with space left."
         ) from error
@@ -91,6 +95,7 @@ __all__ = [
     "AUDIO_SUFFIXES",
     "FEATURE_SUFFIXES",
     "InputError",
+    "OutputError",
     "list_inputs",
     "mel_of",
     "read_features",

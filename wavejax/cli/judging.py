@@ -11,9 +11,9 @@ from typing import Any
 
 from tyro.conf import Positional
 
-from wavejax import atomic
 from wavejax.cli.inputs import InputError
 from wavejax.cli.parsing import Command, UsageError, parse
+from wavejax.cli.results import check_json, report_folder, write_json
 from wavejax.evaluation.anchors import DEFAULT_ANCHORS
 from wavejax.evaluation.findings import Finding, nothing_bad
 from wavejax.evaluation.judged import Judged
@@ -22,6 +22,7 @@ from wavejax.experiments.family import Evaluation
 from wavejax.experiments.installation import check_installation
 from wavejax.experiments.loading import Loaded
 from wavejax.tasks.families import FAMILIES, get_family, load_any_family
+from wavejax.terminal import quoted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,35 +71,32 @@ def run_evaluate(arguments: Sequence[str]) -> int:
     if family.evaluator is None:
         raise UsageError(f"nothing evaluates {product.config.name} yet: its family has no evaluator")
     given, evaluate = _parse_with(Evaluate, family.evaluator, "evaluate", arguments, EXAMPLES)
-    return _report(evaluate(product, _say), given.output, given.json)
+    check_json(given.json)
+    with report_folder(given.output):
+        return _report(evaluate(product, _say), given.output, given.json)
 
 
 def _evaluate_folders(arguments: Sequence[str]) -> int:
     if not arguments[0].startswith("-"):
         raise UsageError("give either a model, or --reference FOLDER and --candidate FOLDER")
     given = parse(EvaluateFolders, "evaluate", arguments, example=EXAMPLES)
-    comparison = judge_folders(
-        given.reference, given.candidate, judges=named_judges(given.judges), anchors=given.anchors, say=_say
-    )
-    facts = {"system": ", ".join(folder.name for folder in given.candidate), "reference": str(given.reference)}
-    return _report(Judged(comparison=comparison, facts=facts), given.output, given.json)
+    check_json(given.json)
+    with report_folder(given.output):
+        comparison = judge_folders(
+            given.reference, given.candidate, judges=named_judges(given.judges), anchors=given.anchors, say=_say
+        )
+        facts = {"system": ", ".join(folder.name for folder in given.candidate), "reference": str(given.reference)}
+        return _report(Judged(comparison=comparison, facts=facts), given.output, given.json)
 
 
 def _report(found: Evaluation, output: Path | None, json_path: Path | None) -> int:
+    print("\n".join(found.lines()), flush=True)
     if json_path is not None:
-        _write_json(json_path, found.to_json())
-    print("\n".join(found.lines()))
+        write_json(json_path, found.to_json())
     page = found.write(output) if output is not None else None
     if page is not None:
         print(f"the page: {page}")
     return 0
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    try:
-        atomic.write_json(path, content, indent=1)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}; choose another place") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +139,7 @@ def _examination(arguments: Sequence[str]) -> Iterable[Finding]:
 
 def _named_model(command: str, arguments: Sequence[str]) -> Loaded:
     if arguments[0].startswith("-"):
-        raise UsageError(f"the model comes first: wavejax {command} MODEL {' '.join(arguments)}")
+        raise UsageError(f"the model comes first: wavejax {command} MODEL {' '.join(map(quoted, arguments))}")
     return load_any_family(arguments[0])
 
 

@@ -1,12 +1,14 @@
 """`wavejax COMMAND ...`: finds the command, runs it, and turns errors into one sentence and an exit code.
 
-Exit codes: 0 done, 1 it could not be done (or `doctor` found something wrong), 2 the command line is wrong.
+Exit codes: 0 done, 1 it could not be done (or `doctor` found something wrong), 2 the command line is wrong, 130 it was
+ended by Ctrl-C, 143 by SIGTERM.
 """
 
 import gc
 import importlib
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -14,6 +16,7 @@ from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
 
 import wavejax
+from wavejax import interruption, terminal
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "prepare": ("wavejax.cli.corpora", "recordings -> a corpus to train on"),
@@ -55,7 +58,13 @@ TRACEBACK = "WAVEJAX_TRACEBACK"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (default: this process's) and return its exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:
+        interruption.install()
+    with terminal.guarded():
+        return _main(list(sys.argv[1:] if arguments is None else arguments), alone=arguments is None)
+
+
+def _main(given: list[str], *, alone: bool) -> int:
     if not given or given[0] in ("-h", "--help", "help"):
         print(usage())
         return 0 if given else 2
@@ -68,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         meant = f" (did you mean {near[0]}?)" if near else ""
         return _fail(f"there is no command {name!r}{meant}: choose one of {', '.join(COMMANDS)}", 2)
     with _messages():
-        return _run(name, given[1:], alone=arguments is None)
+        return _run(name, given[1:], alone=alone)
 
 
 def usage() -> str:
@@ -93,7 +102,7 @@ def _run(name: str, arguments: list[str], *, alone: bool) -> int:
     except UsageError as error:
         return _fail(str(error), 2)
     except KeyboardInterrupt:
-        return _fail("interrupted", 1)
+        return _fail("interrupted", 128 + signal.SIGINT)
     except BrokenPipeError:
         # Whoever read our output has gone: nothing is left to say, and to no one.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import tyro
 
 from wavejax.ranges import as_option, check_ranges
+from wavejax.terminal import unguarded
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ def parse(kind: type[T], command: str, arguments: Sequence[str], *, example: str
     description = f"{inspect.cleandoc(kind.__doc__ or '')}\n\nExample:\n{textwrap.indent(example, '  ')}"
     config = (*_SETTINGS, *(() if flag_pairs else (tyro.conf.FlagCreatePairsOff,)))
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(said), unguarded():  # whose help has colours
             given = tyro.cli(
                 kind,
                 prog=f"wavejax {command}",

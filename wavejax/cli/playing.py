@@ -11,6 +11,7 @@ from tyro.conf import Positional
 from wavejax.audio.files import write_audio
 from wavejax.audio.notes import midi_number, note_name
 from wavejax.cli.parsing import Command, UsageError, parse
+from wavejax.cli.results import check_folder
 from wavejax.generation.backends import BackendName
 from wavejax.ranges import TEMPERATURE
 from wavejax.tasks.families import load
@@ -65,6 +66,7 @@ def run_play(arguments: Sequence[str]) -> int:
     there = [path for path in targets if path.exists()]
     if there and not given.overwrite:
         raise UsageError(f"{there[0]} is there already: choose another --out, or --overwrite")
+    check_folder(given.out)
     instrument = load(given.instrument, kind=Instrument)
     rate, start = instrument.sample_rate, time.perf_counter()
     options: dict[str, Any] = {"backend": given.backend}

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional
 
-from wavejax.atomic import write_json
-from wavejax.cli.inputs import InputError
 from wavejax.cli.parsing import Command, UsageError, parse
+from wavejax.cli.results import report_folder, write_json
 from wavejax.data import Corpus
 from wavejax.evaluation import judges
 from wavejax.evaluation.babble_report import babble_markdown, write_babble_report
+from wavejax.evaluation.speakers import Embed
 from wavejax.experiments.autoregressive.product import SampleModel
 from wavejax.experiments.autoregressive.speakers import score_speakers, speaker_bits_table
 from wavejax.ranges import AT_LEAST_NONE, ROWS, TEMPERATURE, Range
@@ -65,6 +65,11 @@ def run_evaluate_speakers(arguments: Sequence[str]) -> int:
         raise UsageError("babble is kept as files: say where to with --output FOLDER, or ask for bits alone: --seeds 0")
     # What cannot be listened to is refused before minutes are spent on making it.
     embed = judges.open_speaker_embedding("judging babble") if babbles else None
+    with report_folder(given.output):
+        return _judge(given, model, corpus, embed)
+
+
+def _judge(given: EvaluateSpeakers, model: SampleModel[Any], corpus: Corpus, embed: Embed | None) -> int:
     content: dict[str, Any] = {}
     notes = ""
     if given.bits:
@@ -82,15 +87,8 @@ def run_evaluate_speakers(arguments: Sequence[str]) -> int:
         )
         print(f"the page: {page}")
     elif given.output is not None:
-        _write_json(given.output / "report.json", content)
+        write_json(given.output / "report.json", content)
     return 0
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    try:
-        write_json(path, content, indent=1)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}; choose another place") from error
 
 
 def _say(said: str) -> None:

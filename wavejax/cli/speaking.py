@@ -14,11 +14,21 @@ from tyro.conf import Positional
 
 from wavejax.audio.conversion import convert_features
 from wavejax.audio.feature_spec import FeatureSpec
-from wavejax.audio.files import read_audio, write_audio
+from wavejax.audio.files import AudioWriteError, check_audio_target, is_first_part, read_audio
 from wavejax.audio.orientation import Axes
 from wavejax.audio.specs import get_spec
-from wavejax.cli.inputs import AUDIO_SUFFIXES, FEATURE_SUFFIXES, InputError, list_inputs, mel_of, read_features
+from wavejax.cli.inputs import (
+    AUDIO_SUFFIXES,
+    FEATURE_SUFFIXES,
+    InputError,
+    OutputError,
+    list_inputs,
+    mel_of,
+    read_features,
+)
 from wavejax.cli.parsing import Command, UsageError, parse
+from wavejax.cli.results import check_file, check_folder
+from wavejax.cli.sounding import write_blocks
 from wavejax.experiments.loading import of_kind
 from wavejax.experiments.sound import SoundModel
 from wavejax.generation.backends import BackendName
@@ -34,8 +44,9 @@ class Vocode:
 
     Recordings (WAV, FLAC, ...) are analysed first; .npy and .npz files hold features, frames or bands first.
     Outputs that are there already are skipped, so a stopped run goes on; Ctrl-C keeps what was made of the current file
-    as <name>.partial.wav. With --stream, `-` reads float32 frames (little endian, all bands of one frame after the
-    other) from standard input and writes 16-bit little-endian PCM to standard output as soon as it is made.
+    as <name>.partial.wav, which goes once <name>.wav is there. With --stream, `-` reads float32 frames (little endian,
+    all bands of one frame after the other) from standard input and writes 16-bit little-endian PCM to standard output
+    as soon as it is made.
     """
 
     model: Positional[str]
@@ -81,6 +92,7 @@ def run_vocode(arguments: Sequence[str]) -> int:
         raise UsageError("--folds needs the whole recording and --stream has it in pieces: leave one of them out")
     if given.out is None and not given.stream:
         raise UsageError("say where to: --out FOLDER")
+    check_folder(given.out)
     vocoder = load(given.model, kind=Vocoder)  # refuses what is none before any input is looked at
     rate = vocoder.sample_rate
     spec = get_spec(given.spec) if given.spec is not None else None
@@ -92,7 +104,7 @@ def run_vocode(arguments: Sequence[str]) -> int:
     warm = False
     for path in list_inputs(given.inputs, (*AUDIO_SUFFIXES, *FEATURE_SUFFIXES)):
         target = Path(given.out or ".") / f"{path.stem}.wav"
-        if target.exists() and not given.overwrite:
+        if target.exists() and not (given.overwrite or is_first_part(target)):
             print(f"{target} is there already (--overwrite makes it again)")
             continue
         try:
@@ -100,6 +112,7 @@ def run_vocode(arguments: Sequence[str]) -> int:
                 raise InputError(f"{path} would be overwritten by its own reading: choose another --out")
             axes: Axes | None = None if given.axes == "auto" else given.axes
             conditioning = _conditioning(vocoder, path, given.speaker, spec, given.allow_lossy, axes)
+            check_file(target, num_bytes=_bytes_of(conditioning, vocoder.spec))
             options: dict[str, Any] = {"temperature": _temperature(given, vocoder)}
             options |= {"probability_floor": given.probability_floor, "backend": given.backend}
             if given.folds == 1:
@@ -107,8 +120,10 @@ def run_vocode(arguments: Sequence[str]) -> int:
                 blocks = vocoder.blocks(conditioning, seed=given.seed, **options)
             else:
                 blocks = _folded(vocoder, conditioning, given, options)
-            if not _write_blocks(target, blocks, rate):
-                return 1
+            if code := write_blocks(target, blocks, rate):
+                return code
+        except (OutputError, AudioWriteError):
+            raise  # the next would go the same way
         except ValueError as error:
             failed += 1
             named = "" if path.name in str(error) else f"{path}: "
@@ -132,6 +147,12 @@ def _conditioning(
     return vocoder.conditioning(mel_of(path, vocoder.spec), speaker=speaker)
 
 
+def _bytes_of(conditioning: dict[str, np.ndarray], spec: FeatureSpec) -> int:
+    """Of the file: 16-bit samples."""
+    frames = conditioning.get("local_conditioning")
+    return 0 if frames is None else 2 * frames.shape[1] * spec.hop_length
+
+
 def _compile(vocoder: Vocoder, conditioning: dict[str, np.ndarray], options: dict[str, Any]) -> bool:
     """Make one sample, so that what is timed later is speaking."""
     start = time.perf_counter()
@@ -153,33 +174,6 @@ def _folded(
 def _temperature(given: "Vocode | Generate", product: SoundModel[Any]) -> float:
     """As asked for, or the voice's own."""
     return product.config.temperature if given.temperature is None else given.temperature
-
-
-def _write_blocks(target: Path, blocks: Iterator[np.ndarray], sample_rate: int) -> bool:
-    """Collect blocks into a file; on Ctrl-C into `<stem>.partial.wav`, and return False."""
-    start, made = time.perf_counter(), [np.zeros(0, np.float32)]
-    partial = target.with_name(f"{target.stem}.partial{target.suffix}")
-    try:
-        made.extend(blocks)
-    except KeyboardInterrupt:
-        waveform = np.concatenate(made)
-        if len(waveform):
-            write_audio(partial, waveform, sample_rate)
-            print(
-                f"interrupted: the first {len(waveform) / sample_rate:.2f} s are kept in {partial}; {target} was not "
-                "written",
-                file=sys.stderr,
-            )
-        else:
-            print(f"interrupted before the first block: nothing was written to {target}", file=sys.stderr)
-        return False
-    seconds, waveform = time.perf_counter() - start, np.concatenate(made)
-    clipped = write_audio(target, waveform, sample_rate)
-    partial.unlink(missing_ok=True)
-    note = f"; {clipped} samples clipped" if clipped else ""
-    spoken = len(waveform) / sample_rate
-    print(f"{target}: {spoken:.2f} s of sound in {seconds:.2f} s, times_real_time {spoken / seconds:.2f}{note}")
-    return True
 
 
 def _pipe(
@@ -258,6 +252,8 @@ def run_generate(arguments: Sequence[str]) -> int:
     given = parse(Generate, "generate", arguments, example="wavejax generate run/ babble.wav --seconds 5 --seed 1")
     if given.out.exists() and not given.overwrite:
         raise InputError(f"{given.out} is there already: choose another name, or --overwrite")
+    check_audio_target(given.out)
+    check_file(given.out)
     product, conditioning = _opened(given)
     options: dict[str, Any] = {"temperature": _temperature(given, product)}
     rate = product.sample_rate
@@ -267,7 +263,7 @@ def run_generate(arguments: Sequence[str]) -> int:
         options["prompt"] = read_audio(given.prompt, rate)[0][None]
     _check_length(conditioning, options, product.config.spec)
     with closing(product.blocks(conditioning, seed=given.seed, **options)) as blocks:  # type: ignore[type-var]
-        return 0 if _write_blocks(given.out, blocks, rate) else 1
+        return write_blocks(given.out, blocks, rate)
 
 
 def _opened(given: Generate) -> tuple[SoundModel[Any], dict[str, Any]]:

@@ -26,6 +26,7 @@ from wavejax.supervision.incidents import Incidents
 from wavejax.supervision.life_signs import HEARTBEAT, LIFELINE, life_signs
 from wavejax.supervision.supervisor import RestartPolicy, supervise
 from wavejax.tasks.families import train_and_evaluate
+from wavejax.terminal import quoted
 from wavejax.training import Hook, ProfileHook
 
 MINUTES = Range(0, 525600, above=True, why="a year")
@@ -196,7 +197,9 @@ def _parse(arguments: list[str]) -> tuple[Family[Any, Any], Train, Any]:
         raise UsageError("name a preset first, for example: wavejax train speech-16k-small --workdir run/")
     name = arguments[0]
     if name.startswith("-"):
-        raise UsageError(f"the preset comes first: wavejax train PRESET {' '.join(arguments)}; presets: {presets}")
+        raise UsageError(
+            f"the preset comes first: wavejax train PRESET {' '.join(map(quoted, arguments))}; presets: {presets}"
+        )
     (family, chosen), example = chosen_preset(name), EXAMPLE.format(preset=name)
     given, config = parse_with_config(Train, f"train {name}", chosen, arguments[1:], example=example)
     return family, given, config

@@ -22,6 +22,7 @@ from wavejax.atomic import write_json
 from wavejax.audio.levels import frame_levels_db
 from wavejax.audio.notes import NoteSpec
 from wavejax.audio.specs import FeatureSpec
+from wavejax.terminal import quoted
 
 FORMAT = 1
 MANIFEST_NAME = "manifest.json"
@@ -120,7 +121,8 @@ class Manifest:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ManifestError(
                 f"{folder} is not a prepared corpus (it has no {MANIFEST_NAME}); make one with "
-                f"`wavejax prepare SOURCE {folder}`, or finish an interrupted one with the same command as before"
+                f"`wavejax prepare SOURCE {quoted(folder)}`, or finish an interrupted one with the same command as "
+                "before"
             ) from error
         except ValueError as error:
             raise ManifestError(f"{path} is damaged ({error}); run `wavejax prepare` again to rewrite it") from error

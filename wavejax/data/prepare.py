@@ -3,6 +3,7 @@
     OUT/manifest.json           written last; a folder that has it is whole
     OUT/shard-N-HASH.array_record
     OUT/journal/                settings.json and one file per finished shard: what a later run need not do again
+                                (a folder `journal` that has no such settings.json is a user's, and OUT is refused)
 
 A run that was killed goes on where it stopped when the same command is given again. The name of a shard holds a hash of
 what it is made from, so a second preparation of a changed source never disturbs the corpus that is there until its own
@@ -13,6 +14,7 @@ import json
 import math
 import multiprocessing
 import os
+import re
 import signal
 import threading
 from collections import Counter
@@ -27,10 +29,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from wavejax.atomic import text_path, write_json
+from wavejax import interruption
+from wavejax.atomic import abandon, is_leftover, text_path, write_json
 from wavejax.audio.specs import FeatureSpec, get_spec
 from wavejax.data.manifest import (
-    MANIFEST_NAME,
     SPLITS,
     Manifest,
     UtteranceEntry,
@@ -41,6 +43,10 @@ from wavejax.data.manifest import (
 from wavejax.data.shards import NORMALIZATIONS, Processing, ShardJob, fingerprint, finished, make_shard
 from wavejax.data.sources import Listing, Recording, list_source
 from wavejax.extras import require_extra
+from wavejax.locks import LockedError, exclusive
+
+_SHARD = re.compile(r"shard-[0-9]{5}-[0-9a-f]{12}\.array_record")
+_JOURNAL = re.compile(_SHARD.pattern + r"\.json")
 
 RECORDINGS_PER_SHARD = 32
 MAX_SHARDS = 512
@@ -169,38 +175,46 @@ def _writing_errors(folder: Path) -> Iterator[None]:
 @contextmanager
 def _exclusive(folder: Path, source: Path) -> Iterator[None]:
     """Makes the folder and holds its lock, so that two preparations cannot write into each other."""
-    import fcntl
-
     if folder.resolve() == source.resolve():
         raise PrepareError(f"{folder} is the source itself; choose another folder to write to")
-    if folder.is_dir() and not (folder / "journal").is_dir() and any(folder.iterdir()):
-        raise PrepareError(
-            f"{folder} is not empty and holds no prepared corpus; choose an empty or a new folder (nothing was written)"
-        )
-    (folder / "journal").mkdir(parents=True, exist_ok=True)
-    with (folder / "journal" / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise PrepareError(
-                f"another preparation is writing to {folder}; wait for it, or choose another folder"
-            ) from error
-        except OSError as error:
-            raise PrepareError(
-                f"the file system of {folder} locks no files ({error.strerror or error}), so nothing would keep a "
-                "second preparation from writing into this one; choose a folder on another file system"
-            ) from error
-        yield
+    _refuse_what_is_not_ours(folder)
+    try:
+        with exclusive(folder / "journal" / "lock", str(folder), "preparing"):
+            yield
+    except LockedError as error:
+        raise PrepareError(f"another preparation is writing to {folder}: {error}") from error
+
+
+def _refuse_what_is_not_ours(folder: Path) -> None:
+    """Whether a corpus may be prepared in a folder: it is missing, empty, or an earlier preparation's."""
+    if not folder.is_dir():
+        return
+    names, journal = sorted(path.name for path in folder.iterdir()), folder / "journal"
+    inside = [path.name for path in journal.iterdir()] if journal.is_dir() else []
+    if not names or _settings(folder) is not None or any(map(_JOURNAL.fullmatch, inside)):
+        return
+    if names == ["journal"] and journal.is_dir() and all(name == "lock" or is_leftover(name) for name in inside):
+        return  # a preparation that was killed as it began
+    raise PrepareError(
+        f"{folder} is not empty and holds no prepared corpus ({', '.join(names[:3])}); choose an empty or a new folder "
+        "(nothing was written)"
+    )
+
+
+def _settings(folder: Path) -> dict[str, Any] | None:
+    """The settings that a preparation has written down; None where there are none, or another program's."""
+    try:
+        written = json.loads((folder / "journal" / "settings.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return written if isinstance(written, dict) and {"spec", "normalize", "trim"} <= written.keys() else None
 
 
 def _check_settings(folder: Path, processing: Processing, overwrite: bool) -> None:
     """Refuses to mix settings in one folder, and writes down the ones in use."""
     path = folder / "journal" / "settings.json"
     wanted = json.loads(json.dumps(processing.to_dict()))
-    try:
-        written = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        written = wanted
+    written = _settings(folder) or wanted
     if written != wanted and not overwrite:
         differing = [
             f"{key} was {written.get(key)}, now {wanted[key]}" for key in wanted if written.get(key) != wanted[key]
@@ -213,14 +227,14 @@ def _check_settings(folder: Path, processing: Processing, overwrite: bool) -> No
 
 
 def _remove_leftovers(folder: Path, jobs: Sequence[ShardJob], manifest: Manifest) -> None:
-    """Deletes shards and journals of earlier sources or settings, and files that a killed run was writing."""
-    used = {name for name, _ in manifest.shards} | {MANIFEST_NAME}
-    journals = {job.journal.name for job in jobs} | {"settings.json", "lock"}
-    for path in [*folder.glob("shard-*.array_record"), *folder.glob(".*.partial")]:
-        if path.name not in used:
-            path.unlink()
-    for path in (folder / "journal").iterdir():
-        if path.name not in journals:
+    """Deletes shards and journals of earlier sources or settings, and files that a killed run was writing.
+
+    What has another name than those that a preparation gives is a user's and stays.
+    """
+    used = {name for name, _ in manifest.shards} | {job.journal.name for job in jobs}
+    for path in [*folder.iterdir(), *(folder / "journal").iterdir()]:
+        is_ours = is_leftover(path.name) or _SHARD.fullmatch(path.name) or _JOURNAL.fullmatch(path.name)
+        if is_ours and path.name not in used and not path.is_dir():
             path.unlink()
 
 
@@ -276,12 +290,26 @@ def _in_processes(pending: Sequence[ShardJob], workers: int) -> Iterator[tuple[S
     # Spawned, not forked: the caller may have started jax, whose threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     count = min(workers, len(pending))
+    stopping = threading.Event()
     with ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker) as executor:
-        futures = [executor.submit(_numbered, job) for job in pending]
+
+        def stop(number: int) -> bool:
+            if stopping.is_set():
+                return False  # a second signal does not wait
+            stopping.set()
+            for process in multiprocessing.active_children():
+                process.terminate()  # shards that are finished stay
+            return True
+
+        with interruption.unseen_by_children():
+            futures = [executor.submit(_numbered, job) for job in pending]
         try:
-            for future in as_completed(futures):
-                yield future.result()
+            with interruption.reacting(stop):
+                for future in as_completed(futures):
+                    yield future.result()
         except BrokenProcessPool as error:
+            if stopping.is_set():
+                raise KeyboardInterrupt from None
             raise PrepareError(
                 "a worker process ended unexpectedly (out of memory, or a script without an "
                 "`if __name__ == '__main__'` around its work). Finished shards are kept: run the same command again, "
@@ -294,14 +322,20 @@ def _in_processes(pending: Sequence[ShardJob], workers: int) -> Iterator[tuple[S
 def _start_worker() -> None:
     """Ctrl-C is the parent's to handle, and no worker outlives a parent that was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: _leave(128 + number))
     parent = multiprocessing.parent_process()
 
     def follow() -> None:
         if parent is not None:
             parent.join()
-            os._exit(1)
+            _leave(1)
 
     threading.Thread(target=follow, daemon=True).start()
+
+
+def _leave(code: int) -> None:
+    abandon()
+    os._exit(code)
 
 
 # --- the manifest -----------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from wavejax.evaluation.bootstrap import Interval
 from wavejax.evaluation.pictures import png_bytes, spectrogram_image
 from wavejax.evaluation.report import STYLE, text_table, waveform_svg
 from wavejax.evaluation.speakers import Identification, Swap, grouped_mean
+from wavejax.ownership import marked, refuse_foreign_report
 
 PICTURED = 4
 """Noises whose clips are shown with a spectrogram; the others have players only."""
@@ -187,9 +188,13 @@ def write_babble_report(
         clips: kind -> (path relative to the folder, waveform at 16 kHz) of each clip, in the order of `report.found`.
         extra: added to report.json.
         notes: text shown as it is, below the tables.
+
+    Raises:
+        FileExistsError: the folder has a file of that name which is no report's.
     """
     root = Path(folder)
-    write_json(root / "report.json", {**(extra or {}), **report.to_json()}, indent=1)
+    refuse_foreign_report(root)
+    write_json(root / "report.json", marked({**(extra or {}), **report.to_json()}), indent=1)
     said = "\n".join(f"- {name}: {value}" for name, value in report.facts.items())
     shown = babble_markdown(report)
     text = f"# {title}\n\n{said}\n\n{shown}" + (f"\n```\n{notes}\n```\n" if notes else "")

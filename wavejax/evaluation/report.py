@@ -17,6 +17,7 @@ from wavejax.evaluation.bootstrap import Interval
 from wavejax.evaluation.comparison import Comparison, System
 from wavejax.evaluation.measures import JUDGED_RATE, Column, Item
 from wavejax.evaluation.pictures import png_bytes, spectrogram_image
+from wavejax.ownership import marked, refuse_foreign_report
 
 STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;margin:24px auto;max-width:1500px;padding:0 20px;color:#1c1c22;background:#fff}
@@ -78,17 +79,21 @@ def write_report(
     The page needs no network and no other file but the audio, which is as it was judged: at 16 kHz, level-matched.
 
     Args:
-        folder: made if it is missing; files of the same name are replaced.
+        folder: made if it is missing; an earlier report is replaced.
         comparison: what was judged.
         title: of the page.
         facts: what is said of the run: model, seeds, temperature, corpus, ...
         notes: text shown as it is, below the tables.
         extra: added to report.json.
+
+    Raises:
+        FileExistsError: the folder has a file of that name which is no report's.
     """
     root = Path(folder)
+    refuse_foreign_report(root)
     paths = _write_sounds(root, comparison)
     content = {**(extra or {}), "title": title, "facts": dict(facts), **comparison.to_json()}
-    write_json(root / "report.json", content, indent=1)
+    write_json(root / "report.json", marked(content), indent=1)
     said = "\n".join(f"- {name}: {value}" for name, value in facts.items())
     text = f"# {title}\n\n{said}\n\n{markdown(comparison)}" + (f"\n```\n{notes}\n```\n" if notes else "")
     write_text(root / "report.md", text)

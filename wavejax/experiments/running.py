@@ -13,6 +13,7 @@ from wavejax.experiments.config import ExperimentConfig, differences
 from wavejax.experiments.family import Batch, Data, Exhibit, Family, Learner
 from wavejax.experiments.loading import FindFamily, load_with_family
 from wavejax.experiments.metadata import ExperimentError, metadata, read_metadata
+from wavejax.experiments.workdir import METRICS, claimed
 from wavejax.nn.normalization import overlaid
 from wavejax.parallel import Strategy, get_strategy
 from wavejax.parallel.compiling import run_once_options
@@ -52,7 +53,23 @@ def train(
 
     `wavejax.train_and_evaluate` is this for the families that ship, and says what the arguments are.
     """
-    folder, training, own_loggers = working_folder(workdir), config.training, tuple(loggers)
+    with claimed(workdir):
+        return _train(family, config, workdir, find_family, init_from, corpus, console, tuple(loggers), hooks, devices)
+
+
+def _train(
+    family: Family[Any, Any],
+    config: Any,
+    workdir: str | Path,
+    find_family: FindFamily,
+    init_from: str | Path | None,
+    corpus: Any,
+    console: Logger | None,
+    own_loggers: Sequence[Logger],
+    hooks: Iterable[Hook],
+    devices: Sequence[jax.Device] | None,
+) -> TrainState:
+    folder, training = working_folder(workdir), config.training
     data = family.open_data(config, corpus)
     strategy = training_strategy(config, devices)
     rows = strategy.process_rows(training.batch_size)
@@ -171,7 +188,7 @@ def _loggers(config: Any, workdir: Path, console: Logger | None, own: Sequence[L
     if jax.process_index() > 0:
         return []
     loggers: list[Logger] = [console or ConsoleLogger(config.training.num_steps)]
-    loggers.append(JsonLinesLogger(workdir / "metrics.jsonl"))
+    loggers.append(JsonLinesLogger(workdir / METRICS))
     if config.training.tensorboard:
         loggers.append(TensorBoardLogger(workdir / "events"))
     return [*loggers, *own]

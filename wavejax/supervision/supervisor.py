@@ -93,7 +93,7 @@ def supervise(
       0 when it succeeded; where it was stopped or given up, the exit code of the last child, 128 + N for one that
       signal N ended; that of another process' supervisor, where that one ended the job.
     """
-    with tempfile.TemporaryDirectory(prefix="wavejax-") as folder, _Forwarding(policy, say, incidents) as signals:
+    with _Forwarding(policy, say, incidents) as signals, tempfile.TemporaryDirectory(prefix="wavejax-") as folder:
         job = _Job(signals, progress, policy, say, incidents)
         base = dict(os.environ if environment is None else environment)
         while True:

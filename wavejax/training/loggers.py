@@ -1,6 +1,7 @@
 """Where metrics, audio and images of a run go: the console, JSON lines, TensorBoard."""
 
 import contextlib
+import errno
 import json
 import os
 import time
@@ -14,6 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 
 from wavejax.atomic import write_text
 from wavejax.extras import require_extra
+
+_LONGEST_LINE = 1 << 20
 
 
 class Logger:
@@ -90,12 +93,28 @@ class JsonLinesLogger(Logger):
 
     def start(self, step: int) -> None:
         """Drops records of later steps."""
+        self.refuse_foreign()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self.path.exists():
             return
         lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
         kept = [line for line in lines if _step_of(line) is not None and (_step_of(line) or 0) <= step]
         write_text(self.path, "".join(line + "\n" for line in kept))
+
+    def refuse_foreign(self) -> None:
+        """Whether the file is missing, empty, or such a log: lines that are none are dropped.
+
+        Raises:
+          FileExistsError: it is something else.
+        """
+        try:
+            with self.path.open(encoding="utf-8", errors="replace") as file:
+                first = file.readline(_LONGEST_LINE)
+        except FileNotFoundError:
+            return
+        if first and _step_of(first) is None and not first.startswith('{"step":'):  # a kill may have cut it short
+            what = "it is no log of a training of wavejax, and is left as it is"
+            raise FileExistsError(errno.EEXIST, what, str(self.path))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Appends one line."""

@@ -1,11 +1,14 @@
 """Being asked to end: the first signal is kept, so that the step under way can finish and be saved."""
 
+import contextlib
 import os
 import signal
 import threading
 import time
 from types import FrameType
 from typing import Any
+
+from wavejax import interruption
 
 REPEAT_SECONDS = 5.0
 """A second SIGTERM within so long of the first is the same one, sent to every process of a job."""
@@ -15,27 +18,39 @@ class SignalFlag:
     """Keeps the number of the first SIGINT or SIGTERM; the handlers of before act on a second one, and return on exit.
 
     A SIGTERM that soon follows another says the same again: schedulers send it to every process of a job, and a
-    supervisor passes its own on. Signals reach the main thread only; elsewhere it changes nothing.
+    supervisor passes its own on. Signals reach the main thread only; elsewhere it changes nothing. In a command, whose
+    signals `wavejax.interruption` handles, a second one acts at once whatever the main thread is busy with.
     """
 
     def __init__(self) -> None:
         self.number = 0
         self._received = 0.0
         self._previous: dict[int, Any] = {}
+        self._command = contextlib.ExitStack()
 
     def __enter__(self) -> "SignalFlag":
-        if threading.current_thread() is threading.main_thread():
+        if interruption.is_installed():
+            self._command.enter_context(interruption.reacting(self._is_kept))
+        elif threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._previous[number] = signal.signal(number, self._receive)
         return self
 
-    def _receive(self, number: int, frame: FrameType | None) -> None:
+    def _is_kept(self, number: int) -> bool:
+        """Keeps the first; says of a later one whether it says the same again."""
         if not self.number:
             self.number, self._received = number, time.monotonic()
-            self._restore(signal.SIGINT)
-        elif number != self.number or time.monotonic() - self._received > REPEAT_SECONDS:
+            return True
+        is_same = number == self.number == signal.SIGTERM
+        return is_same and time.monotonic() - self._received <= REPEAT_SECONDS
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        is_first = not self.number
+        if not self._is_kept(number):
             self._restore(number)
             os.kill(os.getpid(), number)
+        elif is_first:
+            self._restore(signal.SIGINT)
 
     def _restore(self, *numbers: int) -> None:
         for number in numbers:
@@ -44,4 +59,5 @@ class SignalFlag:
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def __exit__(self, *exception: object) -> None:
+        self._command.close()
         self._restore(*tuple(self._previous))

@@ -19,6 +19,7 @@ from wavejax.models.wavenet_presets import PRESETS
 from wavejax.ranges import EXCERPT_SECONDS, ROWS, as_option, check_ranges
 from wavejax.tasks.babbler.product import Babbler, BabblerConfig
 from wavejax.tasks.upgrades import upgraded
+from wavejax.terminal import quoted
 
 
 def experiment(name: str) -> BabblerConfig:
@@ -29,7 +30,7 @@ def experiment(name: str) -> BabblerConfig:
 def usage(config: BabblerConfig, where: str) -> str:
     """The command that lets a babbler be heard."""
     speaker = " --speaker NAME" if config.model.num_speakers else ""
-    return f"wavejax generate {where} SOUND.wav --seconds 5{speaker}"
+    return f"wavejax generate {quoted(where)} SOUND.wav --seconds 5{speaker}"
 
 
 def exhibits(product: Babbler, data: Any) -> Iterator[Exhibit]:

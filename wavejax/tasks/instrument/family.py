@@ -26,6 +26,7 @@ from wavejax.tasks.instrument.listening import judge_instrument, median_figure
 from wavejax.tasks.instrument.playing import TAKES
 from wavejax.tasks.instrument.product import Instrument
 from wavejax.tasks.upgrades import upgraded
+from wavejax.terminal import quoted
 
 
 def experiment(name: str) -> InstrumentConfig:
@@ -42,7 +43,7 @@ def experiment(name: str) -> InstrumentConfig:
 
 def usage(config: InstrumentConfig, where: str) -> str:
     """The command that lets an instrument be heard."""
-    return f"wavejax play {where} C4 --out spoken/"
+    return f"wavejax play {quoted(where)} C4 --out spoken/"
 
 
 def open_data(config: InstrumentConfig, corpus: Corpus | None) -> CropData:

@@ -6,12 +6,13 @@ from typing import Any
 from wavejax.experiments.autoregressive.exhibits import beside_the_recording
 from wavejax.experiments.family import Exhibit
 from wavejax.tasks.vocoder.product import Vocoder
+from wavejax.terminal import quoted
 
 
 def usage(config: Any, where: str) -> str:
     """The command that lets a vocoder be heard."""
     speaker = " --speaker NAME" if config.model.num_speakers else ""
-    return f"wavejax vocode {where} SPEECH.wav --out spoken/{speaker}"
+    return f"wavejax vocode {quoted(where)} SPEECH.wav --out spoken/{speaker}"
 
 
 def exhibits(product: Vocoder, data: Any) -> Iterator[Exhibit]:

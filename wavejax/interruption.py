@@ -1,0 +1,173 @@
+"""Ctrl-C and SIGTERM, for a process that is a command: it ends at once and cleanly, at whatever moment they come.
+
+Python's own way is to raise KeyboardInterrupt wherever the main thread is. In the middle of an import or a compiler
+that is swallowed, or is a crash; and while native code runs, nothing happens. So a command leaves both signals to a
+thread that waits for them. It lets those react who have asked to (`reacting`), removes what is half-written, and ends
+the process without unwinding it. Nothing here changes a process that has not called `install`.
+"""
+
+import atexit
+import contextlib
+import functools
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+from wavejax import atomic, locks
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+_FLUSH_SECONDS = 2.0  # for what has been printed to go out: nobody may read it
+_SHOW_CURSOR = "\x1b[?25h"  # which a progress bar hides
+
+React = Callable[[int], bool]
+_reactions: list[React] = []
+_installed = False
+_ending = threading.Event()
+
+
+def install() -> None:
+    """Hands both signals to the thread; call it first of all, in the main thread. A second call does nothing.
+
+    What the process was told to ignore (nohup, a shell's background jobs) stays ignored. Where the system has no such
+    signals, and in a process whose signals others handle, nothing is changed.
+    """
+    global _installed
+    if _installed or os.name != "posix" or threading.current_thread() is not threading.main_thread():
+        return
+    ours = [number for number in SIGNALS if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler)]
+    if not ours:
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    atexit.register(_do_not_overtake)
+    threading.Thread(target=_watch, args=(reading,), name="wavejax signals", daemon=True).start()
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    for number in ours:
+        signal.signal(number, _left_to_the_thread)
+    _installed = True
+
+
+def is_installed() -> bool:
+    """Whether this process is a command whose signals are handled here."""
+    return _installed
+
+
+@contextlib.contextmanager
+def reacting(react: React) -> Iterator[None]:
+    """Inside, `react(number)` is called when a signal comes; where it returns True, the process goes on.
+
+    It is called in a thread of its own, while the main thread goes on with whatever it does. Of several, the innermost
+    is asked. Where `install` has not been called, nothing happens.
+    """
+    _reactions.append(react)
+    try:
+        yield
+    finally:
+        _reactions.remove(react)
+
+
+@contextlib.contextmanager
+def unseen_by_children() -> Iterator[None]:
+    """Processes that are started inside see neither signal: a terminal sends Ctrl-C to them, too."""
+    if os.name != "posix":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS[:1])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end(number: int) -> None:
+    """Ends the process with exit code 128 + number, as one that the signal has ended; nothing stays half-written."""
+    _ending.set()
+    atomic.abandon()
+    locks.abandon()
+    flushing = threading.Thread(target=_flush, args=(WORDS.get(signal.Signals(number), "ended"),), daemon=True)
+    flushing.start()
+    flushing.join(_FLUSH_SECONDS)
+    os._exit(128 + number)
+
+
+def _do_not_overtake() -> None:
+    """The main thread may come to its end meanwhile: the exit code is the signal's all the same."""
+    while _ending.is_set():
+        time.sleep(1.0)
+
+
+def _left_to_the_thread(number: int, frame: FrameType | None) -> None:
+    """The handler that Python calls, some time later: the thread has been told already."""
+
+
+def _watch(reading: int) -> None:
+    while data := os.read(reading, 64):
+        for number in data:
+            # In a supervisor, for example, another handler has taken over.
+            if number in SIGNALS and signal.getsignal(number) is _left_to_the_thread:
+                _receive(number)
+
+
+def _receive(number: int) -> None:
+    try:
+        goes_on = bool(_reactions) and _reactions[-1](number)
+    except Exception as error:  # the disk on which something should be kept may be full
+        _say(f"error: {error}")
+        goes_on = False
+    if not goes_on:
+        end(number)
+
+
+def _flush(word: str) -> None:
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+    _say(f"error: {word}")
+
+
+def _say(sentence: str) -> None:
+    stream: Any = sys.stderr
+    with contextlib.suppress(Exception):
+        if stream.isatty():
+            os.write(stream.fileno(), f"{_SHOW_CURSOR}\n".encode())
+        stream.write(f"{sentence}\n")
+        stream.flush()
+
+
+_masks: list[Any] = []  # of threads that are forking
+
+
+def _before_fork() -> None:
+    """A child shares the pipe: what ends it, as early as it may come, must not end its parent."""
+    _masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS) if _installed else None)
+
+
+def _after_fork(*, is_child: bool) -> None:
+    global _installed
+    before = _masks.pop()
+    if before is None:
+        return
+    if is_child:
+        _installed = False
+        _reactions.clear()
+        signal.set_wakeup_fd(-1)
+        for number in SIGNALS:
+            if signal.getsignal(number) is _left_to_the_thread:
+                signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=functools.partial(_after_fork, is_child=False),
+        after_in_child=functools.partial(_after_fork, is_child=True),
+    )
+
+
+__all__ = ["end", "install", "is_installed", "reacting", "unseen_by_children"]

@@ -1,0 +1,173 @@
+"""One process at a time: locks that say who holds them and end with their holder, however it ends.
+
+A lock is that of the operating system (`flock`) on a file beside what it guards. On network disks that pass locks on,
+as NFS does, it holds between machines. Where a disk knows no locks, nothing can be promised, and a warning says so.
+"""
+
+import contextlib
+import errno
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # a system without such locks
+    fcntl = None  # type: ignore[assignment]
+
+_LOGGER = logging.getLogger(__name__)
+_WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
+_MOST_BYTES = 4096  # of what a lock file says
+
+_held: dict[int, Path] = {}  # descriptor -> lock file
+
+
+class LockedError(ValueError):
+    """Another process is at work where this one wants to be; the message says which, and since when."""
+
+
+@contextlib.contextmanager
+def exclusive(path: str | os.PathLike[str], place: str, doing: str) -> Iterator[None]:
+    """Inside, no other process, and no other call of this one, is inside with the same lock file.
+
+    The file is made, with the folders above it, and removed at the end, and so are those folders where nothing else was
+    put into them; where the process is killed it stays behind, and locks nothing.
+
+    Args:
+      path: the lock file.
+      place: what it guards, as a message calls it.
+      doing: what is done there, as in "training in".
+
+    Raises:
+      LockedError: another is inside. It is not waited for.
+      OSError: the file cannot be made or written.
+    """
+    file = Path(path)
+    made = [above for above in file.parents if not above.exists()]
+    descriptor = _taken(file, place, doing)
+    _held[descriptor] = file
+    try:
+        _leave_word(descriptor, doing)
+        yield
+    finally:
+        if _held.pop(descriptor, None) is not None:  # else this is a forked child, which holds nothing
+            _remove(file)
+            os.close(descriptor)
+        for above in made:
+            with contextlib.suppress(OSError):  # it is not empty
+                above.rmdir()
+
+
+def abandon() -> None:
+    """Removes the lock files of a process that ends at once; the locks themselves end with it."""
+    for file in tuple(_held.values()):
+        _remove(file)
+
+
+def _remove(file: Path) -> None:
+    """Called while it is locked: whoever opens it next makes a new one."""
+    with contextlib.suppress(OSError):
+        file.unlink()
+
+
+def _taken(file: Path, place: str, doing: str) -> int:
+    """The descriptor of the lock file, which is locked where the disk knows locks."""
+    while True:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+        except FileNotFoundError:
+            continue  # the holder has removed the folder, too
+        try:
+            is_locked = _lock(descriptor, file, place, doing)
+            if not is_locked or _is_same(descriptor, file):
+                _warn_of_another_machine(descriptor, place)
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # the holder has removed it in the meantime
+
+
+def _lock(descriptor: int, file: Path, place: str, doing: str) -> bool:
+    try:
+        if fcntl is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise LockedError(
+            f"{place}: {_holder(descriptor)}. Wait for it, end it, or choose another place (its lock is {file})"
+        ) from None
+    except OSError as error:
+        if error.errno not in _WITHOUT_LOCKS:
+            raise
+        _LOGGER.warning(
+            "%s is on a disk without locks (%s): nothing keeps another process from %s it at the same time, so make "
+            "sure that none does",
+            place,
+            error.strerror,
+            doing,
+        )
+        return False
+    return True
+
+
+def _is_same(descriptor: int, file: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(file))
+    except FileNotFoundError:
+        return False
+
+
+def _read(descriptor: int) -> dict[str, Any]:
+    try:
+        said = json.loads(os.pread(descriptor, _MOST_BYTES, 0))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _holder(descriptor: int) -> str:
+    said = _read(descriptor)
+    if not said:
+        return "another process is at work there"
+    return f"process {said.get('process')} on {said.get('machine')} is {said.get('doing')} it since {said.get('since')}"
+
+
+def _warn_of_another_machine(descriptor: int, place: str) -> None:
+    """What is left of a lock was its holder's end, or the holder is where this disk's locks do not reach."""
+    said = _read(descriptor)
+    if said and said.get("machine") != socket.gethostname():
+        _LOGGER.warning(
+            "%s: %s, or was killed there. If it still runs, end one of the two: this disk does not pass locks on",
+            place,
+            _holder(descriptor),
+        )
+
+
+def _leave_word(descriptor: int, doing: str) -> None:
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    said = {"process": os.getpid(), "machine": socket.gethostname(), "doing": doing, "since": since}
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(said).encode() + b"\n", 0)
+    os.fsync(descriptor)
+
+
+def _close_in_child() -> None:
+    """A forked child must not hold on to the locks of its parent."""
+    for descriptor in _held:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_in_child)
+
+
+__all__ = ["LockedError", "abandon", "exclusive"]
