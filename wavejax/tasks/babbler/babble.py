@@ -22,7 +22,7 @@ from wavejax.evaluation.babble_report import BabbleReport
 from wavejax.evaluation.measures import JUDGED_RATE
 from wavejax.evaluation.speakers import Embed, Identification, centroids, cosines, shaped_noise, sounding_seconds, swap
 from wavejax.experiments.autoregressive.product import parameter_digest
-from wavejax.experiments.autoregressive.speakers import ids_of, speakers_of
+from wavejax.experiments.autoregressive.speakers import named_corpus_for, speakers_of
 from wavejax.experiments.metadata import ExperimentError, metadata
 from wavejax.tasks.babbler.product import Babbler
 
@@ -151,7 +151,7 @@ def judge_babble(
         ExperimentError: a corpus of other speakers.
     """
     names = speakers_of(babbler)
-    ids_of(babbler, corpus)
+    corpus = named_corpus_for(babbler, corpus)
     trained = [_training_clips(babbler, corpus, name, options) for name in names]
     made = {
         "babble": make_babble(babbler, folder, options, say),
