@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 it could not be done (or `doctor` found something wrong), 
 
 import gc
 import importlib
+import io
 import logging
 import os
 import sys
@@ -54,6 +55,8 @@ TRACEBACK = "WAVEJAX_TRACEBACK"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (default: this process's) and return its exit code."""
+    if arguments is None:
+        _say_every_name()
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help", "help"):
         print(usage())
@@ -68,6 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"there is no command {name!r}{meant}: choose one of {', '.join(COMMANDS)}", 2)
     with _messages():
         return _run(name, given[1:], alone=arguments is None)
+
+
+def _say_every_name() -> None:
+    """What a terminal's encoding cannot say is escaped: a file's name must not end a command that has written it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def usage() -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wavejax.data.texts import is_text, shown
+from wavejax.data.texts import NOT_TEXT, is_text, shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ def find_files(root: Path, suffixes: Collection[str]) -> FolderFiles:
 
     Links to folders are followed, each folder being read once: people keep recordings on other disks. A link is named
     instead if it leads nowhere, to what is read already, or to a folder that holds `root`. Names that start with a dot
-    belong to programs: such files are passed over, such folders named. So is what has a name that is not UTF-8, and
+    belong to programs: such files are passed over, such folders named. So is what has a name that is no text, and
     what is neither file nor folder. Raises OSError if `root` itself cannot be listed.
     """
     search = _Search(root, root.resolve(), frozenset(suffixes))
@@ -94,7 +94,7 @@ def _take(search: _Search, entry: os.DirEntry[str]) -> None:
     if not entry.is_file():
         search.problem(entry.path, "is a pipe, a socket or a device, not a file")
     elif not is_text(entry.name):
-        search.problem(entry.path, "has a name that is not UTF-8 text; rename it")
+        search.problem(entry.path, f"has a name that is {NOT_TEXT}; rename it")
     else:
         path = Path(entry.path)
         search.paths.append(path)
@@ -108,7 +108,7 @@ def _enter(search: _Search, entry: os.DirEntry[str]) -> bool:
         search.problem(entry.path, "is a hidden folder, which is not read")
         return False
     if not is_text(entry.name):
-        search.problem(entry.path, "has a name that is not UTF-8 text, so nothing in it is read; rename it")
+        search.problem(entry.path, f"has a name that is {NOT_TEXT}, so nothing in it is read; rename it")
         return False
     try:
         status = entry.stat()

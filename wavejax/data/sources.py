@@ -29,7 +29,7 @@ from wavejax.data.tables import (
     read_splits,
     split_of_each,
 )
-from wavejax.data.texts import SourceError, composed, is_text, shown
+from wavejax.data.texts import NOT_TEXT, SourceError, composed, is_text, shown
 from wavejax.data.transcripts import Transcripts, is_link_out
 
 Layout = Literal["auto", "ljspeech", "speakers", "folder"]
@@ -85,7 +85,7 @@ def list_source(source: Path, layout: str = "auto") -> Listing:
         what = "is a file, not a folder" if source.exists() else "does not exist"
         raise SourceError(f"{shown(source)} {what}; give the folder that holds the recordings")
     if not is_text(str(source.resolve())):
-        raise SourceError(f"{shown(source.resolve())} is a name that is not UTF-8 text; rename the folder")
+        raise SourceError(f"{shown(source.resolve())} is a name that is {NOT_TEXT}; rename the folder")
     try:
         files = _listed(source)
         chosen = _detect(source) if layout == "auto" else layout

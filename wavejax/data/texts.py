@@ -6,6 +6,7 @@ A line ends at LF, CRLF or CR and nowhere else: U+2028, a form feed or U+0085 in
 import os
 import re
 import stat
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -13,6 +14,8 @@ MAX_TRANSCRIPT_BYTES = 2**20
 """A transcript is what one recording says; a larger file is something else."""
 MAX_TABLE_BYTES = 2**28
 """Of metadata.csv and the like: more than two million rows."""
+NOT_TEXT = f"not {sys.getfilesystemencoding().upper()} text"
+"""What is said of a name that `is_text` refuses: other bytes than those of the encoding that names have here."""
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
@@ -45,6 +48,17 @@ def read_text(path: Path, limit: int = MAX_TABLE_BYTES) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SourceError(f"{shown(path)} is not UTF-8 text ({error}); convert it, e.g. with iconv") from error
+
+
+def is_inside(folder: Path, name: str) -> bool:
+    """Whether a name that somebody wrote is that of a regular file in a folder or below it.
+
+    The name leads nowhere else: it is relative and without "..". The file itself may be a link; whoever can make one
+    can as well put a file there.
+    """
+    parts = Path(name).parts
+    is_below = bool(parts) and not Path(name).is_absolute() and ".." not in parts and "\0" not in name
+    return is_below and (folder / name).is_file()
 
 
 def is_text(name: str) -> bool:

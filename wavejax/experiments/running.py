@@ -120,7 +120,7 @@ def _starting_state(
     key = run_key(config)
     if store.steps():
         restored = store.restore(strategy.abstract(jax.eval_shape(learner.init, key)))
-        labels = _check_same_run(family, config, data, restored.meta, str(store.directory))
+        labels = _check_same_run(family, config, restored.meta, str(store.directory))
         _LOG.info("resuming from step %d", restored.step)
         return restored.state, (family.follow_labels or refuse_other_speakers)(data, labels)
     state = jax.jit(learner.init, compiler_options=run_once_options())(key)
@@ -132,20 +132,16 @@ def _starting_state(
     return strategy.place(state), data
 
 
-def _check_same_run(
-    family: Family[Any, Any], config: Any, data: Data, meta: Mapping[str, Any], where: str
-) -> Mapping[str, Any]:
+def _check_same_run(family: Family[Any, Any], config: Any, meta: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     """The labels of a run that is to go on."""
     saved = read_metadata(meta, family, where)
-    before, now = saved.labels.get("speakers", ()), data.labels.get("speakers", ())
-    sentence = (
-        f"{where} belongs to another {{name}} ({{changed}}): use another workdir, or the configuration it was started "
-        "with"
+    _refuse_changes(
+        family.matters,
+        saved.config,
+        config,
+        f"{_literal(where)} belongs to another {{name}} ({{changed}}): use another "
+        "workdir, or the configuration it was started with",
     )
-    if list(before) != list(now):
-        both = f". It knows the speakers {', '.join(before)}; the corpus has {', '.join(now)}"
-        sentence += both.replace("{", "{{").replace("}", "}}")
-    _refuse_changes(family.matters, saved.config, config, sentence)
     return saved.labels
 
 
@@ -155,8 +151,14 @@ def _check_adopted(family: Family[Any, Any], config: Any, given: Any, where: str
         names,
         given,
         config,
-        f"{where} was trained with another {{name}} ({{changed}}): parameters can start a training of the same only",
+        f"{_literal(where)} was trained with another {{name}} ({{changed}}): parameters can start a training of the "
+        "same only",
     )
+
+
+def _literal(text: str) -> str:
+    """A text that `str.format` leaves as it is."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _refuse_changes(names: Iterable[str], old: Any, new: Any, sentence: str) -> None:
