@@ -164,6 +164,15 @@ def test_why_a_row_has_no_recording(tmp_path):
     )
 
 
+def test_rows_may_name_recordings_beside_the_usual_folder(tmp_path):
+    write_ljspeech(tmp_path, {"a": "x"})
+    write_tone(tmp_path / "extra" / "b.wav")
+    (tmp_path / "metadata.csv").write_text("a|One.\nextra/b.wav|Two.\nb|Three.\n")
+    listing = list_source(tmp_path)
+    assert [(r.id, r.transcript) for r in listing.recordings] == [("a", "One."), ("extra/b", "Two.")]
+    assert [name for name, _ in listing.skipped] == ["b"]
+
+
 def test_accents_are_the_same_however_they_are_stored(tmp_path):
     write_tone(tmp_path / "cafe\u0301.wav")
     (tmp_path / "café.TXT").write_text("Un café.")

@@ -121,8 +121,9 @@ def test_names_in_folders_of_several_suffixes_and_spellings(tmp_path):
     assert names.find("wavs/café.wav").id == "café"
     assert names.find("v1.2").id == "v1.2"
     assert names.find("a1") is None
-    assert names.near("wavs/a1.wav") == "A1"
-    assert names.near("b1") == ""
+    assert names.hint("wavs/a1.wav") == "there is A1, and capitals count"
+    assert names.hint("a.wav") == "there is x/a: the id of a recording in a folder names the folder"
+    assert names.hint("b1") == ""
     both = _names("cafe\u0301.wav", "café.wav")
     assert (both.find("café").path.name, both.find("cafe\u0301").path.name) == ("café.wav", "cafe\u0301.wav")
     inside = RecordingNames(tmp_path, [("a", tmp_path / "a.wav")])

@@ -154,15 +154,17 @@ def _ljspeech(source: Path, folder: Path, paths: Iterable[Path], problems: Itera
     if not _is_table(metadata):
         raise SourceError(f"{folder} has no metadata.csv, which the layout 'ljspeech' needs; use layout 'folder'")
     audio = next((folder / name for name in ("wavs", "wav") if (folder / name).is_dir()), folder)
-    depth = len(audio.parts)
-    recorded = [(_name_below(audio, path), path) for path in _sounds(paths) if path.parts[:depth] == audio.parts]
+    depth, sounds = len(audio.parts), _sounds(paths)
+    recorded = [(_name_below(audio, path), path) for path in sounds if path.parts[:depth] == audio.parts]
+    beside = [(_name_below(folder, path), path) for path in sounds if path.parts[:depth] != audio.parts]
     _refuse_links_out(source, (metadata, folder / SPLITS_NAME), [path for _, path in recorded])
     names, table = RecordingNames(audio, recorded), read_metadata_and_notes(metadata)
+    names_beside = RecordingNames(folder, beside)
     found = _Found(notes=[(METADATA_NAME, note) for note in table.notes], tables={metadata})
     problem_of = {composed(os.path.splitext(os.path.basename(name))[0]): (name, why) for name, why in problems}
     first: dict[Path, MetadataRow] = {}
     for row in table.rows:
-        meant = names.find(row.id)
+        meant = names.find(row.id) or names_beside.find(row.id)
         if meant is None:
             found.skipped.append((row.id, _why_absent(row.id, audio, names, problem_of)))
         elif meant.path in first:
@@ -190,8 +192,8 @@ def _why_absent(written: str, audio: Path, names: RecordingNames, problem_of: Ma
     for key in (last, os.path.splitext(last)[0]):
         if key in problem_of:
             return f"{said}: {' '.join(problem_of[key])}"
-    near = names.near(written)
-    return f"{said}; there is {near}, and capitals count" if near else said
+    hint = names.hint(written)
+    return f"{said}; {hint}" if hint else said
 
 
 def _repeated(first: MetadataRow, row: MetadataRow) -> str:

@@ -192,6 +192,7 @@ class RecordingNames:
                 self._others[name].append(self._by_name[name])
             self._by_name[name] = path
         self._folded: dict[str, str] | None = None
+        self._bare: dict[str, str] = {}
         self._spellings: dict[str, str | None] = {}  # None: two files differ in nothing but how accents are stored
         if any(not name.isascii() for name in self._by_name):
             for name in self._by_name:
@@ -212,13 +213,18 @@ class RecordingNames:
                 return Named(composed(stem), next((path for path in same if path.suffix == suffix), same[0]))
         return None
 
-    def near(self, written: str) -> str:
-        """The name that differs in capitals alone, or ""."""
+    def hint(self, written: str) -> str:
+        """Which recording may be meant by a name that is not found, and how to write it; "" where there is none."""
         if self._folded is None:
             self._folded = {composed(name).casefold(): name for name in self._by_name}
-        stems = [os.path.splitext(each)[0] for each in self._candidates(written)]
-        found = [self._folded.get(composed(each).casefold(), "") for each in (*self._candidates(written), *stems)]
-        return next(filter(None, found), "")
+            self._bare = {composed(os.path.basename(name)): name for name in self._by_name if "/" in name}
+        wanted = [composed(each) for each in self._candidates(written)]
+        wanted += [os.path.splitext(each)[0] for each in wanted]
+        for each in wanted:
+            if each.casefold() in self._folded:
+                return f"there is {self._folded[each.casefold()]}, and capitals count"
+        inside = next((self._bare[each] for each in map(os.path.basename, wanted) if each in self._bare), "")
+        return f"there is {inside}: the id of a recording in a folder names the folder" if inside else ""
 
     def _candidates(self, written: str) -> list[str]:
         """Names below the folder that may be meant, with their suffix if there is one."""
