@@ -2,7 +2,10 @@
 
 import errno
 import json
+import os
 import shutil
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -66,6 +69,29 @@ def test_features_of_bad_recordings_are_named_and_the_others_written(run, tmp_pa
     assert "short.wav is too short: 80 samples" in said.error
     assert "missing.wav does not exist" in said.error
     assert [path.name for path in (tmp_path / "mels").iterdir()] == ["good.npy"]
+
+
+def test_names_that_the_terminal_cannot_say_end_nothing(tmp_path):
+    for name in ("grüße 你好", "zz"):
+        tiny.write_noise(tmp_path / "in" / f"{name}.wav")
+    command = [sys.executable, "-m", "wavejax", "features", str(tmp_path / "in"), "--out", str(tmp_path / "out")]
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "grüße \\u4f60\\u597d.npy: ".encode("latin-1") in done.stdout
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"grüße 你好.npy", "zz.npy"}
+
+
+def test_features_of_linked_folders(run, tmp_path):
+    tiny.write_noise(tmp_path / "disk" / "a.wav")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "more").symlink_to(tmp_path / "disk")
+    (tmp_path / "in" / "gone.wav").symlink_to("../none.wav")
+    assert "folder of 1 recordings" in run("info", tmp_path / "in").out
+    said = run("features", tmp_path / "in", "--out", tmp_path / "out")
+    assert said.code == 0
+    assert f"note: {tmp_path / 'in' / 'gone.wav'} is a link to ../none.wav: No such file or directory" in said.error
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.npy"]
 
 
 def test_a_full_disk_leaves_no_features(run, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """`evaluate` as a listener: copy-synthesis, folders of recordings, lists, and refusals."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,36 @@ def test_folders_of_any_vocoder_are_judged(run, originals, tmp_path):
     assert {"lag", "draws"} <= set(systems["late"]["flags"])
     assert "1 of 8 !" in said.out
     assert np.isclose(systems["late"]["mean"]["lag"]["mean"], 12.5, atol=0.5)
+
+
+def test_every_recording_has_its_own_sound_in_the_report(run, tmp_path):
+    names = ("Are you sure?", "Are you sure!", "cafe\u0301")
+    for number, name in enumerate(names):
+        for folder in ("ref", "cand"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            spelt = unicodedata.normalize("NFC", name) if folder == "cand" else name
+            soundfile.write(tmp_path / folder / f"{spelt}.wav", sounds.voice(number, 1.2, 150.0 + 40 * number), RATE)
+    (tmp_path / "ref" / "metadata.csv").write_text("Are you sure?.wav|asked\ncafé|un café\ngone|nobody says this\n")
+    soundfile.write(tmp_path / "cand" / "extra.wav", sounds.voice(0, 1.2, 150.0), RATE)
+    options = ("--reference", tmp_path / "ref", "--candidate", tmp_path / "cand", "--output", tmp_path / "out")
+    said = run("evaluate", *options, "--judges", "none", "--anchors", "original")
+    assert said.code == 0
+    assert f"{tmp_path / 'cand'} has 1 recordings that {tmp_path / 'ref'} has not, first 'extra'" in said.error
+    assert "metadata.csv has 1 transcripts of recordings that are not there, first 'gone'" in said.error
+    files = sorted((tmp_path / "out" / "audio" / "cand" / "0").iterdir())
+    assert len({path.read_bytes() for path in files}) == len(files) == 3
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert all(page.count(f'src="audio/cand/0/{path.name}"') == 1 for path in files)
+    items = json.loads((tmp_path / "out" / "report.json").read_text())["items"]
+    assert [item["transcript"] for item in items] == ["", "asked", "un café"]
+
+
+def test_two_files_of_one_name_are_no_pair(run, originals):
+    soundfile.write(originals / "u0.flac", sounds.voice(0, 1.2, 150.0), RATE)
+    said = run("evaluate", "--reference", originals, "--candidate", originals, *METRICS_ONLY)
+    assert said.code == 1
+    assert "u0.flac and " in said.error
+    assert "u0.wav have one name: files are paired by name without suffix; keep one of them" in said.error
 
 
 def test_a_folder_that_lacks_a_reading_is_refused(run, originals):

@@ -4,7 +4,8 @@ import json
 import numpy as np
 import pytest
 
-from tests.data.recordings import TINY, counting_corpus
+from tests.data.recordings import TINY, counting_corpus, counting_utterance
+from wavejax.data import Corpus
 from wavejax.data.manifest import (
     Manifest,
     ManifestError,
@@ -30,7 +31,7 @@ def test_a_manifest_comes_back_as_it_was(tmp_path):
 
 
 def _damage(tmp_path, change):
-    counting_corpus([1000]).manifest.save(tmp_path)
+    dataclasses.replace(counting_corpus([1000]).manifest, shards=(("a.array_record", 1),)).save(tmp_path)
     path = tmp_path / "manifest.json"
     content = json.loads(path.read_text())
     change(content)
@@ -44,6 +45,27 @@ def _damage(tmp_path, change):
         (lambda c: c.pop("speakers"), r"is damaged \(KeyError\('speakers'\)\)"),
         (lambda c: c["utterances"][0].pop("split"), r"is damaged \(KeyError\('split'\)\)"),
         (lambda c: c["feature_spec"].update(hops=3), "is damaged .*unknown keys: hops"),
+        (lambda c: c["utterances"][0].update(speaker=2), r"'u0' is of speaker 2, and there are 2, .* \(one, two\)"),
+        (lambda c: c["utterances"][0].update(speaker=-1), "speaker of the utterance 'u0' is below 0"),
+        (lambda c: c["utterances"][0].update(speaker=0.5), r"speaker must be int values, got 0\.5"),
+        (lambda c: c["utterances"][0].update(speaker=True), r"speaker must be int values, got True"),
+        (lambda c: c["utterances"][0].update(num_samples=-4), "num_samples of the utterance 'u0' is below 0"),
+        (lambda c: c["utterances"][0].update(id=None), "id must be str values, got None"),
+        (lambda c: c["utterances"][0].update(split="dev"), "'u0' is in the split 'dev'; splits are train, validation"),
+        (lambda c: c["utterances"][0].update(index=1), "is record 1 of shard 0, which is not there: the 1 shards"),
+        (lambda c: c["utterances"][0].update(shard=1), "is record 0 of shard 1, which is not there"),
+        (lambda c: c["utterances"][0].update(shard=-1), "shard of the utterance 'u0' is below 0"),
+        (lambda c: c["utterances"][0].update(active_runs=[[0, 101]]), "'u0' reach beyond its 100 blocks"),
+        (lambda c: c["utterances"][0].update(active_runs=[[9, 3]]), "of the utterance 'u0' are no rising pairs"),
+        (lambda c: c["utterances"][0].update(active_runs=[[0, 1.5]]), "of the utterance 'u0' are no rising pairs"),
+        (lambda c: c.update(speakers="ab"), "speakers must be str values, got 'ab'"),
+        (lambda c: c.update(speakers=["one", "one"]), "two speakers have one name among one, one"),
+        (lambda c: c.update(speakers=3), "speakers must be str values, got 3"),
+        (lambda c: c.update(shards=[["a", "1"]]), "records of the shard 'a' must be int values, got '1'"),
+        *(
+            (lambda c, name=name: c.update(shards=[[name, 1]]), "is no plain file name; shards lie beside the manifest")
+            for name in ("../a.array_record", "/a.array_record", "x/a.array_record", "..", "", "a\0", "x\\\\a", 3)
+        ),
     ],
 )
 def test_a_damaged_manifest_is_named(tmp_path, change, message):
@@ -60,6 +82,21 @@ def test_no_manifest_or_half_of_one(tmp_path):
     path.write_text(path.read_text()[:100])
     with pytest.raises(ManifestError, match=r"manifest.json is damaged .*run `wavejax prepare` again"):
         Manifest.load(tmp_path)
+
+
+def test_a_manifest_that_is_no_file_or_no_end(tmp_path):
+    (tmp_path / "manifest.json").symlink_to("/dev/zero")
+    with pytest.raises(ManifestError, match=r"manifest\.json is damaged \(it is not a regular file\)"):
+        Manifest.load(tmp_path)
+    (tmp_path / "manifest.json").unlink()
+    (tmp_path / "manifest.json").write_text("[" * 100_000)
+    with pytest.raises(ManifestError, match=r"manifest\.json is damaged"):
+        Manifest.load(tmp_path)
+
+
+def test_a_corpus_in_memory_has_its_speakers_too():
+    with pytest.raises(ValueError, match=r"'u0' is of speaker 5, and there are 1, counted from 0 \(one\)"):
+        Corpus.in_memory(TINY, [counting_utterance(0, 1000, speaker=5)], ["train"], ("one",))
 
 
 def test_silence_is_relative_to_the_utterance_and_absolute():

@@ -1,6 +1,7 @@
 """A corpus of notes: pitches that are known before and after resampling, splits kept apart."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -186,4 +187,22 @@ def test_a_folder_of_notes_is_read(tmp_path):
         read_notes(tmp_path)
     (folder / "notes.csv").write_text("file|note|split\n57.flac|57|tset\n")
     with pytest.raises(ManifestError, match=r"line 2 of .*expected file\|note\|train/validation/test"):
+        read_notes(folder)
+    (folder / "notes.csv").write_bytes("\ufefffile|note|split\r\n57.flac|57|train\r\n".encode())
+    assert [note.midi for note in read_notes(folder)] == [57.0]
+    (folder / "notes.csv").write_text("57.flac|57|train\n60.flac|60|test\n")
+    with pytest.raises(ManifestError, match=r"line 1 of .* is '57\.flac\|57\|train'; expected the header file\|note"):
+        read_notes(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside.flac", "{}/outside.flac", "x/../../outside.flac", ".", "", "gone.flac", "pipe.flac"]
+)
+def test_notes_lie_in_their_folder(tmp_path, name):
+    folder = write_folder(tmp_path / "strings")
+    soundfile.write(folder / "outside.flac", NOTES[0].waveform, RATE)
+    (folder / "wavs" / "x").mkdir()
+    os.mkfifo(folder / "wavs" / "pipe.flac")
+    (folder / "notes.csv").write_text(f"file|note|split\n{name.format(folder)}|57|train\n")
+    with pytest.raises(ManifestError, match=r"line 2 of .* names '.*', which is no file in .*wavs"):
         read_notes(folder)

@@ -448,3 +448,51 @@ def test_damaged_files_by_the_hundred(tmp_path):
     assert report["counts"]["refused"] > 500
     assert report["megabytes"] < 700
     assert report["slowest"][0] < 10
+
+
+def test_limits_hold_after_trimming(tmp_path):
+    click = np.zeros(48_000)
+    click[20_000:20_160] = 0.5 * np.random.default_rng(0).standard_normal(160)
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / "click.wav", click, 16_000)
+    write_tone(tmp_path / "in" / "fine.wav", seconds=2.0)
+    report = _prepare(tmp_path / "in", tmp_path / "out", trim=True, min_seconds=1.0)
+    assert [u.id for u in report.manifest.utterances] == ["fine"]
+    ((name, reason),) = report.skipped
+    assert name == "click"
+    assert "click.wav is too short: 0.150 s once its silent ends are cut, 3.000 s before, and min_seconds" in reason
+    assert len(_prepare(tmp_path / "in", tmp_path / "whole", min_seconds=1.0).manifest.utterances) == 2
+    _prepare(tmp_path / "in", tmp_path / "short", trim=True, min_seconds=0.1)
+    assert Corpus.open(tmp_path / "short").entries[0].num_samples == 2400
+
+
+def test_channels_that_cancel_are_not_called_silent(tmp_path):
+    tone = 0.25 * np.sin(0.2 * np.arange(16_000))
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / "anti.wav", np.stack([tone, -tone], axis=1), 16_000)
+    soundfile.write(tmp_path / "in" / "quiet.wav", np.zeros((16_000, 2)), 16_000)
+    write_tone(tmp_path / "in" / "fine.wav")
+    reasons = dict(_prepare(tmp_path / "in", tmp_path / "out").skipped)
+    assert "anti.wav has 2 channels that cancel each other when they are averaged to one" in reasons["anti"]
+    assert "they peak at -12 dB of full scale" in reasons["anti"]
+    assert "quiet.wav is silent" in reasons["quiet"]
+
+
+def test_what_is_to_be_known_of_a_source_is_in_the_report(tmp_path):
+    source = write_ljspeech(tmp_path / "in", {"a": "", "b": ""})
+    (source / "metadata.csv").write_text("a|One\u2028two.|\nb|Two.|\na|One\u2028two.|\n")
+    with open(os.fsencode(source) + b"/wavs/mod\xe0.wav", "wb"):
+        pass
+    report = _prepare(source, tmp_path / "out")
+    assert [u.transcript for u in report.manifest.utterances] == ["One\u2028two.", "Two."]
+    assert "skipped wavs/mod\\xe0.wav: has a name that is not UTF-8 text; rename it" in str(report)
+    assert "note on a: is twice in metadata.csv: line 3 repeats line 1" in str(report)
+    assert "note on the splits: validation is empty" in str(report)
+
+
+def test_linked_folders_are_prepared(tmp_path):
+    write_tone(tmp_path / "disk" / "a.wav")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "s1").symlink_to(tmp_path / "disk")
+    report = _prepare(tmp_path / "in", tmp_path / "out")
+    assert [(u.id, u.source) for u in report.manifest.utterances] == [("s1/a", "s1/a.wav")]

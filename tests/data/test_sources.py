@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from tests.data.recordings import write_ljspeech, write_tone
@@ -119,3 +122,194 @@ def test_damaged_tables_name_the_line(tmp_path, name, content, message):
     with pytest.raises(SourceError) as caught:
         list_source(tmp_path)
     assert message in str(caught.value)
+
+
+def test_a_table_may_name_speakers(tmp_path):
+    write_ljspeech(tmp_path / "lj", {"a": "", "b": "", "c": ""})
+    (tmp_path / "lj" / "metadata.csv").write_text("id|speaker|transcript\na|anna|One.\nb|bert|Two.\nc||Three.\n")
+    assert _summary(list_source(tmp_path / "lj")) == [
+        ("a", "anna", "One.", None),
+        ("b", "bert", "Two.", None),
+        ("c", "lj", "Three.", None),
+    ]
+
+
+def test_rows_that_come_twice_are_said_to(tmp_path):
+    write_ljspeech(tmp_path, {"a": "x", "b": "y"})
+    (tmp_path / "metadata.csv").write_text("a|One.\nb|Two.\na|One.\nwavs/b.wav|Other\n")
+    listing = list_source(tmp_path)
+    assert [r.transcript for r in listing.recordings] == ["One.", "Two."]
+    assert listing.skipped == ()
+    assert listing.notes == (
+        ("a", "is twice in metadata.csv: line 3 repeats line 1"),
+        ("wavs/b.wav", "is twice in metadata.csv, and line 4 differs from line 2, which is used"),
+    )
+
+
+def test_why_a_row_has_no_recording(tmp_path):
+    write_ljspeech(tmp_path, {"A": "x"})
+    (tmp_path / "wavs" / "m.m4a").touch()
+    (tmp_path / "wavs" / "gone.wav").symlink_to("../annex/none.wav")
+    (tmp_path / "metadata.csv").write_text("a|One.\nm|Two.\ngone|Three.\nnone|Four.\nA|Five.\n")
+    absent = f"is in metadata.csv but has no recording in {tmp_path / 'wavs'}"
+    gone = "is a link to ../annex/none.wav: No such file or directory"
+    unread = "has suffix .m4a, which is not read; convert it to .wav or .flac"
+    assert list_source(tmp_path).skipped == (
+        ("a", f"{absent}; there is A, and capitals count"),
+        ("m", f"{absent}: wavs/m.m4a {unread}"),
+        ("gone", f"{absent}: wavs/gone.wav {gone}"),
+        ("none", absent),
+        ("wavs/gone.wav", gone),
+        ("wavs/m.m4a", unread),
+    )
+
+
+def test_rows_may_name_recordings_beside_the_usual_folder(tmp_path):
+    write_ljspeech(tmp_path, {"a": "x"})
+    write_tone(tmp_path / "extra" / "b.wav")
+    (tmp_path / "metadata.csv").write_text("a|One.\nextra/b.wav|Two.\nb|Three.\n")
+    listing = list_source(tmp_path)
+    assert [(r.id, r.transcript) for r in listing.recordings] == [("a", "One."), ("extra/b", "Two.")]
+    assert [name for name, _ in listing.skipped] == ["b"]
+
+
+def test_accents_are_the_same_however_they_are_stored(tmp_path):
+    write_tone(tmp_path / "cafe\u0301.wav")
+    (tmp_path / "café.TXT").write_text("Un café.")
+    assert _summary(list_source(tmp_path)) == [("cafe\u0301", tmp_path.name, "Un café.", None)]
+    (tmp_path / "Zoe\u0308").mkdir()
+    write_tone(tmp_path / "Zoe\u0308" / "a.wav")
+    assert list_source(tmp_path, "speakers").recordings[0].speaker == "Zoë"
+
+
+def test_numbers_are_names_of_speakers_too(tmp_path):
+    for speaker in ("1", "11", "2"):
+        for number in ("1101", "2001"):
+            write_tone(tmp_path / speaker / f"{number}.wav")
+    write_tone(tmp_path / "1" / "1" / "x.wav")
+    write_tone(tmp_path / "1" / "x.wav")
+    listing = list_source(tmp_path, "speakers")
+    assert listing.skipped == ()
+    assert [(r.id, r.path.relative_to(tmp_path).as_posix()) for r in listing.recordings] == [
+        ("1/1/x", "1/1/x.wav"),
+        ("1/1101", "1/1101.wav"),
+        ("1/2001", "1/2001.wav"),
+        ("1/x", "1/x.wav"),
+        ("11/1101", "11/1101.wav"),
+        ("11/2001", "11/2001.wav"),
+        ("2/1101", "2/1101.wav"),
+        ("2001", "2/2001.wav"),
+    ]
+
+
+def test_speakers_in_linked_folders(tmp_path):
+    for speaker in ("anna", "bert"):
+        write_tone(tmp_path / "disk" / speaker / "1.wav")
+        (tmp_path / "disk" / speaker / "1.txt").write_text(speaker)
+    (tmp_path / "in").mkdir()
+    for speaker in ("anna", "bert"):
+        (tmp_path / "in" / speaker).symlink_to(tmp_path / "disk" / speaker)
+    (tmp_path / "in" / "carl").symlink_to("anna")
+    listing = list_source(tmp_path / "in", "speakers")
+    assert [(r.id, r.transcript) for r in listing.recordings] == [("anna/1", "anna"), ("bert/1", "bert")]
+    assert listing.skipped == (("carl", "leads to the folder that is read as anna"),)
+
+
+@pytest.mark.parametrize("layout", ["folder", "speakers"])
+def test_splits_are_fixed_in_every_layout(tmp_path, layout):
+    for name in ("anna/1", "bert/1", "bert/2"):
+        write_tone(tmp_path / f"{name}.wav")
+    (tmp_path / "splits.csv").write_bytes(b"\xef\xbb\xbfanna/1|test\r\nbert/1.wav|validation\r\nbert/9|test\r\n")
+    listing = list_source(tmp_path, layout)
+    assert [r.split for r in listing.recordings] == ["test", "validation", None]
+    assert listing.notes == (("bert/9", "is in splits.csv but matches no recording"),)
+
+
+def test_two_tables_that_contradict_each_other(tmp_path):
+    write_ljspeech(tmp_path, {"a": "x"})
+    (tmp_path / "metadata.csv").write_text("id|transcript|split\na|One.|train\n")
+    (tmp_path / "splits.csv").write_text("a|test\n")
+    listing = list_source(tmp_path)
+    assert listing.recordings[0].split == "test"
+    assert listing.notes == (("a", "is train in metadata.csv but test in splits.csv, which is used"),)
+
+
+def test_what_a_layout_does_not_read_is_named(tmp_path):
+    write_ljspeech(tmp_path, {"a": "x"})
+    write_tone(tmp_path / "extra" / "b.wav")
+    write_tone(tmp_path / "extra" / "c.wav")
+    write_tone(tmp_path / "d.wav")
+    (tmp_path / "names.tsv").touch()
+    listing = list_source(tmp_path)
+    reason = "lies where the layout 'ljspeech' looks for no recording"
+    assert listing.skipped == (("d.wav", reason), ("extra/ (2 recordings)", reason))
+    assert listing.notes == (("names.tsv", "is a table that the layout 'ljspeech' does not read"),)
+    listing = list_source(tmp_path, "speakers")
+    assert listing.skipped == (("d.wav", "lies where the layout 'speakers' looks for no recording"),)
+    assert listing.notes[0] == ("metadata.csv", "is a table that the layout 'speakers' does not read")
+
+
+def test_texts_that_are_no_transcripts_are_named(tmp_path):
+    source = tmp_path / "in"
+    for name in "abc":
+        write_tone(source / f"{name}.wav")
+    (source / "a.txt").write_bytes(b"caf\xe9")
+    os.mkfifo(source / "b.txt")
+    (source / "c.txt").symlink_to("/dev/zero")
+    (source / "readme.txt").write_text("about this")
+    listing = list_source(source)
+    assert [r.transcript for r in listing.recordings] == ["", "", ""]
+    assert [name for name, _ in listing.skipped] == ["b.txt", "c.txt"]
+    assert [name for name, _ in listing.notes] == ["a.txt", "readme.txt"]
+    assert "is not used as a transcript: " in listing.notes[0][1]
+    assert "a.txt is not UTF-8 text" in listing.notes[0][1]
+    assert listing.notes[1][1] == "text that lies beside no recording of its name; not used"
+
+
+def test_transcripts_are_not_read_from_outside(tmp_path):
+    source, secret = tmp_path / "in", tmp_path / "home" / "secret.txt"
+    secret.parent.mkdir()
+    secret.write_text("private words")
+    for name in "ab":
+        write_tone(source / f"{name}.wav")
+    (source / "a.txt").symlink_to(secret)
+    (source / "texts").mkdir()
+    (source / "texts" / "b").write_text("inside")
+    (source / "b.txt").symlink_to("texts/b")
+    for name in ("wavs/c.wav", "c.wav"):
+        write_tone(tmp_path / "corpus" / name)
+    for name, place in (("c", "wavs/c.wav"), ("d", "c.wav")):
+        (source / f"{name}.wav").symlink_to(tmp_path / "corpus" / place)
+        (tmp_path / "corpus" / f"{name}.txt").write_text(f"linked {name}")
+        (source / f"{name}.txt").symlink_to(tmp_path / "corpus" / f"{name}.txt")
+    listing = list_source(source)
+    assert [r.transcript for r in listing.recordings] == ["", "inside", "linked c", "linked d"]
+    assert listing.notes == (("a.txt", f"is a link out of the folder, to {secret}: it is not read"),)
+
+
+def test_a_table_is_not_read_from_outside(tmp_path):
+    write_ljspeech(tmp_path / "disk", {"a": "One."})
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "metadata.csv").symlink_to(tmp_path / "disk" / "metadata.csv")
+    (source / "wavs").symlink_to(tmp_path / "disk" / "wavs")
+    assert [r.transcript for r in list_source(source).recordings] == ["One."]
+    (source / "wavs").unlink()
+    write_tone(source / "wavs" / "a.wav")
+    with pytest.raises(SourceError, match=r"in/metadata\.csv is a link out of the source, to .*disk/metadata\.csv"):
+        list_source(source)
+    (source / "metadata.csv").unlink()
+    (source / "metadata.csv").symlink_to("nowhere.csv")
+    with pytest.raises(SourceError, match=r"metadata\.csv cannot be read: No such file or directory"):
+        list_source(source)
+    (source / "metadata.csv").unlink()
+    os.mkfifo(source / "metadata.csv")
+    with pytest.raises(SourceError, match=r"metadata\.csv is not a regular file"):
+        list_source(source)
+
+
+def test_a_source_whose_name_is_not_text(tmp_path):
+    source = os.fsdecode(os.fsencode(tmp_path) + b"/r\xe9cits")
+    os.mkdir(source)
+    with pytest.raises(SourceError, match=r"r\\xe9cits is a name that is not UTF-8 text; rename the folder"):
+        list_source(Path(source))

@@ -19,8 +19,10 @@ class Prepare:
     """Turn a folder of recordings into a corpus that `wavejax train` reads.
 
     SOURCE is any folder of audio, an LJSpeech-style folder (metadata.csv and wavs/), or one folder per
-    speaker (--layout speakers). A preparation that was stopped goes on when the same command is given again. Broken,
-    empty, silent and too-short recordings are skipped and named.
+    speaker (--layout speakers). metadata.csv is id|transcript, or says in a first line id|speaker|transcript|split what
+    its columns are; splits.csv (id|split) fixes which recordings are held out. A preparation that was stopped goes on
+    when the same command is given again. Broken, empty, silent and too-short recordings are skipped and named, and so
+    is every row, file and link that matches nothing.
     """
 
     source: Positional[Path]

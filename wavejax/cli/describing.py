@@ -12,6 +12,7 @@ from wavejax.audio.files import AUDIO_SUFFIXES, read_audio
 from wavejax.audio.levels import loudness
 from wavejax.cli.inputs import FEATURE_SUFFIXES, InputError, read_features
 from wavejax.cli.parsing import Command, parse
+from wavejax.data.discovery import find_files
 from wavejax.ranges import AT_LEAST_NONE, TEMPERATURE
 from wavejax.terminal import quoted
 
@@ -62,7 +63,7 @@ def run_info(arguments: Sequence[str]) -> int:
         lines = [f"features: shape {mel.shape}, {mel.dtype}, from {mel.min():.2f} to {mel.max():.2f}"]
     elif path.is_file():
         raise InputError(f"{path} is neither a recording ({', '.join(AUDIO_SUFFIXES)}) nor features (.npy, .npz)")
-    elif path.is_dir() and (count := sum(file.suffix.lower() in AUDIO_SUFFIXES for file in path.rglob("*"))):
+    elif path.is_dir() and (count := len(find_files(path, AUDIO_SUFFIXES).paths)):
         lines = [f"folder of {count} recordings: wavejax prepare {quoted(path)} CORPUS makes it ready for training"]
     else:
         lines = _describe_model(given.path, path)

@@ -1,5 +1,6 @@
 """Files that commands are given: recordings, folders of them, and arrays of features."""
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.audio.files import AUDIO_SUFFIXES, AudioError, read_audio
 from wavejax.audio.host_features import log_mel_numpy
 from wavejax.audio.waveforms import is_floating
+from wavejax.data.discovery import find_files
 
 FEATURE_SUFFIXES = (".npy", ".npz")
 
@@ -26,6 +28,8 @@ class OutputError(InputError):
 def list_inputs(given: Iterable[str | Path], suffixes: tuple[str, ...]) -> list[Path]:
     """The files of `given`, folders replaced by the files of these suffixes in them (recursively, sorted).
 
+    Links to folders are followed; what in a folder cannot be read is named on standard error.
+
     Raises InputError: nothing given, a folder without such files, or two files of one stem, whose outputs would be one.
     """
     files: list[Path] = []
@@ -33,7 +37,10 @@ def list_inputs(given: Iterable[str | Path], suffixes: tuple[str, ...]) -> list[
         if not path.is_dir():
             files.append(path)
             continue
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes and not p.name.startswith("."))
+        listed = find_files(path, suffixes)
+        for name, reason in listed.problems:
+            print(f"note: {path / name} {reason}", file=sys.stderr)
+        found = list(listed.paths)
         if not found:
             raise InputError(f"the folder {path} holds no file with one of the suffixes {', '.join(suffixes)}")
         files += found

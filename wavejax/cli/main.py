@@ -6,6 +6,7 @@ ended by Ctrl-C, 143 by SIGTERM.
 
 import gc
 import importlib
+import io
 import logging
 import os
 import signal
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (default: this process's) and return its exit code."""
     if arguments is None:
         interruption.install()
+        _say_every_name()
     with terminal.guarded():
         return _main(list(sys.argv[1:] if arguments is None else arguments), alone=arguments is None)
 
@@ -78,6 +80,13 @@ def _main(given: list[str], *, alone: bool) -> int:
         return _fail(f"there is no command {name!r}{meant}: choose one of {', '.join(COMMANDS)}", 2)
     with _messages():
         return _run(name, given[1:], alone=alone)
+
+
+def _say_every_name() -> None:
+    """What a terminal's encoding cannot say is escaped: a file's name must not end a command that has written it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def usage() -> str:

@@ -5,7 +5,7 @@ import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -19,7 +19,8 @@ from wavejax.audio.orientation import frames_first
 from wavejax.audio.specs import FeatureSpec, get_spec
 from wavejax.data.manifest import SPLITS, Manifest, ManifestError, UtteranceEntry, active_blocks, runs_of
 from wavejax.data.records import RecordError, ShardReader, decode_record, dequantize_waveform, quantize_waveform
-from wavejax.data.sources import read_metadata
+from wavejax.data.tables import read_metadata
+from wavejax.data.texts import composed
 
 Recorded = tuple[Int16[np.ndarray, "_"], Float[np.ndarray, "_ _"]]
 """Stored samples int16 [T] and conditioning frames float32 [F, C] of one utterance."""
@@ -147,6 +148,26 @@ class Corpus:
         """The number of a speaker. Raises ValueError that lists the speakers."""
         return self.manifest.speaker_index(name)
 
+    def with_speakers(self, names: Sequence[str]) -> "Corpus":
+        """The same utterances, their speakers numbered as `names` lists them: what a model knows them by.
+
+        Names are compared as text, however their accents are stored. Raises ValueError, which prints both lists, where
+        somebody speaks whom `names` does not list.
+        """
+        if tuple(names) == self.speakers:
+            return self
+        unknown = unknown_speakers(self, names)
+        if unknown:
+            raise ValueError(
+                f"the corpus has the speakers {', '.join(self.speakers)}, and {', '.join(unknown)} "
+                f"{'is' if len(unknown) == 1 else 'are'} not among {', '.join(names)}"
+            )
+        places = {composed(name): place for place, name in enumerate(names)}
+        number_of = [places.get(composed(name), 0) for name in self.speakers]  # 0: of those who say nothing
+        entries = tuple(replace(entry, speaker=number_of[entry.speaker]) for entry in self.entries)
+        manifest = replace(self.manifest, speakers=tuple(names), utterances=entries)
+        return Corpus(manifest, self._source, self._notes)
+
     def seconds(self, split: str | None = None) -> float:
         """Total duration, of one split or of all."""
         return self.manifest.seconds(split)
@@ -184,6 +205,15 @@ class Corpus:
         """Ids whose CRC-32 is among `hashes` (the `id` of a batch), for error reports."""
         wanted = {int(value) for value in hashes}
         return [entry.id for entry in self.entries if id_hash(entry.id) in wanted]
+
+
+def unknown_speakers(corpus: Corpus, names: Sequence[str]) -> tuple[str, ...]:
+    """Those who speak in a corpus and are not among `names`, compared as text, in the corpus' order."""
+    known = {composed(name) for name in names}
+    speaking = {entry.speaker for entry in corpus.entries}
+    return tuple(
+        name for number, name in enumerate(corpus.speakers) if number in speaking and composed(name) not in known
+    )
 
 
 def id_hash(utterance_id: str) -> int:

@@ -6,11 +6,13 @@
 It is written last and atomically, so a folder with a manifest is a whole corpus.
 """
 
+import contextlib
+import gc
 import hashlib
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from wavejax.atomic import write_json
 from wavejax.audio.levels import frame_levels_db
 from wavejax.audio.notes import NoteSpec
 from wavejax.audio.specs import FeatureSpec
+from wavejax.data.manifest_types import check_types
 from wavejax.terminal import quoted
 
 FORMAT = 1
@@ -71,6 +74,22 @@ class Manifest:
     """File name and number of records of each shard; empty for a corpus in memory."""
     utterances: tuple[UtteranceEntry, ...]
 
+    def __post_init__(self) -> None:
+        """Raises ValueError on an utterance of a speaker or a split that does not exist."""
+        if len(set(self.speakers)) != len(self.speakers):
+            raise ValueError(f"two speakers have one name among {', '.join(self.speakers)}; each needs its own")
+        for utterance in self.utterances:
+            if not 0 <= utterance.speaker < len(self.speakers):
+                raise ValueError(
+                    f"the utterance {utterance.id!r} is of speaker {utterance.speaker}, and there are "
+                    f"{len(self.speakers)}, counted from 0 ({', '.join(self.speakers)})"
+                )
+            if utterance.split not in SPLITS:
+                raise ValueError(
+                    f"the utterance {utterance.id!r} is in the split {utterance.split!r}; splits are "
+                    f"{', '.join(SPLITS)}"
+                )
+
     @property
     def sample_rate(self) -> int:
         """Hz, of the spec."""
@@ -116,36 +135,78 @@ class Manifest:
     def load(cls, folder: Path) -> "Manifest":
         """Reads `folder`/manifest.json. Raises ManifestError if it is missing, damaged or of another format."""
         path = Path(folder) / MANIFEST_NAME
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise ManifestError(
-                f"{folder} is not a prepared corpus (it has no {MANIFEST_NAME}); make one with "
-                f"`wavejax prepare SOURCE {quoted(folder)}`, or finish an interrupted one with the same command as "
-                "before"
-            ) from error
-        except ValueError as error:
-            raise ManifestError(f"{path} is damaged ({error}); run `wavejax prepare` again to rewrite it") from error
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            got = content.get("format") if isinstance(content, dict) else type(content).__name__
-            raise ManifestError(
-                f"{path} has format {got!r}, this wavejax reads format {FORMAT}; prepare the corpus again"
-            )
-        try:
-            return cls(
-                spec=FeatureSpec.from_dict(content["feature_spec"]),
-                speakers=tuple(content["speakers"]),
-                shards=tuple((name, count) for name, count in content["shards"]),
-                utterances=tuple(entry_from_dict(entry) for entry in content["utterances"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ManifestError(f"{path} is damaged ({error!r}); run `wavejax prepare` again to rewrite it") from error
+        with _without_collections():
+            content = _read(path)
+            try:
+                check_types(content)
+                manifest = cls(
+                    spec=FeatureSpec.from_dict(content["feature_spec"]),
+                    speakers=tuple(content["speakers"]),
+                    shards=tuple((name, count) for name, count in content["shards"]),
+                    utterances=tuple(entry_from_dict(entry) for entry in content["utterances"]),
+                )
+                _check_places(manifest)
+            except (KeyError, TypeError, ValueError) as error:
+                raise ManifestError(
+                    f"{path} is damaged ({error!r}); run `wavejax prepare` again to rewrite it"
+                ) from error
+        return manifest
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The JSON of a manifest of this format."""
+    try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is not a regular file")
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ManifestError(
+            f"{path.parent} is not a prepared corpus (it has no {MANIFEST_NAME}); make one with "
+            f"`wavejax prepare SOURCE {quoted(path.parent)}`, or finish an interrupted one with the same command as "
+            "before"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"{path} is damaged ({error}); run `wavejax prepare` again to rewrite it") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        got = content.get("format") if isinstance(content, dict) else type(content).__name__
+        raise ManifestError(f"{path} has format {got!r}, this wavejax reads format {FORMAT}; prepare the corpus again")
+    return content
+
+
+@contextlib.contextmanager
+def _without_collections() -> Iterator[None]:
+    """A manifest is a million objects that stay: to look for garbage among them takes most of the time of reading."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def entry_from_dict(entry: Mapping[str, Any]) -> UtteranceEntry:
     """The entry that `dataclasses.asdict` and JSON made a mapping of. Raises KeyError where a field is missing."""
-    values = {field.name: entry[field.name] for field in fields(UtteranceEntry)}
-    return UtteranceEntry(**{**values, "active_runs": tuple((start, stop) for start, stop in values["active_runs"])})
+    values = {name: entry[name] for name in _FIELDS}
+    values["active_runs"] = tuple([(start, stop) for start, stop in values["active_runs"]])
+    return UtteranceEntry(**values)
+
+
+_FIELDS = tuple(field.name for field in fields(UtteranceEntry))
+
+
+def _check_places(manifest: Manifest) -> None:
+    """Raises ValueError on an utterance whose record or whose blocks are not there."""
+    records = [count for _, count in manifest.shards]
+    for utterance in manifest.utterances:
+        if records and (utterance.shard >= len(records) or utterance.index >= records[utterance.shard]):
+            raise ValueError(
+                f"the utterance {utterance.id!r} is record {utterance.index} of shard {utterance.shard}, which is not "
+                f"there: the {len(records)} shards hold {records[:10]} records"
+            )
+        blocks = -(-utterance.num_samples // manifest.spec.hop_length)
+        if utterance.active_runs and utterance.active_runs[-1][1] > blocks:
+            raise ValueError(f"active_runs of the utterance {utterance.id!r} reach beyond its {blocks} blocks")
 
 
 # --- which parts of an utterance are silent ---------------------------------------------------------------------------
@@ -188,7 +249,7 @@ def assign_splits(
 
     `validation` and `test` are the parts of all groups that are held out; `fixed` sets some groups by hand. If a
     held-out part greater than 0 comes out empty and three groups or more exist, the training group with the smallest
-    hash fills it.
+    hash fills it. If all that are free are held out and none is for training, the group with the largest hash is.
     """
     fixed = fixed or {}
     fractions = {group: _fraction(group) for group in set(groups)}
@@ -196,6 +257,9 @@ def assign_splits(
     for group, fraction in fractions.items():
         drawn = "test" if fraction < test else "validation" if fraction < test + validation else "train"
         chosen[group] = fixed.get(group, drawn)
+    drawn_groups = sorted((fraction, group) for group, fraction in fractions.items() if group not in fixed)
+    if drawn_groups and "train" not in chosen.values():
+        chosen[drawn_groups[-1][1]] = "train"
     for split, part in (("validation", validation), ("test", test)):
         free = sorted((fractions[g], g) for g, s in chosen.items() if s == "train" and g not in fixed)
         if part > 0 and split not in chosen.values() and len(chosen) >= 3 and len(free) > 1:

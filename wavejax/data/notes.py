@@ -32,6 +32,7 @@ from wavejax.audio.strings import (
 )
 from wavejax.data.corpus import Corpus, StruckNote, Utterance
 from wavejax.data.manifest import SPLITS, ManifestError
+from wavejax.data.texts import is_inside, read_text, text_lines
 
 NOTES_NAME = "notes.csv"
 STORED_RATE = 24_000
@@ -71,19 +72,26 @@ class NoteRecording:
 def read_notes(folder: str | Path) -> list[NoteRecording]:
     """The recordings that a folder's notes.csv lists, at `STORED_RATE`.
 
-    Raises ManifestError where there is no such file, or a line of it is not file|note|split.
+    Raises ManifestError where there is no such file, a line of it is not file|note|split, or names a file that does not
+    lie in wavs/.
     """
     path = Path(folder) / NOTES_NAME
     if not path.is_file():
         raise ManifestError(
             f"{folder} holds no {NOTES_NAME}, so it is no folder of notes; `scripts/fetch_notes DATA` brings one"
         )
+    lines = text_lines(read_text(path))
+    if not lines or lines[0].split("|") != ["file", "note", "split"]:
+        raise ManifestError(f"line 1 of {path} is {''.join(lines[:1])!r:.80}; expected the header file|note|split")
     recordings = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()[1:], start=2):
+    for number, line in enumerate(lines[1:], start=2):
         parts = line.split("|")
         if len(parts) != 3 or parts[2] not in SPLITS:
             raise ManifestError(f"line {number} of {path} is {line!r}; expected file|note|{'/'.join(SPLITS)}")
-        waveform, rate = read_audio(path.parent / "wavs" / parts[0], STORED_RATE)
+        wavs = path.parent / "wavs"
+        if not is_inside(wavs, parts[0]):
+            raise ManifestError(f"line {number} of {path} names {parts[0]!r}, which is no file in {wavs}")
+        waveform, rate = read_audio(wavs / parts[0], STORED_RATE)
         recordings.append(
             NoteRecording(midi=midi_number(parts[1]), waveform=waveform, sample_rate=rate, split=parts[2])
         )

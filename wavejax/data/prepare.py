@@ -36,12 +36,11 @@ from wavejax.data.manifest import (
     SPLITS,
     Manifest,
     UtteranceEntry,
-    assign_splits,
     entry_from_dict,
-    split_group,
 )
 from wavejax.data.shards import NORMALIZATIONS, Processing, ShardJob, fingerprint, finished, make_shard
 from wavejax.data.sources import Listing, Recording, list_source
+from wavejax.data.splitting import split_recordings
 from wavejax.extras import require_extra
 from wavejax.locks import LockedError, exclusive
 
@@ -65,6 +64,8 @@ class PrepareReport:
     manifest: Manifest
     skipped: tuple[tuple[str, str], ...]
     """(recording, reason)"""
+    notes: tuple[tuple[str, str], ...] = ()
+    """(name, what is to be known of it): tables, transcripts and splits that are not used, or not as they might be."""
     clipped: tuple[tuple[str, int], ...]
     """(utterance, samples) where normalisation or resampling went beyond full scale."""
     shards_made: int
@@ -80,6 +81,7 @@ class PrepareReport:
             f"shards made, {self.shards_kept} kept)"
         ]
         lines += [f"skipped {name}: {reason}" for name, reason in self.skipped]
+        lines += [f"note on {name}: {note}" for name, note in self.notes]
         lines += [f"clipped {name}: {count} samples beyond full scale" for name, count in self.clipped]
         return "\n".join(lines)
 
@@ -129,7 +131,7 @@ def prepare(
         kept = len(journals)
         pending = [job for job in jobs if job.number not in journals]
         journals |= _run(pending, jobs, workers or _available_cores(), progress)
-        manifest, skipped, clipped = _assemble(Path(source), listing, jobs, journals, chosen, validation, test)
+        manifest, skipped, clipped, notes = _assemble(Path(source), listing, jobs, journals, chosen, validation, test)
         manifest.save(folder)
         _remove_leftovers(folder, jobs, manifest)
     return PrepareReport(
@@ -137,6 +139,7 @@ def prepare(
         layout=listing.layout,
         manifest=manifest,
         skipped=skipped,
+        notes=(*listing.notes, *notes),
         clipped=clipped,
         shards_made=len(pending),
         shards_kept=kept,
@@ -349,8 +352,8 @@ def _assemble(
     spec: FeatureSpec,
     validation: float,
     test: float,
-) -> tuple[Manifest, tuple[tuple[str, str], ...], tuple[tuple[str, int], ...]]:
-    """Manifest, skipped recordings and clipped utterances, from the journals of all shards."""
+) -> tuple[Manifest, tuple[tuple[str, str], ...], tuple[tuple[str, int], ...], list[tuple[str, str]]]:
+    """Manifest, skipped recordings, clipped utterances and notes on the splits, from the journals of all shards."""
     by_id = {recording.id: recording for recording in listing.recordings}
     used = [job for job in jobs if journals[job.number]["entries"]]
     found = [
@@ -363,7 +366,7 @@ def _assemble(
         reasons = "\n  ".join(f"{name}: {reason}" for name, reason in skipped[:5])
         raise PrepareError(f"none of the {len(listing.recordings)} recordings in {source} can be used:\n  {reasons}")
     speakers = tuple(sorted({recording.speaker for _, recording, _, _ in found}))
-    splits = _splits([recording for _, recording, _, _ in found], validation, test)
+    splits, notes = split_recordings([recording for _, recording, _, _ in found], validation, test)
     utterances = [
         _entry(entry, recording, split, source, speakers.index(recording.speaker), (shard, index))
         for (entry, recording, shard, index), split in zip(found, splits, strict=True)
@@ -375,7 +378,7 @@ def _assemble(
         utterances=tuple(utterances),
     )
     clipped = tuple((entry["id"], entry["clipped"]) for entry, _, _, _ in found if entry["clipped"])
-    return manifest, tuple((name, reason) for name, reason in skipped), clipped
+    return manifest, tuple((name, reason) for name, reason in skipped), clipped, notes
 
 
 def _entry(
@@ -392,9 +395,3 @@ def _entry(
             "index": place[1],
         }
     )
-
-
-def _splits(recordings: Sequence[Recording], validation: float, test: float) -> list[str]:
-    groups = [split_group(recording.transcript, recording.id) for recording in recordings]
-    fixed = {group: r.split for group, r in zip(groups, recordings, strict=True) if r.split is not None}
-    return assign_splits(groups, validation=validation, test=test, fixed=fixed)

@@ -11,12 +11,13 @@ import numpy as np
 from jaxtyping import Float, Int16
 
 from wavejax.atomic import write_json
+from wavejax.audio.channels import channel_peaks
 from wavejax.audio.files import AudioError, AudioReader, collect
 from wavejax.audio.host_features import log_mel_numpy
 from wavejax.audio.levels import frame_levels_db, loudness_normalize, peak_normalize, trim_silence
 from wavejax.audio.specs import FeatureSpec
 from wavejax.audio.waveforms import check_waveform
-from wavejax.data.manifest import active_blocks, runs_of
+from wavejax.data.manifest import SILENCE_FLOOR_DBFS, active_blocks, runs_of
 from wavejax.data.records import encode_record, quantize_waveform, write_shard
 from wavejax.data.sources import Recording
 
@@ -77,7 +78,7 @@ def finished(job: ShardJob) -> dict[str, Any] | None:
     try:
         journal = json.loads(job.journal.read_text(encoding="utf-8"))
         size = (job.out / job.name).stat().st_size if journal["entries"] else 0
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return journal if size == journal["bytes"] else None
 
@@ -136,6 +137,7 @@ def _samples(recording: Recording, processing: Processing) -> tuple[Int16[np.nda
         raw = _at_full_scale(collect(reader.blocks(processing.spec.sample_rate)), recording, processing)
     _check_usable(raw, recording, processing)
     shaped = _shape(raw, processing)
+    _check_length(shaped, recording, processing, before=len(raw))
     return quantize_waveform(shaped), int(np.count_nonzero(shaped > 1.0) + np.count_nonzero(shaped < -1.0))
 
 
@@ -162,13 +164,38 @@ def _shape(raw: Float[np.ndarray, " time"], processing: Processing) -> Float[np.
 
 def _check_usable(raw: Float[np.ndarray, " time"], recording: Recording, processing: Processing) -> None:
     spec = processing.spec
-    seconds = len(raw) / spec.sample_rate
-    if seconds < processing.min_seconds:
-        raise AudioError(
-            f"{recording.path} is too short: {seconds:.3f} s, and min_seconds asks for {processing.min_seconds} s"
-        )
-    if spec.num_frames(len(raw)) < 1:
-        raise AudioError(f"{recording.path} is too short: {len(raw)} samples give no frame of spec {spec.name!r}")
+    _check_length(raw, recording, processing, before=len(raw))
     if not active_blocks(raw, spec.hop_length).any():
+        peaks = _channel_peaks(recording)
+        if len(peaks) > 1 and peaks.max() > 10.0 ** (SILENCE_FLOOR_DBFS / 20):
+            raise AudioError(
+                f"{recording.path} has {len(peaks)} channels that cancel each other when they are averaged to one, "
+                f"though by themselves they peak at {20 * np.log10(peaks.max()):.0f} dB of full scale: turn one of "
+                "them round, or keep a single channel"
+            )
         loudest = float(np.max(frame_levels_db(raw, frame_length=spec.hop_length, hop_length=spec.hop_length)))
         raise AudioError(f"{recording.path} is silent: it never rises above {loudest:.0f} dB of full scale")
+
+
+def _check_length(
+    waveform: Float[np.ndarray, " time"], recording: Recording, processing: Processing, before: int
+) -> None:
+    """`before`: samples that the recording has; fewer are left where its silent ends were cut."""
+    spec = processing.spec
+    seconds = len(waveform) / spec.sample_rate
+    cut = f" once its silent ends are cut, {before / spec.sample_rate:.3f} s before" if len(waveform) < before else ""
+    if seconds < processing.min_seconds:
+        raise AudioError(
+            f"{recording.path} is too short: {seconds:.3f} s{cut}, and min_seconds asks for {processing.min_seconds} s"
+        )
+    if spec.num_frames(len(waveform)) < 1:
+        raise AudioError(
+            f"{recording.path} is too short: {len(waveform)} samples{cut} give no frame of spec {spec.name!r}"
+        )
+
+
+def _channel_peaks(recording: Recording) -> Float[np.ndarray, " channels"]:
+    try:
+        return channel_peaks(recording.path)
+    except (OSError, RuntimeError):  # it was read a moment ago; then nothing is known of its channels
+        return np.zeros(0)

@@ -16,7 +16,9 @@ from wavejax.audio.resampling import resample
 from wavejax.audio.specs import get_spec
 from wavejax.data import Corpus
 from wavejax.data.corpus import Utterance
-from wavejax.data.sources import read_metadata
+from wavejax.data.sources import METADATA_NAME
+from wavejax.data.tables import RecordingNames, read_metadata
+from wavejax.data.texts import NOT_TEXT, composed, is_text, shown
 from wavejax.evaluation.anchors import ANCHORS, DEFAULT_ANCHORS, make_anchor, recode
 from wavejax.evaluation.comparison import Comparison, System, compare
 from wavejax.evaluation.judges import JUDGES, word_error
@@ -104,17 +106,20 @@ def ceiling_system(utterances: Sequence[Utterance], coding: SampleCoding, rate: 
     return System(name="ceiling", takes=(takes,))
 
 
-def read_folders(reference: str | Path, candidates: Sequence[str | Path]) -> tuple[list[Item], list[System]]:
-    """Recordings of any vocoder beside the originals, paired by file name without suffix.
+def read_folders(
+    reference: str | Path, candidates: Sequence[str | Path], say: Say = lambda said: None
+) -> tuple[list[Item], list[System]]:
+    """Recordings of any vocoder beside the originals, paired by file name without suffix, as text (NFC).
 
     A metadata.csv in the reference folder (id|transcript) gives transcripts. `DRAWS_FILE` in a candidate's folder says
-    how many readings were made; without it the report says that nobody knows.
+    how many readings were made; without it the report says that nobody knows. `say` is told of what matches nothing.
 
     Raises:
-        ListeningError: an empty folder, or an original without its counterpart (a missing reading is a chosen one).
+        ListeningError: an empty folder, two files of one name, or an original without its counterpart (a missing
+            reading is a chosen one). SourceError: a metadata.csv that cannot be read.
     """
     originals = _recordings(Path(reference))
-    transcripts = _transcripts(Path(reference))
+    transcripts = _transcripts(Path(reference), originals, say)
     items = [
         Item(id=name, waveform=read_audio(path, JUDGED_RATE)[0], transcript=transcripts.get(name, ""))
         for name, path in originals.items()
@@ -128,6 +133,9 @@ def read_folders(reference: str | Path, candidates: Sequence[str | Path]) -> tup
                 f"{folder} lacks {len(absent)} of {len(originals)} recordings of {reference}, first {absent[0]!r}: "
                 "files are paired by name without suffix; a system is judged on all of them"
             )
+        extra = [name for name in readings if name not in originals]
+        if extra:
+            say(f"{folder} has {len(extra)} recordings that {reference} has not, first {extra[0]!r}: not judged")
         take = tuple(read_audio(readings[name], JUDGED_RATE)[0] for name in originals)
         seeds, drawn = _draws(folder)
         systems.append(System(name=folder.name, takes=(take,), seeds=seeds, drawn=drawn, is_anchor=False))
@@ -137,15 +145,38 @@ def read_folders(reference: str | Path, candidates: Sequence[str | Path]) -> tup
 def _recordings(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise ListeningError(f"{folder} is not a folder of recordings")
-    found = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in AUDIO_SUFFIXES}
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in AUDIO_SUFFIXES or path.name.startswith("."):
+            continue
+        if not is_text(path.name):
+            raise ListeningError(f"{shown(path)} has a name that is {NOT_TEXT}; rename it")
+        other = found.setdefault(composed(path.stem), path)
+        if other != path:
+            raise ListeningError(
+                f"{other} and {path} have one name: files are paired by name without suffix; keep one of them"
+            )
     if not found:
         raise ListeningError(f"{folder} holds no recording ({', '.join(AUDIO_SUFFIXES)})")
     return found
 
 
-def _transcripts(folder: Path) -> Mapping[str, str]:
-    path = folder / "metadata.csv"
-    return {row.id: row.transcript for row in read_metadata(path)} if path.is_file() else {}
+def _transcripts(folder: Path, originals: Mapping[str, Path], say: Say) -> Mapping[str, str]:
+    path = folder / METADATA_NAME
+    if not path.exists():
+        return {}
+    names = RecordingNames(folder, originals.items())
+    found: dict[str, str] = {}
+    absent = []
+    for row in read_metadata(path):
+        meant = names.find(row.id)
+        if meant is None:
+            absent.append(row.id)
+        else:
+            found.setdefault(composed(meant.path.stem), row.transcript)
+    if absent:
+        say(f"{path} has {len(absent)} transcripts of recordings that are not there, first {absent[0]!r}")
+    return found
 
 
 def _draws(folder: Path) -> tuple[tuple[int, ...], int | None]:
@@ -201,7 +232,7 @@ def judge_folders(
 
     Griffin-Lim is given the features of speech-16k. Raises ListeningError, AudioError, MissingExtra.
     """
-    items, spoken = read_folders(reference, candidates)
+    items, spoken = read_folders(reference, candidates, say)
     chosen = _measures(judges, [item.transcript for item in items])
     systems, missing = anchor_systems([item.waveform for item in items], get_spec("speech-16k"), anchors, say)
     return _compare(items, [*systems, *spoken], chosen, missing, judges is not None, say)

@@ -2,7 +2,6 @@
 
 import base64
 import html
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from wavejax.evaluation.alignment import match_level
 from wavejax.evaluation.bootstrap import Interval
 from wavejax.evaluation.comparison import Comparison, System
 from wavejax.evaluation.measures import JUDGED_RATE, Column, Item
+from wavejax.evaluation.names import file_names
 from wavejax.evaluation.pictures import png_bytes, spectrogram_image
 from wavejax.ownership import marked, refuse_foreign_report
 
@@ -105,10 +105,12 @@ def write_report(
 def _write_sounds(root: Path, comparison: Comparison) -> dict[tuple[str, int, int], str]:
     """Every take, level-matched; (system, take, item) -> path relative to the page."""
     paths = {}
+    folders = file_names(system.name for system in comparison.systems)
+    files = file_names(item.id for item in comparison.items)
     for system in comparison.systems:
         for number, take in enumerate(system.takes):
             for index, item in enumerate(comparison.items):
-                relative = f"audio/{_safe(system.name)}/{number}/{_safe(item.id)}.wav"
+                relative = f"audio/{folders[system.name]}/{number}/{files[item.id]}.wav"
                 write_audio(root / relative, match_level(take[index], item.waveform, JUDGED_RATE)[0], JUDGED_RATE)
                 paths[system.name, number, index] = relative
     return paths
@@ -261,7 +263,3 @@ def text_table(rows: Sequence[Sequence[str]]) -> str:
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
     ]
     return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
-
-
-def _safe(name: str) -> str:
-    return re.sub(r"[^\w.=-]+", "_", name)

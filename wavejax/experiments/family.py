@@ -166,6 +166,11 @@ class Family(Generic[C, P]):
     """The configuration for a model that tells these speakers apart; None where the family knows none."""
     matters: tuple[str, ...] = ("model",)
     """Fields of the configuration that cannot change when a training goes on."""
+    follow_labels: Callable[[Any, Mapping[str, Any]], Any] | None = None
+    """(data, labels that a checkpoint remembers) -> the same data under those labels, so that what a model learnt of a
+    speaker stays that speaker's; ExperimentError where that cannot be. None: other speakers are refused."""
+    adopt_labels: Callable[[Any, P], tuple[Any, Params]] = lambda data, product: (data, product.params)
+    """(data, product that a training starts from) -> (data, parameters), so that rows of parameters follow labels."""
     upgraded: Callable[[Mapping[str, Any]], Mapping[str, Any]] = field(default=lambda meta: meta)
     """Metadata of an earlier version of the family in today's names."""
 

@@ -7,7 +7,7 @@ import jax
 
 import wavejax
 from wavejax.experiments.config import ExperimentConfig
-from wavejax.experiments.family import Family
+from wavejax.experiments.family import Data, Family
 from wavejax.experiments.serialization import ConfigError, from_json, to_json
 from wavejax.types import Params
 
@@ -49,6 +49,21 @@ def read_metadata(meta: Mapping[str, Any], family: Family[Any, Any], where: str)
         raise ExperimentError(
             f"{where} was written by wavejax {meta.get('wavejax')} and this is {wavejax.__version__}: {error}"
         ) from None
+
+
+def refuse_other_speakers(data: Data, labels: Mapping[str, Any]) -> Data:
+    """The data, if its speakers are those that a checkpoint remembers, in their order.
+
+    Raises:
+        ExperimentError: others; it prints both lists.
+    """
+    before, now = list(labels.get("speakers", ())), list(data.labels.get("speakers", ()))
+    if before and now and before != now:
+        raise ExperimentError(
+            f"the model was trained on the speakers {', '.join(map(str, before))}, the corpus has "
+            f"{', '.join(map(str, now))}: use the corpus that it was trained on"
+        )
+    return data
 
 
 def check_params(params: Params, expected: Any, where: str) -> None:

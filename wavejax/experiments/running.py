@@ -12,7 +12,7 @@ from wavejax.checkpoints import VALIDATION_LOSS, AnyStore, below, open_store, wo
 from wavejax.experiments.config import ExperimentConfig, differences
 from wavejax.experiments.family import Batch, Data, Exhibit, Family, Learner
 from wavejax.experiments.loading import FindFamily, load_with_family
-from wavejax.experiments.metadata import ExperimentError, metadata, read_metadata
+from wavejax.experiments.metadata import ExperimentError, metadata, read_metadata, refuse_other_speakers
 from wavejax.experiments.workdir import METRICS, claimed
 from wavejax.nn.normalization import overlaid
 from wavejax.parallel import Strategy, get_strategy
@@ -79,7 +79,7 @@ def _train(
     if training.keep_best:
         rules["best"] = (VALIDATION_LOSS, "min")
     with open_store(below(workdir, "checkpoints"), **rules) as store:
-        state = _starting_state(family, config, learner, store, strategy, init_from, find_family)
+        state, data = _starting_state(family, config, data, learner, store, strategy, init_from, find_family)
         logger = LoggerGroup(_loggers(config, folder, console, own_loggers))
         meta = metadata(config, data.labels)
         validated: dict[int, dict[str, float]] = {}
@@ -126,35 +126,40 @@ def inference_params(state: TrainState) -> Any:
 def _starting_state(
     family: Family[Any, Any],
     config: Any,
+    data: Data,
     learner: Learner,
     store: AnyStore,
     strategy: Strategy,
     init_from: str | Path | None,
     find_family: FindFamily,
-) -> TrainState:
+) -> tuple[TrainState, Data]:
+    """The state to go on from, and the data under the labels that it knows them by."""
     key = run_key(config)
     if store.steps():
         restored = store.restore(strategy.abstract(jax.eval_shape(learner.init, key)))
-        _check_same_run(family, config, restored.meta, str(store.directory))
+        labels = _check_same_run(family, config, restored.meta, str(store.directory))
         _LOG.info("resuming from step %d", restored.step)
-        return restored.state
+        return restored.state, (family.follow_labels or refuse_other_speakers)(data, labels)
     state = jax.jit(learner.init, compiler_options=run_once_options())(key)
     if init_from is not None:
         given = load_with_family(init_from, None, find_family).product
         _check_adopted(family, config, given.config, str(init_from))
-        state = learner.adopt(state, given.params, str(init_from))
-    return strategy.place(state)
+        data, params = family.adopt_labels(data, given)
+        state = learner.adopt(state, params, str(init_from))
+    return strategy.place(state), data
 
 
-def _check_same_run(family: Family[Any, Any], config: Any, meta: Mapping[str, Any], where: str) -> None:
-    saved = read_metadata(meta, family, where).config
+def _check_same_run(family: Family[Any, Any], config: Any, meta: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """The labels of a run that is to go on."""
+    saved = read_metadata(meta, family, where)
     _refuse_changes(
         family.matters,
-        saved,
+        saved.config,
         config,
-        f"{where} belongs to another {{name}} ({{changed}}): use another "
+        f"{_literal(where)} belongs to another {{name}} ({{changed}}): use another "
         "workdir, or the configuration it was started with",
     )
+    return saved.labels
 
 
 def _check_adopted(family: Family[Any, Any], config: Any, given: Any, where: str) -> None:
@@ -163,8 +168,14 @@ def _check_adopted(family: Family[Any, Any], config: Any, given: Any, where: str
         names,
         given,
         config,
-        f"{where} was trained with another {{name}} ({{changed}}): parameters can start a training of the same only",
+        f"{_literal(where)} was trained with another {{name}} ({{changed}}): parameters can start a training of the "
+        "same only",
     )
+
+
+def _literal(text: str) -> str:
+    """A text that `str.format` leaves as it is."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _refuse_changes(names: Iterable[str], old: Any, new: Any, sentence: str) -> None:

@@ -77,6 +77,9 @@ def test_speakers_are_matched_by_name_not_by_number(report):
     """A corpus that lists its speakers in another order, or only some of them."""
     reordered = score_speakers(TRIO, corpus(("carl", "anna", "bert"), (1, 2, 0, 1, 2, 0)), batch_size=4)
     assert reordered["utterances"] == report["utterances"]
+    right = [report["utterances"][f"u{number}"]["right"] for number in range(5)]
+    turned = corpus(("carl", "anna", "bert"), (1, 2, 0, 1, 2, 0))
+    assert score(TRIO, turned, "validation", batch_size=4).bits.tolist() == right, "evaluate, too"
     entries = corpus(("bert",), (0,) * 6)
     some = score_speakers(TRIO, entries, batch_size=4)
     assert some["utterances"]["u1"] == report["utterances"]["u1"]

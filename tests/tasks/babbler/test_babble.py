@@ -74,6 +74,15 @@ def test_a_model_that_speaks_as_it_is_told_is_right(corpus, tmp_path, monkeypatc
     assert all((tmp_path / path).is_file() for each in clips.values() for path, _ in each)
 
 
+def test_names_of_speakers_lead_to_no_other_folder(tmp_path, monkeypatch):
+    speaking(monkeypatch, {0: 0, 1: 1, 2: 2})
+    folder = tmp_path / "in" / "babble"
+    clips = make_babble(babbler(("../../../out", "a/b", "a_b")), folder, SHORT, quiet)
+    assert len({path for path, _ in clips}) == 9, "each speaker has its own files"
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.wav")}
+    assert written == {f"in/babble/{path}" for path, _ in clips}
+
+
 def test_ids_that_are_mixed_up_are_wrong(corpus, tmp_path, monkeypatch):
     speaking(monkeypatch, {0: 1, 1: 0, 2: 2})
     report, _ = judged(corpus, tmp_path)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from wavejax.experiments.autoregressive.data import batch_shapes, open_crops
+from wavejax.experiments.autoregressive.data import adopt_speakers, batch_shapes, follow_labels, open_crops
 from wavejax.experiments.autoregressive.learner import crop_figures, crop_learner, crop_param_shapes
 from wavejax.experiments.family import Family
 
@@ -16,6 +16,8 @@ def sample_family(**own: Any) -> Family[Any, Any]:
     """
     shared: dict[str, Any] = {
         "open_data": open_crops,
+        "follow_labels": follow_labels,
+        "adopt_labels": adopt_speakers,
         "batch_shapes": batch_shapes,
         "learner": crop_learner,
         "param_shapes": crop_param_shapes,

@@ -19,6 +19,8 @@ from wavejax.types import AnyArray, Params
 
 C_co = TypeVar("C_co", bound=AutoregressiveConfig, covariant=True)
 
+SPEAKER_TABLE = "speaker_embedding"
+"""Name of the parameter with one row a speaker."""
 SPEAKER_CHANNELS = 16
 """Width of a speaker's embedding where the configuration says none."""
 
@@ -50,11 +52,11 @@ class SampleModel(SoundModel[C_co]):
         """The embedding of each speaker. Raises ExperimentError for a model without."""
         if not self.config.model.num_speakers:
             raise ExperimentError(f"{self.config.name} knows no speakers by id")
-        return np.asarray(self.params["speaker_embedding"])
+        return np.asarray(self.params[SPEAKER_TABLE])
 
     def with_speaker_table(self: "S", table: Float[np.ndarray, "speakers channels"]) -> "S":
         """The same model with other embeddings of its speakers."""
-        params: Params = {**self.params, "speaker_embedding": np.asarray(table, np.float32)}
+        params: Params = {**self.params, SPEAKER_TABLE: np.asarray(table, np.float32)}
         return dataclasses.replace(self, params=params)
 
 

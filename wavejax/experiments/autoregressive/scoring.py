@@ -10,7 +10,7 @@ from jaxtyping import Array
 from wavejax.data import Corpus, validation_batches
 from wavejax.evaluation.scoring import NextFeatures, Scores, baseline_bits, score_batches, score_table
 from wavejax.experiments.autoregressive.config import AutoregressiveConfig
-from wavejax.experiments.autoregressive.data import check_corpus
+from wavejax.experiments.autoregressive.data import corpus_for
 from wavejax.experiments.autoregressive.learner import crop_loss
 from wavejax.experiments.autoregressive.product import SampleModel
 from wavejax.types import Params
@@ -39,7 +39,7 @@ def score(
             with frames="other"; SpecMismatch, ExperimentError: a corpus that the model cannot read.
     """
     config = product.config
-    check_corpus(config, corpus)
+    corpus = corpus_for(product, corpus)
     if frames == "other":
         if not config.is_conditioned:
             raise ValueError(f"{config.name} is not conditioned on features: there are no others to give it")

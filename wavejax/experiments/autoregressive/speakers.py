@@ -9,6 +9,7 @@ from jaxtyping import Float
 from wavejax.data import Corpus
 from wavejax.evaluation import paired_bootstrap
 from wavejax.evaluation.bootstrap import Interval
+from wavejax.experiments.autoregressive.data import corpus_for
 from wavejax.experiments.autoregressive.product import SampleModel
 from wavejax.experiments.autoregressive.scoring import score
 from wavejax.experiments.metadata import ExperimentError
@@ -33,16 +34,11 @@ def speakers_of(product: SampleModel[Any]) -> tuple[str, ...]:
     return product.speakers
 
 
-def ids_of(product: SampleModel[Any], corpus: Corpus) -> tuple[int, ...]:
-    """The model's id of each speaker of the corpus. Raises ExperimentError on one that the model does not know."""
-    names = speakers_of(product)
-    unknown = [name for name in corpus.speakers if name not in names]
-    if unknown:
-        raise ExperimentError(
-            f"the corpus has the speaker{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}, whom "
-            f"{product.config.name} does not know: it knows {', '.join(names)}. Give the corpus that it was trained on"
-        )
-    return tuple(names.index(name) for name in corpus.speakers)
+def named_corpus_for(product: SampleModel[Any], corpus: Corpus) -> Corpus:
+    """The corpus with the model's ids of its speakers. Raises ExperimentError on one whom the model does not know, and
+    as `speakers_of`."""
+    speakers_of(product)
+    return corpus_for(product, corpus)
 
 
 def score_speakers(
@@ -65,28 +61,26 @@ def score_speakers(
     Raises:
         ExperimentError: a model without speakers, or a corpus of others; and whatever `score` refuses.
     """
-    ids, count = ids_of(product, corpus), product.config.model.num_speakers
+    corpus, count = named_corpus_for(product, corpus), product.config.model.num_speakers
     table = product.speaker_table
     corpus = _thinned(corpus, split, at_most) if at_most else corpus
 
     def bits(rows: Float[np.ndarray, "speaker size"]) -> Float[np.ndarray, " utterance"]:
-        # Row k of the table that is scored with belongs to speaker k of the corpus.
-        changed = product.with_speaker_table(np.concatenate([rows, table[len(rows) :]]))
-        scores = score(changed, corpus, split, batch_size=batch_size)
+        scores = score(product.with_speaker_table(rows), corpus, split, batch_size=batch_size)
         names.update(zip(scores.ids, scores.num_samples.tolist(), strict=True))
         return scores.bits
 
     names: dict[str, int] = {}
     found: dict[str, Float[np.ndarray, ...]] = {}
     say(f"bits of {split}: the right id")
-    found["right"] = bits(table[list(ids)])
+    found["right"] = bits(table)
     wrong = []
     for shift in range(1, count):
         say(f"bits of {split}: a wrong id, {shift} of {count - 1}")
-        wrong.append(bits(table[[(each + shift) % count for each in ids]]))
+        wrong.append(bits(np.roll(table, -shift, axis=0)))
     found["wrong"] = np.mean(wrong, axis=0)
     say(f"bits of {split}: no id")
-    found["none"] = bits(np.broadcast_to(table.mean(axis=0), (len(ids), table.shape[1])))
+    found["none"] = bits(np.broadcast_to(table.mean(axis=0), table.shape))
     return _report(product, corpus, split, names, found)
 
 

@@ -20,9 +20,10 @@ from wavejax.audio.resampling import resample
 from wavejax.data import Corpus
 from wavejax.evaluation.babble_report import BabbleReport
 from wavejax.evaluation.measures import JUDGED_RATE
+from wavejax.evaluation.names import file_names
 from wavejax.evaluation.speakers import Embed, Identification, centroids, cosines, shaped_noise, sounding_seconds, swap
 from wavejax.experiments.autoregressive.product import parameter_digest
-from wavejax.experiments.autoregressive.speakers import ids_of, speakers_of
+from wavejax.experiments.autoregressive.speakers import named_corpus_for, speakers_of
 from wavejax.experiments.metadata import ExperimentError, metadata
 from wavejax.ranges import COUNT, TEMPERATURE, Range, check_ranges
 from wavejax.tasks.babbler.product import Babbler
@@ -58,16 +59,17 @@ class BabbleOptions:
 def make_babble(babbler: Babbler, folder: str | Path, options: BabbleOptions, say: Say) -> list[Clip]:
     """Clips of seed 0 under every id, then of seed 1, ...; those that are in the folder already are not made again.
 
-    The files are FOLDER/babble/SPEAKER/SEED.wav, at the model's rate.
+    The files are FOLDER/babble/SPEAKER/SEED.wav, at the model's rate, SPEAKER being its name made safe (`file_names`).
 
     Raises BabbleError: a folder with babble of another model, temperature or length.
     """
     names, root = speakers_of(babbler), Path(folder)
+    folders = file_names(names)
     _claim(root / RECORD, _record(babbler, options))
     rate = babbler.sample_rate
     clips: list[Clip] = []
     for seed in range(options.num_seeds):
-        paths = [f"babble/{name}/{seed}.wav" for name in names]
+        paths = [f"babble/{folders[name]}/{seed}.wav" for name in names]
         if not all((root / path).is_file() for path in paths):
             say(f"babbling: seed {seed}, the last of {options.num_seeds} is {options.num_seeds - 1}")
             made = babbler.generate(
@@ -144,7 +146,7 @@ def judge_babble(
         ExperimentError: a corpus of other speakers.
     """
     names = speakers_of(babbler)
-    ids_of(babbler, corpus)
+    corpus = named_corpus_for(babbler, corpus)
     trained = [_training_clips(babbler, corpus, name, options) for name in names]
     made = {
         "babble": make_babble(babbler, folder, options, say),
@@ -192,12 +194,13 @@ def _controls(
     """Held-out recordings, and noise in the spectrum of each speaker's training recordings, written to the folder."""
     length, seeds = round(options.seconds * JUDGED_RATE), range(options.num_seeds)
     sounds: dict[str, list[list[np.ndarray]]] = {"real": [], "noise": []}
+    folders = file_names(names)
     for number, name in enumerate(names):
         sounds["real"].append(recorded_clips(corpus, HELD_OUT, name, options.seconds, options.num_seeds))
         sounds["noise"].append([shaped_noise(trained[number], length, 1000 * number + seed) for seed in seeds])
     return {
         kind: [
-            _written(folder, f"{kind}/{name}/{index}.wav", sound)
+            _written(folder, f"{kind}/{folders[name]}/{index}.wav", sound)
             for name, clips in zip(names, each, strict=True)
             for index, sound in enumerate(clips)
         ]

@@ -9,7 +9,7 @@ from wavejax.evaluation.findings import Finding
 from wavejax.evaluation.judged import Judged
 from wavejax.experiments.autoregressive.card import sample_family
 from wavejax.experiments.autoregressive.config import CropConfig
-from wavejax.experiments.autoregressive.data import check_corpus, named_corpus
+from wavejax.experiments.autoregressive.data import corpus_for, named_corpus
 from wavejax.experiments.autoregressive.diagnosis import diagnose, held_out_excerpts
 from wavejax.experiments.autoregressive.exhibits import beside_the_recording
 from wavejax.experiments.autoregressive.product import with_speakers
@@ -87,8 +87,7 @@ class DoctorOptions:
 
     def __call__(self, product: Babbler) -> Iterator[Finding]:
         """Findings about the babbler."""
-        corpus = named_corpus(self.corpus, product.config.spec)
-        check_corpus(product.config, corpus)
+        corpus = corpus_for(product, named_corpus(self.corpus, product.config.spec))
         excerpts = held_out_excerpts(product, corpus, self.split, seconds=self.seconds)
         yield from diagnose(product, excerpts, seed=self.seed)
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from wavejax.audio.files import read_audio
 from wavejax.audio.levels import loudness
 from wavejax.evaluation.findings import Finding, Verdict, check_parameters
-from wavejax.experiments.autoregressive.data import check_corpus, named_corpus
+from wavejax.experiments.autoregressive.data import corpus_for, named_corpus
 from wavejax.experiments.autoregressive.diagnosis import diagnose
 from wavejax.experiments.excerpts import Excerpts, check_sound, held_out_excerpts
 from wavejax.generation import stream
@@ -102,8 +102,7 @@ class SoundDoctorOptions:
         """Findings about the recordings, then about the vocoder."""
         for path in self.audio:
             yield from check_recording(product, path)
-        corpus = named_corpus(self.corpus, product.spec)
-        check_corpus(product.config, corpus)
+        corpus = corpus_for(product, named_corpus(self.corpus, product.spec))
         yield from self._diagnose(product, held_out_excerpts(product, corpus, self.split, seconds=self.seconds))
 
     def _diagnose(self, product: Vocoder, excerpts: Excerpts) -> Iterator[Finding]:

@@ -1,0 +1,82 @@
+"""Text files that people give, tables and transcripts, and the names of files as text.
+
+A line ends at LF, CRLF or CR and nowhere else: U+2028, a form feed or U+0085 inside a transcript are part of it.
+"""
+
+import os
+import re
+import stat
+import sys
+import unicodedata
+from pathlib import Path
+
+MAX_TRANSCRIPT_BYTES = 2**20
+"""A transcript is what one recording says; a larger file is something else."""
+MAX_TABLE_BYTES = 2**28
+"""Of metadata.csv and the like: more than two million rows."""
+NOT_TEXT = f"not {sys.getfilesystemencoding().upper()} text"
+"""What is said of a name that `is_text` refuses: other bytes than those of the encoding that names have here."""
+_LINE_END = re.compile(r"\r\n|\n|\r")
+
+
+class SourceError(ValueError):
+    """The source folder cannot be read as recordings; the message says what was found and what to do."""
+
+
+def text_lines(text: str) -> list[str]:
+    """The lines of a text, without their ends; the last need not end."""
+    lines = _LINE_END.split(text)
+    return lines if lines[-1] else lines[:-1]
+
+
+def read_text(path: Path, limit: int = MAX_TABLE_BYTES) -> str:
+    """A file of UTF-8, with or without a byte-order mark.
+
+    Raises SourceError: no regular file (a pipe or a device would hang, or never end), larger than `limit` bytes,
+    unreadable, or another encoding.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise SourceError(f"{shown(path)} is not a regular file, so it is not read as text")
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise SourceError(f"{shown(path)} cannot be read: {error.strerror or error}") from error
+    if len(data) > limit:
+        raise SourceError(f"{shown(path)} is larger than {limit} bytes, more than is read of such a file")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{shown(path)} is not UTF-8 text ({error}); convert it, e.g. with iconv") from error
+
+
+def is_inside(folder: Path, name: str) -> bool:
+    """Whether a name that somebody wrote is that of a regular file in a folder or below it.
+
+    The name leads nowhere else: it is relative and without "..". The file itself may be a link; whoever can make one
+    can as well put a file there.
+    """
+    parts = Path(name).parts
+    is_below = bool(parts) and not Path(name).is_absolute() and ".." not in parts and "\0" not in name
+    return is_below and (folder / name).is_file()
+
+
+def is_text(name: str) -> bool:
+    """Whether a file's name is text: on disk it may be any bytes, which Python carries as lone surrogates."""
+    if name.isascii():
+        return True
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown(name: str | os.PathLike[str]) -> str:
+    """A path for people to read; bytes that are no text are written as \\xNN."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def composed(name: str) -> str:
+    """The composed form (NFC) of a name, in which "é" is one character however it was typed or stored."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
