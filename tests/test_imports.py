@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "wavejax"
 
 # What a package may import besides itself and what is everybody's.
-EVERYBODYS = {"types", "extras", "atomic", "caching", "compilation_cache"}
+EVERYBODYS = {"types", "extras", "atomic", "caching", "compilation_cache", "limits", "documents"}
 _FLOOR_1 = {"audio", "parallel"}
 _FLOOR_2 = {"nn", "distributions", "data"}
 _FLOOR_3 = {"models", "losses"}
@@ -34,6 +34,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "atomic": set(),
     "caching": set(),
     "compilation_cache": set(),
+    "limits": set(),
+    "documents": set(),
     "audio": set(),
     "parallel": set(),
     **{name: _FLOOR_1 for name in _FLOOR_2},

@@ -4,12 +4,12 @@ Those of the arrays and the record are written into its folder before it is comm
 it changes until then, right after."""
 
 import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from wavejax.atomic import is_leftover, write_json
 from wavejax.checkpoints.record import digest
+from wavejax.documents import open_regular, read_json
 
 MANIFEST_NAME = "wavejax_files.json"
 BOOKKEEPING_NAME = "wavejax_bookkeeping.json"
@@ -17,7 +17,7 @@ BOOKKEEPING_NAME = "wavejax_bookkeeping.json"
 
 def file_digest(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -57,7 +57,7 @@ def _write(manifest: Path, paths: Iterable[Path]) -> None:
 
 def _differences(folder: Path, manifest_name: str) -> list[str]:
     try:
-        manifest = json.loads((folder / manifest_name).read_text(encoding="utf-8"))
+        manifest = read_json(folder / manifest_name)
         files = manifest["files"]
         if digest(files) != manifest["sha256"]:
             raise ValueError("the manifest has changed")

@@ -15,6 +15,7 @@ from wavejax.checkpoints.record import Record
 from wavejax.checkpoints.storage import RECORD, DamagedStep
 from wavejax.checkpoints.store import CheckpointStore, Restored
 from wavejax.checkpoints.urls import cache_folder
+from wavejax.documents import parse_json
 from wavejax.types import PyTree
 
 RUN_NAME = "wavejax_run.json"
@@ -177,7 +178,7 @@ class MirroredStore(CheckpointStore):
         if step not in self._metrics:
             data = self._bucket.read(f"{step}/{RECORD}/metadata")
             try:
-                self._metrics[step] = Record.from_json(json.loads(data or b"")).metrics
+                self._metrics[step] = Record.from_json(parse_json(data or b"")).metrics
             except ValueError:
                 self._metrics[step] = {}
         return self._metrics[step].get(name)

@@ -1,10 +1,9 @@
 """`wavejax voices`, `wavejax info` and `wavejax export-params`."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tyro.conf import Positional
 
@@ -12,6 +11,7 @@ from wavejax.audio.files import AUDIO_SUFFIXES, read_audio
 from wavejax.audio.levels import loudness
 from wavejax.cli.inputs import FEATURE_SUFFIXES, InputError, read_features
 from wavejax.cli.parsing import Command, parse
+from wavejax.documents import read_records
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,15 +102,11 @@ def _describe_model(path: str) -> list[str]:
 
 
 def _last_metrics(path: Path) -> list[tuple[str, str]]:
-    if not path.is_file():
-        return []
-    last: dict[str, float] = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            last |= json.loads(line)
-        except ValueError:  # a line that is being written
-            continue
-    shown = [f"{name} {last[name]:.4g}" for name in ("step", "loss", "validation/loss") if last.get(name) is not None]
+    last: dict[str, Any] = {}
+    for record in read_records(path):
+        last |= record
+    names = ("step", "loss", "validation/loss")
+    shown = [f"{name} {last[name]:.4g}" for name in names if isinstance(last.get(name), int | float)]
     return [("metrics", ", ".join(shown))] if shown else []
 
 

@@ -7,7 +7,6 @@ It is written last and atomically, so a folder with a manifest is a whole corpus
 """
 
 import hashlib
-import json
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,8 @@ from wavejax.atomic import write_json
 from wavejax.audio.levels import frame_levels_db
 from wavejax.audio.notes import NoteSpec
 from wavejax.audio.specs import FeatureSpec
+from wavejax.documents import read_json
+from wavejax.limits import MOST_MANIFEST_BYTES, check_sizes
 
 FORMAT = 1
 MANIFEST_NAME = "manifest.json"
@@ -116,7 +117,7 @@ class Manifest:
         """Reads `folder`/manifest.json. Raises ManifestError if it is missing, damaged or of another format."""
         path = Path(folder) / MANIFEST_NAME
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path, MOST_MANIFEST_BYTES)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ManifestError(
                 f"{folder} is not a prepared corpus (it has no {MANIFEST_NAME}); make one with "
@@ -130,6 +131,7 @@ class Manifest:
                 f"{path} has format {got!r}, this wavejax reads format {FORMAT}; prepare the corpus again"
             )
         try:
+            check_sizes(content["feature_spec"], "feature_spec")
             return cls(
                 spec=FeatureSpec.from_dict(content["feature_spec"]),
                 speakers=tuple(content["speakers"]),

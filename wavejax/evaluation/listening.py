@@ -1,7 +1,6 @@
 """Copy-synthesis judged beside anchors: a voice speaks held-out recordings again, and judges listen."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from wavejax.audio.specs import get_spec
 from wavejax.data import Corpus
 from wavejax.data.corpus import Utterance
 from wavejax.data.sources import read_metadata
+from wavejax.documents import read_json
 from wavejax.evaluation.anchors import ANCHORS, DEFAULT_ANCHORS, make_anchor, recode
 from wavejax.evaluation.comparison import Comparison, System, compare
 from wavejax.evaluation.judges import JUDGES, word_error
@@ -153,7 +153,7 @@ def _draws(folder: Path) -> tuple[tuple[int, ...], int | None]:
     if not path.is_file():
         return (), None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         return tuple(int(seed) for seed in content.get("seeds", ())), int(content["drawn"])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ListeningError(f'{path} is damaged ({error!r}): expected {{"seeds": [0], "drawn": 1}}') from None
