@@ -81,7 +81,7 @@ def check_sizes(config: Any, where: str = "config") -> None:
         if isinstance(value, Mapping):
             _check_length(value, path, LONGEST_LIST)
             for key, item in value.items():
-                pending.append((item, f"{path}.{shown(key)}", key, sizes and key not in _SIZELESS))
+                pending.append((item, f"{path}.{_name(key)}", key, sizes and key not in _SIZELESS))
         elif isinstance(value, list):
             _check_length(value, path, _LISTS.get(name, LONGEST_LIST))
             pending += [(item, f"{path}[{index}]", name, sizes) for index, item in enumerate(value)]
@@ -95,6 +95,10 @@ def shown(value: Any, most: int = 80) -> str:
     """A value as `repr` has it, cut where it is long: what a file holds may be longer than any message."""
     text = repr(value)
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def _name(key: str) -> str:
+    return key if key.isidentifier() and len(key) < 80 else shown(key)
 
 
 def _check_length(value: Any, path: str, most: int) -> None:
