@@ -67,7 +67,11 @@ def test_a_folder_that_is_sealed_again_loads(folder: Path) -> None:
         ("model.dilations", [2**30, 2**30], r"config\.model\.dilations\[1\] is 1073741824, but"),
         ("model.dilations", [2**16] * 200, r"the model's receptive_field is 13107201, but .* 0 to 262144"),
         ("model.tail_channels", [4] * 5000, r"config\.model\.tail_channels has 5000 entries"),
-        ("model.frame_network.num_blocks", 10**9, r"config\.model\.frame_network\.num_blocks is 1000000000, but .* 256"),
+        (
+            "model.frame_network.num_blocks",
+            10**9,
+            r"config\.model\.frame_network\.num_blocks is 1000000000, but .* 256",
+        ),
         ("model.frame_network.num_blocks", True, r"num_blocks must be of type int, got True"),
         ("model.num_speakers", 10**12, r"config\.model\.num_speakers is"),
         ("model.kernel_size", 10**9, r"config\.model\.kernel_size is"),
@@ -140,14 +144,26 @@ def test_a_record_of_another_form_is_damage(folder: Path, change: Callable[[dict
     ("change", "message"),
     [
         (lambda meta: meta.update(family=["vocoder"]), r"does not say of which family it is, but \['vocoder'\]"),
-        (lambda meta: meta.update(family="x" * 9999), r"belongs to the family 'xxx.*\.\.\.; those that ship are vocoder"),
+        (
+            lambda meta: meta.update(family="x" * 9999),
+            r"belongs to the family 'xxx.*\.\.\.; those that ship are vocoder",
+        ),
         (lambda meta: meta.pop("family"), r"does not say of which family it is, but None"),
         (lambda meta: meta.pop("config"), r"this is .*: it has no 'config'"),
-        (lambda meta: meta.update(config=7), r"config must be an object with the fields of WaveNetVocoderConfig, got 7"),
+        (
+            lambda meta: meta.update(config=7),
+            r"config must be an object with the fields of WaveNetVocoderConfig, got 7",
+        ),
         (lambda meta: meta.update(labels=3), r"labels must be an object with names, got 3"),
         (lambda meta: meta.update(labels={"speakers": 3}), r"labels\.speakers must be a list of names, got 3"),
-        (lambda meta: meta.update(labels={"speakers": [None]}), r"labels\.speakers must be a list of names, got \[None\]"),
-        (lambda meta: meta.update(labels={"speakers": "anna"}), r"labels\.speakers must be a list of names, got 'anna'"),
+        (
+            lambda meta: meta.update(labels={"speakers": [None]}),
+            r"labels\.speakers must be a list of names, got \[None\]",
+        ),
+        (
+            lambda meta: meta.update(labels={"speakers": "anna"}),
+            r"labels\.speakers must be a list of names, got 'anna'",
+        ),
         (lambda meta: (meta.pop("family"), meta.update(task="vocoder", speakers=5)), r"does not say of which family"),
         (lambda meta: (meta.pop("family"), meta.update(task="vocoder", config=[])), r"does not say of which family"),
     ],
@@ -272,7 +288,9 @@ def test_weights_that_no_training_ends_with_are_refused_by_name(tmp_path: Path, 
     name, leaf = next((name, leaf) for name, leaf in params.items() if isinstance(leaf, np.ndarray))
     leaf.flat[0] = value
     folder = export_params(tmp_path / "voice", params, metadata(config(), {}))
-    with pytest.raises(ExperimentError, match=rf"voice cannot be used: {name} holds 1 of {leaf.size} values that are not"):
+    with pytest.raises(
+        ExperimentError, match=rf"voice cannot be used: {name} holds 1 of {leaf.size} values that are not"
+    ):
         load(folder)
 
 

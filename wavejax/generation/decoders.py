@@ -69,6 +69,7 @@ def pack(
     decoder knows the packed layout.
     """
     dtype = jnp.float32 if dtype is None else dtype
+    params = jax.tree.map(jnp.asarray, params)  # `load` gives those of NumPy
     if isinstance(model, WaveNet):
         return _pack_wavenet(model, params, dtype, jax.default_backend() if platform is None else platform)
     if not isinstance(model, Steppable):

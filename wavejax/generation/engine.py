@@ -5,6 +5,7 @@ largest block and `count` is a run-time value, so any way of cutting a stream in
 """
 
 import dataclasses
+from typing import SupportsIndex, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,14 @@ from wavejax.generation.decoders import Decoder
 from wavejax.generation.noise import advance, shifted, split_index, stream_keys, uniforms
 from wavejax.generation.state import Conditioning, GenerationState, Samples
 from wavejax.types import AnyArray, PyTree
+
+
+T = TypeVar("T")
+
+
+def as_jax(tree: T) -> T:
+    """The tree with its arrays in JAX: NumPy's, which files and other processes give, cannot be indexed in a loop."""
+    return jax.tree.map(jnp.asarray, tree)
 
 
 def samples_per_step(model: object) -> int:
@@ -36,14 +45,14 @@ def encode_window(
     """
     window = frames.shape[1] - num_entries + 1
 
-    def encode(index: Array) -> PyTree:
+    def encode(index: Array | int) -> PyTree:
         piece = lax.dynamic_slice_in_dim(frames, index, window, axis=1)
         return decoder.encode_frame(piece, global_conditioning)
 
     shapes = jax.eval_shape(encode, jnp.int32(0))
     empty = jax.tree.map(lambda leaf: jnp.zeros((num_entries, *leaf.shape), leaf.dtype), shapes)
 
-    def body(index: Array, entries: PyTree) -> PyTree:
+    def body(index: Array | int, entries: PyTree) -> PyTree:
         return jax.tree.map(
             lambda all_, one: lax.dynamic_update_index_in_dim(all_, one, index, 0), entries, encode(index)
         )
@@ -72,7 +81,7 @@ def encode_conditioning(
         global_conditioning: speaker ids [B] int32 or vectors [B, C].
         temperature: a number, [B], or [B, F].
     """
-    model = decoder.model
+    decoder, model = as_jax(decoder), decoder.model
     if global_conditioning is not None:
         global_conditioning = jnp.asarray(global_conditioning)
     if local_conditioning is None:
@@ -100,7 +109,7 @@ def init_state(
     conditioning: Conditioning,
     *,
     batch_size: int = 1,
-    seed: int | AnyArray = 0,
+    seed: SupportsIndex | AnyArray = 0,
     stream_ids: Int[AnyArray, "batch"] | None = None,
     origin: UInt32[AnyArray, "batch 2"] | None = None,
     prompt: Float[AnyArray, "batch prompt"] | None = None,
@@ -112,7 +121,7 @@ def init_state(
     `split_index`, default 0) where in it sample 0 lies; `prompt` [B, P] is a waveform whose samples take positions
     0 .. P-1.
     """
-    model = decoder.model
+    decoder, conditioning, model = as_jax(decoder), as_jax(conditioning), decoder.model
     ids = jnp.arange(batch_size, dtype=jnp.int32) if stream_ids is None else jnp.asarray(stream_ids, jnp.int32)
     silence = jnp.asarray(model.coding.silence, _value_dtype(model))
     each, length = samples_per_step(model), 0
@@ -135,13 +144,14 @@ def init_state(
         cache = decoder.settle(values[:, -1], values.shape[1] - 1, conditioning.entries)
     else:
         cache = decoder.warm_up(values[:, :-1], conditioning.entries, offset)
-    keys = stream_keys(seed if isinstance(seed, int) else jnp.asarray(seed), ids)
+    keys = stream_keys(seed, ids)
     origin = jnp.zeros((batch_size, 2), jnp.uint32) if origin is None else jnp.asarray(origin)
     return GenerationState(position=position, keys=keys, origin=origin, value=values[:, -1], memory=memory, cache=cache)
 
 
 def block_noise(decoder: Decoder, state: GenerationState, block: int) -> Float[Array, "block batch noise"]:
     """The uniforms of the next `block` samples, as `run_block` takes them."""
+    state = as_jax(state)
     return uniforms(state.keys, shifted(state.position, state.origin), block, decoder.model.distribution.noise_size)
 
 
@@ -163,8 +173,8 @@ def run_block(
     decoder: Decoder,
     state: GenerationState,
     conditioning: Conditioning,
-    noise: Float[Array, "block batch noise"],
-    count: int | Int[Array, ""],
+    noise: Float[AnyArray, "block batch noise"],
+    count: SupportsIndex | Int[AnyArray, ""],
     *,
     probability_floor: float = 0.0,
 ) -> tuple[GenerationState, Samples]:
@@ -182,6 +192,7 @@ def run_block(
         The state after the block, and the samples [B, block] (zero from `count` on).
     """
     model, each = decoder.model, samples_per_step(decoder.model)
+    decoder, state, conditioning, noise = as_jax((decoder, state, conditioning, noise))
     steps = noise.shape[0] // each
     start = conditioning.offset(state.position)
     values = jnp.zeros((steps, *state.value.shape), state.value.dtype)
@@ -189,7 +200,7 @@ def run_block(
     if each > 1:  # [steps, B, m, noise]
         noise = jnp.moveaxis(noise[: steps * each].reshape(steps, each, *noise.shape[1:]), 1, 2)
 
-    def body(index: Array, carry: tuple) -> tuple:
+    def body(index: Array | int, carry: tuple) -> tuple:
         value, memory, cache, values, waveform = carry
         offset = start + index * each if each > 1 else start + index
         cache, output = decoder.step(cache, value, decoder.condition(conditioning.entries, offset))
@@ -230,6 +241,7 @@ def replay(
 
     Returns the state after them and the outputs [B, N, output_size]: row i is what the step said of values[:, i].
     """
+    decoder, state, conditioning = as_jax((decoder, state, conditioning))
     start = conditioning.offset(state.position)
     coding, each = decoder.model.coding, samples_per_step(decoder.model)
 

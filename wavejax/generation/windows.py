@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt32
 
+from wavejax.generation.forks import refuse_after_fork
 from wavejax.generation.noise import join_index, split_index, stream_keys, uniforms
 from wavejax.generation.streamer import ConditioningError, _check_temperature, check_frame_temperature
 from wavejax.types import AnyArray, ParallelModel, Params
@@ -154,6 +155,7 @@ class ParallelStreamer:
     ) -> None:
         if window_frames < 1:
             raise ValueError(f"window_frames={window_frames} must be 1 frame or more")
+        refuse_after_fork()
         self.model, self.window_frames, self._batch = model, window_frames, batch_size
         self._params = jax.device_put(params)
         self._speaker = _checked_speaker(model, global_conditioning, batch_size)
