@@ -16,6 +16,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from wavejax.generation.exporting import register
 from wavejax.generation.state import Conditioning
 from wavejax.models.wavenet import WaveNet
 from wavejax.types import AnyArray, AutoregressiveModel, Params, PyTree, Steppable
@@ -467,5 +468,8 @@ def _pack_wavenet(model: WaveNet, params: Params, dtype: DTypeLike, platform: st
         model=model,
     )
 
+
+register(ModelDecoder, "ModelDecoder")
+register(WaveNetDecoder, "WaveNetDecoder")
 
 __all__ = ["Conditioning", "Decoder", "ModelDecoder", "WaveNetDecoder", "pack"]

@@ -5,15 +5,18 @@ largest block and `count` is a run-time value, so any way of cutting a stream in
 """
 
 import dataclasses
+from functools import partial
 from typing import SupportsIndex, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, UInt32
 
 from wavejax.generation.decoders import Decoder
-from wavejax.generation.noise import advance, shifted, split_index, stream_keys, uniforms
+from wavejax.generation.meshes import abstract, along_batch, batch_spec, explicit_mesh, same, with_auto_axes
+from wavejax.generation.noise import advance, seed_words, shifted, split_index, stream_keys, uniforms
 from wavejax.generation.state import Conditioning, GenerationState, Samples
 from wavejax.types import AnyArray, PyTree
 
@@ -81,9 +84,32 @@ def encode_conditioning(
         global_conditioning: speaker ids [B] int32 or vectors [B, C].
         temperature: a number, [B], or [B, F].
     """
-    decoder, model = as_jax(decoder), decoder.model
-    if global_conditioning is not None:
-        global_conditioning = jnp.asarray(global_conditioning)
+    given = as_jax((decoder, local_conditioning, global_conditioning, jnp.asarray(temperature, jnp.float32)))
+    if (mesh := explicit_mesh(given)) is None:
+        return _encode_conditioning(*given)
+    decoder, frames, speaker, heat = given
+    model, batch, axis = decoder.model, (frames if speaker is None else speaker), batch_spec(frames, speaker)
+    width = model.lookback + model.lookahead + 1
+
+    def entries(size: int) -> PyTree:
+        """Shapes of the entries of so many streams."""
+        window = None if frames is None else jax.ShapeDtypeStruct((size, width, frames.shape[2]), jnp.float32)
+        who = None if speaker is None else jax.ShapeDtypeStruct((size, *speaker.shape[1:]), speaker.dtype)
+        encoded = jax.eval_shape(type(decoder).encode_frame, abstract(decoder), window, who)
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), encoded)
+
+    specs = Conditioning(
+        entries=along_batch(entries, 1 if batch is None else batch.shape[0], axis),
+        temperature=P(None, axis if heat.ndim and heat.shape[0] > 1 else None),
+        first=P(),
+    )
+    return with_auto_axes(_encode_conditioning, mesh, specs, *given)
+
+
+def _encode_conditioning(
+    decoder: Decoder, local_conditioning: Array | None, global_conditioning: Array | None, temperature: Array
+) -> Conditioning:
+    model = decoder.model
     if local_conditioning is None:
         entry = decoder.encode_frame(None, global_conditioning)
         entries = jax.tree.map(lambda leaf: leaf[None], entry)
@@ -121,8 +147,30 @@ def init_state(
     `split_index`, default 0) where in it sample 0 lies; `prompt` [B, P] is a waveform whose samples take positions
     0 .. P-1.
     """
-    decoder, conditioning, model = as_jax(decoder), as_jax(conditioning), decoder.model
     ids = jnp.arange(batch_size, dtype=jnp.int32) if stream_ids is None else jnp.asarray(stream_ids, jnp.int32)
+    begins = jnp.zeros((batch_size, 2), jnp.uint32) if origin is None else origin
+    given = as_jax((decoder, conditioning, seed_words(seed), ids, begins, prompt))
+    if (mesh := explicit_mesh(given)) is None:
+        return _init_state(*given)
+    along = [leaf for leaf in jax.tree.leaves(conditioning.entries) if any(jax.typeof(leaf).sharding.spec)]
+    axis = batch_spec(stream_ids, prompt)
+    if axis is None and along:
+        axis = next(filter(None, jax.typeof(along[0]).sharding.spec))
+
+    def state(size: int) -> PyTree:
+        """Shapes of the state of so many streams."""
+        heard = None if prompt is None else jax.ShapeDtypeStruct((size, prompt.shape[1]), jnp.float32)
+        streams = jax.ShapeDtypeStruct((size,), jnp.int32), jax.ShapeDtypeStruct((size, 2), jnp.uint32)
+        words = jax.ShapeDtypeStruct((2,), jnp.uint32)
+        return jax.eval_shape(_init_state, abstract(given[0]), abstract(given[1], size), words, *streams, heard)
+
+    return with_auto_axes(_init_state, mesh, along_batch(state, batch_size, axis), *given)
+
+
+def _init_state(
+    decoder: Decoder, conditioning: Conditioning, seed: Array, ids: Array, origin: Array, prompt: Array | None
+) -> GenerationState:
+    model, batch_size = decoder.model, ids.shape[0]
     silence = jnp.asarray(model.coding.silence, _value_dtype(model))
     each, length = samples_per_step(model), 0
     values = jnp.broadcast_to(silence, (batch_size, model.receptive_field // each, *((each,) if each > 1 else ())))
@@ -145,14 +193,19 @@ def init_state(
     else:
         cache = decoder.warm_up(values[:, :-1], conditioning.entries, offset)
     keys = stream_keys(seed, ids)
-    origin = jnp.zeros((batch_size, 2), jnp.uint32) if origin is None else jnp.asarray(origin)
     return GenerationState(position=position, keys=keys, origin=origin, value=values[:, -1], memory=memory, cache=cache)
 
 
 def block_noise(decoder: Decoder, state: GenerationState, block: int) -> Float[Array, "block batch noise"]:
     """The uniforms of the next `block` samples, as `run_block` takes them."""
-    state = as_jax(state)
-    return uniforms(state.keys, shifted(state.position, state.origin), block, decoder.model.distribution.noise_size)
+    size, words = decoder.model.distribution.noise_size, as_jax((state.keys, state.position, state.origin))
+
+    def draw(keys: Array, position: Array, origin: Array) -> Array:
+        return uniforms(keys, shifted(position, origin), block, size)
+
+    if (mesh := explicit_mesh(words)) is None:
+        return draw(*words)
+    return with_auto_axes(draw, mesh, P(None, batch_spec(words[0]), None), *words)
 
 
 def _heard(model: object, values: Array, memory: Array) -> Array:
@@ -191,8 +244,24 @@ def run_block(
     Returns:
         The state after the block, and the samples [B, block] (zero from `count` on).
     """
+    given = as_jax((decoder, state, conditioning, noise, jnp.asarray(count, jnp.int32)))
+    run = partial(_run_block, probability_floor=probability_floor)
+    if (mesh := explicit_mesh(given)) is None:
+        return run(*given)
+    samples = P(batch_spec(given[1].keys), None)
+    return with_auto_axes(run, mesh, (same(given[1]), Samples(values=samples, waveform=samples)), *given)
+
+
+def _run_block(
+    decoder: Decoder,
+    state: GenerationState,
+    conditioning: Conditioning,
+    noise: Array,
+    count: Array,
+    *,
+    probability_floor: float,
+) -> tuple[GenerationState, Samples]:
     model, each = decoder.model, samples_per_step(decoder.model)
-    decoder, state, conditioning, noise = as_jax((decoder, state, conditioning, noise))
     steps = noise.shape[0] // each
     start = conditioning.offset(state.position)
     values = jnp.zeros((steps, *state.value.shape), state.value.dtype)
@@ -213,7 +282,7 @@ def run_block(
         waveform = lax.dynamic_update_index_in_dim(waveform, sample, index, 0)
         return value, memory, cache, values, waveform
 
-    made = jnp.asarray(count, jnp.int32) // each
+    made = count // each
     carry = (state.value, state.memory, state.cache, values, waveform)
     value, memory, cache, values, waveform = lax.fori_loop(0, made, body, carry)
     position = advance(state.position, made * each)
@@ -241,7 +310,16 @@ def replay(
 
     Returns the state after them and the outputs [B, N, output_size]: row i is what the step said of values[:, i].
     """
-    decoder, state, conditioning = as_jax((decoder, state, conditioning))
+    given = as_jax((decoder, state, conditioning, values))
+    if (mesh := explicit_mesh(given)) is None:
+        return _replay(*given)
+    outputs = P(batch_spec(given[1].keys), *(None,) * values.ndim)
+    return with_auto_axes(_replay, mesh, (same(given[1]), outputs), *given)
+
+
+def _replay(
+    decoder: Decoder, state: GenerationState, conditioning: Conditioning, values: Array
+) -> tuple[GenerationState, Array]:
     start = conditioning.offset(state.position)
     coding, each = decoder.model.coding, samples_per_step(decoder.model)
 

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, UInt32
 
+from wavejax.generation.exporting import register
 from wavejax.types import PyTree
 
 
@@ -49,3 +50,7 @@ class Samples:
     """[B, block]: the values drawn."""
     waveform: Float[Array, "batch block"]
     """The sound they decode to, in [-1, 1] up to rounding."""
+
+
+for _kind in (GenerationState, Conditioning, Samples):
+    register(_kind, _kind.__name__)
