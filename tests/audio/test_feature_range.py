@@ -43,9 +43,9 @@ def test_what_no_recording_has_is_refused_with_the_likely_cause(name: str) -> No
         OutOfRange, match=rf"but those of spec '{name}' between .* look like linear mel values, of which"
     ):
         check_range(np.maximum(linear * 1e3, 0), spec)
-    with pytest.raises(OutOfRange, match="features lie between 1e.04 and 1e.04"):
+    with pytest.raises(OutOfRange, match=r"features lie between 1e.04 and 1e.04"):
         check_range(np.full((3, 80), 1e4), spec)
-    with pytest.raises(OutOfRange, match="they look like decibels, but|integer samples, or of another spec"):
+    with pytest.raises(OutOfRange, match=r"they look like decibels, but|integer samples, or of another spec"):
         check_range(20 * np.log10(np.maximum(linear, 1e-5)) - 20, spec)
 
 

@@ -20,7 +20,6 @@ from wavejax.generation.noise import advance, seed_words, shifted, split_index, 
 from wavejax.generation.state import Conditioning, GenerationState, Samples
 from wavejax.types import AnyArray, PyTree
 
-
 T = TypeVar("T")
 
 

@@ -1,4 +1,4 @@
-"""The world's integers, arrays and processes: what NumPy, JAX and multiprocessing hand over is taken as what it says."""
+"""The world's integers, arrays and processes: what NumPy, JAX and multiprocessing hand over is what it says."""
 
 import os
 import subprocess
@@ -87,7 +87,7 @@ def test_a_mel_that_no_recording_has_is_refused_at_every_door() -> None:
     linear = np.full((3, 80), 1e4, np.float32)
     for door in (VOICE, VOICE.conditioning):
         with pytest.raises(
-            OutOfRange, match="between 1e.04 and 1e.04, but those of spec 'speech-16k'.*linear mel values"
+            OutOfRange, match=r"between 1e.04 and 1e.04, but those of spec 'speech-16k'.*linear mel values"
         ):
             door(linear, speaker=0)
     with pytest.raises(OutOfRange, match="linear mel values"):
@@ -96,7 +96,7 @@ def test_a_mel_that_no_recording_has_is_refused_at_every_door() -> None:
 
 def test_a_product_compares_and_shows_itself() -> None:
     assert VOICE == VOICE
-    assert VOICE != Vocoder(config=CONFIG, params=VOICE.params)
+    assert Vocoder(config=CONFIG, params=VOICE.params) != VOICE
     assert len(repr(VOICE)) < 200
     assert len({VOICE, VOICE}) == 1
 
