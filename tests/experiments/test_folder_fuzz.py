@@ -21,7 +21,7 @@ def test_no_mutated_folder_ends_in_a_traceback(seed: int) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=200,  # a hang; alone on a core it takes a tenth
+        timeout=400,  # a hang: alone on a core it takes 15 s
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])

@@ -6,7 +6,7 @@ largest block and `count` is a run-time value, so any way of cutting a stream in
 
 import dataclasses
 from functools import partial
-from typing import SupportsIndex, TypeVar
+from typing import Any, SupportsIndex
 
 import jax
 import jax.numpy as jnp
@@ -20,10 +20,8 @@ from wavejax.generation.noise import advance, seed_words, shifted, split_index, 
 from wavejax.generation.state import Conditioning, GenerationState, Samples
 from wavejax.types import AnyArray, PyTree
 
-T = TypeVar("T")
 
-
-def as_jax(tree: T) -> T:
+def as_jax(tree: PyTree) -> PyTree:
     """The tree with its arrays in JAX: NumPy's, which files and other processes give, cannot be indexed in a loop."""
     return jax.tree.map(jnp.asarray, tree)
 
@@ -97,11 +95,8 @@ def encode_conditioning(
         encoded = jax.eval_shape(type(decoder).encode_frame, abstract(decoder), window, who)
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), encoded)
 
-    specs = Conditioning(
-        entries=along_batch(entries, 1 if batch is None else batch.shape[0], axis),
-        temperature=P(None, axis if heat.ndim and heat.shape[0] > 1 else None),
-        first=P(),
-    )
+    own: Any = P(None, axis if heat.ndim and heat.shape[0] > 1 else None), P()
+    specs = Conditioning(along_batch(entries, 1 if batch is None else batch.shape[0], axis), *own)
     return with_auto_axes(_encode_conditioning, mesh, specs, *given)
 
 
@@ -247,7 +242,7 @@ def run_block(
     run = partial(_run_block, probability_floor=probability_floor)
     if (mesh := explicit_mesh(given)) is None:
         return run(*given)
-    samples = P(batch_spec(given[1].keys), None)
+    samples: Any = P(batch_spec(given[1].keys), None)
     return with_auto_axes(run, mesh, (same(given[1]), Samples(values=samples, waveform=samples)), *given)
 
 
