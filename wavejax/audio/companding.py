@@ -36,9 +36,10 @@ def mu_law_encode(
     - ``torchaudio``: floor((y + 1) / 2 mu + 1/2), as in torchaudio and fatchord/WaveRNN, decoded as in ``r9y9``. Zero
       is class N // 2, which for even N decodes to 8.6e-5 (N = 256).
 
-    Raises ValueError on fewer than 2 classes or an unknown convention. jit-safe; the codes are the same on every
-    backend.
+    Raises ValueError on fewer than 2 classes, an unknown convention, or NaN (which jit cannot see). jit-safe; the codes
+    are the same on every backend.
     """
+    _refuse_nan(x)
     thresholds = jnp.asarray(_mu_law_thresholds(num_classes, convention))
     samples = jnp.clip(jnp.asarray(x, jnp.float32), -1.0, 1.0)
     return jnp.searchsorted(thresholds, samples, side="right").astype(jnp.int32)
@@ -61,9 +62,10 @@ def quantize(x: Float[ArrayLike, "..."], num_classes: int) -> Int[jax.Array, "..
     """int32 classes of a waveform in [-1, 1], evenly spaced: round(x N/2) + N // 2, clipped to [0, N - 1].
 
     Zero is class N // 2. With N = 65536 a 16-bit file's samples are exactly its classes minus 32768. Raises ValueError
-    on fewer than 2 classes.
+    on fewer than 2 classes, or on NaN (which jit cannot see).
     """
     _check_num_classes(num_classes)
+    _refuse_nan(x)
     samples = jnp.clip(jnp.asarray(x, jnp.float32), -1.0, 1.0)
     codes = jnp.round(samples * jnp.float32(num_classes / 2)).astype(jnp.int32) + jnp.int32(num_classes // 2)
     return jnp.clip(codes, 0, num_classes - 1)
@@ -152,6 +154,7 @@ class SampleCoding:
 
         int16 counts as x / 32768. Raises ValueError on another dtype, or (in the host's memory) far beyond [-1, 1].
         """
+        _refuse_nan(waveform)
         signal = as_signal(waveform) * jnp.float32(self.gain)
         if self.pre_emphasis:
             signal = filters.pre_emphasis(signal, self.pre_emphasis)
@@ -188,6 +191,18 @@ class SampleCoding:
 
     def _undo_gain(self, signal: jax.Array) -> jax.Array:
         return signal if self.gain == 1.0 else signal / jnp.float32(self.gain)
+
+
+def _refuse_nan(samples: ArrayLike) -> None:
+    """Raises ValueError where a sample is no number: none of the classes means that. Under jit nothing is checked."""
+    if isinstance(samples, jax.Array) and (isinstance(samples, jax.core.Tracer) or not samples.is_fully_addressable):
+        return
+    wrong = np.isnan(np.asarray(samples, np.float32))
+    if wrong.any():
+        raise ValueError(
+            f"{int(wrong.sum())} of {wrong.size} samples to encode are not a number (NaN), the first at index "
+            f"{int(np.flatnonzero(wrong)[0])}: check the waveform"
+        )
 
 
 def _look_up(table: np.ndarray, codes: Shaped[ArrayLike, "..."]) -> jax.Array:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from wavejax.checkpoints.export import export_params, load_params
     from wavejax.checkpoints.fetching import fetched
+    from wavejax.checkpoints.leaves import LeafInfo
     from wavejax.checkpoints.opening import AnyStore, open_store
     from wavejax.checkpoints.reading import LoadedParams, load_any, read_checkpoint_params
     from wavejax.checkpoints.record import VALIDATION_LOSS
@@ -34,6 +35,7 @@ _MODULES = {
     ),
     "export": ("export_params", "load_params"),
     "fetching": ("fetched",),
+    "leaves": ("LeafInfo",),
     "opening": ("AnyStore", "open_store"),
     "reading": ("LoadedParams", "load_any", "read_checkpoint_params"),
     "record": ("VALIDATION_LOSS",),
@@ -53,6 +55,7 @@ __all__ = [
     "CheckpointStore",
     "CheckpointWriteError",
     "DamageReport",
+    "LeafInfo",
     "LoadedParams",
     "Restored",
     "below",

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ import jax
 import numpy as np
 
 from wavejax.atomic import is_leftover, new_folder, prove_folder, write_bytes, write_json
+from wavejax.checkpoints.archive import largest_archive, read_archive
 from wavejax.checkpoints.checksums import tree_checksums
 from wavejax.checkpoints.errors import (
     CheckpointDamaged,
@@ -20,9 +20,10 @@ from wavejax.checkpoints.errors import (
     CheckpointWriteError,
     first_few,
 )
-from wavejax.checkpoints.leaves import LeafInfo, leaf_info, named_leaves, nested
+from wavejax.checkpoints.leaves import Accept, leaf_info, named_leaves, nested
 from wavejax.checkpoints.manifest import file_digest
 from wavejax.checkpoints.record import Record, digest, json_copy
+from wavejax.documents import read_bytes, read_json
 from wavejax.locks import exclusive
 from wavejax.types import PyTree
 
@@ -86,8 +87,17 @@ def _refusal(target: Path, error: OSError, room: str = "") -> CheckpointWriteErr
     )
 
 
-def load_params(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def load_params(
+    folder: str | os.PathLike[str], *, accept: Accept | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Parameters, nested dicts of NumPy arrays, and the description that `export_params` wrote; both verified.
+
+    The folder may be a stranger's: only regular files are read, and no array is made before the archive's sizes are
+    those that the description declares.
+
+    Args:
+      folder: which.
+      accept: called with the description and the declared leaves before any array is read; it raises to refuse.
 
     Raises:
       CheckpointNotFound: there is no export in the folder.
@@ -98,25 +108,30 @@ def load_params(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[st
     if not config.exists():
         raise CheckpointNotFound(f"no exported parameters in {source}: it has no {CONFIG_NAME}")
     try:
-        content = json.loads(config.read_text(encoding="utf-8"))
+        content = read_json(config)
         if content.pop("sha256") != digest(content):
             raise ValueError("its contents have changed since it was written")
         record = Record.from_json(content["record"])
         archive_name, archive_digest = str(content["archive"]), str(content["archive_sha256"])
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise CheckpointDamaged(f"{config} is damaged: {error}; export the parameters again") from error
+    if accept is not None:
+        accept(record.meta, record.leaves)
     archive = source / Path(archive_name).name
     try:
-        data = archive.read_bytes()
-    except OSError as error:
+        data = read_bytes(archive, most=largest_archive(record.leaves))
+    except (OSError, ValueError) as error:
         raise CheckpointDamaged(f"{archive} cannot be read: {error}; export the parameters again") from error
-    arrays, wrong = _read_archive(data, record)
+    arrays, wrong = read_archive(data, record)
     if wrong or hashlib.sha256(data).hexdigest() != archive_digest:
         leaves = f"; changed or unreadable leaves: {first_few(wrong)}" if wrong else "; every leaf is still sound"
         raise CheckpointDamaged(
             f"{archive} has changed since it was written{leaves}. Copy the folder again, or export the parameters again"
         )
-    return nested(arrays), record.meta
+    try:
+        return nested(arrays), record.meta
+    except ValueError as error:
+        raise CheckpointDamaged(f"{config} is damaged: {error}; export the parameters again") from error
 
 
 def _write_folder(target: Path, data: bytes, record: Record) -> None:
@@ -168,8 +183,8 @@ def _own_config(folder: Path) -> dict[str, Any] | None:
     """What an export's config says; None where there is none, or another's."""
     path = folder / CONFIG_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    except (ValueError, OSError, RecursionError):
+        content = read_json(path)
+    except (ValueError, OSError):
         return None
     if not isinstance(content, dict) or not isinstance(content.get("archive"), str):
         return None
@@ -197,29 +212,3 @@ def _as_bits(array: np.ndarray) -> np.ndarray:
     if array.dtype.isbuiltin == 1:
         return array
     return array.view({1: np.uint8, 2: np.uint16, 4: np.uint32}[array.dtype.itemsize])
-
-
-def _read_archive(data: bytes, record: Record) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The arrays of an archive, and the names of those that are missing, unreadable or changed."""
-    try:
-        archive: Any = np.load(io.BytesIO(data), allow_pickle=False)
-    except Exception:
-        archive = {}
-    arrays: dict[str, np.ndarray] = {}
-    wrong = []
-    for name, info in record.leaves.items():
-        array = _read_leaf(archive, name, info)
-        if array is None or tree_checksums({name: array})[name] != record.checksums[name]:
-            wrong.append(name)
-        else:
-            arrays[name] = array
-    return arrays, wrong
-
-
-def _read_leaf(archive: Any, name: str, info: LeafInfo) -> np.ndarray | None:
-    try:
-        stored = np.asarray(archive[name])
-        array = stored if str(stored.dtype) == info.dtype else stored.view(np.dtype(info.dtype))
-    except Exception:  # a damaged archive fails in many ways, all of which mean the same
-        return None
-    return array if tuple(array.shape) == info.shape else None

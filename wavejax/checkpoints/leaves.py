@@ -4,7 +4,7 @@ A leaf's name is its path, e.g. "opt_state/0/mu/layers/kernel".
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from wavejax.types import PyTree
+
+Accept = Callable[[Mapping[str, Any], Mapping[str, "LeafInfo"]], None]
+"""(what is saved with the arrays, the leaves it declares by name) -> None, or it raises; called before any is read."""
 
 
 class LeafInfo(NamedTuple):
@@ -32,6 +35,22 @@ class LeafInfo(NamedTuple):
     def is_empty(self) -> bool:
         """Whether it has no element (and nothing to save)."""
         return math.prod(self.shape) == 0
+
+    @property
+    def num_bytes(self) -> int:
+        """Of its elements in memory; of keys an upper bound."""
+        return math.prod(self.shape) * (32 if self.is_key else np.dtype(self.dtype).itemsize)
+
+
+def is_number(dtype: str) -> bool:
+    """Whether a dtype's name, as `leaf_info` writes it, is one of numbers, booleans or PRNG keys."""
+    if len(dtype) > 32 or (dtype.startswith("key<") and dtype.endswith(">")):
+        return len(dtype) <= 32
+    try:
+        found = jnp.dtype(dtype)
+    except (TypeError, ValueError):
+        return False
+    return found.kind != "m" and (found.kind == "b" or bool(jnp.issubdtype(found, np.number)))
 
 
 def named_leaves(tree: PyTree) -> dict[str, Any]:

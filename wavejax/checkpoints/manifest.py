@@ -4,13 +4,13 @@ Those of the arrays and the record are written into its folder before it is comm
 it changes until then, right after."""
 
 import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from wavejax.atomic import is_leftover, write_json
 from wavejax.checkpoints.names import opened_below
 from wavejax.checkpoints.record import digest
+from wavejax.documents import open_regular, read_json
 
 MANIFEST_NAME = "wavejax_files.json"
 BOOKKEEPING_NAME = "wavejax_bookkeeping.json"
@@ -20,7 +20,7 @@ _LARGEST_MANIFEST = 2**26
 
 def file_digest(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -63,7 +63,7 @@ def _differences(folder: Path, manifest_name: str) -> list[str]:
         path, num_bytes = opened_below(folder, manifest_name)
         if num_bytes > _LARGEST_MANIFEST:
             raise ValueError("no manifest is as large")
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = read_json(path)
         files = manifest["files"]
         if digest(files) != manifest["sha256"]:
             raise ValueError("the manifest has changed")

@@ -16,6 +16,7 @@ from wavejax.checkpoints.record import Record
 from wavejax.checkpoints.storage import RECORD, DamagedStep
 from wavejax.checkpoints.store import CheckpointStore, Restored
 from wavejax.checkpoints.urls import cache_folder
+from wavejax.documents import parse_json
 from wavejax.types import PyTree
 
 RUN_NAME = "wavejax_run.json"
@@ -178,9 +179,9 @@ class MirroredStore(CheckpointStore):
         if step not in self._metrics:
             data = self._bucket.read(f"{step}/{RECORD}/metadata")
             try:
-                record = Record.from_json(json.loads(data or b""))
+                record = Record.from_json(parse_json(data or b""))
                 self._metrics[step] = record.metrics if record.step in (None, step) else {}
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            except ValueError:
                 self._metrics[step] = {}
         return self._metrics[step].get(name)
 

@@ -5,11 +5,11 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wavejax.checkpoints.errors import CheckpointDamaged, CheckpointNotFound, DamageReport
+from wavejax.checkpoints.errors import CheckpointDamaged, CheckpointNotFound, DamageReport, first_few
 from wavejax.checkpoints.export import CONFIG_NAME, load_params
 from wavejax.checkpoints.fetching import fetched
 from wavejax.checkpoints.folder import local_folder, saved_steps
-from wavejax.checkpoints.leaves import nested
+from wavejax.checkpoints.leaves import Accept, nested
 from wavejax.checkpoints.manifest import damaged_files
 
 STATISTICS = "model_state/statistics/"
@@ -28,7 +28,11 @@ class LoadedParams(NamedTuple):
 
 
 def read_checkpoint_params(
-    directory: str | os.PathLike[str], step: int | None = None, *, subtree: str = "ema_params"
+    directory: str | os.PathLike[str],
+    step: int | None = None,
+    *,
+    subtree: str = "ema_params",
+    accept: Accept | None = None,
 ) -> LoadedParams:
     """The averaged parameters of the newest sound checkpoint with running statistics in their places, all verified.
 
@@ -38,6 +42,7 @@ def read_checkpoint_params(
       directory: the folder of a `CheckpointStore`.
       step: one of its steps; None for the newest sound one.
       subtree: the part of the saved state to read, e.g. "params".
+      accept: called with the description and the leaves that will be read, before they are; it raises to refuse.
 
     Raises:
       CheckpointNotFound: there is no (such) checkpoint, or it has no such part.
@@ -55,7 +60,7 @@ def read_checkpoint_params(
     reports: list[DamageReport] = []
     for candidate in reversed(steps) if step is None else [step]:
         try:
-            loaded = _read_subtree(folder / str(candidate), candidate, subtree)
+            loaded = _read_subtree(folder / str(candidate), candidate, subtree, accept)
         except DamagedStep as damage:
             reports.append(damage.report)
             continue
@@ -66,13 +71,14 @@ def read_checkpoint_params(
     raise CheckpointDamaged(f"no sound checkpoint in {folder}:\n{details}", tuple(reports))
 
 
-def load_any(path: str | os.PathLike[str], step: int | None = None) -> LoadedParams:
+def load_any(path: str | os.PathLike[str], step: int | None = None, *, accept: Accept | None = None) -> LoadedParams:
     """Parameters from whatever a path holds: an exported folder, a folder of checkpoints, or one that contains such a
     folder named `checkpoints` (a run's working folder).
 
     Args:
       path: see above; of the URL of one, what is needed is fetched.
       step: a checkpoint's step; None for the newest sound one.
+      accept: called with the description and the declared leaves before any array is read; it raises to refuse.
 
     Raises:
       CheckpointNotFound: none of these is there.
@@ -81,10 +87,10 @@ def load_any(path: str | os.PathLike[str], step: int | None = None) -> LoadedPar
     """
     folder = fetched(path, step)
     if (folder / CONFIG_NAME).exists() or (folder.is_dir() and any(folder.glob("params*.npz"))):
-        return LoadedParams(*load_params(folder), None)
+        return LoadedParams(*load_params(folder, accept=accept), None)
     for candidate in (folder, folder / "checkpoints"):
         if saved_steps(candidate):
-            return read_checkpoint_params(candidate, step)
+            return read_checkpoint_params(candidate, step, accept=accept)
     if not folder.exists():
         raise CheckpointNotFound(f"{folder} does not exist; give an exported folder or a folder of checkpoints")
     raise CheckpointNotFound(
@@ -92,17 +98,17 @@ def load_any(path: str | os.PathLike[str], step: int | None = None) -> LoadedPar
     )
 
 
-def _read_subtree(folder: Path, step: int, subtree: str) -> LoadedParams:
+def _read_subtree(folder: Path, step: int, subtree: str, accept: Accept | None) -> LoadedParams:
     from wavejax.checkpoints.storage import read_arrays, read_record
 
     record = read_record(folder, step)
     prefix = subtree + "/"
-    names = [name for name in record.leaves if name.startswith(prefix)]
-    if not names:
+    places = {name: name.removeprefix(prefix) for name in record.leaves if name.startswith(prefix)}
+    if not places:
         parts = sorted({name.partition("/")[0] for name in record.leaves})
-        raise CheckpointNotFound(f"the checkpoint {folder} has no part {subtree!r}; it has {', '.join(parts)}")
-    names += [name for name in record.leaves if name.startswith(STATISTICS)]
-    arrays = read_arrays(folder, step, record, dict.fromkeys(names), damaged_files(folder))
-    params = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-    running = {name.removeprefix(STATISTICS): array for name, array in arrays.items() if name.startswith(STATISTICS)}
-    return LoadedParams(nested({**params, **running}), record.meta, step)
+        raise CheckpointNotFound(f"the checkpoint {folder} has no part {subtree!r}; it has {first_few(parts)}")
+    places |= {name: name.removeprefix(STATISTICS) for name in record.leaves if name.startswith(STATISTICS)}
+    if accept is not None:
+        accept(record.meta, {place: record.leaves[name] for name, place in places.items()})
+    arrays = read_arrays(folder, step, record, dict.fromkeys(places), damaged_files(folder))
+    return LoadedParams(nested({place: arrays[name] for name, place in places.items()}), record.meta, step)

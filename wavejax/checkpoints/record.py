@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from wavejax.checkpoints.leaves import LeafInfo
+from wavejax.checkpoints.leaves import LeafInfo, is_number
+from wavejax.limits import DEEPEST_NESTING, shown
 
 FORMAT = 1
 VALIDATION_LOSS = "validation/loss"
@@ -51,21 +52,24 @@ class Record:
         """The inverse of `to_json`.
 
         Raises:
-          ValueError: the digest does not match (damage), or the format is a later one.
+          ValueError: the digest does not match (damage), the format is a later one, or something in it is not of the
+            type that `to_json` writes there: a digest says that nothing has changed, not who wrote it.
         """
         if not isinstance(data, dict) or "sha256" not in data:
             raise ValueError("its record is no record of a wavejax checkpoint")
         body = {name: value for name, value in data.items() if name != "sha256"}
         if digest(body) != data["sha256"]:
             raise ValueError("its record of leaves and config has changed since it was saved (digest mismatch)")
-        if body["format"] != FORMAT:
-            raise ValueError(f"its format is {body['format']}, this wavejax reads {FORMAT}; install a later wavejax")
-        leaves = body["leaves"].items()
+        if body.get("format") != FORMAT:
+            raise ValueError(
+                f"its format is {shown(body.get('format'))}, this wavejax reads {FORMAT}; install a later wavejax"
+            )
+        meta, metrics, leaves = (_object(body, name) for name in ("meta", "metrics", "leaves"))
         return cls(
-            meta=body["meta"],
-            metrics=_numbers(body["metrics"]),
-            leaves={name: LeafInfo(tuple(entry["shape"]), entry["dtype"]) for name, entry in leaves},
-            checksums={name: entry["checksum"] for name, entry in leaves},
+            meta=meta,
+            metrics=_numbers(metrics),
+            leaves={name: _leaf(name, entry) for name, entry in leaves.items()},
+            checksums={name: entry["checksum"] for name, entry in leaves.items()},
             step=body.get("step"),
         )
 
@@ -77,6 +81,27 @@ def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
         return type(value) is float or (type(value) is int and abs(value) < 2**53)
 
     return {name: value for name, value in metrics.items() if is_number(value)}
+
+
+def _object(body: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = body.get(name)
+    if not isinstance(value, dict):
+        raise ValueError(f"its {name} is {shown(value)}, not an object with names")
+    return value
+
+
+def _leaf(name: str, entry: Any) -> LeafInfo:
+    """Shape and dtype of a leaf that a record declares. Raises ValueError where it declares no array of numbers."""
+    if not isinstance(entry, dict) or {"shape", "dtype", "checksum"} - set(entry):
+        raise ValueError(f"its leaf {shown(name)} is {shown(entry)}, without a shape, a dtype and a checksum")
+    if len(name) > 1024 or name.count("/") >= DEEPEST_NESTING:
+        raise ValueError(f"its leaf {shown(name)} has a name too long for one")
+    shape, dtype, checksum = entry["shape"], entry["dtype"], entry["checksum"]
+    if not isinstance(shape, list) or not all(type(size) is int and 0 <= size < 2**48 for size in shape):
+        raise ValueError(f"its leaf {shown(name)} has the shape {shown(shape)}, no list of sizes")
+    if not isinstance(dtype, str) or not is_number(dtype) or type(checksum) is not int:
+        raise ValueError(f"its leaf {shown(name)} has the dtype {shown(dtype)}: a checkpoint holds numbers")
+    return LeafInfo(tuple(shape), dtype)
 
 
 def json_copy(value: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """One saved step on disk: reading its record and arrays through Orbax, and telling what is wrong with it."""
 
 import functools
+import math
 import operator
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from wavejax.checkpoints.leaves import LeafInfo, is_key, nested
 from wavejax.checkpoints.manifest import damaged_files
 from wavejax.checkpoints.names import irregular
 from wavejax.checkpoints.record import Record
+from wavejax.documents import why_not_regular
+from wavejax.limits import MOST_DOCUMENT_BYTES, shown
 
 ARRAYS = "state"
 RECORD = "meta"
@@ -48,6 +51,7 @@ def read_record(folder: Path, step: int) -> Record:
     if (name := irregular(folder)) is not None:
         raise DamagedStep(DamageReport(step=step, leaves=(), files=(), reason=f"{name} is no regular file"))
     try:
+        _check_files(folder)
         handler = ocp.JsonCheckpointHandler()
         with ocp.Checkpointer(handler, multiprocessing_options=waiting_for_no_other()) as reader:
             data = reader.restore(folder / RECORD, args=ocp.args.JsonRestore())
@@ -60,6 +64,16 @@ def read_record(folder: Path, step: int) -> Record:
         reason = f"it is a copy of step {record.step}: give the folder that name, or remove it"
         raise DamagedStep(DamageReport(step=step, leaves=(), files=(), reason=reason))
     return record
+
+
+def _check_files(folder: Path) -> None:
+    """Raise ValueError where a step holds what no file of a step is: Orbax would read a FIFO for good."""
+    for path in folder.rglob("*"):
+        if (kind := why_not_regular(path)) is not None:
+            raise ValueError(f"{shown(path.relative_to(folder).as_posix())} is {kind}")
+    for path in (*folder.glob("*"), *(folder / RECORD).glob("*"), *(folder / ARRAYS).glob("*")):
+        if path.is_file() and path.stat().st_size > MOST_DOCUMENT_BYTES and path.suffix != ".ocdbt":
+            raise ValueError(f"{shown(path.name)} is larger than {MOST_DOCUMENT_BYTES:,} bytes")
 
 
 def read_arrays(
@@ -89,6 +103,7 @@ def read_arrays(
         arrays, wrong = _rescued(folder, wanted, record)
     else:
         try:
+            _check_announced(folder / ARRAYS, wanted, record)
             arrays = _restore(folder / ARRAYS, wanted)
         except Exception as error:
             reason = f"its arrays cannot be read: {_first_line(error)}"
@@ -109,6 +124,7 @@ def _rescued(
     for name, form in wanted.items():
         on_host = {name: _stored_form(None, record.leaves[name])}
         try:
+            _check_announced(folder / ARRAYS, on_host, record)
             read = _restore(folder / ARRAYS, on_host)
         except Exception:  # what a damaged file makes of a reader has no one type
             wrong.append(name)
@@ -132,6 +148,27 @@ def _stored_form(target: jax.ShapeDtypeStruct | None, info: LeafInfo) -> Any:
         return jax.ShapeDtypeStruct(info.shape, dtype, sharding=sharding)
     words = jax.eval_shape(jax.random.key_data, jax.ShapeDtypeStruct(target.shape, target.dtype))
     return jax.ShapeDtypeStruct(words.shape, words.dtype, sharding=target.sharding)
+
+
+def _check_announced(folder: Path, wanted: Mapping[str, jax.ShapeDtypeStruct], record: Record) -> None:
+    """Raise ValueError where arrays that are read to the host announce more elements than the record declares.
+
+    Orbax makes room for what an array's own header says, and for each piece (chunk) of it, before anything is compared;
+    an array that goes to devices takes the room of its target.
+    """
+    import tensorstore  # with Orbax, which reads through it
+
+    files, opened = {"driver": "ocdbt", "base": folder.absolute().as_uri()}, {}
+    for name, form in wanted.items():
+        if form.sharding is None:
+            spec = {"driver": "zarr", "kvstore": {**files, "path": name.replace("/", ".") + "/"}}
+            opened[name] = tensorstore.open(spec, open=True)
+    for name, future in opened.items():
+        array, info = future.result(), record.leaves[name]
+        pieces = array.chunk_layout.read_chunk.shape or ()  # None of a number
+        most = max(math.prod(info.shape) * (8 if info.is_key else 1), 1)
+        if math.prod(array.shape) > most or math.prod(size or 0 for size in pieces) > most:
+            raise ValueError(f"{name} announces the shape {shown(tuple(array.shape))}, not {info}")
 
 
 def _restore(folder: Path, wanted: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, Any]:

@@ -1,9 +1,8 @@
 """`wavejax checkpoints list|verify|prune`."""
 
-import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ from tyro.conf import Positional
 
 from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.cli.results import check_folder
+from wavejax.documents import read_records
 from wavejax.ranges import AT_LEAST_NONE, COUNT
 
 HELP = """\
@@ -162,13 +162,12 @@ def _name_others(directory: Path) -> None:
 def _logged_metrics(path: Path, step: int) -> dict[str, float]:
     """The losses that the training logged last, up to a step."""
     found: dict[str, float] = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue  # the line that a kill cut short
-        if isinstance(record, Mapping) and record.get("step", step + 1) <= step:
-            found |= {name: record[name] for name in ("loss", "validation/loss") if record.get(name) is not None}
+    for record in read_records(path):
+        at = record.get("step")
+        if isinstance(at, int) and at <= step:
+            found |= {
+                name: record[name] for name in ("loss", "validation/loss") if isinstance(record.get(name), int | float)
+            }
     return found
 
 

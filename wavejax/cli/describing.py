@@ -1,10 +1,9 @@
 """`wavejax voices`, `wavejax info` and `wavejax export-params`."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional
 
@@ -13,6 +12,7 @@ from wavejax.audio.levels import loudness
 from wavejax.cli.inputs import FEATURE_SUFFIXES, InputError, read_features
 from wavejax.cli.parsing import Command, parse
 from wavejax.data.discovery import find_files
+from wavejax.documents import read_records
 from wavejax.ranges import AT_LEAST_NONE, TEMPERATURE
 from wavejax.terminal import quoted
 
@@ -107,15 +107,11 @@ def _describe_model(name: str, folder: Path) -> list[str]:
 
 
 def _last_metrics(path: Path) -> list[tuple[str, str]]:
-    if not path.is_file():
-        return []
-    last: dict[str, float] = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            last |= json.loads(line)
-        except ValueError:  # a line that is being written
-            continue
-    shown = [f"{name} {last[name]:.4g}" for name in ("step", "loss", "validation/loss") if last.get(name) is not None]
+    last: dict[str, Any] = {}
+    for record in read_records(path):
+        last |= record
+    names = ("step", "loss", "validation/loss")
+    shown = [f"{name} {last[name]:.4g}" for name in names if isinstance(last.get(name), int | float)]
     return [("metrics", ", ".join(shown))] if shown else []
 
 

@@ -9,7 +9,6 @@ It is written last and atomically, so a folder with a manifest is a whole corpus
 import contextlib
 import gc
 import hashlib
-import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +24,8 @@ from wavejax.audio.levels import frame_levels_db
 from wavejax.audio.notes import NoteSpec
 from wavejax.audio.specs import FeatureSpec
 from wavejax.data.manifest_types import check_types
+from wavejax.documents import NotRegular, read_json
+from wavejax.limits import MOST_MANIFEST_BYTES, check_sizes
 from wavejax.terminal import quoted
 
 FORMAT = 1
@@ -139,6 +140,7 @@ class Manifest:
             content = _read(path)
             try:
                 check_types(content)
+                check_sizes(content["feature_spec"], "feature_spec")
                 manifest = cls(
                     spec=FeatureSpec.from_dict(content["feature_spec"]),
                     speakers=tuple(content["speakers"]),
@@ -156,16 +158,14 @@ class Manifest:
 def _read(path: Path) -> dict[str, Any]:
     """The JSON of a manifest of this format."""
     try:
-        if path.exists() and not path.is_file():
-            raise ValueError("it is not a regular file")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path, MOST_MANIFEST_BYTES)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ManifestError(
             f"{path.parent} is not a prepared corpus (it has no {MANIFEST_NAME}); make one with "
             f"`wavejax prepare SOURCE {quoted(path.parent)}`, or finish an interrupted one with the same command as "
             "before"
         ) from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, NotRegular) as error:
         raise ManifestError(f"{path} is damaged ({error}); run `wavejax prepare` again to rewrite it") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         got = content.get("format") if isinstance(content, dict) else type(content).__name__

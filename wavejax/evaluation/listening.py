@@ -1,7 +1,6 @@
 """Copy-synthesis judged beside anchors: a voice speaks held-out recordings again, and judges listen."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from wavejax.data.corpus import Utterance
 from wavejax.data.sources import METADATA_NAME
 from wavejax.data.tables import RecordingNames, read_metadata
 from wavejax.data.texts import NOT_TEXT, composed, is_text, shown
+from wavejax.documents import read_json
 from wavejax.evaluation.anchors import ANCHORS, DEFAULT_ANCHORS, make_anchor, recode
 from wavejax.evaluation.comparison import Comparison, System, compare
 from wavejax.evaluation.judges import JUDGES, word_error
@@ -184,7 +184,7 @@ def _draws(folder: Path) -> tuple[tuple[int, ...], int | None]:
     if not path.is_file():
         return (), None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         return tuple(int(seed) for seed in content.get("seeds", ())), int(content["drawn"])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ListeningError(f'{path} is damaged ({error!r}): expected {{"seeds": [0], "drawn": 1}}') from None

@@ -1,6 +1,5 @@
 """Which held-out utterances are judged: lists that ship with the package, so that nobody can choose."""
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from wavejax.data import Corpus
 from wavejax.data.corpus import Utterance
 from wavejax.data.manifest import SPLITS
+from wavejax.documents import read_json
 
 LISTS = Path(__file__).parent / "lists"
 SHORTEST_SECONDS = 1.0
@@ -84,7 +84,7 @@ def _list_for(known: Collection[str], split: str, listed: str | None) -> tuple[s
 
 def _read_list(path: Path, split: str) -> list[str]:
     try:
-        ids = json.loads(path.read_text(encoding="utf-8")).get(split, [])
+        ids = read_json(path).get(split, [])
     except (ValueError, AttributeError) as error:
         raise ListeningError(f'{path} is no list ({error}): expected {{"test": ["id", ...]}}') from None
     return [str(each) for each in ids]

@@ -10,11 +10,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from wavejax.checkpoints import export_params, fetched, load_any
+from wavejax.checkpoints import LeafInfo, export_params, fetched, load_any
 from wavejax.experiments.config import CorpusConfig
 from wavejax.experiments.family import Family
-from wavejax.experiments.metadata import ExperimentError, check_params, metadata, read_metadata
+from wavejax.experiments.metadata import (
+    Described,
+    ExperimentError,
+    check_params,
+    check_weights,
+    metadata,
+    read_metadata,
+)
 from wavejax.experiments.product import Product
+from wavejax.limits import shown
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -73,11 +81,19 @@ def load_with_family(path: str | Path, step: int | None, find_family: FindFamily
         raise ExperimentError(f"there is no folder {path}, and no shipped voice of that name ({names})")
     if (folder / "checkpoints").is_dir():
         folder = folder / "checkpoints"
-    loaded = load_any(folder, step)
-    family = find_family(loaded.meta, str(folder))
-    config, labels = read_metadata(loaded.meta, family, str(folder))
+    found: list[tuple[Family[Any, Any], Described]] = []
+
+    def accept(meta: Mapping[str, Any], leaves: Mapping[str, LeafInfo]) -> None:
+        """Compare what is declared before an array is read: the folder may be a stranger's, or of another model."""
+        family = find_family(meta, str(folder))
+        described = read_metadata(meta, family, str(folder))
+        check_params(leaves, _param_shapes(family, described.config, str(folder)), str(folder))
+        found[:] = [(family, described)]
+
+    loaded = load_any(folder, step, accept=accept)
+    [(family, (config, labels))] = found
     params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), loaded.params)
-    check_params(params, _param_shapes(family, config), str(folder))
+    check_weights(params, str(folder))
     product = family.product(config=config, params=params, labels=labels, step=loaded.step, source=str(path))
     return Loaded(family, product)
 
@@ -88,10 +104,14 @@ def _note_namesake(name: str) -> None:
         _LOGGER.warning("%s is the model that ships with wavejax; that of the folder here is ./%s", name, name)
 
 
-def _param_shapes(family: Family[Any, Any], config: Any) -> Any:
-    if family.param_shapes is not None:
-        return family.param_shapes(config)
-    return jax.eval_shape(family.learner(config).init, jax.random.key(0)).ema_params
+def _param_shapes(family: Family[Any, Any], config: Any, where: str) -> Any:
+    try:
+        if family.param_shapes is not None:
+            return family.param_shapes(config)
+        return jax.eval_shape(family.learner(config).init, jax.random.key(0)).ema_params
+    except Exception as error:  # sizes that do not fit each other fail in any layer
+        first = shown(str(error).strip().partition("\n")[0], 200)
+        raise ExperimentError(f"{where} describes a model that cannot be built: {first}") from error
 
 
 def of_kind(loaded: Loaded, kind: type[Any], where: str) -> Any:

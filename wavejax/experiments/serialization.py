@@ -10,6 +10,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from wavejax.limits import shown
+
 T = TypeVar("T")
 
 TAG = "kind_of"
@@ -38,19 +40,20 @@ def from_json(cls: type[T], data: Any, where: str = "config") -> T:
         ConfigError: an unknown field, a missing one without default, or a value of a wrong type; it says where.
     """
     if not isinstance(data, Mapping):
-        raise ConfigError(f"{where} must be an object with the fields of {cls.__name__}, got {data!r}")
+        raise ConfigError(f"{where} must be an object with the fields of {cls.__name__}, got {shown(data)}")
     named = data.get(TAG, cls.__name__)
     if named != cls.__name__:
-        raise ConfigError(f"{where} is a {named}, expected a {cls.__name__}")
+        other = named if isinstance(named, str) and named.isidentifier() else shown(named)
+        raise ConfigError(f"{where} is a {other}, expected a {cls.__name__}")
     hints = typing.get_type_hints(cls)
     known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(data) - known - {TAG})
     if unknown:
-        raise ConfigError(f"{where} has unknown fields {unknown}; {cls.__name__} has {sorted(known)}")
+        raise ConfigError(f"{where} has unknown fields {shown(unknown, 200)}; {cls.__name__} has {sorted(known)}")
     values = {name: _value(hints[name], data[name], f"{where}.{name}") for name in known if name in data}
     try:
         return cls(**values)
-    except TypeError as error:
+    except Exception as error:  # values that nobody meant make a constructor's checks fail in any way
         raise ConfigError(f"{where}: {error}") from None
 
 
@@ -59,12 +62,13 @@ def _value(hint: Any, data: Any, where: str) -> Any:
     if origin is typing.Union or origin is types.UnionType:
         return _one_of(arguments, data, where)
     if origin is typing.Literal:
-        if data in arguments:
-            return data
-        raise ConfigError(f"{where} must be one of {arguments}, got {data!r}")
+        for known in arguments:
+            if type(data) is type(known) and data == known:
+                return known
+        raise ConfigError(f"{where} must be one of {arguments}, got {shown(data)}")
     if origin is tuple:
         if not isinstance(data, list):
-            raise ConfigError(f"{where} must be a list, got {data!r}")
+            raise ConfigError(f"{where} must be a list, got {shown(data)}")
         element = arguments[0] if len(arguments) == 2 and arguments[1] is ... else None
         kinds = [element] * len(data) if element is not None else list(arguments)
         if len(kinds) != len(data):
@@ -78,7 +82,7 @@ def _value(hint: Any, data: Any, where: str) -> Any:
         return float(data)
     if isinstance(hint, type) and type(data) is hint:
         return data
-    raise ConfigError(f"{where} must be of type {getattr(hint, '__name__', hint)}, got {data!r}")
+    raise ConfigError(f"{where} must be of type {getattr(hint, '__name__', hint)}, got {shown(data)}")
 
 
 def _one_of(options: tuple[Any, ...], data: Any, where: str) -> Any:
@@ -88,8 +92,8 @@ def _one_of(options: tuple[Any, ...], data: Any, where: str) -> Any:
         kinds = [typing.cast(type, option) for option in options if dataclasses.is_dataclass(option)]
         classes = {kind.__name__: kind for kind in kinds}
         named = data.get(TAG) or (next(iter(classes)) if len(classes) == 1 else None)
-        if named not in classes:
-            raise ConfigError(f"{where}.{TAG} must be one of {sorted(classes)}, got {named!r}")
+        if not isinstance(named, str) or named not in classes:
+            raise ConfigError(f"{where}.{TAG} must be one of {sorted(classes)}, got {shown(named)}")
         return from_json(classes[named], data, where)
     errors = []
     for option in options:

@@ -3,7 +3,7 @@
 import dataclasses
 import operator
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, SupportsIndex, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -39,7 +39,7 @@ class SoundModel(Product[C_co]):
         """Whether it reads frames."""
         return self.config.is_conditioned
 
-    def speaker_id(self, speaker: str | int | None) -> int | None:
+    def speaker_id(self, speaker: str | SupportsIndex | None) -> int | None:
         """The id of a speaker given by name or id; None for a model without speakers.
 
         Raises ExperimentError where one is needed and not given, given and not known, or given in vain.
@@ -62,7 +62,7 @@ class SoundModel(Product[C_co]):
             raise ExperimentError(f"unknown speaker {speaker!r}; this model knows {known}")
         return index
 
-    def speaker_conditioning(self, speaker: str | int | None) -> dict[str, Any]:
+    def speaker_conditioning(self, speaker: str | SupportsIndex | None) -> dict[str, Any]:
         """The argument of `wavejax.generate` for one stream of a speaker."""
         index = self.speaker_id(speaker)
         return {} if index is None else {"global_conditioning": np.asarray([index], np.int32)}
@@ -75,7 +75,7 @@ class SoundModel(Product[C_co]):
         """`wavejax.generate` of this model: waveforms float32 [B, T]."""
         return np.asarray(generate(self.model, self.params, **self.with_temperature(options)), np.float32)
 
-    def blocks(self, conditioning: dict[str, Any], *, seed: int = 0, **options: Any) -> Iterator[np.ndarray]:
+    def blocks(self, conditioning: dict[str, Any], *, seed: SupportsIndex = 0, **options: Any) -> Iterator[np.ndarray]:
         """`wavejax.stream` of one stream: its waveform in blocks [n], as they are made."""
         given = {**conditioning, **self.with_temperature(options)}
         for block in stream(self.model, self.params, seed=seed, **given):

@@ -14,6 +14,7 @@ from jaxtyping import Array
 
 from wavejax.generation.decoders import Decoder, pack
 from wavejax.generation.engine import block_noise, run_block
+from wavejax.generation.forks import refuse_after_fork
 from wavejax.generation.state import Conditioning, GenerationState, Samples
 from wavejax.models.wavenet import WaveNet
 from wavejax.parallel.compiling import run_once_options
@@ -113,9 +114,11 @@ def open_backend(
 
     Raises:
         ValueError: no backend has this name, it cannot serve this model or dtype, or numba does not work.
+        RuntimeError: in a process that was forked after another had generated.
         MissingExtra: "cpu" is asked for and numba is not installed.
     """
     check_backend_name(name)
+    refuse_after_fork()
     weights: Any = jnp.dtype(jnp.float32 if dtype is None else dtype).name
     refusal = _cpu_refusal(model, weights)
     if name == "cpu" and refusal is not None:

@@ -16,6 +16,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from wavejax.generation.exporting import register
 from wavejax.generation.state import Conditioning
 from wavejax.models.wavenet import WaveNet
 from wavejax.types import AnyArray, AutoregressiveModel, Params, PyTree, Steppable
@@ -69,6 +70,7 @@ def pack(
     decoder knows the packed layout.
     """
     dtype = jnp.float32 if dtype is None else dtype
+    params = jax.tree.map(jnp.asarray, params)  # `load` gives those of NumPy
     if isinstance(model, WaveNet):
         return _pack_wavenet(model, params, dtype, jax.default_backend() if platform is None else platform)
     if not isinstance(model, Steppable):
@@ -466,5 +468,8 @@ def _pack_wavenet(model: WaveNet, params: Params, dtype: DTypeLike, platform: st
         model=model,
     )
 
+
+register(ModelDecoder, "ModelDecoder")
+register(WaveNetDecoder, "WaveNetDecoder")
 
 __all__ = ["Conditioning", "Decoder", "ModelDecoder", "WaveNetDecoder", "pack"]

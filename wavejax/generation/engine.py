@@ -5,17 +5,26 @@ largest block and `count` is a run-time value, so any way of cutting a stream in
 """
 
 import dataclasses
+from functools import partial
+from typing import Any, SupportsIndex
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import PartitionSpec as P
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, UInt32
 
 from wavejax.generation.decoders import Decoder
-from wavejax.generation.noise import advance, shifted, split_index, stream_keys, uniforms
+from wavejax.generation.meshes import abstract, along_batch, batch_spec, explicit_mesh, same, with_auto_axes
+from wavejax.generation.noise import advance, seed_words, shifted, split_index, stream_keys, uniforms
 from wavejax.generation.state import Conditioning, GenerationState, Samples
 from wavejax.types import AnyArray, PyTree
+
+
+def as_jax(tree: PyTree) -> PyTree:
+    """The tree with its arrays in JAX: NumPy's, which files and other processes give, cannot be indexed in a loop."""
+    return jax.tree.map(jnp.asarray, tree)
 
 
 def samples_per_step(model: object) -> int:
@@ -37,14 +46,14 @@ def encode_window(
     """
     window = frames.shape[1] - num_entries + 1
 
-    def encode(index: Array) -> PyTree:
+    def encode(index: Array | int) -> PyTree:
         piece = lax.dynamic_slice_in_dim(frames, index, window, axis=1)
         return decoder.encode_frame(piece, global_conditioning)
 
     shapes = jax.eval_shape(encode, jnp.int32(0))
     empty = jax.tree.map(lambda leaf: jnp.zeros((num_entries, *leaf.shape), leaf.dtype), shapes)
 
-    def body(index: Array, entries: PyTree) -> PyTree:
+    def body(index: Array | int, entries: PyTree) -> PyTree:
         return jax.tree.map(
             lambda all_, one: lax.dynamic_update_index_in_dim(all_, one, index, 0), entries, encode(index)
         )
@@ -73,9 +82,29 @@ def encode_conditioning(
         global_conditioning: speaker ids [B] int32 or vectors [B, C].
         temperature: a number, [B], or [B, F].
     """
+    given = as_jax((decoder, local_conditioning, global_conditioning, jnp.asarray(temperature, jnp.float32)))
+    if (mesh := explicit_mesh(given)) is None:
+        return _encode_conditioning(*given)
+    decoder, frames, speaker, heat = given
+    model, batch, axis = decoder.model, (frames if speaker is None else speaker), batch_spec(frames, speaker)
+    width = model.lookback + model.lookahead + 1
+
+    def entries(size: int) -> PyTree:
+        """Shapes of the entries of so many streams."""
+        window = None if frames is None else jax.ShapeDtypeStruct((size, width, frames.shape[2]), jnp.float32)
+        who = None if speaker is None else jax.ShapeDtypeStruct((size, *speaker.shape[1:]), speaker.dtype)
+        encoded = jax.eval_shape(type(decoder).encode_frame, abstract(decoder), window, who)
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), encoded)
+
+    own: Any = P(None, axis if heat.ndim and heat.shape[0] > 1 else None), P()
+    specs = Conditioning(along_batch(entries, 1 if batch is None else batch.shape[0], axis), *own)
+    return with_auto_axes(_encode_conditioning, mesh, specs, *given)
+
+
+def _encode_conditioning(
+    decoder: Decoder, local_conditioning: Array | None, global_conditioning: Array | None, temperature: Array
+) -> Conditioning:
     model = decoder.model
-    if global_conditioning is not None:
-        global_conditioning = jnp.asarray(global_conditioning)
     if local_conditioning is None:
         entry = decoder.encode_frame(None, global_conditioning)
         entries = jax.tree.map(lambda leaf: leaf[None], entry)
@@ -101,7 +130,7 @@ def init_state(
     conditioning: Conditioning,
     *,
     batch_size: int = 1,
-    seed: int | AnyArray = 0,
+    seed: SupportsIndex | AnyArray = 0,
     stream_ids: Int[AnyArray, "batch"] | None = None,
     origin: UInt32[AnyArray, "batch 2"] | None = None,
     prompt: Float[AnyArray, "batch prompt"] | None = None,
@@ -113,8 +142,30 @@ def init_state(
     `split_index`, default 0) where in it sample 0 lies; `prompt` [B, P] is a waveform whose samples take positions
     0 .. P-1.
     """
-    model = decoder.model
     ids = jnp.arange(batch_size, dtype=jnp.int32) if stream_ids is None else jnp.asarray(stream_ids, jnp.int32)
+    begins = jnp.zeros((batch_size, 2), jnp.uint32) if origin is None else origin
+    given = as_jax((decoder, conditioning, seed_words(seed), ids, begins, prompt))
+    if (mesh := explicit_mesh(given)) is None:
+        return _init_state(*given)
+    along = [leaf for leaf in jax.tree.leaves(conditioning.entries) if any(jax.typeof(leaf).sharding.spec)]
+    axis = batch_spec(stream_ids, prompt)
+    if axis is None and along:
+        axis = next(filter(None, jax.typeof(along[0]).sharding.spec))
+
+    def state(size: int) -> PyTree:
+        """Shapes of the state of so many streams."""
+        heard = None if prompt is None else jax.ShapeDtypeStruct((size, prompt.shape[1]), jnp.float32)
+        streams = jax.ShapeDtypeStruct((size,), jnp.int32), jax.ShapeDtypeStruct((size, 2), jnp.uint32)
+        words = jax.ShapeDtypeStruct((2,), jnp.uint32)
+        return jax.eval_shape(_init_state, abstract(given[0]), abstract(given[1], size), words, *streams, heard)
+
+    return with_auto_axes(_init_state, mesh, along_batch(state, batch_size, axis), *given)
+
+
+def _init_state(
+    decoder: Decoder, conditioning: Conditioning, seed: Array, ids: Array, origin: Array, prompt: Array | None
+) -> GenerationState:
+    model, batch_size = decoder.model, ids.shape[0]
     silence = jnp.asarray(model.coding.silence, _value_dtype(model))
     each, length = samples_per_step(model), 0
     values = jnp.broadcast_to(silence, (batch_size, model.receptive_field // each, *((each,) if each > 1 else ())))
@@ -136,14 +187,20 @@ def init_state(
         cache = decoder.settle(values[:, -1], values.shape[1] - 1, conditioning.entries)
     else:
         cache = decoder.warm_up(values[:, :-1], conditioning.entries, offset)
-    keys = stream_keys(seed if isinstance(seed, int) else jnp.asarray(seed), ids)
-    origin = jnp.zeros((batch_size, 2), jnp.uint32) if origin is None else jnp.asarray(origin)
+    keys = stream_keys(seed, ids)
     return GenerationState(position=position, keys=keys, origin=origin, value=values[:, -1], memory=memory, cache=cache)
 
 
 def block_noise(decoder: Decoder, state: GenerationState, block: int) -> Float[Array, "block batch noise"]:
     """The uniforms of the next `block` samples, as `run_block` takes them."""
-    return uniforms(state.keys, shifted(state.position, state.origin), block, decoder.model.distribution.noise_size)
+    size, words = decoder.model.distribution.noise_size, as_jax((state.keys, state.position, state.origin))
+
+    def draw(keys: Array, position: Array, origin: Array) -> Array:
+        return uniforms(keys, shifted(position, origin), block, size)
+
+    if (mesh := explicit_mesh(words)) is None:
+        return draw(*words)
+    return with_auto_axes(draw, mesh, P(None, batch_spec(words[0]), None), *words)
 
 
 def _heard(model: object, values: Array, memory: Array) -> Array:
@@ -164,8 +221,8 @@ def run_block(
     decoder: Decoder,
     state: GenerationState,
     conditioning: Conditioning,
-    noise: Float[Array, "block batch noise"],
-    count: int | Int[Array, ""],
+    noise: Float[AnyArray, "block batch noise"],
+    count: SupportsIndex | Int[AnyArray, ""],
     *,
     probability_floor: float = 0.0,
 ) -> tuple[GenerationState, Samples]:
@@ -182,6 +239,23 @@ def run_block(
     Returns:
         The state after the block, and the samples [B, block] (zero from `count` on).
     """
+    given = as_jax((decoder, state, conditioning, noise, jnp.asarray(count, jnp.int32)))
+    run = partial(_run_block, probability_floor=probability_floor)
+    if (mesh := explicit_mesh(given)) is None:
+        return run(*given)
+    samples: Any = P(batch_spec(given[1].keys), None)
+    return with_auto_axes(run, mesh, (same(given[1]), Samples(values=samples, waveform=samples)), *given)
+
+
+def _run_block(
+    decoder: Decoder,
+    state: GenerationState,
+    conditioning: Conditioning,
+    noise: Array,
+    count: Array,
+    *,
+    probability_floor: float,
+) -> tuple[GenerationState, Samples]:
     model, each = decoder.model, samples_per_step(decoder.model)
     steps = noise.shape[0] // each
     start = conditioning.offset(state.position)
@@ -190,7 +264,7 @@ def run_block(
     if each > 1:  # [steps, B, m, noise]
         noise = jnp.moveaxis(noise[: steps * each].reshape(steps, each, *noise.shape[1:]), 1, 2)
 
-    def body(index: Array, carry: tuple) -> tuple:
+    def body(index: Array | int, carry: tuple) -> tuple:
         value, memory, cache, values, waveform = carry
         offset = start + index * each if each > 1 else start + index
         cache, output = decoder.step(cache, value, decoder.condition(conditioning.entries, offset))
@@ -203,7 +277,7 @@ def run_block(
         waveform = lax.dynamic_update_index_in_dim(waveform, sample, index, 0)
         return value, memory, cache, values, waveform
 
-    made = jnp.asarray(count, jnp.int32) // each
+    made = count // each
     carry = (state.value, state.memory, state.cache, values, waveform)
     value, memory, cache, values, waveform = lax.fori_loop(0, made, body, carry)
     position = advance(state.position, made * each)
@@ -231,6 +305,16 @@ def replay(
 
     Returns the state after them and the outputs [B, N, output_size]: row i is what the step said of values[:, i].
     """
+    given = as_jax((decoder, state, conditioning, values))
+    if (mesh := explicit_mesh(given)) is None:
+        return _replay(*given)
+    outputs = P(batch_spec(given[1].keys), *(None,) * values.ndim)
+    return with_auto_axes(_replay, mesh, (same(given[1]), outputs), *given)
+
+
+def _replay(
+    decoder: Decoder, state: GenerationState, conditioning: Conditioning, values: Array
+) -> tuple[GenerationState, Array]:
     start = conditioning.offset(state.position)
     coding, each = decoder.model.coding, samples_per_step(decoder.model)
 

@@ -4,11 +4,16 @@ Threefry 2x32 (Salmon et al. 2011) is called directly, so neither `jax.config` n
 moves a single draw. A sample index is a pair of 32-bit words: streams longer than 2^31 samples keep their noise.
 """
 
+import operator
+from typing import SupportsIndex
+
 import jax
 import jax.extend.random
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt32
+
+from wavejax.types import AnyArray
 
 _WORD = 0xFFFFFFFF
 
@@ -37,9 +42,27 @@ def shifted(words: UInt32[Array, "2"], origins: UInt32[Array, "batch 2"]) -> UIn
     return jnp.stack([words[0] + origins[:, 0] + (low < words[1]).astype(jnp.uint32), low], axis=-1)
 
 
-def stream_keys(seed: int | UInt32[Array, "2"], stream_ids: Int[Array, "batch"]) -> UInt32[Array, "batch 2"]:
-    """One Threefry key per stream; the seed is a 64-bit integer, or its words from `split_index`."""
-    key = jnp.asarray(split_index(seed)) if isinstance(seed, int) else seed
+def seed_words(seed: SupportsIndex | AnyArray) -> UInt32[Array, "2"]:
+    """The words of a seed: any integer of Python, NumPy or JAX, a traced one too, or words from `split_index`.
+
+    Raises TypeError where it is neither.
+    """
+    if isinstance(seed, jax.Array | np.ndarray) and seed.dtype == np.uint32 and seed.shape == (2,):
+        return jnp.asarray(seed)
+    if isinstance(seed, jax.core.Tracer) and not seed.shape and jnp.issubdtype(seed.dtype, jnp.integer):
+        high = jnp.where(seed < jnp.zeros((), seed.dtype), jnp.uint32(_WORD), jnp.uint32(0))
+        if seed.dtype.itemsize == 8:
+            high = (seed >> jnp.asarray(32, seed.dtype)).astype(jnp.uint32)
+        return jnp.stack([high, seed.astype(jnp.uint32)])
+    try:
+        return jnp.asarray(split_index(operator.index(seed)))
+    except TypeError as error:
+        raise TypeError(f"seed must be an integer, or its two words from split_index, got {seed!r}") from error
+
+
+def stream_keys(seed: SupportsIndex | AnyArray, stream_ids: Int[Array, "batch"]) -> UInt32[Array, "batch 2"]:
+    """One Threefry key per stream; the seed is an integer of at most 64 bits or its words, see `seed_words`."""
+    key = seed_words(seed)
     ids = stream_ids.astype(jnp.uint32)
     return _hash(jnp.broadcast_to(key, (*ids.shape, 2)), jnp.stack([jnp.ones_like(ids), ids], axis=-1))
 

@@ -8,6 +8,7 @@ from flax import struct
 from flax.serialization import from_state_dict, register_serialization_state, to_state_dict
 from jaxtyping import Array, Float, UInt32
 
+from wavejax.generation.exporting import register
 from wavejax.types import AnyArray, PyTree
 
 
@@ -74,3 +75,7 @@ class Samples:
     """[B, block]: the values drawn."""
     waveform: Float[Array, "batch block"]
     """The sound they decode to, in [-1, 1] up to rounding."""
+
+
+for _kind in (GenerationState, Conditioning, Samples):
+    register(_kind, _kind.__name__)

@@ -23,6 +23,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, UInt32
 
 from wavejax.generation.backends import BackendName
+from wavejax.generation.forks import refuse_after_fork
 from wavejax.generation.noise import join_index, split_index, stream_keys, uniforms
 from wavejax.generation.sampling import Sampling, check_frame_temperature, check_temperature
 from wavejax.generation.states import StateError
@@ -235,6 +236,7 @@ class ParallelStreamer:
         return streamer
 
     def _open(self, model: ParallelModel, params: Params, sampling: Sampling, given: StreamInputs) -> None:
+        refuse_after_fork()
         _refuse_unsuited(model, sampling, given)
         self.model, self._batch = model, given.batch_size
         self.window_frames = WINDOW_FRAMES if sampling.window_frames is None else sampling.window_frames

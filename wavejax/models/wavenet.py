@@ -92,6 +92,11 @@ class WaveNetConfig:
     def __post_init__(self) -> None:
         if not self.dilations or min(self.dilations) < 1:
             raise ValueError(f"dilations must be a non-empty tuple of integers >= 1, got {self.dilations}")
+        for name in ("residual_channels", "gate_channels", "skip_channels"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.tail_channels and min(self.tail_channels) < 1:
+            raise ValueError(f"tail_channels must be integers >= 1, got {self.tail_channels}")
         if self.kernel_size < 2:
             raise ValueError(f"kernel_size must be at least 2, got {self.kernel_size}")
         if self.coding.is_discrete != isinstance(self.distribution, Categorical | CoarseFine):

@@ -12,6 +12,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from wavejax.documents import read_records
+
 POLL_SECONDS = 1.0
 
 
@@ -82,12 +84,10 @@ class Incidents:
 
     def _read(self) -> list[Incident]:
         """Opened anew each time, and never replaced by a rename: so network file systems show what others wrote."""
-        try:
-            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            return []
         incidents = []
-        for line in lines:
-            with contextlib.suppress(ValueError, TypeError):  # half a line
-                incidents.append(Incident(**json.loads(line)))
+        with contextlib.suppress(OSError):
+            for record in read_records(self.path):
+                if isinstance(record.get("number"), int):
+                    with contextlib.suppress(TypeError):  # a line of something else
+                        incidents.append(Incident(**record))
         return incidents

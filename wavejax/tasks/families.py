@@ -21,6 +21,7 @@ from wavejax.experiments.loading import (
 )
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.experiments.product import Product
+from wavejax.limits import shown
 from wavejax.models.wavenet_presets import PRESETS
 from wavejax.tasks.upgrades import upgraded
 from wavejax.training import Hook, Logger, TrainState
@@ -53,12 +54,14 @@ def finder(family: Family[Any, Any] | None = None) -> FindFamily:
 
     def find(meta: Mapping[str, Any], where: str) -> Family[Any, Any]:
         name = upgraded(meta).get("family")
+        if not isinstance(name, str):
+            raise ExperimentError(f"{where} does not say of which family it is, but {shown(name)}")
         if family is not None and name == family.name:
             return family
         if name not in FAMILIES:
             raise ExperimentError(
-                f"{where} belongs to the family {name!r}; those that ship are {', '.join(FAMILIES)}. Load one of your "
-                "own with its card: wavejax.load(..., family=CARD)"
+                f"{where} belongs to the family {shown(name)}; those that ship are {', '.join(FAMILIES)}. Load one of "
+                "your own with its card: wavejax.load(..., family=CARD)"
             )
         return get_family(str(name))
 

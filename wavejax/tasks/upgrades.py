@@ -18,7 +18,9 @@ def upgraded(meta: Mapping[str, Any]) -> Mapping[str, Any]:
     config = _renamed(meta.get("config"))
     if not isinstance(config, dict):
         return meta
-    spec, model = config.get("spec") or {}, config.get("model") or {}
+    spec, model, speakers = config.get("spec") or {}, config.get("model") or {}, meta.get("speakers", ())
+    if not (isinstance(spec, dict) and isinstance(model, dict) and isinstance(speakers, list | tuple)):
+        return meta
     family, kind = "vocoder", "WaveNetVocoderConfig"
     if spec.get("kind_of") == "NoteSpec":
         family, kind = "instrument", "InstrumentConfig"
@@ -28,7 +30,7 @@ def upgraded(meta: Mapping[str, Any]) -> Mapping[str, Any]:
         "family": family,
         "wavejax": meta.get("wavejax"),
         "config": {**config, "kind_of": kind},
-        "labels": {"speakers": list(meta.get("speakers", ()))},
+        "labels": {"speakers": list(speakers)},
     }
 
 
@@ -39,4 +41,4 @@ def _renamed(value: Any) -> Any:
         return value
     renamed = {_FIELDS.get(name, name): _renamed(item) for name, item in value.items()}
     kind = renamed.get("kind_of")
-    return {**renamed, "kind_of": _CLASSES.get(kind, kind)} if kind is not None else renamed
+    return {**renamed, "kind_of": _CLASSES.get(kind, kind)} if isinstance(kind, str) else renamed

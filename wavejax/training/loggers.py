@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
 from wavejax.atomic import write_text
+from wavejax.documents import Malformed, open_regular, parse_json
 from wavejax.extras import require_extra
 
 _LONGEST_LINE = 1 << 20
@@ -97,7 +98,8 @@ class JsonLinesLogger(Logger):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if not self.path.exists():
             return
-        lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+        with open_regular(self.path) as file:
+            lines = file.read().decode("utf-8", errors="replace").splitlines()
         kept = [line for line in lines if _step_of(line) is not None and (_step_of(line) or 0) <= step]
         write_text(self.path, "".join(line + "\n" for line in kept))
 
@@ -126,8 +128,8 @@ class JsonLinesLogger(Logger):
 
 def _step_of(line: str) -> int | None:
     try:
-        record = json.loads(line)
-    except ValueError:
+        record = parse_json(line)
+    except Malformed:
         return None
     step = record.get("step") if isinstance(record, dict) else None
     return step if isinstance(step, int) else None

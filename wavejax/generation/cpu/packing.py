@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from wavejax.distributions import Categorical, CoarseFine
@@ -84,6 +85,7 @@ def _matrices(config: WaveNetConfig, arrays: dict[str, np.ndarray]) -> list[np.n
 
 @partial(jax.jit, static_argnames="model")
 def _kernels(model: WaveNet, params: Params) -> Any:
+    params = jax.tree.map(jnp.asarray, params)  # without jit they are still NumPy's
     return model.apply({"params": params}, method="kernels")
 
 

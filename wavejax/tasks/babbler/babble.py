@@ -18,6 +18,7 @@ from wavejax.atomic import write_json
 from wavejax.audio.files import read_audio, write_audio
 from wavejax.audio.resampling import resample
 from wavejax.data import Corpus
+from wavejax.documents import read_json
 from wavejax.evaluation.babble_report import BabbleReport
 from wavejax.evaluation.measures import JUDGED_RATE
 from wavejax.evaluation.names import file_names
@@ -25,6 +26,7 @@ from wavejax.evaluation.speakers import Embed, Identification, centroids, cosine
 from wavejax.experiments.autoregressive.product import parameter_digest
 from wavejax.experiments.autoregressive.speakers import named_corpus_for, speakers_of
 from wavejax.experiments.metadata import ExperimentError, metadata
+from wavejax.limits import shown
 from wavejax.ranges import COUNT, TEMPERATURE, Range, check_ranges
 from wavejax.tasks.babbler.product import Babbler
 
@@ -94,8 +96,10 @@ def _record(babbler: Babbler, options: BabbleOptions) -> dict[str, Any]:
 def _claim(path: Path, wanted: dict[str, Any]) -> None:
     """Write down whose babble the folder holds, or refuse where it is another's."""
     try:
-        written = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-    except ValueError as error:
+        written = read_json(path) if path.exists() else None
+        if not isinstance(written, dict | None):
+            raise ValueError(f"it says {shown(written)}")
+    except (ValueError, OSError) as error:
         raise BabbleError(f"{path} is damaged ({error}): remove its folder, or choose another") from None
     if written is None:
         write_json(path, wanted)

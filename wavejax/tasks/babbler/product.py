@@ -1,7 +1,7 @@
 """A trained babbler: sound from noise, or from a speaker's id alone."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, SupportsIndex
 
 import numpy as np
 from jaxtyping import Float
@@ -39,7 +39,12 @@ class Babbler(SampleModel[BabblerConfig]):
     kind: ClassVar[str] = "babbler"
 
     def __call__(
-        self, seconds: float = 3.0, *, seed: int = 0, speaker: str | int | None = None, **options: Any
+        self,
+        seconds: float = 3.0,
+        *,
+        seed: SupportsIndex = 0,
+        speaker: str | SupportsIndex | None = None,
+        **options: Any,
     ) -> Float[np.ndarray, " time"]:
         """A waveform float32 [T] that lasts `seconds`.
 

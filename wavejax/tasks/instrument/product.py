@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, SupportsIndex
 
 import numpy as np
 from jaxtyping import Float
@@ -39,7 +39,7 @@ class Instrument(SampleModel[InstrumentConfig]):
         notes: Sequence[str | float],
         num_samples: int,
         *,
-        seed: int = 0,
+        seed: SupportsIndex = 0,
         takes: int = TAKES,
         **options: Any,
     ) -> Float[np.ndarray, "notes time"]:
@@ -70,7 +70,7 @@ class Instrument(SampleModel[InstrumentConfig]):
         notes: Sequence[str | float],
         *,
         seconds: float = 3.0,
-        seed: int = 0,
+        seed: SupportsIndex = 0,
         takes: int = TAKES,
         **options: Any,
     ) -> Float[np.ndarray, "notes time"]:

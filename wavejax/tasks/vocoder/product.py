@@ -2,19 +2,20 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, SupportsIndex
 
 import numpy as np
 from jaxtyping import Float, Num
 
 from wavejax.audio.conversion import convert_features, orient_features
+from wavejax.audio.feature_range import check_range
 from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.audio.host_features import log_mel_numpy
 from wavejax.audio.orientation import Axes
 from wavejax.experiments.autoregressive.product import SampleModel
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.experiments.sound import SoundModel
-from wavejax.generation import ParallelStreamer, Seam, Streamer, generate_folded, streamer_of
+from wavejax.generation import ConditioningError, ParallelStreamer, Seam, Streamer, generate_folded, streamer_of
 from wavejax.tasks.vocoder.config import VocoderConfig
 from wavejax.types import AnyArray
 
@@ -42,8 +43,8 @@ class Vocoder(SoundModel[Any]):
         self,
         mel: Float[AnyArray, "frames channels"],
         *,
-        seed: int = 0,
-        speaker: str | int | None = None,
+        seed: SupportsIndex = 0,
+        speaker: str | SupportsIndex | None = None,
         spec: FeatureSpec | None = None,
         allow_lossy: bool = False,
         axes: Axes | None = None,
@@ -62,6 +63,7 @@ class Vocoder(SoundModel[Any]):
 
         Raises:
             SpecMismatch: features of a spec that cannot be converted.
+            OutOfRange: features that no recording can have, such as linear mel values.
             ConditioningError, ExperimentError: features or speaker that do not fit.
         """
         conditioning = self.conditioning(mel, speaker=speaker, spec=spec, allow_lossy=allow_lossy, axes=axes)
@@ -71,7 +73,7 @@ class Vocoder(SoundModel[Any]):
         self,
         mel: AnyArray | None,
         *,
-        speaker: str | int | None = None,
+        speaker: str | SupportsIndex | None = None,
         spec: FeatureSpec | None = None,
         allow_lossy: bool = False,
         axes: Axes | None = None,
@@ -84,23 +86,43 @@ class Vocoder(SoundModel[Any]):
             )
         given = spec or self.spec
         oriented = orient_features(mel, given, axes)
+        check_range(oriented, given)
         if given != self.spec:
             oriented = convert_features(oriented, given, self.spec, allow_lossy=allow_lossy)
         return {**out, "local_conditioning": np.asarray(oriented, np.float32)[None]}
 
     def stream(
-        self, frames: AnyArray | Iterable[AnyArray], *, seed: int = 0, speaker: str | int | None = None, **options: Any
+        self,
+        frames: AnyArray | Iterable[AnyArray],
+        *,
+        seed: SupportsIndex = 0,
+        speaker: str | SupportsIndex | None = None,
+        **options: Any,
     ) -> Iterator[np.ndarray]:
-        """Yield the waveform in blocks [n] while frames ([F, n_mels], or an iterator of such pieces) arrive."""
-        if hasattr(frames, "shape"):
-            local: Any = np.asarray(frames, np.float32)[None]
-        else:
-            local = (np.asarray(piece, np.float32)[None] for piece in frames)
+        """Yield the waveform in blocks [n] while frames arrive: [F, n_mels], or an iterator of such pieces or of single
+        frames [n_mels].
+
+        Raises ConditioningError where a piece is neither, OutOfRange where no recording can have such features.
+        """
+        given: Any = frames
+        local = self._piece(given) if hasattr(given, "shape") else map(self._piece, given)
         conditioning = {"local_conditioning": local, **self.speaker_conditioning(speaker)}
         return self.blocks(conditioning, seed=seed, **options)
 
+    def _piece(self, frames: AnyArray) -> Float[np.ndarray, "1 frames channels"]:
+        """One or several frames as `wavejax.stream` takes them."""
+        piece = np.asarray(frames, np.float32)
+        piece = piece[None] if piece.ndim == 1 else piece
+        if piece.ndim != 2 or piece.shape[1] != self.spec.n_mels:
+            raise ConditioningError(
+                f"stream takes frames [F, {self.spec.n_mels}] or single ones [{self.spec.n_mels}], got the shape "
+                f"{np.shape(frames)}"
+            )
+        check_range(piece, self.spec)
+        return piece[None]
+
     def streamer(
-        self, *, seed: int = 0, speaker: str | int | None = None, **options: Any
+        self, *, seed: SupportsIndex = 0, speaker: str | SupportsIndex | None = None, **options: Any
     ) -> Streamer | ParallelStreamer:
         """A streamer of one stream, for frames pushed by hand."""
         given = {**self.speaker_conditioning(speaker), **self.with_temperature(options)}
