@@ -1,0 +1,1 @@
+"""Public weights -> wavejax parameters, read without PyTorch and without running a pickle."""
