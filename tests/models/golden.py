@@ -13,12 +13,14 @@ from pathlib import Path
 
 import jax
 
-from wavejax.models import wavenet_presets, wavernn_presets
+from wavejax.models import hifi_gan, vocos_presets, wavenet_presets, wavernn_presets
 from wavejax.models.wavenet import WaveNet, WaveNetConfig
+from wavejax.nn.parallel import initial_parallel_params
 from wavejax.nn.parameters import initial_params
+from wavejax.types import ParallelModel
 
 FOLDER = Path(__file__).parent / "golden"
-PRESETS = {**wavenet_presets.PRESETS, **wavernn_presets.PRESETS}
+PRESETS = {**wavenet_presets.PRESETS, **wavernn_presets.PRESETS, **vocos_presets.PRESETS, **hifi_gan.PRESETS}
 
 
 @functools.cache
@@ -26,7 +28,8 @@ def tree(name: str) -> dict[str, dict]:
     """Path -> shape and dtype of each parameter of a preset, from its abstract initialisation."""
     config = PRESETS[name]
     model = WaveNet(config) if isinstance(config, WaveNetConfig) else config.build()
-    shapes = jax.eval_shape(lambda: initial_params(model, jax.random.key(0)))
+    initial = initial_parallel_params if isinstance(model, ParallelModel) else initial_params
+    shapes = jax.eval_shape(lambda: initial(model, jax.random.key(0)))
     return {
         "/".join(key.key for key in path): {"shape": list(leaf.shape), "dtype": str(leaf.dtype)}
         for path, leaf in jax.tree_util.tree_leaves_with_path(shapes)
