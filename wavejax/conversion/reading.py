@@ -1,5 +1,6 @@
 """Weights from files of other programs: names and NumPy arrays, without running anything that a file says."""
 
+import hashlib
 import os
 from collections.abc import Mapping
 from types import TracebackType
@@ -62,6 +63,13 @@ class WeightFile:
                 f"the tensors of {shown(part)} would take {total} bytes, and the file has {self._source.size}"
             )
         return {name: tensor.read() for name, tensor in tensors.items()}
+
+    def sha256(self) -> str:
+        """Of the whole file, in hexadecimal digits."""
+        digest = hashlib.sha256()
+        for begin in range(0, self._source.size, 1 << 20):
+            digest.update(self._source.read(begin, min(1 << 20, self._source.size - begin), "the file"))
+        return digest.hexdigest()
 
     def described_parts(self) -> str:
         """Its parts and how many tensors each has, the largest first, for messages."""
