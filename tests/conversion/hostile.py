@@ -1,6 +1,6 @@
 """Weight files that want to do harm, or are broken in a way that could: name -> (content, what is said of it).
 
-Run as a program it reads all of them and prints, as JSON, what each did: `python hostile.py FOLDER MARKER`.
+Run as a program it reads all files of a folder and prints, as JSON, what each did: `python hostile.py FOLDER`.
 """
 
 import importlib.util
@@ -72,11 +72,15 @@ def twice_named() -> bytes:
     return data.replace(b"archive/data.pkx", b"archive/data.pkl")
 
 
-def announces_size(size: int) -> bytes:
+def announces_size(size: int, more: int = 0) -> bytes:
+    """An array of 1000 numbers, `more` bytes after it, all under a label of `size` bytes."""
+
     def change(fields: list[Any]) -> None:
         fields[9] = size
 
-    return member_fields(make.npz({"w": np.zeros(1000)}, compressed=True), change)
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(1000))
+    return member_fields(zip_of({"w.npy": buffer.getvalue() + bytes(more)}, zipfile.ZIP_DEFLATED), change)
 
 
 def overlapping() -> bytes:
@@ -280,7 +284,9 @@ HOSTILE: dict[str, Hostile] = {
     "a bomb": Hostile(
         lambda: zip_of({"w.npy": bytes(60_000_000)}, zipfile.ZIP_DEFLATED), r"would expand to 60000000: weights do not"
     ),
-    "a bomb with a small label": Hostile(lambda: announces_size(100), r"does not expand to the 100 bytes"),
+    "a bomb with a small label": Hostile(
+        lambda: announces_size(8128, more=60_000_000), r"does not expand to the 8128 bytes"
+    ),
     "a label of 4 GB": Hostile(lambda: announces_size(0xFFFF_FFF0), r"would expand to 42949\d{5}"),
     "files that overlap": Hostile(overlapping, r"files in the archive overlap"),
     "a compressed archive of PyTorch": Hostile(
@@ -360,7 +366,11 @@ def main(folder: Path) -> None:
         except RefusedFile as error:
             said = str(error)
         report[path.name] = {"said": said, "seconds": time.monotonic() - began, "events": list(events)}
-    report[""] = {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "harm": os.path.exists(MARKER)}
+    report[""] = {
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "harm": os.path.exists(MARKER),
+        "jax": "jax" in sys.modules,
+    }
     print(json.dumps(report))
 
 

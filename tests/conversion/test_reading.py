@@ -80,6 +80,19 @@ def test_the_other_byte_order(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["b"], [1, -7])
 
 
+def test_a_name_of_a_file_with_a_colon_is_a_name(tmp_path: Path) -> None:
+    """PyTorch's archive has the file's name inside: "epoch=3-loss:0.2.ckpt"."""
+    data = make.torch_new({"w": np.ones(2, np.float32)}).replace(b"archive/", b"loss:.2/")
+    np.testing.assert_array_equal(read_weights(written(tmp_path, data))["w"], 1)
+
+
+def test_compressed_arrays_are_verified(tmp_path: Path) -> None:
+    data = bytearray(make.npz({"w": np.arange(4000.0)}, compressed=True))
+    data[len(data) // 2] ^= 1
+    with pytest.raises(RefusedFile, match=r"'w\.npy' (has changed since the archive was written|does not expand to)"):
+        read_weights(written(tmp_path, bytes(data)))
+
+
 def test_the_part_that_matters(tmp_path: Path) -> None:
     arrays = {"w": np.ones(2, np.float32)}
     path = written(tmp_path, make.torch_new(arrays, place="generator"))

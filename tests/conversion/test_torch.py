@@ -101,7 +101,7 @@ def test_a_generator_sounds_as_in_pytorch(form: str, name: str, legacy: bool, tm
 @pytest.mark.parametrize("legacy", [False, True])
 def test_a_training_checkpoint_of_pytorch_is_read(legacy: bool, tmp_path: Path) -> None:
     """Views, types, an optimizer's state and options of a script, as PyTorch writes them."""
-    layers = seeded(torch.nn.ModuleDict({"lstm": torch.nn.LSTM(3, 5), "half": torch.nn.Conv1d(2, 3, 3).half()}))
+    layers = seeded(torch.nn.ModuleDict({"lstm": torch.nn.LSTM(3, 5), "short": torch.nn.Conv1d(2, 3, 3).half()}))
     state = layers.state_dict()
     state |= {"t": torch.arange(12.0).reshape(3, 4).T, "b": torch.tensor([True, False])}
     state["brain"] = torch.randn(4).to(torch.bfloat16)

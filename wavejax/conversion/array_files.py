@@ -4,7 +4,7 @@ import functools
 import json
 import math
 import re
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -105,27 +105,43 @@ def read_npz(source: SourceFile, archive: Archive) -> dict[str, Part]:
     for member in archive.members.values():
         if not member.name.endswith(".npy"):
             raise source.refused(f"it holds {shown(member.name)} beside its arrays, which no .npz does")
-        data = archive.read(member.name)
-        array = _npy(memoryview(data), member.name)
-        part[checked_name(member.name.removesuffix(".npy"))] = StoredTensor(
-            array.shape, array.dtype, functools.partial(_npy, memoryview(data), member.name)
-        )
+        form = _npy_form(archive.beginning(member.name, _LONGEST_NPY_HEADER + 12), member.name, member.size)
+        read = functools.partial(_read_npy, archive, member.name, form)
+        part[checked_name(member.name.removesuffix(".npy"))] = StoredTensor(form.shape, _native(form.dtype), read)
     return {"": part}
 
 
-def _npy(data: memoryview, name: str) -> np.ndarray:
-    """An array as `numpy.lib.format` describes it: a view of the bytes."""
+class _Form(NamedTuple):
+    """What the header of a .npy file says."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    order: Literal["C", "F"]
+    first: int
+    """Where the numbers begin."""
+
+
+def _npy_form(data: bytes | bytearray, name: str, size: int) -> _Form:
+    """The header of a .npy file of `size` bytes, as `numpy.lib.format` describes it."""
     version, width = bytes(data[:8]), 2 if data[6:7] == b"\1" else 4
     length = int.from_bytes(data[8 : 8 + width], "little")
     header = _NPY_HEADER.fullmatch(bytes(data[8 + width : 8 + width + min(length, _LONGEST_NPY_HEADER)]))
     if version not in _NPY_VERSIONS or header is None:
         raise RefusedFile(f"{shown(name)} is no array of numbers in NumPy's format")
     dtype, sizes = np.dtype(header["dtype"].decode()), header["shape"].decode().replace(" ", "").split(",")
-    shape = checked_sizes([int(size) for size in sizes if size], f"the shape of {shown(name)}")
-    numbers = data[8 + width + length :]
-    if math.prod(shape) * dtype.itemsize != len(numbers):
-        raise RefusedFile(f"{shown(name)} of shape {shape} and dtype {dtype} does not fit in its {len(numbers)} bytes")
-    flat = np.frombuffer(numbers, np.uint8 if dtype.kind == "b" else dtype)
-    flat = flat != 0 if dtype.kind == "b" else flat
-    array = flat.reshape(shape, order="F" if header["order"] == b"True" else "C")
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+    shape = checked_sizes([int(number) for number in sizes if number], f"the shape of {shown(name)}")
+    first = 8 + width + length
+    if math.prod(shape) * dtype.itemsize != size - first:
+        raise RefusedFile(f"{shown(name)} of shape {shape} and dtype {dtype} does not fit in its {size - first} bytes")
+    return _Form(shape, dtype, "F" if header["order"] == b"True" else "C", first)
+
+
+def _read_npy(archive: Archive, name: str, form: _Form) -> np.ndarray:
+    flat = np.frombuffer(archive.read(name), np.uint8 if form.dtype.kind == "b" else form.dtype, offset=form.first)
+    flat = flat != 0 if form.dtype.kind == "b" else flat
+    array = flat.reshape(form.shape, order=form.order)
+    return array.astype(_native(form.dtype), copy=False)
+
+
+def _native(dtype: np.dtype) -> np.dtype:
+    return dtype.newbyteorder("=")
