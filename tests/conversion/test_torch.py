@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,51 @@ def test_a_generator_sounds_as_in_pytorch(form: str, name: str, legacy: bool, tm
     wanted = run_hifi_gan(modules, config, mel)
     assert np.std(wanted) > 1e-3
     np.testing.assert_allclose(given, wanted, atol=1e-4)
+
+
+def vocos(channels: int, hidden: int, blocks: int) -> Any:
+    """The layers of charactr/vocos-mel-24khz under their names, and its constants."""
+    norm = functools.partial(torch.nn.LayerNorm, eps=1e-6)
+    layers = []
+    for _ in range(blocks):
+        block = torch.nn.Module()
+        block.dwconv = torch.nn.Conv1d(channels, channels, 7, padding=3, groups=channels)
+        block.norm, block.gamma = norm(channels), torch.nn.Parameter(torch.ones(channels))
+        block.pwconv1, block.pwconv2 = torch.nn.Linear(channels, hidden), torch.nn.Linear(hidden, channels)
+        layers.append(block)
+    model = torch.nn.Module()
+    model.backbone, model.head = torch.nn.Module(), torch.nn.Module()
+    model.backbone.embed = torch.nn.Conv1d(100, channels, 7, padding=3)
+    model.backbone.norm, model.backbone.final_layer_norm = norm(channels), norm(channels)
+    model.backbone.convnext = torch.nn.ModuleList(layers)
+    model.head.out, model.head.istft = torch.nn.Linear(channels, 1026), torch.nn.Module()
+    model.head.istft.register_buffer("window", torch.hann_window(1024))
+    return seeded(model)
+
+
+def run_vocos(model: Any, mel: np.ndarray) -> np.ndarray:
+    backbone = model.backbone
+    x = backbone.norm(backbone.embed(torch.tensor(mel.T)[None]).transpose(1, 2))
+    for block in backbone.convnext:
+        y = block.norm(block.dwconv(x.transpose(1, 2)).transpose(1, 2))
+        x = x + block.gamma * block.pwconv2(torch.nn.functional.gelu(block.pwconv1(y)))
+    magnitude, phase = model.head.out(backbone.final_layer_norm(x)).transpose(1, 2).chunk(2, dim=1)
+    spectrum = torch.polar(torch.exp(magnitude).clip(max=1e2), phase)
+    waveform = torch.istft(spectrum, 1024, 256, 1024, model.head.istft.window, center=True)
+    return waveform.detach().numpy()[0]
+
+
+def test_vocos_sounds_as_in_pytorch(tmp_path: Path) -> None:
+    model = vocos(channels=24, hidden=40, blocks=3)
+    path = tmp_path / "pytorch_model.bin"
+    torch.save(model.state_dict(), path)
+    converted = convert(path)
+    mel = np.random.default_rng(0).normal(-4, 2, (8, 100)).astype(np.float32)
+    built = converted.model_config.build(precision="highest")
+    given = np.asarray(jax.jit(built.apply)({"params": converted.params}, jnp.asarray(mel)[None]))[0]
+    wanted = run_vocos(model, mel)
+    assert np.std(wanted) > 1e-2
+    np.testing.assert_allclose(given, wanted, atol=1e-4 * max(1.0, float(np.max(np.abs(wanted)))))
 
 
 @pytest.mark.filterwarnings("ignore")
