@@ -25,7 +25,7 @@ MOST_PER_BYTE = 512
 64, digital silence as FLAC: 292). What decodes to more was made to fill memory."""
 _WRITE_FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 _SUBTYPES = {".wav": ("PCM_16", "PCM_24", "FLOAT"), ".flac": ("PCM_16", "PCM_24")}
-_BLOCK = 1 << 18  # samples decoded at a time, all channels together
+_BLOCK = 1 << 20  # samples decoded at a time, all channels together: most utterances are one block
 _MP3_FRAME = 1152
 
 

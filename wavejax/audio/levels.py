@@ -8,17 +8,22 @@ from wavejax.audio.waveforms import as_waveform, check_waveform, scaled
 _SILENCE_DB = -120.0
 _BLOCK_SECONDS, _HOP_SECONDS = 0.4, 0.1
 _ABSOLUTE_GATE, _RELATIVE_GATE = -70.0, -10.0
-_BLOCK = 1 << 22  # samples worked on at a time in float64; what is shorter is one block
+_BLOCK = 1 << 21  # samples worked on at a time in float64; what is shorter is one block
 _CHANNEL_WEIGHTS = np.array([1.0, 1.0, 1.0, 1.41, 1.41])
 
 
 def peak_normalize(waveform: Num[np.ndarray, " time"], peak: float = 0.95) -> Float[np.ndarray, " time"]:
     """float32 waveform of any level scaled so that its largest magnitude is ``peak``; silence comes back as it is."""
+    samples = as_waveform(waveform, any_scale=True)
+    return amplify(samples, peak_gain(samples, peak))
+
+
+def peak_gain(waveform: Float[np.ndarray, " time"], peak: float = 0.95) -> float:
+    """The factor by which `peak_normalize` scales a waveform; 1 of silence."""
     if not 0 < peak <= 1:
         raise ValueError(f"peak is {peak}; expected above 0 and at most 1 (0.95 leaves some headroom).")
-    samples = as_waveform(waveform, any_scale=True)
-    largest = _peak(samples)
-    return samples if largest == 0.0 else _amplified(samples, peak / largest)
+    largest = _peak(waveform)
+    return 1.0 if largest == 0.0 else peak / largest
 
 
 def loudness(waveform: Num[np.ndarray, " *channels"], sample_rate: int) -> float:
@@ -53,11 +58,27 @@ def loudness_normalize(
     -23 LUFS is EBU R 128's level. Silence (below the -70 LUFS gate) comes back as it is.
     """
     samples = as_waveform(waveform)
-    measured = loudness(samples, sample_rate)
+    return amplify(samples, loudness_gain(samples, sample_rate, target, max_peak))
+
+
+def loudness_gain(
+    waveform: Float[np.ndarray, " time"], sample_rate: int, target: float = -23.0, max_peak: float = 1.0
+) -> float:
+    """The factor by which `loudness_normalize` scales a waveform; 1 of silence."""
+    measured = loudness(waveform, sample_rate)
     if not np.isfinite(measured):
-        return samples
-    gain = 10.0 ** ((target - measured) / 20.0)
-    return _amplified(samples, min(gain, max_peak / _peak(samples)))
+        return 1.0
+    return float(min(10.0 ** ((target - measured) / 20.0), max_peak / _peak(waveform)))
+
+
+def amplify(waveform: Float[np.ndarray, " time"], gain: float, *, in_place: bool = False) -> Float[np.ndarray, " time"]:
+    """float32 samples times a gain, each product rounded once; a gain of 1 returns the samples themselves."""
+    if gain == 1.0:
+        return waveform
+    louder = waveform if in_place else np.empty(len(waveform), np.float32)
+    for start in range(0, len(waveform), _BLOCK):
+        louder[start : start + _BLOCK] = waveform[start : start + _BLOCK].astype(np.float64) * gain
+    return louder
 
 
 def frame_levels_db(
@@ -118,14 +139,6 @@ def _to_lufs(power: np.ndarray | np.floating) -> np.ndarray:
 
 def _peak(samples: np.ndarray) -> float:
     return max(float(np.max(samples, initial=0.0)), -float(np.min(samples, initial=0.0)))
-
-
-def _amplified(samples: np.ndarray, gain: float) -> np.ndarray:
-    """float32 samples times a gain, each product rounded once."""
-    louder = np.empty(len(samples), np.float32)
-    for start in range(0, len(samples), _BLOCK):
-        louder[start : start + _BLOCK] = samples[start : start + _BLOCK].astype(np.float64) * gain
-    return louder
 
 
 def _gating_blocks(channels: np.ndarray, sample_rate: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Sample rate conversion on the host, by soxr."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -7,7 +8,7 @@ from jaxtyping import Float, Num
 
 from wavejax.audio.waveforms import as_waveform
 
-_PIECE = 1 << 18  # samples that become several are resampled so many at a time
+_PIECE = 1 << 20  # samples that become several are resampled so many at a time
 
 
 def resample(waveform: Num[np.ndarray, " time"], from_rate: int, to_rate: int) -> Float[np.ndarray, " time2"]:
@@ -32,12 +33,17 @@ def resample_blocks(
 ) -> Iterator[Float[np.ndarray, " piece2"]]:
     """`resample` of a waveform that comes, and goes, in pieces: the same samples as of the whole."""
     _check_rates(from_rate, to_rate)
+    pieces = iter(blocks)
+    first, second = next(pieces, np.zeros(0, np.float32)), next(pieces, None)
+    if second is None and len(first) <= _PIECE:  # a stream costs more than it spares
+        yield resample(first, from_rate, to_rate)
+        return
     import soxr
 
     stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
     size = max(1, min(_PIECE, _PIECE * from_rate // to_rate))
     waiting = np.zeros(0, np.float32)
-    for block in blocks:
+    for block in itertools.chain([first] if second is None else [first, second], pieces):
         for start in range(0, len(block), size):
             if len(waiting):
                 yield np.asarray(stream.resample_chunk(waiting), np.float32)

@@ -14,7 +14,7 @@ from wavejax.atomic import write_json
 from wavejax.audio.channels import channel_peaks
 from wavejax.audio.files import AudioError, AudioReader, collect
 from wavejax.audio.host_features import log_mel_numpy
-from wavejax.audio.levels import frame_levels_db, loudness_normalize, peak_normalize, trim_silence
+from wavejax.audio.levels import amplify, frame_levels_db, loudness_gain, peak_gain, peak_normalize, trim_silence
 from wavejax.audio.specs import FeatureSpec
 from wavejax.audio.waveforms import check_waveform
 from wavejax.data.manifest import SILENCE_FLOOR_DBFS, active_blocks, runs_of
@@ -157,9 +157,11 @@ def _at_full_scale(
 def _shape(raw: Float[np.ndarray, " time"], processing: Processing) -> Float[np.ndarray, " kept"]:
     rate = processing.spec.sample_rate
     trimmed = trim_silence(raw, margin=round(TRIM_MARGIN_SECONDS * rate))[0] if processing.trim else raw
-    if processing.normalize == "peak":
-        return peak_normalize(trimmed)
-    return loudness_normalize(trimmed, rate, max_peak=0.95) if processing.normalize == "loudness" else trimmed
+    if processing.normalize == "none":
+        return trimmed
+    by_peak = processing.normalize == "peak"
+    gain = peak_gain(trimmed) if by_peak else loudness_gain(trimmed, rate, max_peak=0.95)
+    return amplify(trimmed, gain, in_place=True)  # nobody else holds the samples, and they may be an hour
 
 
 def _check_usable(raw: Float[np.ndarray, " time"], recording: Recording, processing: Processing) -> None:
