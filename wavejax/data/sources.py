@@ -162,7 +162,7 @@ def _ljspeech(source: Path, folder: Path, paths: Iterable[Path], problems: Itera
     names_beside = RecordingNames(folder, beside)
     found = _Found(notes=[(METADATA_NAME, note) for note in table.notes], tables={metadata})
     problem_of = {composed(os.path.splitext(os.path.basename(name))[0]): (name, why) for name, why in problems}
-    first: dict[Path, MetadataRow] = {}
+    nameless, first = composed(folder.resolve().name), dict[Path, MetadataRow]()
     for row in table.rows:
         meant = names.find(row.id) or names_beside.find(row.id)
         if meant is None:
@@ -171,7 +171,7 @@ def _ljspeech(source: Path, folder: Path, paths: Iterable[Path], problems: Itera
             found.notes.append((row.id, _repeated(first[meant.path], row)))
         else:
             first[meant.path] = row
-            speaker = composed(row.speaker or folder.resolve().name)
+            speaker = composed(row.speaker) or nameless
             found.recordings.append(
                 Recording(id=meant.id, path=meant.path, speaker=speaker, transcript=row.transcript, split=row.split)
             )

@@ -36,10 +36,11 @@ def read_text(path: Path, limit: int = MAX_TABLE_BYTES) -> str:
     unreadable, or another encoding.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise SourceError(f"{shown(path)} is not a regular file, so it is not read as text")
         with path.open("rb") as file:
-            data = file.read(limit + 1)
+            data = file.read(min(status.st_size, limit) + 1)
     except OSError as error:
         raise SourceError(f"{shown(path)} cannot be read: {error.strerror or error}") from error
     if len(data) > limit:
