@@ -367,7 +367,7 @@ def main(folder: Path) -> None:
             said = str(error)
         report[path.name] = {"said": said, "seconds": time.monotonic() - began, "events": list(events)}
     report[""] = {
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak": peak(),
         "harm": os.path.exists(MARKER),
         "jax": "jax" in sys.modules,
     }
