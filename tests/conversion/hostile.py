@@ -258,6 +258,15 @@ HOSTILE: dict[str, Hostile] = {
         ),
         r"would take 800000000 bytes, and the file has",
     ),
+    "a thousand pairs that are far apart": Hostile(
+        lambda: make.torch_zip(
+            make.mapping(
+                {str(i): make.tensor(make.storage("Float", "0", 100_000), 0, (2,), (99_999,)) for i in range(2000)}
+            ),
+            {"0": bytes(400_000)},
+        ),
+        r"would take 800000000 bytes, and the file has",
+    ),
     "more tensors than any": Hostile(
         lambda: pickle_in_zip(
             make.tensor(FLOATS, 0, (1,), (1,))
