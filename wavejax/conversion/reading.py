@@ -56,7 +56,7 @@ class WeightFile:
         if part not in self.parts:
             raise self._source.refused(f"it has no part {shown(part)}; it has {self.described_parts()}")
         tensors = self.parts[part]
-        total = sum(tensor.size for tensor in tensors.values())
+        total = sum(tensor.cost for tensor in tensors.values())
         # A compressed archive was compared with its expansion when it was opened.
         if self.format != "npz" and total > LIMITS.sharing * self._source.size:
             raise self._source.refused(

@@ -37,7 +37,8 @@ class Limits:
     expansion: int = 16
     """Bytes of all files in a compressed archive, for each byte of the archive."""
     sharing: int = 2
-    """Bytes of all tensors that are read at once, for each byte of the file: tensors may share their numbers."""
+    """Bytes of all tensors that are read at once, for each byte of the file: tensors may share their numbers, and may
+    lie between those of others."""
 
 
 LIMITS = Limits()

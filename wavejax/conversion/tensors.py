@@ -20,10 +20,13 @@ class StoredTensor(NamedTuple):
     read: Callable[[], np.ndarray]
     """Its numbers, [*shape]."""
 
+    reach: int = 0
+    """Bytes from its first to its last number in the file, where that can be more than its size."""
+
     @property
-    def size(self) -> int:
-        """Bytes of it in memory."""
-        return math.prod(self.shape) * self.dtype.itemsize
+    def cost(self) -> int:
+        """Bytes that reading it takes: its own, or those between its first and its last number."""
+        return max(self.reach, math.prod(self.shape) * self.dtype.itemsize)
 
 
 Part = Mapping[str, StoredTensor]

@@ -83,7 +83,8 @@ def _stored(
 ) -> dict[str, Part]:
     def tensor(record: Record) -> StoredTensor:
         read = functools.partial(_read, source, record, offset_of, swap)
-        return StoredTensor(record.shape, record.storage.dtype, read)
+        reach = span(record.shape, record.strides) * record.storage.dtype.itemsize
+        return StoredTensor(record.shape, record.storage.dtype, read, reach)
 
     return {name: {key: tensor(record) for key, record in part.items()} for name, part in parts.items()}
 
