@@ -9,6 +9,7 @@ from tests.data.recordings import TINY, counting_corpus
 from tests.tiny import commands as tiny
 from wavejax.audio import convert_features, get_spec, log_mel, log_mel_numpy, orient_features
 from wavejax.audio.orientation import axes_of
+from wavejax.cli.inputs import read_features, write_features
 from wavejax.tasks.families import load
 
 SPEC = get_spec("speech-16k")
@@ -70,3 +71,12 @@ def test_a_recording_of_one_second_is_spoken(vocoder, length, monkeypatch) -> No
         with pytest.raises(ValueError, match="cannot be told apart"):
             vocoder(copied)
         np.testing.assert_array_equal(vocoder(copied, axes="frames-first"), mel)
+
+
+def test_files_of_features_that_wavejax_wrote_are_known(vocoder, tmp_path) -> None:
+    mel = vocoder.mel(SOUND[:SQUARE])
+    write_features(tmp_path / "a.npy", mel)
+    np.testing.assert_array_equal(vocoder.conditioning(read_features(tmp_path / "a.npy"))["local_conditioning"][0], mel)
+    np.save(tmp_path / "b.npy", mel)
+    with pytest.raises(ValueError, match="--axes on the command line"):
+        vocoder.conditioning(read_features(tmp_path / "b.npy"))

@@ -72,7 +72,7 @@ def read_features(path: Path) -> np.ndarray:
     if not is_floating(array.dtype):
         raise InputError(f"{path} holds {array.dtype} values; features are floating point (float32 log-mel)")
     if not array.size:
-        raise InputError(f"{path} holds no values (shape {array.shape}); expected features of at least one frame")
+        raise InputError(f"{path} holds no frames (shape {array.shape}); expected at least one")
     return array
 
 
