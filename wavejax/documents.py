@@ -61,8 +61,9 @@ def read_bytes(path: str | os.PathLike[str], most: int = MOST_DOCUMENT_BYTES) ->
         OSError: as `open_regular`.
     """
     with open_regular(path) as file:
-        data = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else None
-    if data is None or len(data) > most:
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(size + 1) if size <= most else b""
+    if max(size, len(data)) > most:
         raise Malformed(f"{os.fspath(path)} is larger than the {most:,} bytes that such a file may have")
     return data
 
