@@ -123,6 +123,18 @@ def test_what_a_console_leaves_for_an_empty_folder_is_no_object(monkeypatch, tmp
     assert Bucket(bucket.url).steps() == (5,)
 
 
+def test_a_folder_of_this_machine_as_a_bucket_holds_files_and_links_to_files(monkeypatch, tmp_path, saved):
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    shutil.copytree(saved, tmp_path / "run")
+    record = tmp_path / "run" / "20" / "meta" / "metadata"
+    record.rename(tmp_path / "blob")
+    record.symlink_to(tmp_path / "blob")
+    assert load_any(f"file://{tmp_path}/run").step == 20
+    (tmp_path / "run" / "20" / "endless").symlink_to("/dev/zero")
+    with pytest.raises(BucketError, match="holds '20/endless', which is no regular file: nothing is fetched"):
+        load_any(f"file://{tmp_path}/run")
+
+
 def test_folders_of_a_bucket_that_are_no_steps_are_left_alone(monkeypatch, tmp_path):
     monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
     bucket = one_step(monkeypatch, str(tmp_path / "cache"))

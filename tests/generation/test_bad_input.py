@@ -106,6 +106,12 @@ def test_temperatures():
         streamer.push(FRAMES, np.ones((2, 5), np.float32))
 
 
+def test_a_temperature_is_finite():
+    for wrong in (float("inf"), 1e300, np.array([1.0, np.inf]), np.full((2, 12), np.inf)):
+        with pytest.raises(ValueError, match="temperature must be finite: 1 draws as the model says, 0 takes the most"):
+            generate(VOICE, PARAMS, local_conditioning=FRAMES, temperature=wrong)
+
+
 def test_lengths():
     for wrong in (np.array([3]), np.array([3, -1])):
         refused("lengths must be 2 non-negative numbers of samples", lengths=wrong)

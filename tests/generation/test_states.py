@@ -33,6 +33,7 @@ from wavejax.models.wavenet import WaveNet, WaveNetConfig
 
 NAME, OTHER, BATCH = "speech-16k", "unconditional-mu-law-scalar", 2
 MODEL, PARAMS = make(NAME)
+MAKER = fingerprint(MODEL, PARAMS)
 GIVEN = inputs(MODEL, BATCH, 12)
 BACKENDS = ("scan", "cpu")
 _generate = inspect.unwrap(generate)  # as users meet it: without the shape checks that only tests install
@@ -140,7 +141,7 @@ def test_no_leaf_may_be_anything_but_an_array_of_its_kind(state, strange):
     for path in leaf_names(state):
         if path != ("fingerprint",) or STRANGE[strange] is not None:
             with pytest.raises(StateError, match="the state"):
-                entering(put(state, path, STRANGE[strange]), decoder, PARAMS, BATCH)
+                entering(put(state, path, STRANGE[strange]), decoder, MAKER, BATCH)
 
 
 def test_layers_have_come_to_one_step():
@@ -150,10 +151,10 @@ def test_layers_have_come_to_one_step():
     state = jax.eval_shape(lambda: init_state(decoder, conditioning))
     state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state)
     for step in range(30):
-        entering(put(state, ("cache", "phase"), step % np.array([2, 4, 2, 3])), decoder, {}, 1)
+        entering(put(state, ("cache", "phase"), step % np.array([2, 4, 2, 3])), decoder, MAKER, 1)
     for phase in ([0, 1, 0, 0], [0, 0, 1, 0], [1, 2, 1, 0]):
         with pytest.raises(StateError, match="is not that of one step: its layers have come to different ones"):
-            entering(put(state, ("cache", "phase"), np.array(phase)), decoder, {}, 1)
+            entering(put(state, ("cache", "phase"), np.array(phase)), decoder, MAKER, 1)
 
 
 def test_what_is_no_state_is_refused(state):
@@ -163,10 +164,10 @@ def test_what_is_no_state_is_refused(state):
         check_stream(dict(state.__dict__))
     decoder = open_backend("scan", MODEL, PARAMS).decoder
     with pytest.raises(StateError, match="the state is that of 2 streams, not of batch_size=3"):
-        entering(state, decoder, PARAMS, 3)
+        entering(state, decoder, MAKER, 3)
     window = type("WindowState", (), {"position": state.position, "keys": state.keys})()
     with pytest.raises(StateError, match="must be a GenerationState, got WindowState: WaveNet continues from what"):
-        entering(window, decoder, PARAMS, BATCH)
+        entering(window, decoder, MAKER, BATCH)
 
 
 def test_every_sound_way_to_keep_a_state_goes_on_bit_for_bit(state, backend):

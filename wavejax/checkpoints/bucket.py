@@ -79,10 +79,12 @@ class Bucket:
             below, size = name.removeprefix(f"{self._root}/"), int(entry["size"] or 0)
             if name.rstrip("/") == self._root or (name.endswith("/") and not size):
                 continue
-            if not name.startswith(f"{self._root}/") or not is_below(below) or entry.get("type", "file") != "file":
+            named = name.startswith(f"{self._root}/") and is_below(below)
+            if not named or not _is_file(name, entry):
+                what = "no regular file" if named else "no name of a file below a folder"
                 raise BucketError(
-                    f"{self.url} holds {below!r}, which is no name of a file below a folder: nothing is fetched from "
-                    "there; remove it if the bucket is yours"
+                    f"{self.url} holds {below!r}, which is {what}: nothing is fetched from there; remove it if the "
+                    "bucket is yours"
                 )
             names[below] = size
         return names
@@ -212,6 +214,11 @@ def complete_steps(names: "dict[str, int]") -> tuple[int, ...]:
         step_number(folder) for folder, _, name in (each.partition("/") for each in names) if name == MANIFEST_NAME
     )
     return tuple(sorted(step for step in found if step is not None))
+
+
+def _is_file(name: str, entry: dict[str, Any]) -> bool:
+    """Whether an object is one whose bytes come to an end: of file:// some are pipes, devices and links to them."""
+    return entry.get("type", "file") == "file" or (bool(entry.get("islink")) and os.path.isfile(name))
 
 
 def _files(folder: Path) -> list[Path]:

@@ -39,6 +39,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         _ = self.seed_words  # says what is wrong with it
+        if (np.abs(np.asarray(self.temperature)) > np.finfo(np.float32).max).any():
+            raise ValueError("temperature must be finite: 1 draws as the model says, 0 takes the most probable value")
         floor = float(self.probability_floor)
         if not 0.0 <= floor < 0.5:  # NaN is no number of these
             raise ValueError(f"probability_floor must be at least 0 and below 0.5, got {floor}: 0 cuts nothing")

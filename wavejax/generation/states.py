@@ -50,11 +50,17 @@ def check_stream(state: Any) -> None:
         raise StateError("the state is that of no stream")
 
 
-def entering(state: Any, decoder: Decoder, params: Params, batch_size: int) -> GenerationState:
+def entering(state: Any, decoder: Decoder, maker: np.ndarray, batch_size: int) -> GenerationState:
     """The state as the decoder takes it, without its fingerprint.
 
     Types that differ in width alone are converted, for states that went through a file or another backend. A state
     without a fingerprint, of `init_state` or of an earlier version, is checked in all but that.
+
+    Args:
+        state: what was given.
+        decoder: of the model that is to continue.
+        maker: the model's `fingerprint`.
+        batch_size: streams that are to run.
 
     Raises:
         StateError: it is no state of this model and these parameters, or some of its numbers cannot be.
@@ -67,7 +73,7 @@ def entering(state: Any, decoder: Decoder, params: Params, batch_size: int) -> G
         )
     if len(state.keys) != batch_size:
         raise StateError(f"the state is that of {len(state.keys)} streams, not of batch_size={batch_size}")
-    _check_maker(state, decoder.model, params)
+    _check_maker(state, maker)
     leaves, kinds, structure = _taken_apart(state, decoder, batch_size)
     arrays = {name: _array(name, leaves[name], kind.shape, kind.dtype) for name, kind in kinds.items()}
     _check_values(decoder.model, arrays)
@@ -79,7 +85,10 @@ def entering(state: Any, decoder: Decoder, params: Params, batch_size: int) -> G
             f"the state's position {join_index(arrays['position'])} lies within a step of the model, which makes {each}"
         )
     kept = {name: leaf if _is_kept(leaf, kinds[name]) else arrays[name] for name, leaf in leaves.items()}
-    return jax.tree.unflatten(structure, jax.device_put(list(kept.values())))
+    everything = list(kept.values())
+    if not all(isinstance(leaf, jax.Array) for leaf in everything):
+        everything = jax.device_put(everything)
+    return jax.tree.unflatten(structure, everything)
 
 
 def fingerprint(model: Any, params: Params) -> np.ndarray:
@@ -99,10 +108,10 @@ def fingerprint(model: Any, params: Params) -> np.ndarray:
     return np.frombuffer(said.digest()[:8], "<u4").astype(np.uint32)
 
 
-def _check_maker(state: GenerationState, model: Any, params: Params) -> None:
+def _check_maker(state: GenerationState, maker: np.ndarray) -> None:
     if state.fingerprint is None:
         return
-    if not np.array_equal(_array("fingerprint", state.fingerprint, (2,), jnp.uint32), fingerprint(model, params)):
+    if not np.array_equal(_array("fingerprint", state.fingerprint, (2,), jnp.uint32), maker):
         raise StateError(
             "the state was made by another model, or by other parameters of this one: continue with those, or begin "
             "anew without a state"

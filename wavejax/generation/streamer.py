@@ -123,9 +123,9 @@ class Streamer:
         self._speaker, self._prompt = given.speaker(model), given.heard()
         self._temperature = check_temperature(sampling.temperature, self._batch)
         self._state, self._position, self._first_frame = given.state, given.position, given.first_frame
-        if self._state is not None:
-            self._state = entering(self._state, self._decoder, params, self._batch)
         self._params = params
+        if self._state is not None:
+            self._state = entering(self._state, self._decoder, self._fingerprint, self._batch)
         channels = getattr(model, "local_channels", 0)
         self._frames = np.zeros((self._batch, 0, channels), np.float32)
         self._temperatures = np.zeros((self._batch, 0), np.float32)
@@ -172,8 +172,8 @@ class Streamer:
         return dataclasses.replace(self._reached, fingerprint=self._fingerprint)
 
     @cached_property
-    def _fingerprint(self) -> Array:
-        return jax.device_put(fingerprint(self.model, self._params))
+    def _fingerprint(self) -> np.ndarray:
+        return fingerprint(self.model, self._params)
 
     @property
     def available(self) -> int:
