@@ -13,6 +13,7 @@ import numpy as np
 from tyro.conf import Positional
 
 from wavejax.audio.conversion import convert_features
+from wavejax.audio.feature_range import check_range
 from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.audio.files import AudioWriteError, check_audio_target, is_first_part, read_audio
 from wavejax.audio.orientation import Axes
@@ -198,6 +199,7 @@ def _pipe(
         frames = np.frombuffer(data[: count * frame_bytes], "<f4").reshape(count, given_spec.n_mels)
         if given_spec != vocoder.spec:
             frames = convert_features(frames, given_spec, vocoder.spec, allow_lossy=given.allow_lossy)
+        check_range(frames, vocoder.spec)
         streamer.add_frames(frames[None])
         _write_pcm(sink, streamer.blocks(streamer.available))
     _write_pcm(sink, streamer.blocks(streamer.remaining))
