@@ -96,13 +96,18 @@ def test_a_speaker_that_is_missing_or_not_wanted():
 
 
 def test_temperatures():
-    refused(r"temperature per frame must be non-negative of shape \(2, 12\)", temperature=np.ones((2, 11), np.float32))
-    refused(r"temperature per frame must be non-negative", temperature=np.full((2, 12), -0.5, np.float32))
+    refused(
+        r"temperature per frame must be finite and non-negative, of shape \(2, 12\)",
+        temperature=np.ones((2, 11), np.float32),
+    )
+    refused(r"temperature per frame must be finite and non-negative", temperature=np.full((2, 12), -0.5, np.float32))
     for wrong in (-1.0, float("nan"), np.ones(3, np.float32)):
         with pytest.raises(ValueError, match=r"temperature must be a non-negative number or \[2\] of them, got"):
             generate(VOICE, PARAMS, local_conditioning=FRAMES, temperature=wrong)
     streamer = Streamer(VOICE, PARAMS, batch_size=2)
-    with pytest.raises(ConditioningError, match=r"temperature per frame must be non-negative of shape \(2, 12\)"):
+    with pytest.raises(
+        ConditioningError, match=r"temperature per frame must be finite and non-negative, of shape \(2, 12\)"
+    ):
         streamer.push(FRAMES, np.ones((2, 5), np.float32))
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.util
-import logging
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
@@ -19,8 +18,6 @@ from wavejax.generation.state import Conditioning, GenerationState, Samples
 from wavejax.models.wavenet import WaveNet
 from wavejax.parallel.compiling import run_once_options
 from wavejax.types import AutoregressiveModel, Params
-
-_LOGGER = logging.getLogger(__name__)
 
 LARGEST_BLOCK = 1024
 """Samples that one call of a backend makes at most. Fixed, so that chunking cannot change the program."""
@@ -76,12 +73,6 @@ def _scan_block(
 
 
 @cache
-def _note_scan(trouble: str) -> None:
-    """Says once that generation is slower than it could be."""
-    _LOGGER.warning("generating with backend 'scan', which is slower here: backend 'cpu' %s", trouble)
-
-
-@cache
 def _compiled_pack() -> Callable[..., Decoder]:
     return jax.jit(pack, static_argnames=("model", "dtype"), compiler_options=run_once_options())
 
@@ -104,8 +95,8 @@ def open_backend(
 
     Args:
         name: "scan": any model on any device; "cpu": WaveNets as machine code on the processor's cores (extra `cpu`);
-            "auto": "cpu" where that is installed and works, serves the model and JAX itself computes on the CPU, else
-            "scan".
+            "auto": "cpu" where that is installed, serves the model and JAX itself computes on the CPU, else "scan".
+            Where numba then turns out not to work, "auto" goes on with "scan" and says why.
         model, params: any `AutoregressiveModel` and its parameters.
         dtype: type of the weights. "scan" takes floating types and computes in them, by default in float32; "cpu" takes
             float32, bfloat16 and int8 (one scale for each output) and adds up in float32: by default bfloat16 where
@@ -113,7 +104,7 @@ def open_backend(
         batch_size: streams that will run together.
 
     Raises:
-        ValueError: no backend has this name, it cannot serve this model or dtype, or numba does not work.
+        ValueError: no backend has this name, or it cannot serve this model or dtype.
         RuntimeError: in a process that was forked after another had generated.
         MissingExtra: "cpu" is asked for and numba is not installed.
     """
@@ -126,19 +117,14 @@ def open_backend(
     installed = importlib.util.find_spec("numba") is not None
     if name == "cpu" or (name == "auto" and refusal is None and installed and jax.default_backend() == "cpu"):
         from wavejax.generation.cpu.backend import CpuBackend
-        from wavejax.generation.cpu.compiling import ahead, numba_trouble
+        from wavejax.generation.cpu.compiling import ahead
         from wavejax.generation.cpu.packing import exact_weights
 
         chosen = weights if dtype is not None else exact_weights(model, params)
-        if installed:
-            ahead(chosen)  # meanwhile XLA compiles the rest
+        ahead(chosen)  # meanwhile XLA compiles the rest
         decoder = _pack(model, params, jnp.float32)
-        trouble = numba_trouble() if installed else None  # asked late: numba has been imported meanwhile
-        if trouble is None:
-            return CpuBackend(decoder, params, weights=chosen, block=LARGEST_BLOCK)
-        if name == "cpu":
-            raise ValueError(f"backend 'cpu' {trouble}, or use backend='scan'")
-        _note_scan(trouble)
+        instead = ScanBackend(decoder=decoder) if name == "auto" else None
+        return CpuBackend(decoder, params, weights=chosen, block=LARGEST_BLOCK, instead=instead)
     if not jnp.issubdtype(weights, jnp.floating):
         raise ValueError(
             f"backend 'scan' computes in a floating dtype such as float32 or bfloat16, got {weights}: int8 weights "

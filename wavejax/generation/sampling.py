@@ -81,9 +81,9 @@ def check_temperature(temperature: float | AnyArray, batch: int) -> np.ndarray:
 def check_frame_temperature(temperature: float | AnyArray, shape: tuple[int, ...]) -> np.ndarray:
     """Temperatures of frames as float32 of that shape. Raises ConditioningError on others, and on negative ones."""
     value = np.asarray(temperature, np.float32)
-    if value.shape != shape or not (value >= 0).all():
+    if value.shape != shape or not ((value >= 0) & np.isfinite(value)).all():
         raise ConditioningError(
-            f"temperature per frame must be non-negative of shape {shape}, got an array of {value.shape}"
+            f"temperature per frame must be finite and non-negative, of shape {shape}, got an array of {value.shape}"
         )
     return value
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from wavejax.distributions import GaussianMixture, LogisticMixture
 from wavejax.generation.cpu import kernels, packing
 from wavejax.generation.cpu.bounds import check_bounds
-from wavejax.generation.cpu.compiling import Weights, ahead, lanes
+from wavejax.generation.cpu.compiling import Weights, ahead, lanes, note_scan, numba_trouble
 from wavejax.generation.decoders import Decoder
 from wavejax.generation.engine import block_noise
 from wavejax.generation.noise import join_index, split_index
@@ -32,16 +32,29 @@ class CpuBackend:
             each output and layer, and meet activations rounded to 16 bits.
         block: samples that noise is drawn for at once.
         threads: default one for each core.
+        instead: makes the blocks where numba is installed and does not work; without it, the first block raises
+            ValueError. That is known late: numba is imported while XLA compiles.
     """
 
     name = "cpu"
 
     def __init__(
-        self, decoder: Decoder, params: Params, *, weights: Weights = "float32", block: int, threads: int | None = None
+        self,
+        decoder: Decoder,
+        params: Params,
+        *,
+        weights: Weights = "float32",
+        block: int,
+        threads: int | None = None,
+        instead: Any = None,
     ) -> None:
-        self.decoder, self._block = decoder, block
+        self.decoder, self._block, self._instead = decoder, block, instead
         self._kernels = ahead(weights)
-        self._packed, self._sizes = packing.pack(decoder.model, params, weights, lanes())
+        try:
+            self._packed, self._sizes = packing.pack(decoder.model, params, weights, lanes())
+        except (ImportError, AttributeError, OSError):  # of LLVM: then numba cannot be imported either
+            if instead is None or numba_trouble() is None:
+                raise
         self._threads = threads or available_cores()
 
     def block(
@@ -51,6 +64,10 @@ class CpuBackend:
         if count > self._block:
             raise ValueError(f"a block has at most {self._block} samples, got {count}")
         noise = np.asarray(_block_quantiles(self.decoder, state, self._block, probability_floor))[:count]
+        if self._instead is not None and (trouble := numba_trouble()) is not None:
+            note_scan(trouble)
+            made: tuple[GenerationState, Samples] = self._instead.block(state, conditioning, count, probability_floor)
+            return made
         state, job = self._work(state, conditioning, noise, floor=probability_floor)
         values, waveform = (np.pad(made.T, ((0, 0), (0, self._block - count))) for made in (job.values, job.waveform))
         values, waveform = jax.device_put((values.astype(state.value.dtype), waveform))

@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import inspect
 import io
+import logging
 import os
 import tempfile
 import threading
@@ -23,6 +24,8 @@ from wavejax import compilation_cache
 from wavejax.caching import SealedStore
 from wavejax.extras import require_extra
 from wavejax.generation.cpu import kernels, vectors
+
+_LOGGER = logging.getLogger(__name__)
 
 CALLED = ("gated", "draw_class", "exp")
 """Kernels that tests call from Python, beside `run`."""
@@ -48,6 +51,12 @@ def numba_trouble() -> str | None:
     if numba.config.DISABLE_JIT:
         return "needs numba's compiler, which NUMBA_DISABLE_JIT switches off: unset that"
     return None
+
+
+@functools.cache
+def note_scan(trouble: str) -> None:
+    """Says once that generation is slower than it could be."""
+    _LOGGER.warning("generating with backend 'scan', which is slower here: backend 'cpu' %s", trouble)
 
 
 @functools.cache
@@ -226,6 +235,8 @@ class Ahead:
 
     def _compile(self) -> None:
         try:
+            if (trouble := numba_trouble()) is not None:
+                raise ValueError(f"backend 'cpu' {trouble}, or use backend='scan'")
             numba = require_extra("numba", "cpu", "the cpu backend")
             run: Any = compiled(self._weights)["run"]
             if not run.signatures:
