@@ -107,7 +107,8 @@ def test_it_ends_at_once_and_leaves_nothing_half_written(tmp_path: Path, code: s
 
 
 def test_it_says_so_where_standard_error_is_another_for_a_moment(tmp_path: Path) -> None:
-    code = f"import contextlib, io\nwith contextlib.redirect_stderr(io.StringIO()):\n    {READY.strip()}\n    time.sleep(60)\n"
+    inside = f"import contextlib, io\nwith contextlib.redirect_stderr(io.StringIO()):\n    {READY.strip()}\n"
+    code = f"{inside}    time.sleep(60)\n"
     process = start(code, tmp_path)
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=20) == ("", "error: interrupted\n")
