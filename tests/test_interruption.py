@@ -87,7 +87,8 @@ time.sleep(60)
 
 def start(code: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-W", "ignore", "-c", BEGINNING + code, str(folder), *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    process = subprocess.Popen(command, env=buffered, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n", process.communicate()
     return process
 
@@ -103,6 +104,14 @@ def test_it_ends_at_once_and_leaves_nothing_half_written(tmp_path: Path, code: s
     assert time.monotonic() - begun < 5
     assert out == ("printed before" if code is WRITING else "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_it_says_so_where_standard_error_is_another_for_a_moment(tmp_path: Path) -> None:
+    inside = f"import contextlib, io\nwith contextlib.redirect_stderr(io.StringIO()):\n    {READY.strip()}\n"
+    code = f"{inside}    time.sleep(60)\n"
+    process = start(code, tmp_path)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20) == ("", "error: interrupted\n")
 
 
 def test_who_has_asked_to_reacts_first(tmp_path: Path) -> None:

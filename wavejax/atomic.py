@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from wavejax import interruption
+
 _LEFTOVER = re.compile(r"\.[0-9a-f]{12}\.partial")
 _PROOF_BYTES = 1 << 16  # what is written to see that a disk takes anything
 _TRIES = 10  # at making a folder that another process removes at the same time
@@ -245,6 +247,9 @@ def _prove_folder(folder: Path, num_bytes: int) -> None:
         raise OSError(
             errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {num_bytes / 1e6:,.1f} MB are needed, {free / 1e6:,.1f} free"
         )
+
+
+interruption.at_end(abandon)
 
 
 def _forget_parent() -> None:

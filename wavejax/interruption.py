@@ -2,8 +2,10 @@
 
 Python's own way is to raise KeyboardInterrupt wherever the main thread is. In the middle of an import or a compiler
 that is swallowed, or is a crash; and while native code runs, nothing happens. So a command leaves both signals to a
-thread that waits for them. It lets those react who have asked to (`reacting`), removes what is half-written, and ends
-the process without unwinding it. Nothing here changes a process that has not called `install`.
+thread that waits for them. It lets those react who have asked to (`reacting`), removes what is half-written (`at_end`),
+and ends the process without unwinding it. Nothing here changes a process that has not called `install`.
+
+It imports little: until it is there, Ctrl-C is Python's.
 """
 
 import atexit
@@ -18,8 +20,6 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-from wavejax import atomic, locks
-
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 _FLUSH_SECONDS = 2.0  # for what has been printed to go out: nobody may read it
@@ -27,6 +27,7 @@ _SHOW_CURSOR = "\x1b[?25h"  # which a progress bar hides
 
 React = Callable[[int], bool]
 _reactions: list[React] = []
+_cleanups: list[Callable[[], None]] = []
 _installed = False
 _ending = threading.Event()
 
@@ -72,6 +73,11 @@ def reacting(react: React) -> Iterator[None]:
         _reactions.remove(react)
 
 
+def at_end(clean: Callable[[], None]) -> None:
+    """Has a function called, in the thread, before a signal ends the process: it removes what is half-written."""
+    _cleanups.append(clean)
+
+
 @contextlib.contextmanager
 def unseen_by_children() -> Iterator[None]:
     """Processes that are started inside see neither signal: a terminal sends Ctrl-C to them, too."""
@@ -88,8 +94,8 @@ def unseen_by_children() -> Iterator[None]:
 def end(number: int) -> None:
     """Ends the process with exit code 128 + number, as one that the signal has ended; nothing stays half-written."""
     _ending.set()
-    atomic.abandon()
-    locks.abandon()
+    for clean in tuple(_cleanups):
+        clean()
     flushing = threading.Thread(target=_flush, args=(WORDS.get(signal.Signals(number), "ended"),), daemon=True)
     flushing.start()
     flushing.join(_FLUSH_SECONDS)
@@ -118,7 +124,9 @@ def _receive(number: int) -> None:
     try:
         goes_on = bool(_reactions) and _reactions[-1](number)
     except Exception as error:  # the disk on which something should be kept may be full
-        _say(f"error: {error}")
+        from wavejax.terminal import printable
+
+        _say(f"error: {printable(str(error))}")
         goes_on = False
     if not goes_on:
         end(number)
@@ -126,12 +134,13 @@ def _receive(number: int) -> None:
 
 def _flush(word: str) -> None:
     with contextlib.suppress(Exception):
-        sys.stdout.flush()
+        stream: Any = sys.__stdout__
+        stream.flush()
     _say(f"error: {word}")
 
 
 def _say(sentence: str) -> None:
-    stream: Any = sys.stderr
+    stream: Any = sys.__stderr__  # the main thread may have another in its place, while it reads its arguments
     with contextlib.suppress(Exception):
         if stream.isatty():
             os.write(stream.fileno(), f"{_SHOW_CURSOR}\n".encode())
@@ -170,4 +179,4 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-__all__ = ["end", "install", "is_installed", "reacting", "unseen_by_children"]
+__all__ = ["at_end", "end", "install", "is_installed", "reacting", "unseen_by_children"]

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from wavejax import interruption
+
 try:
     import fcntl
 except ImportError:  # a system without such locks
@@ -156,6 +158,9 @@ def _leave_word(descriptor: int, doing: str) -> None:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, json.dumps(said).encode() + b"\n", 0)
     os.fsync(descriptor)
+
+
+interruption.at_end(abandon)
 
 
 def _close_in_child() -> None:

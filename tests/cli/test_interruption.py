@@ -27,6 +27,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="h
 
 MOMENTS = 50
 AT_ONCE = 2
+EARLY_SECONDS = 1.0
+"""By then `python -m wavejax` has begun with what is wavejax."""
 CRASHES = {-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGILL}
 
 
@@ -89,11 +91,12 @@ def one_moment(arguments: list[str], folder: Path, moment: float, done: Callable
         return "crash", where
     if not signalled or code == 0:
         return "done", "" if done(folder / "out") else where
-    # Python itself has handlers of its own before ours is there, and none any more when everything is done.
-    is_pythons = code == -signal.SIGINT and ("wavejax" not in error or done(folder / "out"))
+    # Python has a handler of its own before ours is there, and none any more when everything is done.
+    is_early = moment < EARLY_SECONDS and (not error or "KeyboardInterrupt" in error)
+    is_pythons = is_early or (code == -signal.SIGINT and done(folder / "out"))
     if code == 130 and "Traceback" not in error:
         return "130", "" if "interrupted" in error or "stopped at step" in out else where
-    return "Python's own", "" if is_pythons or ("import" in error and code == -signal.SIGINT) else where
+    return "Python's own", "" if is_pythons else where
 
 
 def check_moments(arguments: list[str], tmp_path: Path, done: Callable[[Path], bool]) -> None:

@@ -1,5 +1,6 @@
 import errno
 import fcntl
+import importlib
 import json
 import os
 import shutil
@@ -234,6 +235,16 @@ def test_output_folders_that_are_refused(many, tmp_path):
     assert os.listdir(tmp_path / "busy") == ["thesis.doc"]
     with pytest.raises(PrepareError, match=r"cannot write .*thesis.doc.*: Not a directory. Finished shards in"):
         _prepare(many, tmp_path / "busy" / "thesis.doc" / "out")
+
+
+def test_the_folder_is_refused_before_the_source_is_looked_through(many, tmp_path, monkeypatch):
+    module = importlib.import_module("wavejax.data.prepare")  # the function has the same name
+    monkeypatch.setattr(module, "list_source", lambda *_: pytest.fail("work began"))
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(PrepareError, match=r"cannot write .*file/out: Not a directory"):
+        _prepare(many, tmp_path / "file" / "out")
+    with pytest.raises(PrepareError, match="is not empty and holds no prepared corpus"):
+        _prepare(many, tmp_path)
 
 
 @pytest.mark.parametrize("inside", [{}, {"monday.txt": "dear"}, {"settings.json": "{}"}, {"settings.json": "no JSON"}])

@@ -105,9 +105,7 @@ def test_temperatures():
         with pytest.raises(ValueError, match=r"temperature must be a non-negative number or \[2\] of them, got"):
             generate(VOICE, PARAMS, local_conditioning=FRAMES, temperature=wrong)
     streamer = Streamer(VOICE, PARAMS, batch_size=2)
-    with pytest.raises(
-        ConditioningError, match=r"must be finite and non-negative, of shape \(2, 12\)"
-    ):
+    with pytest.raises(ConditioningError, match=r"must be finite and non-negative, of shape \(2, 12\)"):
         streamer.push(FRAMES, np.ones((2, 5), np.float32))
 
 

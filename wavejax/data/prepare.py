@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wavejax import interruption
-from wavejax.atomic import abandon, is_leftover, text_path, write_json
+from wavejax.atomic import abandon, is_leftover, prove_folder, text_path, write_json
 from wavejax.audio.specs import FeatureSpec, get_spec
 from wavejax.data.manifest import (
     SPLITS,
@@ -123,9 +123,12 @@ def prepare(
     _check_arguments(normalize, min_seconds, validation, test, workers)
     processing = Processing(spec=chosen, normalize=normalize, trim=trim, min_seconds=min_seconds)
     folder = Path(text_path(out))
+    with _writing_errors(folder):  # before a large source is looked through
+        _refuse_what_is_not_ours(folder, Path(source))
+        prove_folder(folder)
     listing = list_source(Path(source), layout)
     jobs = _jobs(listing, folder, processing)
-    with _writing_errors(folder), _exclusive(folder, Path(source)):
+    with _writing_errors(folder), _exclusive(folder):
         _check_settings(folder, processing, overwrite)
         journals = {job.number: journal for job in jobs if (journal := finished(job)) is not None}
         kept = len(journals)
@@ -176,11 +179,8 @@ def _writing_errors(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _exclusive(folder: Path, source: Path) -> Iterator[None]:
+def _exclusive(folder: Path) -> Iterator[None]:
     """Makes the folder and holds its lock, so that two preparations cannot write into each other."""
-    if folder.resolve() == source.resolve():
-        raise PrepareError(f"{folder} is the source itself; choose another folder to write to")
-    _refuse_what_is_not_ours(folder)
     try:
         with exclusive(folder / "journal" / "lock", str(folder), "preparing"):
             yield
@@ -188,8 +188,10 @@ def _exclusive(folder: Path, source: Path) -> Iterator[None]:
         raise PrepareError(f"another preparation is writing to {folder}: {error}") from error
 
 
-def _refuse_what_is_not_ours(folder: Path) -> None:
+def _refuse_what_is_not_ours(folder: Path, source: Path) -> None:
     """Whether a corpus may be prepared in a folder: it is missing, empty, or an earlier preparation's."""
+    if folder.resolve() == source.resolve():
+        raise PrepareError(f"{folder} is the source itself; choose another folder to write to")
     if not folder.is_dir():
         return
     names, journal = sorted(path.name for path in folder.iterdir()), folder / "journal"

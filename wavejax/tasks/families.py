@@ -192,6 +192,7 @@ def train_and_evaluate(
     Raises:
         ValueError: among others, a batch that the devices do not divide.
         ExperimentError, SpecMismatch, CheckpointError: see their messages.
+        LockedError: another training works in the folder.
         NonFiniteError: loss or gradient stopped being finite; names step, examples and last good checkpoint.
     """
     from wavejax.experiments.running import train  # here, because whoever only loads a model needs no training
