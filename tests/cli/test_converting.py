@@ -27,7 +27,7 @@ def test_convert_says_what_it_read_and_writes_a_folder(run, weights: Path, tmp_p
     assert "left out        1: the mel filterbank, compared with the spec's" in lines
     assert "features        vocos-24k: 24000 Hz, hop 256, 100 bands" in lines
     assert any(line.startswith("parity          1792 samples, at most ") for line in lines)
-    assert lines[-1].startswith(f"{tmp_path / 'voice'}: 0.1 MB; ")
+    assert lines[-1].startswith(f"{tmp_path / 'voice'}: 0.1 MB; wavejax vocode ")
     params, meta = load_params(tmp_path / "voice")
     assert params["head"]["kernel"].shape == (8, 1026)
     assert meta["conversion"]["sha256"].startswith(lines[1].split("SHA-256 ")[1].removesuffix("..."))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import wavejax
 from tests.conversion import networks
 from tests.conversion import weight_files as make
 from wavejax.audio import get_spec
@@ -18,6 +19,7 @@ from wavejax.experiments.serialization import from_json
 from wavejax.models.hifi_gan import PRESETS, HiFiGANConfig
 from wavejax.models.vocos import VocosConfig
 from wavejax.models.vocos_presets import VOCOS_24K
+from wavejax.tasks.vocoder.product import Vocoder
 
 
 def saved(folder: Path, state: dict[str, np.ndarray], place: str | None = None, old: bool = False) -> Path:
@@ -75,6 +77,11 @@ def test_an_exported_folder_says_all_that_it_is(tmp_path: Path) -> None:
     assert meta["conversion"] == json.loads(json.dumps(converted.report.to_json()))
     assert meta["conversion"]["parity"]["compared_with"].startswith("the arithmetic of jik876/hifi-gan in NumPy")
     np.testing.assert_array_equal(params["stage_0_up_kernel"], converted.params["stage_0_up_kernel"])
+    vocoder = wavejax.load(tmp_path / "voice", kind=Vocoder)
+    mel = np.random.default_rng(0).normal(-4, 1, (9, 80)).astype(np.float32)
+    spoken = vocoder(mel)
+    assert spoken.shape == (9 * 256,)
+    np.testing.assert_array_equal(np.concatenate(list(vocoder.stream(iter(mel[:, None])))), spoken)
 
 
 def test_names_of_data_parallel_are_understood(tmp_path: Path) -> None:

@@ -71,7 +71,9 @@ def test_what_an_earlier_version_wrote_is_read_as_the_family_that_it_is(tmp_path
     config = dataclasses.replace(config, training=dataclasses.replace(config.training, exhibit_every=77))
     folder = export_params(tmp_path / "old", tiny.params_of(config), as_before(config, speakers))
     found, product = load_any_family(folder)
-    assert (found.name, type(product)) == (family, PRODUCTS[family])
+    assert found.name == family
+    assert type(product) is found.product
+    assert isinstance(product, PRODUCTS[family])
     assert product.config == config, "audio_every is exhibit_every now"
     assert product.speakers == speakers
     again = load(export(folder, tmp_path / "new"), kind=PRODUCTS[family])

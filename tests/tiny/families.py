@@ -9,7 +9,7 @@ import soundfile
 
 from tests.tiny import commands
 from tests.tiny.notes import recordings, tiny_piano
-from tests.tiny.vocos import tiny_vocos
+from tests.tiny.vocos import tiny_hifi_gan, tiny_published_vocos, tiny_vocos
 from tests.tiny.wavernn import tiny_wavernn
 
 
@@ -43,6 +43,8 @@ TINY: dict[str, Tiny] = {
     "vocoder": Tiny(commands.config, embedded),
     "wavernn": Tiny(tiny_wavernn, embedded),
     "vocos": Tiny(tiny_vocos, embedded),
+    "published-vocos": Tiny(tiny_published_vocos, embedded),
+    "hifi-gan": Tiny(tiny_hifi_gan, embedded),
     "babbler": Tiny(commands.unconditional, embedded),
     "instrument": Tiny(tiny_piano, notes),
 }

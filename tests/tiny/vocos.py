@@ -1,8 +1,9 @@
-"""A Vocos small enough to train in a test."""
+"""Parallel vocoders small enough to train in a test."""
 
 import dataclasses
 from typing import Any
 
+from wavejax.nn.discriminators import DiscriminatorsConfig, PeriodsConfig, SpectrogramsConfig
 from wavejax.tasks.families import preset
 
 
@@ -17,4 +18,40 @@ def tiny_vocos(**changes: Any) -> Any:
         optimizer=dataclasses.replace(config.optimizer, learning_rate=1e-3, warmup_steps=0),
         training=dataclasses.replace(config.training, audio_seconds=0.2),
         **changes,
+    )
+
+
+JUDGES = DiscriminatorsConfig(
+    periods=PeriodsConfig(periods=(2,), channels=(4, 4)),
+    scales=None,
+    spectrograms=SpectrogramsConfig(resolutions=((64, 16, 64),), channels=2),
+)
+"""The smallest discriminators: one period, one spectrogram."""
+
+
+def tiny_published_vocos() -> Any:
+    """The published Vocos's experiment, thin, on the features of the recordings that ship."""
+    return _tiny("vocos-24k", channels=8, hidden_channels=8, num_blocks=1, local_channels=80, hop_length=200, n_fft=800)
+
+
+def tiny_hifi_gan() -> Any:
+    """HiFi-GAN's experiment, with two stages, on the features of the recordings that ship."""
+    return _tiny(
+        "hifi-gan-v2", initial_channels=8, rates=(20, 10), rate_kernels=(40, 20), kernels=(3,), dilations=((1, 2),)
+    )
+
+
+def _tiny(name: str, **sizes: Any) -> Any:
+    config, speech = preset(name), preset("speech-16k")
+    model = dataclasses.replace(
+        config.model, **sizes, **({"padding": "same"} if hasattr(config.model, "padding") else {})
+    )
+    return dataclasses.replace(
+        config,
+        model=model,
+        spec=speech.spec,
+        data=dataclasses.replace(config.data, crop_length=12 * model.hop_length),
+        optimizer=dataclasses.replace(config.optimizer, learning_rate=1e-3),
+        training=dataclasses.replace(config.training, audio_seconds=0.2),
+        discriminators=JUDGES,
     )

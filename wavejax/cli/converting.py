@@ -39,7 +39,7 @@ def run_convert(arguments: Sequence[str]) -> int:
     folder = converted.export(given.folder)
     print("\n".join(_described(converted)))
     size = sum(file.stat().st_size for file in folder.iterdir())
-    print(f"{given.folder}: {size / 1e6:.1f} MB; {_use(converted.family, given.folder)}")
+    print(f"{given.folder}: {size / 1e6:.1f} MB; {_use(given.folder)}")
     return 0
 
 
@@ -62,15 +62,10 @@ def _described(converted: "Converted") -> list[str]:
     return [f"{report.file}:", *(f"{label:<16}{text}" for label, text in rows)]
 
 
-def _use(family: str, folder: Path) -> str:
+def _use(folder: Path) -> str:
     """What can be done with it now."""
-    from wavejax.tasks.families import FAMILIES, load_any_family
+    from wavejax.tasks.families import load_any_family
 
-    if family not in FAMILIES:
-        return (
-            "its parameters and its description are complete (wavejax.checkpoints.load_params); no command of this "
-            f"version speaks with models of the family {family!r} yet"
-        )
     card, product = load_any_family(folder)
     return card.usage(product.config, str(folder))
 

@@ -116,6 +116,21 @@ class HiFiGANConfig:
         return self._reach[1]
 
     @property
+    def num_speakers(self) -> int:
+        """None: it speaks with the voice of its features."""
+        return 0
+
+    @property
+    def size(self) -> str:
+        """In a few words."""
+        return f"{len(self.rates)} stages from {self.initial_channels} channels"
+
+    def typical_product(self, rows: int) -> tuple[int, int, int]:
+        """[rows, inputs] x [inputs, outputs] of its typical matrix product: a tap of the first stage's blocks."""
+        channels = self.initial_channels // 2
+        return rows * self.rates[0], channels, channels
+
+    @property
     def macs_per_frame(self) -> int:
         """Multiplications per frame."""
         channels, samples = self.initial_channels, 1

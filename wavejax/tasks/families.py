@@ -30,6 +30,8 @@ FAMILIES: Mapping[str, str] = {
     "vocoder": "wavejax.tasks.vocoder.wavenet",
     "wavernn": "wavejax.tasks.vocoder.wavernn",
     "vocos": "wavejax.tasks.vocoder.vocos",
+    "published-vocos": "wavejax.tasks.vocoder.published_vocos",
+    "hifi-gan": "wavejax.tasks.vocoder.hifi_gan",
     "babbler": "wavejax.tasks.babbler.family",
     "instrument": "wavejax.tasks.instrument.family",
 }

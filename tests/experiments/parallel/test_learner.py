@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from tests.tiny.experiments import tiny_corpus
-from tests.tiny.vocos import tiny_vocos
+from tests.tiny.vocos import JUDGES, tiny_vocos
 from wavejax.audio import log_mel_numpy
 from wavejax.audio.specs import get_spec
 from wavejax.experiments.parallel.config import LossWeights, WindowConfig
 from wavejax.experiments.parallel.data import open_windows
 from wavejax.experiments.parallel.learner import Spoken, counts, louder, window_figures, window_learner
-from wavejax.nn.discriminators import DiscriminatorsConfig, PeriodsConfig, SpectrogramsConfig
 from wavejax.parallel import get_strategy
 
 SPEC, ONE = get_spec("speech-16k"), get_strategy("spmd", jax.devices()[:1])
@@ -32,6 +31,12 @@ def config_of(**training):
 def batch_of(config, step=0):
     data = open_windows(config, tiny_corpus())
     return jax.tree.map(jnp.asarray, next(iter(data.training(step, slice(0, config.training.batch_size), ONE))))
+
+
+def made(config, batch, keys=None):
+    """What the initial model makes of a batch."""
+    params = window_learner(config).init(jax.random.key(0)).params
+    return jax.jit(Spoken(config))(params, batch, keys)
 
 
 def keys_of(count, seed=0):
@@ -57,9 +62,8 @@ def test_silence_stays_silence() -> None:
 
 def test_sound_and_features_are_made_louder_together() -> None:
     config = config_of()
-    batch, spoken = batch_of(config), Spoken(config)
-    params = window_learner(config).init(jax.random.key(0)).params
-    plain, varied = spoken(params, batch, None), spoken(params, batch, keys_of(4))
+    batch = batch_of(config)
+    plain, varied = made(config, batch), made(config, batch, keys_of(4))
     np.testing.assert_array_equal(plain["real"], np.where(batch["mask"], batch["waveform"], 0))
     ratio = np.asarray(jnp.sum(varied["real"] ** 2, axis=1) / jnp.sum(plain["real"] ** 2, axis=1))
     decibels = 10 * np.log10(ratio)
@@ -77,11 +81,9 @@ def test_an_example_counts_as_much_as_its_recording_fills() -> None:
     mask[2] = False
     batch["mask"] = jnp.asarray(mask)
     np.testing.assert_allclose(counts(batch), [1, 0.25, 0, 1])
-    spoken = Spoken(config)
-    params = window_learner(config).init(jax.random.key(0)).params
-    outputs = spoken(params, batch, None)
+    outputs = made(config, batch)
     assert not np.any(outputs["fake"][1, mask.shape[1] // 4 :])
-    losses, parts = spoken.losses(outputs, batch)
+    losses, parts = Spoken(config).losses(outputs, batch)
     assert np.isfinite(losses).all()
     assert set(parts) == {"mel", "stft", "pitch"}
 
@@ -90,9 +92,7 @@ def test_parts_that_weigh_nothing_are_left_out() -> None:
     config = dataclasses.replace(config_of(), losses=LossWeights(stft=0.0, pitch=0.0))
     batch = batch_of(config)
     assert "pitch" not in batch
-    spoken = Spoken(config)
-    params = window_learner(config).init(jax.random.key(0)).params
-    losses, parts = spoken.losses(spoken(params, batch, None), batch)
+    losses, parts = Spoken(config).losses(made(config, batch), batch)
     assert set(parts) == {"mel"}
     np.testing.assert_allclose(jnp.sum(losses), 15.0 * parts["mel"], rtol=1e-5)
 
@@ -123,7 +123,7 @@ def test_pitch_is_that_of_the_crop_at_its_frames() -> None:
     [
         ({"data": WindowConfig(crop_length=2401)}, "data.crop_length 2401 is not a multiple of the hop length 200: us"),
         ({"data": WindowConfig(crop_length=2400, resident=True)}, "data.resident is for models of samples"),
-        ({"spec": get_spec("nv-wavenet")}, "the model's hop_length is 200, that of the spec nv-wavenet is 256"),
+        ({"spec": get_spec("hifi-gan")}, "the model's hop_length is 200, that of the spec hifi-gan is 256"),
         ({"temperature": -1.0}, "temperature must be at least 0"),
     ],
 )
@@ -133,13 +133,7 @@ def test_what_does_not_fit_is_refused(changes: dict, message: str) -> None:
 
 
 def two_players(**training):
-    """The smallest discriminators: one period, one spectrogram."""
-    judges = DiscriminatorsConfig(
-        periods=PeriodsConfig(periods=(2,), channels=(4, 4)),
-        scales=None,
-        spectrograms=SpectrogramsConfig(resolutions=((64, 16, 64),), channels=2),
-    )
-    return dataclasses.replace(config_of(**training), discriminators=judges)
+    return dataclasses.replace(config_of(**training), discriminators=JUDGES)
 
 
 def test_two_players_learn_and_only_the_model_is_kept() -> None:
@@ -163,6 +157,7 @@ def test_two_players_learn_and_only_the_model_is_kept() -> None:
     )
 
 
+@pytest.mark.slow
 def test_before_the_adversarial_start_only_the_spectral_losses_count() -> None:
     config = two_players(adversarial_start=5)
     learner, alone = window_learner(config), window_learner(config_of())

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Annotated, Literal
 
+from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.data.crops import CropShape
 from wavejax.experiments.autoregressive.config import CropConfig
 from wavejax.experiments.config import SoundConfig, TrainingConfig
@@ -74,6 +75,7 @@ class ParallelConfig(SoundConfig):
     `lookahead`, `frame_centre`, `local_channels`, `num_speakers`, `macs_per_frame`, `size` and `typical_product(rows)`.
     """
 
+    spec: FeatureSpec
     data: WindowConfig = WindowConfig()
     optimizer: OptimizerConfig = OPTIMIZER
     training: ParallelTrainingConfig = ParallelTrainingConfig()

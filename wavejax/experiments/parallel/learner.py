@@ -14,6 +14,7 @@ from wavejax.experiments.family import Figures, Learner
 from wavejax.experiments.parallel.config import ParallelConfig
 from wavejax.experiments.parallel.data import is_taught_pitch
 from wavejax.losses import (
+    RESOLUTIONS,
     RESOLUTIONS_16K,
     accuracy,
     discriminator_loss,
@@ -83,7 +84,7 @@ class Spoken:
         parts: dict[str, Array] = {"mel": mel_l1(real, fake, spec)}
         total = jnp.float32(weights.mel) * parts["mel"]
         if weights.stft:
-            stft = multi_resolution_stft(real, fake, RESOLUTIONS_16K)
+            stft = multi_resolution_stft(real, fake, RESOLUTIONS_16K if spec.sample_rate <= 16_000 else RESOLUTIONS)
             parts["stft"] = stft.total
             total = total + jnp.float32(weights.stft) * stft.total
         if self.taught_pitch:

@@ -22,11 +22,12 @@ class VocosVocoderConfig(ParallelConfig):
     model: HarmonicVocosConfig
 
 
+_MODELS = {name: model for name, model in PRESETS.items() if isinstance(model, HarmonicVocosConfig)}
+
+
 def experiment(name: str) -> VocosVocoderConfig:
     """The experiment around a preset: its spec, the embedded corpus, windows of 96 frames."""
-    model = PRESETS[name]
-    if not isinstance(model, HarmonicVocosConfig):
-        raise ValueError(f"{name!r} is the published network, which is read and run but not trained here")
+    model = _MODELS[name]
     hop = model.spec.hop_length
     return VocosVocoderConfig(
         name=name,
@@ -40,7 +41,7 @@ def experiment(name: str) -> VocosVocoderConfig:
 FAMILY = window_family(
     config=VocosVocoderConfig,
     product=Vocoder,
-    presets={name: experiment(name) for name, model in PRESETS.items() if isinstance(model, HarmonicVocosConfig)},
+    presets={name: experiment(name) for name in _MODELS},
     usage=usage,
     exhibits=exhibits,
     evaluator=ListeningOptions,
