@@ -1,4 +1,4 @@
-"""NumPy files of features: read without believing their headers, and marked where wavejax wrote them."""
+"""NumPy files of features: headers are checked before they are trusted, and files that wavejax wrote carry a mark."""
 
 import io
 import math
@@ -13,21 +13,21 @@ from wavejax.audio.orientation import frames_first
 
 MOST_UNPACKED = 1 << 28
 MOST_RATIO = 16
-"""An .npz member may unpack to `MOST_UNPACKED` bytes, or to so many times what it takes in the file."""
+"""An .npz member may unpack to `MOST_UNPACKED` bytes, or to `MOST_RATIO` times its compressed size."""
 _LARGEST_HEADER = 10_000
 _MARK = b"wavejax: frames, bands\n"
-"""What follows the data of an .npy file of ours: other readers ignore it, and a square array is not ambiguous."""
+"""Written after the data of our .npy files: other readers ignore it, and a square array is no longer ambiguous."""
 
 
 class ArrayFileError(ValueError):
-    """An .npy or .npz file is damaged, or holds something else; the message says what, and not in which file."""
+    """An .npy or .npz file is damaged or holds something else; the message says what is wrong but names no file."""
 
 
 def read_array(path: Path, preferred: str = "mel") -> np.ndarray:
     """The array of an .npy file, or of an .npz file that holds one (or one called ``preferred``).
 
-    The sizes that headers announce are held against the bytes that are there before memory is taken. Raises
-    ArrayFileError (damaged, pickled, several arrays, unpacks to far more than is there), OSError as the system does.
+    The sizes in the headers are compared with the actual bytes before memory is allocated. Raises ArrayFileError
+    (damaged, pickled, several arrays, unpacks to far more than its compressed size) and the system's OSError.
     """
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -40,7 +40,7 @@ def read_array(path: Path, preferred: str = "mel") -> np.ndarray:
 
 
 def array_bytes(features: np.ndarray) -> bytes:
-    """The bytes of an .npy file of features [F, C], from which `read_array` knows which axis is which."""
+    """The bytes of an .npy file of features [F, C]; the mark tells `read_array` which axis is which."""
     buffer = io.BytesIO()
     np.save(buffer, features)
     return buffer.getvalue() + _MARK
@@ -65,7 +65,7 @@ def _read_archive(file: BinaryIO, preferred: str) -> np.ndarray:
                 return _read_npy(member, info.file_size)
     except (ArrayFileError, OSError):
         raise
-    except Exception as error:  # zipfile and zlib raise what they like on damaged bytes
+    except Exception as error:  # zipfile and zlib raise many kinds of error on damaged bytes
         raise ArrayFileError(f"is no sound NumPy file ({_brief(error)}): write it again with numpy.save") from error
 
 
@@ -77,7 +77,7 @@ def _read_npy(file: Any, size: int) -> np.ndarray:
         if reader is None:
             raise ValueError(f"version {version[0]}.{version[1]} of the format is not read")
         shape, by_columns, dtype = reader(file, max_header_size=_LARGEST_HEADER)
-    except Exception as error:  # numpy evaluates the header as Python, which raises what it likes
+    except Exception as error:  # numpy evaluates the header as Python, which may raise any error
         raise ArrayFileError(f"is no sound NumPy file ({_brief(error)}): write it again with numpy.save") from error
     if dtype.hasobject:
         raise ArrayFileError("holds Python objects (pickled), which are not read: save an array of float32")

@@ -1,4 +1,4 @@
-"""Channels of a recording by themselves, before they are averaged to one."""
+"""The separate channels of a recording, before they are averaged to one."""
 
 import os
 
@@ -9,8 +9,8 @@ _BLOCK = 2**16
 
 
 def channel_peaks(path: str | os.PathLike[str]) -> Float[np.ndarray, " channels"]:
-    """The largest magnitude in each channel of a file, read block by block. Raises OSError or RuntimeError as
-    soundfile does."""
+    """The largest magnitude in each channel of a file, which is read block by block. Raises soundfile's OSError or
+    RuntimeError."""
     import soundfile
 
     with soundfile.SoundFile(path) as file:

@@ -31,8 +31,8 @@ def mu_law_encode(
     - ``wavejax``: round(y N/2) + N // 2, clipped to [0, N - 1]. Zero is class N // 2 and decodes to exactly 0.
     - ``librosa``: ``librosa.mu_compress(x, mu=N - 1, quantize=True) + N // 2``; zero is class N // 2, decoded as in
       ``wavejax``. Edges lie at (2k - mu) / mu, levels at (k - N/2) / (N/2): class 0 holds x = -1 only. N must be even.
-    - ``r9y9``: floor((y + 1) / 2 mu). Zero is class (N - 1) // 2 (127 of 256); x = 1 is alone in class N - 1; for even
-      N no class decodes to 0, so silence comes back as a constant -8.6e-5 (N = 256).
+    - ``r9y9``: floor((y + 1) / 2 mu). Zero is class (N - 1) // 2 (127 of 256); class N - 1 holds x = 1 only. For even
+      N no class decodes to 0, so silence is decoded as a constant -8.6e-5 (N = 256).
     - ``torchaudio``: floor((y + 1) / 2 mu + 1/2), as in torchaudio and fatchord/WaveRNN, decoded as in ``r9y9``. Zero
       is class N // 2, which for even N decodes to 8.6e-5 (N = 256).
 
@@ -52,8 +52,8 @@ def mu_law_decode(
 
     y is (code - N // 2) / (N / 2) for ``wavejax`` and ``librosa``, and 2 code / mu - 1 for ``r9y9`` (the lower edge of
     the bin) and ``torchaudio`` (its middle). Values are read from a table computed in float64; codes outside
-    [0, num_classes) are clipped. Encoding the result gives the code back (``librosa`` with thousands of classes: to
-    within one, as levels nearly touch edges).
+    [0, num_classes) are clipped. Encoding the result gives the same code (``librosa`` with thousands of classes: to
+    within one, because levels nearly touch edges).
     """
     return _look_up(_mu_law_levels(num_classes, convention), codes)
 
@@ -85,7 +85,7 @@ class SampleCoding:
     num_classes: number of classes; for ``continuous`` the number of bins that a density is integrated over.
     pre_emphasis: coefficient a of y[t] = x[t] - a x[t-1], in [0, 1); the sample before the first counts as 0.
     gain: multiplies the waveform before pre-emphasis and is undone at the end (r9y9 uses 0.55 with a = 0.85, which
-        keeps the pre-emphasised signal, at most gain (1 + a), close to [-1, 1]; whatever exceeds it is clipped).
+        keeps the pre-emphasised signal, at most gain (1 + a), close to [-1, 1]; larger values are clipped).
     convention: rounding of mu-law classes, see `mu_law_encode`.
     """
 
@@ -147,7 +147,7 @@ class SampleCoding:
         return _scalars(self.num_classes, self.convention)
 
     def encode(self, waveform: Num[ArrayLike, "*batch time"]) -> Shaped[jax.Array, "*batch time"]:
-        """Values of a waveform that begins from silence: int32 classes, or float32 in [-1, 1] for ``continuous``.
+        """Values of a waveform preceded by silence: int32 classes, or float32 in [-1, 1] for ``continuous``.
 
         Pre-emphasis is a multiplication and an addition, which a compiler may fuse into one rounding: at the very edge
         of a bin the class may then be its neighbour. Without pre-emphasis classes are the same everywhere.
@@ -165,17 +165,17 @@ class SampleCoding:
         return jnp.clip(signal, -1.0, 1.0)
 
     def decode_values(self, values: Shaped[ArrayLike, "..."]) -> Float[jax.Array, "..."]:
-        """float32 signal of each value, elementwise: the companding undone, pre-emphasis and gain still in it."""
+        """float32 signal of each value, elementwise: companding is undone, pre-emphasis and gain are not."""
         return _look_up(self.levels, values) if self.is_discrete else jnp.asarray(values, jnp.float32)
 
     def to_scalar(self, values: Shaped[ArrayLike, "..."]) -> Float[jax.Array, "..."]:
-        """float32 in [-1, 1] of each value, elementwise: what a network with scalar input sees (still companded)."""
+        """float32 in [-1, 1] of each value, elementwise: the (still companded) input of a network with scalar input."""
         return _look_up(self.scalars, values) if self.is_discrete else jnp.asarray(values, jnp.float32)
 
     def de_emphasize(
         self, signal: Float[jax.Array, "*batch"], memory: Float[jax.Array, "*batch"]
     ) -> tuple[Float[jax.Array, "*batch"], Float[jax.Array, "*batch"]]:
-        """One step of the way back: (waveform sample, new memory) from one decoded signal sample and the memory.
+        """One step of de-emphasis: (waveform sample, new memory) from one decoded signal sample and the memory.
 
         ``memory`` is the previous de-emphasised sample before the gain was undone; it starts at 0.
         """
@@ -183,7 +183,7 @@ class SampleCoding:
         return self._undo_gain(emphasis_free), emphasis_free
 
     def decode(self, values: Shaped[ArrayLike, "*batch time"]) -> Float[jax.Array, "*batch time"]:
-        """float32 waveform of a whole sequence of values from silence on: `decode_values`, de-emphasis, gain undone."""
+        """float32 waveform of a whole sequence of values after silence: `decode_values`, de-emphasis, gain undone."""
         signal = self.decode_values(values)
         if self.pre_emphasis:
             signal = filters.de_emphasis(signal, self.pre_emphasis)
@@ -194,7 +194,7 @@ class SampleCoding:
 
 
 def _refuse_nan(samples: ArrayLike) -> None:
-    """Raises ValueError where a sample is no number: none of the classes means that. Under jit nothing is checked."""
+    """Raises ValueError if a sample is NaN, for which there is no class. Under jit nothing is checked."""
     if isinstance(samples, jax.Array) and (isinstance(samples, jax.core.Tracer) or not samples.is_fully_addressable):
         return
     wrong = np.isnan(np.asarray(samples, np.float32))

@@ -1,6 +1,6 @@
-"""What the containers of uncompressed sound announce, held against the bytes that are there.
+"""Compares the lengths in the headers of audio containers with the bytes that the files hold.
 
-libsndfile reads what is left of a file that was cut and says nothing; the check here says it. Dispatch is by content,
+libsndfile silently reads the rest of a truncated file; the check here reports the truncation. Dispatch is by content,
 not by suffix: a .wav may hold RIFF, RF64, Wave64 or NIST SPHERE.
 """
 
@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from wavejax.audio.errors import AudioError
 
-# What programs write as the length of data that they stream into a pipe (sox rounds its own down to whole frames).
+# Ranges of data lengths that programs write when they stream into a pipe (sox rounds its value down to whole frames).
 _PLACEHOLDERS = ((0x7EFF0000, 0x7F010000), (0x7FFE0000, 0x80000000), (0xFFFE0000, 0xFFFFFFFF))
 _GUID_TAIL = {b"riff": bytes.fromhex("2e91cf11a5d628db04c10000"), b"data": bytes.fromhex("f3acd3118cd100c04f8edb8a")}
 _OGG_PAGE_MOST = 65307
@@ -21,10 +21,10 @@ _MAX_CHUNKS = 100_000
 
 
 def open_container(source: Path) -> io.BufferedReader | None:
-    """A file to decode instead of ``source``, where its header has to be read differently; usually None.
+    """A file to decode instead of ``source`` if its header must be read differently; usually None.
 
-    A length that nobody filled in (a stream into a pipe, a recorder that lost power) counts as unknown: what follows is
-    the sound. Raises AudioError where data that are announced are not there, and OSError as the system does.
+    A length that was never filled in (a stream into a pipe, a recorder that lost power) counts as unknown: the rest of
+    the file is the sound. Raises AudioError if announced data are missing, and the system's OSError.
     """
     with open(source, "rb") as file:
         position = _check(source, file, os.fstat(file.fileno()).st_size)
@@ -32,7 +32,7 @@ def open_container(source: Path) -> io.BufferedReader | None:
 
 
 def _check(source: Path, file: BinaryIO, size: int) -> int | None:
-    """Raises AudioError where data are missing; returns where a RIFF file has a data length of 0 before data."""
+    """Raises AudioError if data are missing; returns the position of a RIFF data length that is 0 before data."""
     head = file.read(40)
     if head[:4] == b"OggS":
         _check_last_page(source, file, size)
@@ -46,7 +46,7 @@ def _check(source: Path, file: BinaryIO, size: int) -> int | None:
         return None
     if length == 0:
         return start - 4 if head[:4] == b"RIFF" and there and not _are_chunks(file, start, size) else None
-    # Some programs count the header, or all of it but the first eight bytes, into the length of the data.
+    # Some programs include the header, or all but its first eight bytes, in the length of the data.
     if length > there and length not in (size, size - 8):
         raise AudioError(
             f"{source} is cut short: its header announces {length} bytes of audio and {there} are there. Copy or "
@@ -61,7 +61,7 @@ def _check(source: Path, file: BinaryIO, size: int) -> int | None:
 
 
 def _data_of(head: bytes, file: BinaryIO, size: int) -> tuple[int, int | None, int] | None:
-    """(where the data start, their announced bytes or None where unknown, bits of that number); None: not known."""
+    """(start of the data, their announced bytes or None if unknown, bits of that number); None for other containers."""
     kind = head[:4]
     if kind == b"RIFF" or kind == b"RIFX":
         order = "<" if kind == b"RIFF" else ">"
@@ -87,7 +87,7 @@ def _data_of(head: bytes, file: BinaryIO, size: int) -> tuple[int, int | None, i
 def _chunks(
     file: BinaryIO, start: int, size: int, form: str, pad: int, counted: int = 0
 ) -> Iterator[tuple[bytes, int, int]]:
-    """(name, where its content starts, announced bytes of it) of every chunk; `counted`: header bytes in the size."""
+    """(name, start of its content, announced bytes of it) of every chunk; `counted`: header bytes in the size."""
     header = struct.calcsize(form)
     for _ in range(_MAX_CHUNKS):
         if start + header > size:
@@ -106,7 +106,7 @@ def _find(file: BinaryIO, chunks: Iterator[tuple[bytes, int, int]], wanted: byte
 
 
 def _are_chunks(file: BinaryIO, start: int, size: int) -> bool:
-    """Whether chunks, and no sound, stand from here to the end."""
+    """Whether there are only chunks, and no sound, from here to the end."""
     ends = [begin + length + length % 2 for _, begin, length in _chunks(file, start, size, "<4sI", pad=2)]
     return bool(ends) and abs(ends[-1] - size) <= 1
 
@@ -125,7 +125,7 @@ def _rf64_data(file: BinaryIO, size: int) -> tuple[int, int | None, int] | None:
 
 
 def _sphere_data(head: bytes, file: BinaryIO) -> tuple[int, int | None, int] | None:
-    """NIST SPHERE: a header of text lines `name -i value`; data that are compressed have no length that is known."""
+    """NIST SPHERE: a header of text lines `name -i value`; the length of compressed data is unknown."""
     file.seek(0)
     try:
         start = int(head[8:16])
@@ -140,7 +140,7 @@ def _sphere_data(head: bytes, file: BinaryIO) -> tuple[int, int | None, int] | N
 
 
 def _check_last_page(source: Path, file: BinaryIO, size: int) -> None:
-    """An Ogg page says how long it is: a file that ends within one was cut. Where no page is found, nothing is said."""
+    """An Ogg page states its length: a file that ends within a page was truncated. Without a page nothing is raised."""
     offset = max(0, size - 2 * _OGG_PAGE_MOST)
     file.seek(offset)
     tail = file.read()
@@ -157,7 +157,7 @@ def _check_last_page(source: Path, file: BinaryIO, size: int) -> None:
 
 
 class _WithUnknownLength(io.RawIOBase):
-    """A RIFF file whose data length of 0, at `position`, reads as 2^32 - 1, which decoders take for unknown."""
+    """A RIFF file whose data length of 0, at `position`, is read as 2^32 - 1, which decoders treat as unknown."""
 
     def __init__(self, file: BinaryIO, position: int) -> None:
         self._file, self._position = file, position

@@ -1,4 +1,4 @@
-"""Features of one spec turned into features of another: exactly, or not at all. No jax here."""
+"""Conversion of features from one spec to another: exact unless the caller allows losses. No jax here."""
 
 import bisect
 import dataclasses
@@ -12,9 +12,9 @@ from wavejax.audio.notes import NoteSpec
 from wavejax.audio.orientation import Axes, axes_of, frames_first
 from wavejax.audio.waveforms import is_floating
 
-# What each frame and band is about: nothing can turn one into the other.
+# These define what each frame and band represents: they can never be converted.
 _NEVER = ("sample_rate", "hop_length", "n_mels", "f_min", "f_max", "mel_scale")
-# What is compensated approximately when the caller allows it.
+# These are compensated approximately if the caller allows it.
 _LOSSY = ("n_fft", "win_length", "window", "padding", "pad_mode", "mel_norm", "power", "magnitude_epsilon")
 _LOSSY_UNCOMPENSATED = ("pre_emphasis", "high_pass")
 
@@ -28,7 +28,7 @@ class SpecMismatch(ValueError):
 
 
 def describe_difference(source: FeatureSpec | NoteSpec, target: FeatureSpec | NoteSpec) -> str:
-    """A table of both specs, one field a line, differing fields marked with *, what a spec has not shown as -."""
+    """A table of both specs, one field per line: differing fields are marked with *, absent fields are shown as -."""
     lines = [f"  {'field':<18} {'source':<24} target"]
     names = dict.fromkeys(field.name for spec in (source, target) for field in dataclasses.fields(spec))
     for name in names:
@@ -43,11 +43,11 @@ def convert_features(
 ) -> Float[np.ndarray, "*batch frame band"]:
     """float32 features of ``target`` made from features of ``source`` ([..., F, n_mels]; numpy).
 
-    Exact, to rounding, where the specs differ only in log base, scale and offset, or a floor that rises (the higher
-    floor is applied to linear mel values). A lower floor, another clipping range, another padding or analysis raises
-    SpecMismatch, which prints both specs. With ``allow_lossy=True`` those are approximated: levels are corrected by the
-    response to white noise (n_fft, window, mel norm, power), frames are shifted to the target's centres by linear
-    interpolation, what a floor or clip has removed stays removed, and pre-emphasis and high-pass are left as they are.
+    Exact, to rounding, if the specs differ only in log base, scale and offset, or if the target's floor is higher (it
+    is applied to linear mel values). A lower floor, another clipping range, another padding or analysis raises
+    SpecMismatch, which prints both specs. ``allow_lossy=True`` approximates those: levels are corrected by the response
+    to white noise (n_fft, window, mel norm, power), and frames are shifted to the target's centres by linear
+    interpolation. Values removed by a floor or clip are not restored; pre-emphasis and high-pass are left unchanged.
     Sample rate, hop and mel bands are never converted.
     """
     features = np.asarray(mel, np.float64)
@@ -81,10 +81,10 @@ def convert_features(
 def orient_features(mel: ArrayLike, spec: FeatureSpec, axes: Axes | None = None) -> Float[np.ndarray, "frame band"]:
     """float32 features [F, n_mels] from either [F, n_mels] or [n_mels, F] (a leading axis of 1 is dropped).
 
-    ``axes`` says which of the two it is. Without it the shape does, and of a square array, what made it: features that
-    came from wavejax, or slices of them, are known. Raises ValueError naming the shape when the array is square and
-    from elsewhere, when the axis of bands has not n_mels entries, when there is no frame, and when a value is not
-    finite.
+    ``axes`` says which of the two it is. Without it the shape decides; for a square array the origin decides, because
+    the axes of wavejax's own features, and of slices of them, are known. Raises ValueError naming the shape if the
+    array is square and from elsewhere, if the band axis does not have n_mels entries, if there is no frame, or if a
+    value is not finite.
     """
     axes = axes or axes_of(mel)
     features = np.asarray(mel)
@@ -130,7 +130,7 @@ def _losses(source: FeatureSpec, target: FeatureSpec) -> list[str]:
 
 
 def _smallest(spec: FeatureSpec) -> np.ndarray:
-    """Smallest linear mel value that each band can show, [n_mels]."""
+    """Smallest linear mel value that each band can represent, [n_mels]."""
     lowest = np.full(spec.n_mels, -np.inf if spec.clip is None else spec.clip[0])
     return np.maximum(spec.floor, spec.expand(lowest))
 
@@ -152,7 +152,7 @@ def _approximate(linear: np.ndarray, source: FeatureSpec, target: FeatureSpec) -
 
 
 def _noise_response(spec: FeatureSpec, power: int | None = None) -> np.ndarray:
-    """What each band shows for white noise, up to a factor common to all specs; bands without a bin count as 1."""
+    """Each band's response to white noise, up to a factor common to all specs; 1 for bands without an FFT bin."""
     power = power or spec.power
     level = np.sum(spec.frame_window**2) ** (power / 2)
     response = np.sum(spec.filterbank.astype(np.float64), axis=0) ** (power / spec.power) * level

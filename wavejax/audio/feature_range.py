@@ -1,4 +1,4 @@
-"""Which values log-mel features can have: a check that finds linear mel values, decibels and integer samples.
+"""The values that log-mel features can have: a check that detects linear mel values, decibels and integer samples.
 
 No jax here, so worker processes can use it.
 """
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from wavejax.audio.feature_spec import LOG_FACTORS, FeatureSpec
 
 MARGIN = 0.25
-"""Share of the range that values may lie beyond either end: predicted features overshoot, recordings clip."""
+"""Fraction of the range by which values may exceed either end: predicted features overshoot, recordings clip."""
 
 
 class OutOfRange(ValueError):
@@ -22,9 +22,10 @@ class OutOfRange(ValueError):
 
 @functools.lru_cache(maxsize=32)
 def feature_range(spec: FeatureSpec) -> tuple[Float[np.ndarray, "band"], Float[np.ndarray, "band"]]:
-    """Least and greatest feature of each band, float64 [n_mels] each, of waveforms in [-1, 1].
+    """Smallest and largest feature of each band, float64 [n_mels] each, for waveforms in [-1, 1].
 
-    The least is the floor's. The greatest is an upper bound: every bin of the band as large as the window's sum allows.
+    The smallest is the feature at the floor. The largest is an upper bound: every bin of the band has the largest
+    magnitude that the window's sum allows.
     """
     peak = float(np.abs(spec.frame_window).sum()) * (1.0 + spec.pre_emphasis) * (2.0 if spec.high_pass else 1.0)
     largest = math.sqrt(peak**2 + spec.magnitude_epsilon) ** spec.power
@@ -33,13 +34,13 @@ def feature_range(spec: FeatureSpec) -> tuple[Float[np.ndarray, "band"], Float[n
 
 
 def check_range(features: ArrayLike, spec: FeatureSpec) -> None:
-    """Refuse features [..., n_mels] that lie outside what the spec can hold, `MARGIN` beyond its ends allowed for.
+    """Refuse features [..., n_mels] that lie more than `MARGIN` outside the range of the spec.
 
     Raises OutOfRange, which gives the range and says what the features look like instead.
     """
     values = np.asarray(features)
     low, high = feature_range(spec)
-    if spec.clip is None:  # a band without a bin has no range of its own
+    if spec.clip is None:  # a band without an FFT bin has no range of its own, so all bands use the widest one
         widest = np.max((high - low) / np.asarray(spec.scale)) * np.asarray(spec.scale)
         margin, high = MARGIN * widest, low + widest
     else:

@@ -1,4 +1,4 @@
-"""Feature specifications: one frozen value that states everything between a waveform and a log-mel spectrogram.
+"""Feature specifications: one frozen value with every setting between a waveform and a log-mel spectrogram.
 
 No jax here, so worker processes can use it.
 """
@@ -24,13 +24,13 @@ LOG_FACTORS: Mapping[str, float] = {"e": 1.0, "10": 1.0 / math.log(10.0), "db20"
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureSpec:
-    """Log-mel features, stated completely. Two equal specs give equal numbers for equal audio.
+    """A complete description of log-mel features. Two equal specs give equal numbers for equal audio.
 
-    The path: waveform -> high-pass -> pre-emphasis -> padding -> frames x window -> FFT -> magnitude ** power -> mel
+    The stages: waveform -> high-pass -> pre-emphasis -> padding -> frames x window -> FFT -> magnitude ** power -> mel
     bands -> max(., floor) -> logarithm -> scale and offset -> clip.
 
-    name: what people call it; two specs that differ in nothing else are equal.
-    sample_rate: Hz. n_fft, win_length, hop_length: samples; the window sits in the middle of the n_fft samples.
+    name: the spec's name; it is ignored when specs are compared.
+    sample_rate: Hz. n_fft, win_length, hop_length: samples; the window lies in the middle of the n_fft samples.
     window: ``hann`` periodic, or ``sqrt_hann`` as `sqrt_hann_window`.
     padding: ``centre`` n_fft // 2 samples each side (1 + T // hop frames); ``same`` n_fft - hop in total, split evenly
         (T // hop frames); ``full`` n_fft - hop on each side (the first and last frame hold one hop of signal);
@@ -142,7 +142,7 @@ class FeatureSpec:
 
     @property
     def pad_left(self) -> int:
-        """Samples put before the waveform."""
+        """Samples of padding before the waveform."""
         slack = self.n_fft - self.hop_length
         return {"centre": self.n_fft // 2, "same": slack // 2, "full": slack, "none": 0}[self.padding]
 
@@ -156,7 +156,7 @@ class FeatureSpec:
 
     @property
     def frame_window(self) -> np.ndarray:
-        """The window as it multiplies a frame, float64 [n_fft], read-only."""
+        """The window that multiplies a frame, zeros included, float64 [n_fft], read-only."""
         return filterbanks.frame_window(self.n_fft, self.win_length, self.hop_length, self.window)
 
     @property
@@ -178,19 +178,19 @@ class FeatureSpec:
         )
 
     def num_frames(self, num_samples: int) -> int:
-        """Number of frames of a waveform of num_samples samples; 0 when it is too short for one."""
+        """Number of frames of a waveform of num_samples samples; 0 if it is too short for one."""
         if num_samples < 1:
             return 0
         if self.padding == "same":
             return num_samples // self.hop_length
         if self.padding == "full":
-            # One frame for every hop that holds signal, and the overlap of the last one.
+            # One frame for every hop that holds signal, plus the frames that overlap the last hop.
             hops = -(-num_samples // self.hop_length)
             return hops + -(-self.n_fft // self.hop_length) - 1
         return max(0, 1 + (num_samples + 2 * self.pad_left - self.n_fft) // self.hop_length)
 
     def pad_right(self, num_samples: int) -> int:
-        """Samples put after a waveform of num_samples samples so that the last frame is whole (never negative)."""
+        """Samples of padding after a waveform of num_samples samples; they complete the last frame (never negative)."""
         if self.padding == "same":
             return self.n_fft - self.hop_length - self.pad_left
         if self.padding == "full":

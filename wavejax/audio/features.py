@@ -1,4 +1,4 @@
-"""Log-mel features of waveforms in JAX; specs, the numpy twin, conversion and orientation by the same door."""
+"""Log-mel features of waveforms in JAX; also re-exports specs, the numpy version, conversion and orientation."""
 
 import jax
 import jax.numpy as jnp
@@ -29,11 +29,11 @@ def log_mel(waveform: Num[ArrayLike, "*batch time"], spec: FeatureSpec) -> Float
     """float32 features [..., F, n_mels] of a waveform in [-1, 1] at spec.sample_rate, F = spec.num_frames(T).
 
     Frame f is centred on sample spec.frame_centre + f * spec.hop_length. jit-safe (spec static), differentiable with a
-    finite gradient on silence. int16 counts as x / 32768. Raises ValueError when the waveform is too short for one
-    frame, of another dtype, or (where it lies in the host's memory) far beyond [-1, 1].
+    finite gradient on silence. int16 is read as x / 32768. Raises ValueError if the waveform is too short for one
+    frame, has another dtype, or (only for arrays in host memory) is far outside [-1, 1].
 
-    Everything is float32, whose rounding is relative to the loudest bin of a frame: against float64 the logarithm is
-    off by 1e-6 on broadband sound, and by up to 3e-4 in a band that lies at the floor, 100 dB below the loudest.
+    Everything is float32, whose rounding is relative to the loudest bin of a frame. Compared with float64, the
+    logarithm is off by 1e-6 on broadband sound, and by up to 3e-4 in a band at the floor, 100 dB below the loudest.
     """
     mel = jnp.maximum(mel_magnitudes(waveform, spec), jnp.float32(spec.floor))
     log = jnp.log(mel) * jnp.float32(LOG_FACTORS[spec.log_base])
@@ -42,7 +42,7 @@ def log_mel(waveform: Num[ArrayLike, "*batch time"], spec: FeatureSpec) -> Float
 
 
 def mel_magnitudes(waveform: Num[ArrayLike, "*batch time"], spec: FeatureSpec) -> Float[Array, "*batch frame band"]:
-    """Linear mel values [..., F, n_mels] >= 0, before floor and logarithm. Otherwise as `log_mel`."""
+    """Linear mel values [..., F, n_mels] >= 0, before floor and logarithm. Otherwise like `log_mel`."""
     signal = as_signal(waveform)
     num_samples = signal.shape[-1]
     check_length(num_samples, spec)

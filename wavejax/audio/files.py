@@ -1,4 +1,4 @@
-"""Audio files: reading what soundfile reads, block by block; writing WAV and FLAC whole or not at all."""
+"""Audio files: every format of soundfile is read block by block; WAV and FLAC are written atomically."""
 
 import os
 from collections.abc import Iterator
@@ -18,26 +18,27 @@ from wavejax.audio.waveforms import as_waveform
 
 AUDIO_SUFFIXES: tuple[str, ...] = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
 SAMPLE_RATES = (500, 4_000_000)
-"""Hz: what a recording may announce. Below, a small damaged file would become hours of sound when resampled."""
+"""Hz: the lowest and highest rate accepted in a header. A lower rate would let a small damaged file resample to hours
+of sound."""
 MOST_DECODED = 1 << 26
 MOST_PER_BYTE = 512
-"""A file may decode to `MOST_DECODED` samples of each channel, or to so many for each of its bytes (Opus at 6 kbit/s:
-64, digital silence as FLAC: 292). What decodes to more was made to fill memory."""
+"""A file may decode to `MOST_DECODED` samples per channel, or to `MOST_PER_BYTE` per byte of the file (Opus at
+6 kbit/s: 64, digital silence as FLAC: 292). A file that decodes to more was made to exhaust memory."""
 _WRITE_FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 _SUBTYPES = {".wav": ("PCM_16", "PCM_24", "FLOAT"), ".flac": ("PCM_16", "PCM_24")}
-_BLOCK = 1 << 20  # samples decoded at a time, all channels together: most utterances are one block
+_BLOCK = 1 << 20  # samples decoded at a time, over all channels: most utterances fit in one block
 _MP3_FRAME = 1152
 
 
 class AudioReader:
-    """A recording opened to be read block by block, so that memory does not grow with what its header announces.
+    """A recording that is read block by block, so that memory does not grow with the length in its header.
 
         with AudioReader(path) as reader:
             for block in reader.blocks(16_000):
                 ...
 
-    Raises AudioError when the file is missing, no regular file, of another suffix, damaged, cut short, empty, or holds
-    NaN or infinity: what the header shows at once, the rest where the blocks arrive at it.
+    Raises AudioError if the file is missing, not a regular file, of another suffix, damaged, truncated, empty, or holds
+    NaN or infinity. Errors that the header shows are raised at once, the others when `blocks` reaches them.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -58,7 +59,10 @@ class AudioReader:
         return int(self._file.samplerate)
 
     def blocks(self, sample_rate: int | None = None) -> Iterator[Float[np.ndarray, " time"]]:
-        """The waveform float32 in pieces, resampled if asked; channels are averaged, no level is changed. Once only."""
+        """Yields the float32 waveform in pieces, averaged over channels, resampled on request. Levels are not changed.
+
+        It can be called only once.
+        """
         if sample_rate is None or sample_rate == self.sample_rate:
             return self._decoded()
         return resample_blocks(self._decoded(), self.sample_rate, sample_rate)
@@ -75,7 +79,7 @@ class AudioReader:
         import soundfile
 
         class Forward(soundfile.SoundFile):
-            """soundfile seeks after each read, which fails in files without a length and repeats work in others."""
+            """Never seeks. soundfile seeks after each read, which fails without a known length and repeats work."""
 
             def seekable(self) -> bool:
                 return False
@@ -117,7 +121,7 @@ class AudioReader:
         announced = int(self._file.frames)
         if decoded == 0:
             raise AudioError(f"{self._path} holds no samples (zero length). Remove it or record it again.")
-        # A FLAC of unknown length announces 2^63 - 1. MP3 encoders count a frame more or less than they write.
+        # A FLAC of unknown length announces 2^63 - 1. MP3 headers may be a frame off from what was written.
         tolerance = 2 * _MP3_FRAME if self._file.format == "MP3" else 0
         if announced < 1 << 62 and decoded < announced - tolerance:
             raise AudioError(
@@ -132,26 +136,26 @@ class AudioReader:
 
 
 class AudioWriteError(AudioError):
-    """The system refuses to write an audio file: a full or read-only disk, a path that cannot be."""
+    """The system refuses to write an audio file: the disk is full or read-only, or the path is impossible."""
 
 
 FIRST_PART = "wavejax: the first part of a sound; its making was interrupted"
-"""The comment inside a file of a sound that was not finished."""
+"""The comment inside an audio file that was not finished."""
 
 
 def read_audio(path: str | os.PathLike[str], sample_rate: int | None = None) -> tuple[Float[np.ndarray, " time"], int]:
-    """(waveform float32 [T], sample rate in Hz) of a file; channels are averaged, no level is changed.
+    """(waveform float32 [T], sample rate in Hz) of a file; channels are averaged, levels are not changed.
 
-    With ``sample_rate`` the waveform is resampled to it. Suffixes: `AUDIO_SUFFIXES`. The length is what decodes: a
-    header that announces nothing or too much is sound, one that announces data which are missing is not. Raises
-    AudioError as `AudioReader` does.
+    With ``sample_rate`` the waveform is resampled to it. Suffixes: `AUDIO_SUFFIXES`. The length is the number of
+    decoded samples: a header without a length or with a placeholder is accepted, one that announces missing data is
+    not. Raises AudioError as `AudioReader` does.
     """
     with AudioReader(path) as reader:
         return collect(reader.blocks(sample_rate)), reader.sample_rate if sample_rate is None else sample_rate
 
 
 def collect(blocks: Iterator[Float[np.ndarray, " piece"]]) -> Float[np.ndarray, " time"]:
-    """float32 blocks as one array; the memory that it takes grows with the blocks and not to twice their size."""
+    """Concatenates float32 blocks; memory grows with the blocks and never reaches twice their size."""
     first = next(blocks, np.zeros(0, np.float32))
     second = next(blocks, None)
     if second is None:
@@ -165,7 +169,7 @@ def collect(blocks: Iterator[Float[np.ndarray, " piece"]]) -> Float[np.ndarray, 
 
 
 def is_first_part(path: str | os.PathLike[str]) -> bool:
-    """Whether a file has the comment `FIRST_PART`, by which an unfinished sound is told from what a user has."""
+    """Whether a file has the comment `FIRST_PART`, which marks our unfinished output, never a user's own file."""
     source = Path(path)
     if source.suffix.lower() not in _WRITE_FORMATS or not source.is_file():
         return False
@@ -179,7 +183,7 @@ def is_first_part(path: str | os.PathLike[str]) -> bool:
 
 
 def check_audio_target(path: str | os.PathLike[str]) -> None:
-    """Raises AudioError where `write_audio` would refuse the path for its suffix, or because it is a folder."""
+    """Raises AudioError if `write_audio` would refuse the path because of its suffix or because it is a folder."""
     target = Path(path)
     if target.suffix.lower() not in _WRITE_FORMATS:
         raise AudioError(f"{target} has suffix {target.suffix!r}; audio is written as {' or '.join(_WRITE_FORMATS)}.")
@@ -195,15 +199,15 @@ def write_audio(
     *,
     comment: str = "",
 ) -> int:
-    """Writes a waveform [T] in [-1, 1] as WAV or FLAC (by suffix); returns how many samples had to be clipped.
+    """Writes a waveform [T] in [-1, 1] as WAV or FLAC (by suffix); returns how many samples were clipped.
 
-    ``waveform`` is floating point, bfloat16 and its kin included, or int16, which is x / 32768.
+    ``waveform`` is floating point (bfloat16 and similar types included), or int16, which is read as x / 32768.
 
-    ``subtype``: PCM_16 (default; x is round(32768 x), so what `read_audio` gave comes back exactly), PCM_24, and FLOAT
-    for WAV (not clipped). ``comment`` is kept inside the file. Parent folders are made. The file appears whole or not
-    at all: it is written beside its destination and renamed. Raises AudioError on NaN or infinity, no samples, more
-    than one channel, another suffix or subtype, a level far beyond full scale, and AudioWriteError when the system
-    refuses to write (read-only or full disk); an existing file is then left as it was.
+    ``subtype``: PCM_16 (default; stores round(32768 x), so a 16-bit file read by `read_audio` is written back exactly),
+    PCM_24, and FLOAT for WAV (not clipped). ``comment`` is stored inside the file. Parent folders are created. Writing
+    is atomic: the file is written beside its destination and renamed. Raises AudioError on NaN or infinity, no samples,
+    more than one channel, another suffix or subtype, or a level far beyond full scale; AudioWriteError if the system
+    refuses to write (read-only or full disk). An existing file is then left unchanged.
     """
     target = Path(path)
     samples, kind = _check_writable(target, waveform, sample_rate, subtype)

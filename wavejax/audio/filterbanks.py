@@ -25,8 +25,9 @@ def hann_window(win_length: int) -> np.ndarray:
 def sqrt_hann_window(win_length: int, hop_length: int) -> np.ndarray:
     """Square root of a Hann window at half-sample positions, float64 [win_length], centred on (win_length - 1) / 2.
 
-    Scaled by sqrt(2 hop_length / win_length), so that squares overlapping at that hop add up to 1: the analysis window
-    of the ``lws`` package (Le Roux et al., "Fast signal reconstruction from magnitude STFT spectrogram", DAFx 2010).
+    Scaled by sqrt(2 hop_length / win_length), so that squared windows at that hop add up to 1. It is the analysis
+    window of the ``lws`` package (Le Roux et al., "Fast signal reconstruction from magnitude STFT spectrogram", DAFx
+    2010).
     """
     positions = (np.arange(win_length) + 0.5) / win_length
     return np.sqrt((0.5 - 0.5 * np.cos(2.0 * np.pi * positions)) * 2.0 * hop_length / win_length)
@@ -45,7 +46,7 @@ def frame_window(n_fft: int, win_length: int, hop_length: int, kind: Window = "h
 
 
 def hz_to_mel(frequency: np.ndarray | float, scale: MelScale = "slaney") -> np.ndarray:
-    """Mel value of a frequency in Hz. ``htk``: 2595 log10(1 + f / 700); ``slaney``: linear to 1 kHz, logarithmic on."""
+    """Mel value of a frequency in Hz. ``htk``: 2595 log10(1 + f / 700); ``slaney``: linear to 1 kHz, then a log."""
     hertz = np.asarray(frequency, np.float64)
     if scale == "htk":
         return np.asarray(2595.0 * np.log10(1.0 + hertz / 700.0))

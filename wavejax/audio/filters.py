@@ -19,8 +19,8 @@ def pre_emphasis(x: Float[Array, "*batch time"], coefficient: float) -> Float[Ar
 def de_emphasis(x: Float[Array, "*batch time"], coefficient: float) -> Float[Array, "*batch time"]:
     """y[t] = x[t] + coefficient * y[t-1] along the last axis, y[-1] = 0: the inverse of `pre_emphasis`.
 
-    Runs as one scan over time, the same arithmetic in the same order as a sample-by-sample decoder. Stable for
-    |coefficient| < 1. Shape and dtype kept. Differentiable, jit-safe.
+    Runs as one scan over time, with the same arithmetic in the same order as a sample-by-sample decoder. Stable for
+    |coefficient| < 1. Shape and dtype are kept. Differentiable, jit-safe.
     """
     factor = jnp.asarray(coefficient, x.dtype)
 
@@ -35,13 +35,13 @@ def de_emphasis(x: Float[Array, "*batch time"], coefficient: float) -> Float[Arr
 def high_pass(
     x: Float[Array, "*batch time"], sample_rate: int, cutoff: float, num_taps: int = 255
 ) -> Float[Array, "*batch time"]:
-    """Linear-phase FIR high-pass along the last axis, its delay removed, so that nothing moves in time.
+    """Linear-phase FIR high-pass along the last axis. Its delay is removed, so that nothing moves in time.
 
     Args: ``cutoff`` in Hz, ``num_taps`` odd; taps as in `high_pass_taps`. Shape and dtype kept. Differentiable.
     """
     taps = jnp.asarray(high_pass_taps(sample_rate, cutoff, num_taps), x.dtype)
     flat = x.reshape((-1, 1, x.shape[-1]))
-    # Taps are symmetric: correlation, which this primitive computes, equals convolution.
+    # This primitive computes correlation, which equals convolution because the taps are symmetric.
     filtered = jax.lax.conv_general_dilated(
         flat,
         taps.reshape((1, 1, num_taps)),

@@ -8,16 +8,16 @@ from wavejax.audio.filterbanks import high_pass_taps
 from wavejax.audio.orientation import frames_first
 from wavejax.audio.waveforms import check_waveform, scaled
 
-# Frames transformed at a time: their spectra stay in the second-level cache, half the time of 1,024.
+# Frames transformed at a time: their spectra fit in the second-level cache, which takes half the time of 1,024 frames.
 _BLOCK = 64
-# Samples held in float64 at a time; what is shorter is one part.
+# Samples held in float64 at a time; a shorter waveform is one part.
 _PART = 1 << 22
 
 
 def log_mel_numpy(waveform: Num[np.ndarray, " time"], spec: FeatureSpec) -> Float[np.ndarray, "frame band"]:
-    """float32 features [F, n_mels] of one waveform [T]: what `log_mel` computes, in float64 and without jax.
+    """float32 features [F, n_mels] of one waveform [T]: like `log_mel`, but computed in float64 and without jax.
 
-    ``waveform`` is floating point in [-1, 1] or int16. Raises ValueError when it is neither (see `check_waveform`), not
+    ``waveform`` is floating point in [-1, 1] or int16. Raises ValueError if it is neither (see `check_waveform`), not
     one-dimensional or too short for one frame.
     """
     signal = check_waveform(waveform)
@@ -39,12 +39,12 @@ def log_mel_numpy(waveform: Num[np.ndarray, " time"], spec: FeatureSpec) -> Floa
 
 
 def _frames(signal: np.ndarray, spec: FeatureSpec, first: int, stop: int) -> Float[np.ndarray, "some n_fft"]:
-    """Frames first .. stop - 1 of the padded signal, float64: a view of only the samples that they need."""
+    """Frames first .. stop - 1 of the padded signal, float64: a view of a copy of only the samples that they need."""
     length, start = len(signal), first * spec.hop_length - spec.pad_left
     end = (stop - 1) * spec.hop_length - spec.pad_left + spec.n_fft
     if first == 0 and stop == spec.num_frames(length):
-        end = length + spec.pad_right(length)  # all of it, as a signal that is shorter than its padding needs it
-    # What is mirrored at an end must lie within the part.
+        end = length + spec.pad_right(length)  # the whole signal: one that is shorter than its padding needs all of it
+    # Samples that are mirrored at an end must lie within the part.
     low, high = max(0, min(start, length - spec.n_fft)), min(length, max(end, spec.n_fft))
     part = _filtered(signal, low, high, spec)
     left, right = max(0, -start), max(0, end - length)
@@ -67,6 +67,7 @@ def _filtered(signal: np.ndarray, low: int, high: int, spec: FeatureSpec) -> Flo
 
 
 def _convolve_same(signal: np.ndarray, taps: np.ndarray) -> np.ndarray:
-    """Convolution with an odd number of symmetric taps, the delay removed: as long as the signal, even a short one."""
+    """Convolution with an odd number of symmetric taps, delay removed. The result is as long as the signal, even if
+    the signal is shorter than the taps."""
     half = len(taps) // 2
     return np.convolve(signal, taps)[half : half + len(signal)]

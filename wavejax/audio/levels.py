@@ -1,4 +1,4 @@
-"""Levels on the host: peaks, loudness after ITU-R BS.1770-4, frame levels, and trimming of silence."""
+"""Levels on the host: peaks, loudness by ITU-R BS.1770-4, frame levels, and trimming of silence."""
 
 import numpy as np
 from jaxtyping import Float, Num
@@ -8,18 +8,18 @@ from wavejax.audio.waveforms import as_waveform, check_waveform, scaled
 _SILENCE_DB = -120.0
 _BLOCK_SECONDS, _HOP_SECONDS = 0.4, 0.1
 _ABSOLUTE_GATE, _RELATIVE_GATE = -70.0, -10.0
-_BLOCK = 1 << 21  # samples worked on at a time in float64; what is shorter is one block
+_BLOCK = 1 << 21  # samples processed at a time in float64; a shorter waveform is one block
 _CHANNEL_WEIGHTS = np.array([1.0, 1.0, 1.0, 1.41, 1.41])
 
 
 def peak_normalize(waveform: Num[np.ndarray, " time"], peak: float = 0.95) -> Float[np.ndarray, " time"]:
-    """float32 waveform of any level scaled so that its largest magnitude is ``peak``; silence comes back as it is."""
+    """Scales a waveform of any level so that its largest magnitude is ``peak``, float32; silence is left unchanged."""
     samples = as_waveform(waveform, any_scale=True)
     return amplify(samples, peak_gain(samples, peak))
 
 
 def peak_gain(waveform: Float[np.ndarray, " time"], peak: float = 0.95) -> float:
-    """The factor by which `peak_normalize` scales a waveform; 1 of silence."""
+    """The factor by which `peak_normalize` scales a waveform; 1 for silence."""
     if not 0 < peak <= 1:
         raise ValueError(f"peak is {peak}; expected above 0 and at most 1 (0.95 leaves some headroom).")
     largest = _peak(waveform)
@@ -32,7 +32,7 @@ def loudness(waveform: Num[np.ndarray, " *channels"], sample_rate: int) -> float
     ``waveform`` is [T] or [T, channels] (L, R, C, Ls, Rs). A recording shorter than one gating block of 400 ms is
     measured as one block. A full-scale 997 Hz sine in one channel is -3.01 LUFS (the standard's filters are for 48 kHz;
     redesigned for 16 kHz they read 0.04 LU more). Raises ValueError on no samples, a bad rate, more than five channels,
-    and samples that are no waveform (see `check_waveform`).
+    and samples that are not a waveform (see `check_waveform`).
     """
     samples = check_waveform(waveform)
     channels = samples[:, None] if samples.ndim == 1 else samples
@@ -53,9 +53,9 @@ def loudness(waveform: Num[np.ndarray, " *channels"], sample_rate: int) -> float
 def loudness_normalize(
     waveform: Num[np.ndarray, " time"], sample_rate: int, target: float = -23.0, max_peak: float = 1.0
 ) -> Float[np.ndarray, " time"]:
-    """float32 waveform scaled to ``target`` LUFS, or as close as a largest magnitude of ``max_peak`` allows.
+    """float32 waveform scaled to ``target`` LUFS, or less if its largest magnitude would exceed ``max_peak``.
 
-    -23 LUFS is EBU R 128's level. Silence (below the -70 LUFS gate) comes back as it is.
+    -23 LUFS is the level of EBU R 128. Silence (below the -70 LUFS gate) is left unchanged.
     """
     samples = as_waveform(waveform)
     return amplify(samples, loudness_gain(samples, sample_rate, target, max_peak))
@@ -64,7 +64,7 @@ def loudness_normalize(
 def loudness_gain(
     waveform: Float[np.ndarray, " time"], sample_rate: int, target: float = -23.0, max_peak: float = 1.0
 ) -> float:
-    """The factor by which `loudness_normalize` scales a waveform; 1 of silence."""
+    """The factor by which `loudness_normalize` scales a waveform; 1 for silence."""
     measured = loudness(waveform, sample_rate)
     if not np.isfinite(measured):
         return 1.0
@@ -72,7 +72,7 @@ def loudness_gain(
 
 
 def amplify(waveform: Float[np.ndarray, " time"], gain: float, *, in_place: bool = False) -> Float[np.ndarray, " time"]:
-    """float32 samples times a gain, each product rounded once; a gain of 1 returns the samples themselves."""
+    """float32 samples times a gain; each product is rounded once. A gain of 1 returns the samples themselves."""
     if gain == 1.0:
         return waveform
     louder = waveform if in_place else np.empty(len(waveform), np.float32)
@@ -84,9 +84,10 @@ def amplify(waveform: Float[np.ndarray, " time"], gain: float, *, in_place: bool
 def frame_levels_db(
     waveform: Num[np.ndarray, " time"], frame_length: int = 400, hop_length: int = 100
 ) -> Float[np.ndarray, " frame"]:
-    """RMS level of each frame in dB re full scale, float32 [ceil(T / hop_length)]: a constant 1 is 0, the least -120.
+    """RMS level of each frame in dB re full scale, float32 [ceil(T / hop_length)]: 0 for a constant 1, at least -120.
 
-    Frame f covers samples f hop_length .. f hop_length + frame_length - 1; beyond the end only what exists is averaged.
+    Frame f covers samples f hop_length .. f hop_length + frame_length - 1; frames past the end average only the samples
+    that exist.
     """
     if frame_length < 1 or hop_length < 1:
         raise ValueError(
@@ -116,10 +117,10 @@ def trim_silence(
     hop_length: int = 100,
     margin: int = 0,
 ) -> tuple[Float[np.ndarray, " kept"], int, int]:
-    """(waveform[start:stop], start, stop) without the quiet ends: from the first to the last frame that is loud.
+    """(waveform[start:stop], start, stop) without the quiet ends: from the first to the last loud frame.
 
-    Loud is above ``threshold_db`` relative to the loudest frame of `frame_levels_db` and above -100 dB re full scale.
-    ``margin`` samples are kept on each side. A waveform that is silent throughout gives an empty one and (0, 0).
+    A frame is loud if it lies above ``threshold_db`` relative to the loudest frame of `frame_levels_db` and above
+    -100 dB re full scale. ``margin`` samples are kept on each side. Silence gives an empty waveform and (0, 0).
     """
     if threshold_db >= 0:
         raise ValueError(f"threshold_db is {threshold_db}; expected a negative number of dB below the loudest frame.")
@@ -165,7 +166,7 @@ def _gating_blocks(channels: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def _k_weighting(sample_rate: int) -> np.ndarray:
-    """K-weighting: the two filters of BS.1770-4 annex 1, whose 48 kHz tables are redesigned for the rate at hand."""
+    """K-weighting: the two filters of BS.1770-4 annex 1, redesigned from their 48 kHz tables for this sample rate."""
     shelf = _high_shelf(sample_rate, frequency=1681.974450955533, gain_db=3.999843853973347, quality=0.7071752369554196)
     high_pass = _second_order_high_pass(sample_rate, frequency=38.13547087602444, quality=0.5003270373238773)
     return np.stack([shelf, high_pass])

@@ -1,4 +1,4 @@
-"""Notes as conditioning: pitch and time since onset, as frames that an instrument model reads in place of a mel.
+"""Notes as conditioning: frames of pitch and time since onset, which an instrument model reads instead of a mel.
 
 No jax here, so worker processes can use it.
 """
@@ -23,21 +23,22 @@ _NOTE = re.compile(r"([A-Ga-g])([#b]?)(-?[0-9]{1,4})")
 
 MIDI_NUMBERS = Range(0, 127)
 PITCH_PERIODS = (128.0, 64.0, 32.0, 16.0, 8.0, 4.0, 2.0, 1.0)
-"""Semitones: the pitch is given as sine and cosine of each of these periods."""
+"""Semitones: the pitch is encoded as sine and cosine with each of these periods."""
 DELAYS = tuple(2**power for power in range(11))
-"""Samples: sine and cosine of the phase that the fundamental advances in each, what a layer of that dilation needs."""
+"""Samples: frames hold sine and cosine of the fundamental's phase advance over each delay, for the layer of that
+dilation."""
 MOST_CYCLES = 64.0
-"""A delay of far more cycles than this fades out: its phase would tell pitches apart that training cannot tell."""
+"""Delays of far more cycles than this fade out: their phase would separate pitches that training cannot separate."""
 DECAYS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-"""Seconds: time constants of the exponentials that tell the time since the onset."""
+"""Seconds: time constants of the exponentials that encode the time since the onset."""
 LARGEST_SHIFT = 4.0
-"""Semitones that a recording may be resampled by."""
+"""Semitones by which a recording may be resampled, at most."""
 
 
 def midi_number(note: str | float) -> float:
-    """MIDI number of a note: "C4" is 60, "F#3", "Bb2" and "69" or 69.5 are understood.
+    """MIDI number of a note: "C4" is 60; "F#3", "Bb2", "69" and 69.5 are understood as well.
 
-    Raises ValueError that shows how notes are written.
+    Raises ValueError, which shows how notes are written.
     """
     text = str(note).strip()
     match = _NOTE.fullmatch(text)
@@ -68,13 +69,13 @@ def note_name(midi: float) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class NoteSpec:
-    """What the frames of an instrument say, stated completely (the counterpart of `FeatureSpec`).
+    """A complete description of an instrument's frames (the counterpart of `FeatureSpec`).
 
-    name: what people call it; two specs that differ in nothing else are equal.
+    name: the spec's name; it is ignored when specs are compared.
     sample_rate: Hz. hop_length: samples between frames; frame f is centred on hop_length * f + hop_length // 2.
-    tuning: (MIDI number, cents above equal temperament at A4 = 440 Hz) of some keys, rising; between them it is
-        interpolated, beyond them held. Pianos are stretched: low keys are tuned lower, high keys higher.
-    strings: what rings by itself once a key is struck; the samples are then what strikes it (`damp`, `ring`). None: the
+    tuning: (MIDI number, cents above equal temperament at A4 = 440 Hz) of some keys in rising order, interpolated
+        between them and constant beyond them. Pianos are stretched: low keys are tuned lower, high keys higher.
+    strings: how the strings ring after a key is struck; the samples are then the excitation (`damp`, `ring`). None: the
         samples are the sound itself.
 
     Raises ValueError at construction on sizes below 1 or a tuning that does not rise.
@@ -110,11 +111,11 @@ class NoteSpec:
         return self.sample_rate / self.hop_length
 
     def num_frames(self, num_samples: int) -> int:
-        """Frames of a waveform of num_samples samples, a last partial one included."""
+        """Frames of a waveform of num_samples samples, including a partial last frame."""
         return -(-num_samples // self.hop_length)
 
     def cents(self, midi: float) -> float:
-        """Cents by which the instrument's key lies above equal temperament."""
+        """Cents by which a key of this instrument lies above equal temperament."""
         if not self.tuning:
             return 0.0
         keys, cents = np.asarray(self.tuning, np.float64).T
@@ -132,11 +133,11 @@ class NoteSpec:
         Args:
             midi: the key that is struck (it may lie between two keys).
             num_frames: how many frames.
-            onset: seconds from sample 0 to the stroke.
-            shift: semitones by which a recording of that key was resampled; 0 asks for the instrument itself.
+            onset: seconds from sample 0 to the onset.
+            shift: semitones by which a recording of that key was resampled; 0 for the unshifted instrument.
 
         Raises:
-            ValueError: a fundamental that the sample rate cannot hold, or a shift beyond `LARGEST_SHIFT`.
+            ValueError: a fundamental that is too high for the sample rate, or a shift beyond `LARGEST_SHIFT`.
         """
         frequency = self.frequency(midi, shift)
         if not 0.0 < frequency < self.sample_rate / 2 or abs(shift) > LARGEST_SHIFT:
@@ -153,9 +154,9 @@ class NoteSpec:
     def damp(
         self, waveform: Float[np.ndarray, " time"], midi: float, *, onset: float, shift: float = 0.0
     ) -> Float[np.ndarray, " time"]:
-        """The samples float32 [T] of a key's waveform from silence on: without `strings` the same.
+        """The excitation float32 [T] of a key's waveform that starts in silence; the same samples without `strings`.
 
-        Arguments as of `frames`; a resampled recording rings so much higher and shorter.
+        Arguments as in `frames`; a recording resampled by `shift` rings higher and shorter by that factor.
         """
         strings = self._strings(midi, shift)
         waveform = np.asarray(waveform, np.float32)
@@ -164,7 +165,7 @@ class NoteSpec:
     def ring(
         self, samples: Float[np.ndarray, " time"], midi: float, *, onset: float, shift: float = 0.0
     ) -> Float[np.ndarray, " time"]:
-        """The waveform float32 [T] of samples from silence on: the inverse of `damp`."""
+        """The waveform float32 [T] of samples that start in silence: the inverse of `damp`."""
         strings = self._strings(midi, shift)
         samples = np.asarray(samples, np.float32)
         return samples if strings is None else strings.ring(samples, onset * self.sample_rate)
@@ -175,7 +176,7 @@ class NoteSpec:
         return self.strings.filter(midi, self.frequency(midi), self.sample_rate, speed=2.0 ** (shift / 12.0))
 
     def check(self, frames: np.ndarray) -> Float[np.ndarray, "frames channels"]:
-        """The frames as float32. Raises ValueError on anything that `frames` cannot have made, a mel for example."""
+        """The frames as float32. Raises ValueError on anything that `frames` cannot have made, for example a mel."""
         if frames.ndim != 2 or frames.shape[1] != self.num_channels or not len(frames):
             raise ValueError(f"the array has shape {frames.shape}, frames of notes [F >= 1, {self.num_channels}]")
         half = len(PITCH_PERIODS)
@@ -198,7 +199,7 @@ class NoteSpec:
 
 
 def _key(midi: float) -> np.ndarray:
-    """The key, too coarsely to tell its pitch: where on the instrument it lies, which decides its colour."""
+    """The key, encoded too coarsely to give its pitch: its place on the instrument, which determines its timbre."""
     place = (midi - 64.5) / 44.0
     return np.asarray([place, place * place, math.sin(math.pi * place), math.cos(math.pi * place)])
 
@@ -211,8 +212,8 @@ def _time(seconds: np.ndarray) -> np.ndarray:
     return np.stack([sounds, *decays, np.log1p(since / DECAYS[0]) / 8.0], axis=1)
 
 
-# Salamander Grand Piano V3 (a Yamaha C5), as `scripts/fetch_notes` brings it: `measured_tuning` and
-# `measured_strings` of its training notes.
+# Salamander Grand Piano V3 (a Yamaha C5), as downloaded by `scripts/fetch_notes`: the results of `measured_tuning` and
+# `measured_strings` on its training notes.
 _PIANO = NoteSpec(
     name="piano",
     sample_rate=16000,

@@ -1,7 +1,7 @@
 """The pitch of a struck or plucked string: its partials, which are not quite harmonic.
 
 Partial n of a stiff string lies at n f0 sqrt(1 + B n^2) (Fletcher 1964, JASA 36(1), equation 4); B is about 1e-4 in the
-middle of a piano and a hundred times that at its ends, so a plain harmonic comb is several cents out.
+middle of a piano and a hundred times that at its ends, so a plain harmonic comb is wrong by several cents.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _LARGEST_B = 3e-2
 _WEAKEST_DB = 50.0
 _PROMINENCE_DB = 12.0
 _LOWEST = 4
-"""One of so many first partials must be there: a note whose higher ones alone are heard has no pitch of its own."""
+"""At least one of this many lowest partials must be present: a note with only higher partials has no clear pitch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +22,11 @@ class Partials:
     """A measured note."""
 
     fundamental: float
-    """Hz of the first partial, by the fit to all: f0 sqrt(1 + B)."""
+    """Hz of the first partial, from the fit to all partials: f0 sqrt(1 + B)."""
     inharmonicity: float
-    """B; 0 where there are too few partials to tell."""
+    """B; 0 if there are too few partials to measure it."""
     count: int
-    """Partials that were found and fitted."""
+    """Number of partials that were found and fitted."""
 
 
 def cents_between(frequency: float, reference: float) -> float:
@@ -37,16 +37,16 @@ def cents_between(frequency: float, reference: float) -> float:
 def measure_partials(
     waveform: Float[np.ndarray, " time"], sample_rate: int, expected: float, *, max_partials: int = 16
 ) -> Partials:
-    """The pitch of one sustained note, from up to `max_partials` partials, whatever their levels.
+    """The pitch of one sustained note, from up to `max_partials` partials of any level.
 
     Args:
-        waveform: the part to measure, [T]: the longer the finer, at least ten periods (half a second is usual).
+        waveform: the part to measure, [T]: longer is more precise; at least ten periods (half a second is usual).
         sample_rate: Hz.
-        expected: Hz; the note is looked for within 70 cents of it.
+        expected: Hz; the note is searched within 70 cents of it.
         max_partials: highest partial.
 
     Raises:
-        ValueError: too short, or nothing is found near `expected`.
+        ValueError: the part is too short, or nothing is found near `expected`.
     """
     if len(waveform) < 10 * sample_rate / expected:
         raise ValueError(
@@ -62,14 +62,14 @@ def measure_partials(
 
 
 def _spectrum(signal: np.ndarray, sample_rate: int) -> tuple[np.ndarray, float]:
-    """dB by bin of a zero-padded Blackman-windowed part, and Hz per bin."""
+    """Level in dB of each bin of a zero-padded, Blackman-windowed part, and Hz per bin."""
     size = _PAD * 2 ** int(np.ceil(np.log2(len(signal))))
     magnitude = np.abs(np.fft.rfft((signal - signal.mean()) * np.blackman(len(signal)), size))
     return 20.0 * np.log10(magnitude + 1e-12), sample_rate / size
 
 
 def _comb(level: np.ndarray, resolution: float, expected: float, max_partials: int) -> tuple[float, float]:
-    """(f0, B) whose partials collect most level: a grid over both, so that no harmonic is taken for another."""
+    """The (f0, B) whose partials have the largest total level: a grid search over both avoids confusing harmonics."""
     floor = np.max(level) - _WEAKEST_DB
     clipped = np.maximum(level, floor) - floor
     top = len(level) - 1
@@ -79,7 +79,7 @@ def _comb(level: np.ndarray, resolution: float, expected: float, max_partials: i
     stretch = numbers * np.sqrt((1.0 + stiffness[:, None] * numbers**2) / (1.0 + stiffness[:, None]))
     bins = np.rint(candidates[:, None, None] * stretch[None] / resolution).astype(np.int64)
     score = np.where(bins < top, clipped[np.minimum(bins, top)], 0.0).sum(axis=-1)
-    # A hair in favour of little stiffness decides where a single partial fits every B equally.
+    # A tiny preference for low stiffness breaks the tie when a single partial fits every B equally.
     score = score - 1e-6 * np.arange(len(stiffness))[None]
     best, b = np.unravel_index(int(np.argmax(score)), score.shape)
     return float(candidates[best] / np.sqrt(1.0 + stiffness[b])), float(stiffness[b])
@@ -88,7 +88,7 @@ def _comb(level: np.ndarray, resolution: float, expected: float, max_partials: i
 def _peaks(
     level: np.ndarray, resolution: float, start: tuple[float, float], max_partials: int, sample_rate: int
 ) -> tuple[list[int], list[float], list[float]]:
-    """Partials that stand out near where they are expected: numbers, Hz (by a parabola through dB), weights."""
+    """Partials that stand out near their expected places: numbers, Hz (by a parabola through dB), weights."""
     f0, b = start
     numbers: list[int] = []
     frequencies: list[float] = []
@@ -114,7 +114,7 @@ def _peaks(
 
 
 def _fit(numbers: np.ndarray, frequencies: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """f0 and B by weighted least squares of (f_n / n)^2 = f0^2 (1 + B n^2), a partial that lies apart left out."""
+    """f0 and B by weighted least squares of (f_n / n)^2 = f0^2 (1 + B n^2), without outlying partials."""
     squares, weights = (frequencies / numbers) ** 2, weights * numbers
     kept = np.ones(len(numbers), np.bool_)
     f0, b = float(frequencies[0] / numbers[0]), 0.0

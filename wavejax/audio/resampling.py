@@ -8,7 +8,7 @@ from jaxtyping import Float, Num
 
 from wavejax.audio.waveforms import as_waveform
 
-_PIECE = 1 << 20  # samples that become several are resampled so many at a time
+_PIECE = 1 << 20  # most samples that are resampled at a time, counted at the higher rate
 
 
 def resample(waveform: Num[np.ndarray, " time"], from_rate: int, to_rate: int) -> Float[np.ndarray, " time2"]:
@@ -31,11 +31,11 @@ def resample(waveform: Num[np.ndarray, " time"], from_rate: int, to_rate: int) -
 def resample_blocks(
     blocks: Iterable[Float[np.ndarray, " piece"]], from_rate: int, to_rate: int
 ) -> Iterator[Float[np.ndarray, " piece2"]]:
-    """`resample` of a waveform that comes, and goes, in pieces: the same samples as of the whole."""
+    """`resample` of a waveform in pieces, both in and out: the samples equal those of the whole waveform."""
     _check_rates(from_rate, to_rate)
     pieces = iter(blocks)
     first, second = next(pieces, np.zeros(0, np.float32)), next(pieces, None)
-    if second is None and len(first) <= _PIECE:  # a stream costs more than it spares
+    if second is None and len(first) <= _PIECE:  # a stream would cost more than it saves
         yield resample(first, from_rate, to_rate)
         return
     import soxr

@@ -1,4 +1,4 @@
-"""Waveforms on their way to a device: the checks of `wavejax.audio.waveforms`, and jnp arrays out of them."""
+"""Waveforms as jnp arrays, after the checks of `wavejax.audio.waveforms`."""
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +10,8 @@ from wavejax.audio.waveforms import as_waveform, check_dtype
 def as_signal(waveform: Num[ArrayLike, "*batch time"]) -> Float[Array, "*batch time"]:
     """float32 waveform in [-1, 1]; int16 is divided by 32768.
 
-    Raises ValueError on other dtypes than floating point and int16. Samples in the host's memory are looked at too;
-    those of an array on a device, or traced, are not, because that would wait for the device.
+    Raises ValueError on dtypes other than floating point and int16. The range of samples in host memory is checked too;
+    arrays on a device, or traced ones, are not checked, because that would wait for the device.
     """
     if not isinstance(waveform, jax.Array):
         return jnp.asarray(as_waveform(waveform))

@@ -1,4 +1,4 @@
-"""The feature specs by name: our own and those of the field, with the file of the public project each one restates."""
+"""The feature specs by name: our own and those of public projects, each with the file that it reproduces."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ from wavejax.audio.feature_spec import FeatureSpec
 
 __all__ = ["SPECS", "FeatureSpec", "get_spec"]
 
-# Ours, for all speech models: 80 Hz frame rate, whole frames only, frame f in the middle of its own 200 samples.
+# Ours, for all speech models: 80 Hz frame rate, whole frames only, frame f is centred in its own 200 samples.
 _SPEECH_16K = FeatureSpec(
     name="speech-16k", sample_rate=16000, n_fft=1024, win_length=800, hop_length=200, padding="same", f_max=8000.0
 )
@@ -20,8 +20,8 @@ _HIFI_GAN = dataclasses.replace(_TACOTRON2, name="hifi-gan", padding="same", mag
 # level map (20 log10, less 20 dB, -100 .. 0 dB to 0 .. 1) and the STFT of the `lws` package: n_fft - hop zeros on each
 # side, square-root Hann window of unit overlap. Its symmetric window centres frame f on sample
 # 256 f - 256.5. NOT part of the features: r9y9 trains on audio that is itself preceded by n_fft - hop = 768 zeros and
-# repeats frame f over samples 256 f .. of that, so its frames condition samples 256 f - 768 .. 256 f - 513 of the
-# waveform: 384 samples earlier than where they are centred. A converted checkpoint has to be fed accordingly.
+# repeats frame f over samples 256 f .. of the padded audio, so its frames condition samples 256 f - 768 .. 256 f - 513
+# of the waveform: 384 samples before their centres. A converted checkpoint needs the same alignment.
 _R9Y9_OLD = FeatureSpec(
     name="r9y9-old",
     sample_rate=22050,
@@ -40,7 +40,7 @@ _R9Y9_OLD = FeatureSpec(
     clip=(0.0, 1.0),
 )
 # r9y9/wavenet_vocoder HEAD, audio.py and egs/*/conf: a 70 Hz high-pass on the audio, then log10. The original filter
-# delays audio and features alike by 127 samples; here the delay is removed. Its per-corpus statistics:
+# delays audio and features alike by 127 samples; here the delay is removed. For its per-corpus statistics use
 # `with_statistics`.
 _R9Y9_NEW = dataclasses.replace(
     _R9Y9_OLD,
@@ -55,7 +55,7 @@ _R9Y9_NEW = dataclasses.replace(
     clip=None,
     high_pass=70.0,
 )
-# fatchord/WaveRNN utils/dsp.py; torchaudio's WaveRNN shares it up to the compression of its input.
+# fatchord/WaveRNN utils/dsp.py; torchaudio's WaveRNN uses the same features except for the compression of its input.
 _FATCHORD = FeatureSpec(
     name="fatchord",
     sample_rate=22050,
@@ -97,7 +97,7 @@ SPECS: dict[str, FeatureSpec] = {
 
 
 def get_spec(name: str) -> FeatureSpec:
-    """The spec of that name from `SPECS`. Raises ValueError that lists the names."""
+    """The spec of that name from `SPECS`. Raises ValueError, which lists the names."""
     if name not in SPECS:
         raise ValueError(f"no feature spec is called {name!r}; known are {', '.join(sorted(SPECS))}.")
     return SPECS[name]

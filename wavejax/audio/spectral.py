@@ -26,9 +26,9 @@ __all__ = [
 def pad_waveform(
     waveform: Float[Array, "*batch time"], left: int, right: int, mode: Literal["reflect", "zero"] = "reflect"
 ) -> Float[Array, "*batch padded"]:
-    """The waveform with ``left`` and ``right`` samples more along its last axis: reflected (edge not repeated) or zero.
+    """The waveform padded by ``left`` and ``right`` samples on its last axis: reflected (edge not repeated) or zero.
 
-    Reflection goes on to and fro when the padding is longer than the waveform; a single sample is repeated.
+    If the padding is longer than the waveform, it is reflected several times; a single sample is repeated.
     """
     num_samples = waveform.shape[-1]
     if mode == "reflect" and max(left, right) >= num_samples:
@@ -41,9 +41,9 @@ def pad_waveform(
 def frames_of(
     waveform: Float[Array, "*batch time"], frame_length: int, hop_length: int
 ) -> Float[Array, "*batch frame n"]:
-    """Overlapping frames [..., 1 + (T - frame_length) // hop_length, frame_length], each hop_length after the last.
+    """Overlapping frames [..., 1 + (T - frame_length) // hop_length, frame_length], hop_length samples apart.
 
-    Built from shifted slices rather than an index gather, so that the gradient is slices too. Raises ValueError when T
+    Built from shifted slices instead of an index gather, so that the gradient uses slices too. Raises ValueError if T
     is shorter than one frame.
     """
     num_samples = waveform.shape[-1]
@@ -73,7 +73,7 @@ def stft(
     """complex64 [..., F, n_fft // 2 + 1]: the transform of windowed frames, time before frequency.
 
     ``window`` [n_fft] includes its zeros, see `frame_window`. ``librosa.stft(center=True)`` has pad_left = pad_right =
-    n_fft // 2. Raises ValueError when the padded waveform is shorter than one frame.
+    n_fft // 2. Raises ValueError if the padded waveform is shorter than one frame.
     """
     padded = pad_waveform(jnp.asarray(waveform, jnp.float32), pad_left, pad_right, pad_mode)
     frames = frames_of(padded, len(window), hop_length)
@@ -81,7 +81,7 @@ def stft(
 
 
 def magnitudes(spectrum: Complex[Array, "..."], power: Literal[1, 2] = 1, epsilon: float = 0.0) -> Float[Array, "..."]:
-    """|spectrum| ** power as float32, with sqrt(re^2 + im^2 + epsilon) for the magnitude.
+    """|spectrum| ** power as float32; the magnitude is sqrt(re^2 + im^2 + epsilon).
 
     The gradient is finite everywhere: at a magnitude of exactly 0 it is 0 (silence does not produce NaN).
     """
@@ -95,5 +95,5 @@ def magnitudes(spectrum: Complex[Array, "..."], power: Literal[1, 2] = 1, epsilo
 def mel_spectrum(
     magnitude: Float[Array, "*batch bin"], filterbank: Float[Array, "bin band"]
 ) -> Float[Array, "*batch band"]:
-    """Mel bands of magnitudes (or powers): a product at the highest precision, whatever the device's default."""
+    """Mel bands of magnitudes (or powers): a matrix product at the highest precision, whatever the device's default."""
     return jnp.matmul(magnitude, filterbank, precision=jax.lax.Precision.HIGHEST)

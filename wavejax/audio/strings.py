@@ -1,14 +1,14 @@
-"""Strings: the part of a struck note that rings by itself, taken out of a waveform and put back.
+"""Strings: filters that remove the ringing of a struck note from a waveform, and that restore it.
 
-A note is what strikes it, the partials that go on ringing, and the body's colour. A cascade of one second-order section
-per partial takes the ringing out ("damps"), a short linear predictor the colour, and their inverses put both back; in
-between lies an excitation that is nearly white: hammer, noise, and what the partials do that a decaying sinusoid would
-not. An autoregressive model of it need not hold hundreds of resonances over thousands of samples, nor a spectrum that
-falls by 80 dB to a fraction of a class, and pitch is as exact as the sections are.
+A note consists of an excitation, the partials that ring, and the body's timbre ("colour"). A cascade of one
+second-order section per partial removes the ringing ("damps"), and a short linear predictor removes the colour; their
+inverses restore both. The excitation that remains is nearly white: hammer, noise, and the deviations of the partials
+from decaying sinusoids. An autoregressive model of it needs no hundreds of resonances over thousands of samples and no
+spectrum that falls by 80 dB to a fraction of a class, and the pitch is as exact as the sections.
 
-The partials of a stiff string, n f0 sqrt((1 + B n^2) / (1 + B)), are those of Fletcher 1964 (JASA 36(1), equation 4);
-their decay per second grows with the square of their frequency (Chaigne and Askenfelt 1994, JASA 95(2)). A source and a
-filter, as in speech coders, is Atal and Hanauer 1971 (JASA 50(2)).
+The partials of a stiff string, n f0 sqrt((1 + B n^2) / (1 + B)), follow Fletcher 1964 (JASA 36(1), equation 4); their
+decay per second grows with the square of their frequency (Chaigne and Askenfelt 1994, JASA 95(2)). The source-filter
+split is that of speech coders (Atal and Hanauer 1971, JASA 50(2)).
 """
 
 import itertools
@@ -21,37 +21,38 @@ _MOST_PARTIALS = 1024
 _LEAST_PARTIALS = 16
 _BROAD_PARTIALS = 5
 _HIGHEST = 0.475
-"""Of the sample rate: partials above are left to the excitation."""
+"""Fraction of the sample rate: higher partials are left in the excitation."""
 _STILL = -60.0
-"""dB below the strongest partial: what is weaker tells nothing about decay."""
+"""dB relative to the strongest partial: the decay of weaker partials is not measured."""
 COLOURED = 10_000.0
-"""Hz up to which `StringSpec.colour` says something; above, its last value holds."""
+"""Hz up to which `StringSpec.colour` is defined; above, its last value holds."""
 COLOUR_ORDER = 16
 KEYS = (21.0, 108.0)
-"""The keyboard, over which `StringSpec.colour` and `envelope` are polynomials."""
+"""Lowest and highest MIDI number of the keyboard; `StringSpec.colour` and `envelope` are polynomials over it."""
 ENVELOPE_TIMES = (-0.02, -0.005, -0.001, 0.001, 0.003, 0.006, 0.012, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
-"""Seconds; in between a level is interpolated in asinh(t / `INSTANT`), so by logarithm where it is long."""
+"""Seconds after the stroke. Levels between them are interpolated in asinh(t / `INSTANT`), for long times in log t."""
 INSTANT = 0.002
-"""Seconds after the stroke at which that begins."""
+"""Seconds after the stroke at which that scale becomes logarithmic."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StringSpec:
-    """How an instrument's strings ring, key by key, stated completely; it belongs to a `NoteSpec`.
+    """A complete description of how an instrument's strings ring, key by key; part of a `NoteSpec`.
 
-    inharmonicity: (MIDI number, B) of some keys, rising; interpolated in log B, beyond the ends held.
-    decay: (MIDI number, 1 / s) of some keys, rising: at which the amplitude of a low partial falls.
-    damping: by how much a partial at 1 kHz falls faster than that, 1 / s; at f kHz f^2 times as much.
-    bandwidth: of what is taken out around a low partial, as a part of the fundamental; at most `widest` Hz. Around
-        partial n it is 1 + (n / 5)^2 times narrower: what an excitation that is not the recording's own makes ring
-        grows with the square, and high partials are soon lost in it.
-    reach: Hz up to which partials ring, `_LEAST_PARTIALS` of them in any case: where none is heard above the noise, an
-        excitation that is not the recording's own would make some.
+    inharmonicity: (MIDI number, B) of some keys in rising order; interpolated in log B, constant beyond the ends.
+    decay: (MIDI number, 1 / s) of some keys in rising order: the decay rate of a low partial's amplitude.
+    damping: additional decay rate of a partial at 1 kHz, 1 / s; f^2 times as much at f kHz.
+    bandwidth: width of the band that is removed around a low partial, as a fraction of the fundamental; at most
+        `widest` Hz. Around partial n it is 1 + (n / 5)^2 times narrower, because the power that a synthetic
+        excitation makes ring grows with the square of the width and would mask high partials.
+    reach: Hz up to which partials ring, but always at least `_LEAST_PARTIALS` of them. Where the recording has no
+        partials above the noise, a synthetic excitation would make some ring.
     colour: dB of the excitation's spectrum: row i belongs to the i-th Chebyshev polynomial of the key over `KEYS`,
-        column k to the cosine of k + 1 half-periods from 0 to `COLOURED` Hz. Empty: it is left as it is.
-    envelope: dB of what becomes level 1: row i as above, column k at `ENVELOPE_TIMES`[k] after the stroke. Empty: 0.
+        column k to the cosine of k + 1 half-periods from 0 to `COLOURED` Hz. Empty: the spectrum is left unchanged.
+    envelope: dB of the level that is scaled to 1: rows as above, column k at `ENVELOPE_TIMES`[k] after the stroke.
+        Empty: 0.
 
-    Raises ValueError at construction on keys that do not rise or figures that are not positive.
+    Raises ValueError at construction on keys that do not rise or values that are not positive.
     """
 
     inharmonicity: tuple[tuple[float, float], ...]
@@ -80,24 +81,24 @@ class StringSpec:
             raise ValueError(f"the rows of envelope of strings must have {len(ENVELOPE_TIMES)} values.")
 
     def partials(self, midi: float, fundamental: float, highest: float) -> Float[np.ndarray, " partials"]:
-        """Hz of the partials of a key that ring, up to `highest`; `fundamental` is the first of them."""
+        """Hz of a key's ringing partials, up to `highest`; `fundamental` is the first of them."""
         numbers = np.arange(1, _MOST_PARTIALS + 1)
         frequencies = stiff_partials(fundamental, _between(self.inharmonicity, midi), numbers)
         rings = (frequencies <= self.reach) | (numbers <= _LEAST_PARTIALS)
         return frequencies[rings & (frequencies <= highest)]
 
     def decays(self, midi: float, frequencies: Float[np.ndarray, " partials"]) -> Float[np.ndarray, " partials"]:
-        """1 / s at which partials at these Hz of a key fall."""
+        """Decay rates, 1 / s, of a key's partials at these frequencies in Hz."""
         return _between(self.decay, midi) + self.damping * np.square(frequencies / 1000.0)
 
     def filter(self, midi: float, fundamental: float, sample_rate: int, *, speed: float = 1.0) -> "StringFilter":
-        """What damps a key and lets it ring.
+        """The filter that damps a key and makes it ring again.
 
         Args:
             midi: the key.
             fundamental: Hz of its first partial, as recorded.
             sample_rate: Hz.
-            speed: by which the recording was played faster: everything rings so much higher and shorter.
+            speed: factor by which the recording was sped up: everything rings higher and shorter by that factor.
         """
         frequencies = self.partials(midi, fundamental, _HIGHEST * sample_rate / speed)
         decays = self.decays(midi, frequencies)
@@ -121,30 +122,30 @@ class StringSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class StringFilter:
-    """A filter that takes a key's ringing, colour and level out of a waveform, and its inverse."""
+    """A filter that removes a key's ringing, colour and level from a waveform, and its inverse."""
 
     sections: Float[np.ndarray, "partials 6"]
-    """b0 b1 b2 a0 a1 a2 as scipy has them: zeros where partials ring, poles at the same frequencies, wider."""
+    """b0 b1 b2 a0 a1 a2 in scipy's order: zeros at the ringing partials, wider poles at the same frequencies."""
     predictor: Float[np.ndarray, " taps"]
     """Taps of a minimum-phase filter whose first is 1."""
     levels: Float[np.ndarray, " times"]
     """dB at `ENVELOPE_TIMES`."""
     sample_rate: float
-    """Hz of the recording before it was played faster."""
+    """Hz, of the recording before it was sped up."""
 
     def damp(self, waveform: Float[np.ndarray, " time"], onset: float) -> Float[np.ndarray, " time"]:
-        """The excitation float32 [T] of a waveform from silence on; the stroke is at sample `onset`."""
+        """The excitation float32 [T] of a waveform that starts in silence; the stroke is at sample `onset`."""
         return np.asarray(self.whiten(waveform) / self.gains(len(waveform), onset), np.float32)
 
     def ring(self, excitation: Float[np.ndarray, " time"], onset: float) -> Float[np.ndarray, " time"]:
-        """The waveform float32 [T] of an excitation from silence on: the inverse of `damp`."""
+        """The waveform float32 [T] of an excitation that starts in silence: the inverse of `damp`."""
         from scipy.signal import lfilter
 
         coloured = lfilter([1.0], self.predictor, excitation * self.gains(len(excitation), onset))
         return np.asarray(_cascade(self.sections[:, [3, 4, 5, 0, 1, 2]], coloured), np.float32)
 
     def whiten(self, waveform: Float[np.ndarray, " time"]) -> Float[np.ndarray, " time"]:
-        """`damp` before the level is taken out, float64."""
+        """`damp` without the removal of the level, float64."""
         from scipy.signal import lfilter
 
         return np.asarray(lfilter(self.predictor, 1.0, _cascade(self.sections, waveform)))
@@ -156,7 +157,7 @@ class StringFilter:
 
 
 def envelope_places(seconds: Float[np.ndarray, " times"]) -> Float[np.ndarray, " times"]:
-    """Where times since the stroke lie on the scale on which envelopes are interpolated."""
+    """Times since the stroke on the asinh scale in which envelopes are interpolated."""
     return np.arcsinh(seconds / INSTANT)
 
 
@@ -174,7 +175,7 @@ def colour_cosines(hertz: Float[np.ndarray, " bins"], count: int) -> Float[np.nd
 
 
 def linear_predictor(decibels: Float[np.ndarray, " bins"], order: int = COLOUR_ORDER) -> Float[np.ndarray, " taps"]:
-    """Taps [order + 1] of the filter that makes noise of this spectrum (0 .. half the sample rate) white."""
+    """Taps [order + 1] of the filter that whitens noise with this spectrum (0 .. half the sample rate)."""
     from scipy.linalg import solve_toeplitz
 
     correlation = np.fft.irfft(10.0 ** (decibels / 10.0))[: order + 1]
@@ -182,7 +183,7 @@ def linear_predictor(decibels: Float[np.ndarray, " bins"], order: int = COLOUR_O
 
 
 def stiff_partials(fundamental: float, inharmonicity: float, numbers: np.ndarray) -> Float[np.ndarray, " partials"]:
-    """Hz of partials of a stiff string whose first lies at `fundamental`."""
+    """Hz of the partials of a stiff string whose first partial is `fundamental`."""
     squares = np.square(numbers.astype(np.float64))
     return numbers * fundamental * np.sqrt((1.0 + inharmonicity * squares) / (1.0 + inharmonicity))
 
@@ -194,11 +195,11 @@ def partial_decays(
     *,
     num_parts: int = 5,
 ) -> tuple[Float[np.ndarray, " partials"], Float[np.ndarray, " partials"]]:
-    """(1 / s at which each partial falls, its level at the beginning) over consecutive parts of a waveform.
+    """(decay rate of each partial in 1 / s, its level at the beginning), measured over consecutive parts of a waveform.
 
-    Partials that are weaker than 60 dB below the strongest, or that do not fall, have level 0. A part holds eight
-    periods of the first partial and a quarter of a second at least; a shorter waveform is divided into fewer parts, two
-    at least.
+    Partials more than 60 dB below the strongest, and those that do not decay, have level 0. A part holds at least eight
+    periods of the first partial and at least a quarter of a second; a shorter waveform is divided into fewer parts, but
+    at least two.
     """
     length = round(max(0.25, 8.0 / frequencies[0]) * sample_rate)
     count = max(2, min(num_parts, len(waveform) // length))

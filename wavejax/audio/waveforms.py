@@ -1,19 +1,19 @@
-"""What counts as a waveform wherever one is given: floating point around [-1, 1], or 16-bit PCM. No jax here."""
+"""Which arrays are accepted as waveforms: floating point around [-1, 1], or 16-bit PCM. No jax here."""
 
 from typing import Any
 
 import numpy as np
 
 LARGEST_MAGNITUDE = 32.0
-"""30 dB beyond full scale. Sound stays below it; samples of 16 bits that were only cast to float do not."""
+"""30 dB above full scale. Sound stays below it; 16-bit samples that were cast to float without scaling do not."""
 _INT16_SCALE = 32768.0
 
 
 def check_waveform(waveform: Any, *, any_scale: bool = False) -> np.ndarray:
     """The waveform as an array of its own dtype, floating point or int16.
 
-    int16 says its scale: `scaled` makes [-1, 1] of it. Raises ValueError on other dtypes, whose scale would be a guess,
-    and (unless ``any_scale``) on magnitudes above `LARGEST_MAGNITUDE`.
+    int16 has a known scale: `scaled` maps it to [-1, 1]. Raises ValueError on other dtypes, whose scale would be a
+    guess, and (unless ``any_scale``) on magnitudes above `LARGEST_MAGNITUDE`.
     """
     samples = np.asarray(waveform)
     check_dtype(samples.dtype)
@@ -28,7 +28,7 @@ def check_waveform(waveform: Any, *, any_scale: bool = False) -> np.ndarray:
 
 
 def check_dtype(dtype: Any) -> None:
-    """Raises ValueError unless samples of this dtype have a scale that is known: floating point or int16."""
+    """Raises ValueError unless the scale of samples of this dtype is known: floating point or int16."""
     if dtype == np.int16 or is_floating(dtype):
         return
     raise ValueError(
@@ -38,16 +38,16 @@ def check_dtype(dtype: Any) -> None:
 
 
 def is_floating(dtype: Any) -> bool:
-    """Whether a dtype is floating point: numpy's, or bfloat16 and its kin, of which numpy does not know that they are.
+    """Whether a dtype is floating point: numpy's own, or bfloat16 and similar types, which numpy does not recognise.
 
-    float32 holds everything that the small ones can say.
+    float32 represents every value of the smaller types.
     """
     kind = np.dtype(dtype)
     return np.issubdtype(kind, np.floating) or (kind.kind == "V" and kind.name.startswith(("bfloat", "float")))
 
 
 def scaled(samples: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
-    """Samples that `check_waveform` let through, as floating point in [-1, 1]: int16 is divided by 32768, exactly."""
+    """Samples that `check_waveform` accepted, as floating point in [-1, 1]: int16 is divided by 32768, exactly."""
     if samples.dtype == np.int16:
         return samples.astype(dtype) / np.dtype(dtype).type(_INT16_SCALE)
     return np.asarray(samples, dtype)
