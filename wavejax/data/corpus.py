@@ -1,4 +1,4 @@
-"""A corpus that can be read: prepared on disk, or held in memory like the recordings that ship with wavejax."""
+"""A readable corpus: prepared on disk, or held in memory like the recordings that ship with wavejax."""
 
 import functools
 import threading
@@ -31,42 +31,42 @@ CACHE_BYTES = 512 * 2**20
 
 @dataclass(frozen=True)
 class StruckNote:
-    """The note that an utterance of a corpus of notes is."""
+    """The note of an utterance in a corpus of notes."""
 
     midi: float
     """Number of the key that was struck."""
     shift: float = 0.0
-    """Semitones by which the recording was resampled: it sounds at midi + shift."""
+    """Semitones by which the recording was resampled: its pitch is midi + shift."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Utterance:
-    """One utterance, whole."""
+    """One complete utterance."""
 
     id: str
     waveform: Float[np.ndarray, " time"]
     """float32 in [-1, 1)."""
     frames: Float[np.ndarray, "frames channels"]
-    """Conditioning frames of `Corpus.spec`, of exactly this waveform: log-mel features, or what a note is."""
+    """Conditioning frames of exactly this waveform, as `Corpus.spec` describes: log-mel features, or note frames."""
     speaker: int
     transcript: str
     note: StruckNote | None = None
-    """What was struck, in a corpus of notes, which is held in memory: recordings on disk have none."""
+    """The note, in a corpus of notes (always in memory); None for prepared recordings on disk."""
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Where a corpus reads its utterances."""
+    """The place from which a corpus reads its utterances."""
 
     def load(self, position: int) -> Recorded:
-        """The sound of utterance `position`."""
+        """Samples and frames of utterance `position`."""
 
 
 class Corpus:
-    """Utterances by number, with their manifest. Safe to read from several threads.
+    """Numbered utterances and their manifest. Safe to read from several threads.
 
-    `Corpus.open(folder)` reads what `wavejax prepare` wrote; `embedded_corpus()` needs no preparation;
-    `Corpus.in_memory(...)` makes one of arrays.
+    `Corpus.open(folder)` opens the output of `wavejax prepare`; `embedded_corpus()` needs no preparation;
+    `Corpus.in_memory(...)` builds a corpus from arrays.
     """
 
     def __init__(self, manifest: Manifest, source: Source, notes: Sequence[StruckNote | None] = ()) -> None:
@@ -89,7 +89,7 @@ class Corpus:
         splits: Sequence[str],
         speakers: Sequence[str] = ("",),
     ) -> "Corpus":
-        """A corpus of the given utterances, `splits[i]` being the split of the i-th. Waveforms are stored as int16."""
+        """A corpus of the given utterances; utterance i belongs to `splits[i]`. Waveforms are stored as int16."""
         entries: list[UtteranceEntry] = []
         recorded: list[Recorded] = []
         notes: list[StruckNote | None] = []
@@ -117,7 +117,7 @@ class Corpus:
 
     @property
     def spec(self) -> FeatureSpec | NoteSpec:
-        """What the frames are: log-mel features, or (in memory only) notes."""
+        """The spec of the frames: log-mel features, or (in memory only) notes."""
         return self.manifest.spec
 
     @property
@@ -132,27 +132,27 @@ class Corpus:
 
     @property
     def entries(self) -> tuple[UtteranceEntry, ...]:
-        """What is known of each utterance but its sound, by number."""
+        """The manifest's entry of each utterance, in order."""
         return self.manifest.utterances
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def has(self, split: str) -> bool:
-        """Whether an utterance belongs to "train", "validation" or "test". Raises ValueError on another word."""
+        """Whether "train", "validation" or "test" has an utterance. Raises ValueError on the name of another split."""
         if split not in SPLITS:
             raise ValueError(f"unknown split {split!r}; splits are {', '.join(SPLITS)}")
         return any(entry.split == split for entry in self.entries)
 
     def speaker_index(self, name: str) -> int:
-        """The number of a speaker. Raises ValueError that lists the speakers."""
+        """The number of a speaker. Raises ValueError, which lists the speakers."""
         return self.manifest.speaker_index(name)
 
     def with_speakers(self, names: Sequence[str]) -> "Corpus":
-        """The same utterances, their speakers numbered as `names` lists them: what a model knows them by.
+        """The same utterances with speakers numbered as in `names`, for example a model's speakers.
 
-        Names are compared as text, however their accents are stored. Raises ValueError, which prints both lists, where
-        somebody speaks whom `names` does not list.
+        Names are compared after Unicode normalisation. Raises ValueError, which prints both lists, if a speaker of an
+        utterance is not in `names`.
         """
         if tuple(names) == self.speakers:
             return self
@@ -163,21 +163,21 @@ class Corpus:
                 f"{'is' if len(unknown) == 1 else 'are'} not among {', '.join(names)}"
             )
         places = {composed(name): place for place, name in enumerate(names)}
-        number_of = [places.get(composed(name), 0) for name in self.speakers]  # 0: of those who say nothing
+        number_of = [places.get(composed(name), 0) for name in self.speakers]  # 0: speakers without utterances
         entries = tuple(replace(entry, speaker=number_of[entry.speaker]) for entry in self.entries)
         manifest = replace(self.manifest, speakers=tuple(names), utterances=entries)
         return Corpus(manifest, self._source, self._notes)
 
     def seconds(self, split: str | None = None) -> float:
-        """Total duration, of one split or of all."""
+        """Total duration of one split or of all."""
         return self.manifest.seconds(split)
 
     def read_from(self, source: Source) -> "Corpus":
-        """The same utterances with the sound and the frames of another source."""
+        """The same utterances, with samples and frames from another source."""
         return Corpus(self.manifest, source, self._notes)
 
     def indices(self, split: str = "train") -> tuple[int, ...]:
-        """Numbers of the utterances of "train", "validation" or "test"; ValueError if the split is empty."""
+        """Numbers of the utterances in "train", "validation" or "test". Raises ValueError if the split is empty."""
         return self.manifest.indices(split)
 
     def load(self, position: int) -> Recorded:
@@ -185,7 +185,7 @@ class Corpus:
         return self._source.load(position)
 
     def utterance(self, position: int) -> Utterance:
-        """One utterance, whole. Raises RecordError if its record is damaged."""
+        """One complete utterance. Raises RecordError if its record is damaged."""
         entry = self.entries[position]
         samples, frames = self.load(position)
         return Utterance(
@@ -198,17 +198,17 @@ class Corpus:
         )
 
     def utterances(self, split: str = "train") -> Iterator[Utterance]:
-        """The utterances of one split, whole, in order."""
+        """The complete utterances of one split, in order."""
         return (self.utterance(position) for position in self.indices(split))
 
     def names_of(self, hashes: Iterable[int] | np.ndarray) -> list[str]:
-        """Ids whose CRC-32 is among `hashes` (the `id` of a batch), for error reports."""
+        """The ids whose CRC-32 is among `hashes` (the `id` of a batch), for error reports."""
         wanted = {int(value) for value in hashes}
         return [entry.id for entry in self.entries if id_hash(entry.id) in wanted]
 
 
 def unknown_speakers(corpus: Corpus, names: Sequence[str]) -> tuple[str, ...]:
-    """Those who speak in a corpus and are not among `names`, compared as text, in the corpus' order."""
+    """Speakers of a corpus that are not among `names` (compared after Unicode normalisation), in the corpus' order."""
     known = {composed(name) for name in names}
     speaking = {entry.speaker for entry in corpus.entries}
     return tuple(
@@ -217,7 +217,7 @@ def unknown_speakers(corpus: Corpus, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def id_hash(utterance_id: str) -> int:
-    """CRC-32 of an utterance id: what a batch carries in place of the name."""
+    """CRC-32 of an utterance id, which batches carry in place of the id."""
     return zlib.crc32(utterance_id.encode())
 
 
@@ -230,7 +230,7 @@ class _MemorySource:
 
 
 class _RecordSource:
-    """Records of a prepared folder, the most recently used ones kept decoded up to `CACHE_BYTES`."""
+    """Records of a prepared folder. The most recently used ones stay decoded in memory, up to `CACHE_BYTES`."""
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         if not manifest.shards:
@@ -280,10 +280,10 @@ def _size(recorded: Recorded) -> int:
 
 @functools.lru_cache(maxsize=2)
 def embedded_corpus(spec: FeatureSpec | None = None) -> Corpus:
-    """The recordings that ship with wavejax: 65 prompts, 3.7 minutes, one speaker, with a fixed held-out part.
+    """The recordings that ship with wavejax: 65 prompts, 3.7 minutes, one speaker, fixed splits.
 
-    Decoded and analysed in memory on the first call (a second or two), so it needs neither preparation nor optional
-    packages. `spec` is `speech-16k` unless given. Recordings: Allison Smith, CC-BY-SA-3.0, see
+    The first call decodes and analyses them in memory (a second or two), so neither preparation nor optional packages
+    are needed. `spec` is `speech-16k` unless given. Recordings: Allison Smith, CC-BY-SA-3.0, see
     wavejax/data/embedded/CREDITS.md.
     """
     chosen = spec or get_spec("speech-16k")

@@ -1,10 +1,11 @@
 """Aligned crops of samples and frames, in an order that is a pure function of (seed, step).
 
-The items of all epochs form one infinite list. Item i belongs to epoch e = i // N, N being the number of crops that
-cover the split once; the epoch's shuffle gives it a slot k of [0, N), and slot k owns the k-th of N equal parts of the
-split's frame weights (silent frames weigh so little that about a tenth of all draws fall on them). Where in that part
-the crop lies is drawn by a counter-based generator keyed by (seed, i). Global batch s is items [sB, (s+1)B). Nothing is
-carried from step to step, so a run resumes anywhere, on any number of processes, with the batches it would have seen.
+The items of all epochs form one infinite list. Item i belongs to epoch e = i // N, where N is the number of crops that
+cover the split once. The epoch's shuffle gives the item a slot k in [0, N), and slot k owns the k-th of N equal parts
+of the split's frame weights (silent frames have a small weight, so that about a tenth of all draws fall on them). A
+counter-based generator keyed by (seed, i) draws the place of the crop in that part. Global batch s is items [sB,
+(s+1)B). No state is carried from step to step, so a run can resume at any step, on any number of processes, with the
+batches that it would have seen.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,23 +30,23 @@ __all__ = [
 ]
 
 SILENT_PART = 0.1
-"""Part of all draws that falls on silent frames, where there are enough of them."""
+"""Fraction of all draws that fall on silent frames, if there are enough of them."""
 ENDLESS = 2**40
-"""Batches in the list that Grain is given."""
+"""Number of batches in the list that is given to Grain."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CropShape:
-    """How much of an utterance one example holds."""
+    """The part of an utterance that one example holds."""
 
     history: int
-    """Samples before the crop that are seen but not scored."""
+    """Samples before the crop that the model sees but that are not scored."""
     length: int
-    """Samples scored, a multiple of the corpus' hop_length."""
+    """Scored samples, a multiple of the corpus' hop_length."""
     frames_before: int = 0
-    """Frames of local conditioning before the crop's first."""
+    """Frames of local conditioning before the crop's first frame."""
     frames_after: int = 0
-    """Frames of local conditioning after the crop's last."""
+    """Frames of local conditioning after the crop's last frame."""
 
     def __post_init__(self) -> None:
         if self.length < 1 or min(self.history, self.frames_before, self.frames_after) < 0:
@@ -54,7 +55,7 @@ class CropShape:
             )
 
     def num_frames(self, hop_length: int) -> int:
-        """Frames that the crop's own samples span. Raises ValueError unless `length` is a multiple of hop_length."""
+        """Frames that the scored samples span. Raises ValueError unless `length` is a multiple of hop_length."""
         if self.length % hop_length:
             nearest = max(1, round(self.length / hop_length)) * hop_length
             raise ValueError(
@@ -74,9 +75,9 @@ def training_batches(
     rows: slice | None = None,
     num_threads: int = 2,
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Batches of random crops, without end, from global step `start_step` on.
+    """Endless batches of random crops, starting at global step `start_step`.
 
-    `batch_size` is the global one; `rows` is the contiguous part of it that this process wants (all unless given).
+    `batch_size` is the global batch size; `rows` is the contiguous part of it for this process (default: all rows).
     With R rows, F = frames_before + length / hop_length + frames_after, and a crop that starts at frame f0:
 
     - waveform float32 [R, history + length] in [-1, 1): samples hop f0 - history .. hop f0 + length - 1, zeros outside
@@ -84,10 +85,10 @@ def training_batches(
     - mask bool [R, length]: False past the file's end;
     - local_conditioning float32 [R, F, n_mels]: frames f0 - frames_before .., the edge frame repeated outside the file;
     - speaker int32 [R];
-    - id uint32 [R]: CRC-32 of the utterance's id (`Corpus.names_of` turns it back).
+    - id uint32 [R]: CRC-32 of the utterance's id (`Corpus.names_of` gives the id).
 
-    Raises ValueError where the split is empty or silent, no utterance is as long as a crop, or an argument is out of
-    range. Needs the extra `train` (Grain). Threads only: no process is started, and nothing here uses jax.
+    Raises ValueError if the split is empty or silent, no utterance is as long as a crop, or an argument is out of
+    range. Needs the extra `train` (Grain). Uses threads only: no process is started, and nothing here uses jax.
     """
     return _endless_batches(_RandomCrops(corpus, split, shape, seed).item, batch_size, start_step, rows, num_threads)
 
@@ -103,9 +104,9 @@ def training_places(
     rows: slice | None = None,
     num_threads: int = 2,
 ) -> Iterator[Int32[np.ndarray, "rows 2"]]:
-    """Where the crops of `training_batches` lie: (utterance's number in the corpus, first frame) of each row.
+    """The places of the crops of `training_batches`: (utterance's number in the corpus, first frame) of each row.
 
-    For callers that hold the sound where it is needed and cut it there. The same arguments, order and errors.
+    For callers that already hold the waveforms, e.g. on a device, and cut them there. Same arguments, order and errors.
     """
     crops = _RandomCrops(corpus, split, shape, seed)
 
@@ -118,7 +119,7 @@ def training_places(
 def _endless_batches(
     item: Callable[[int], Any], batch_size: int, start_step: int, rows: slice | None, num_threads: int
 ) -> Iterator[Any]:
-    """Batches of `item(number)`, without end: these rows of the global batches from `start_step` on."""
+    """Endless batches of `item(number)`: the given rows of the global batches from `start_step` on."""
     grain = require_extra("grain", "train", "the training input pipeline")
     first, count = _row_range(rows, batch_size)
     if min(start_step, num_threads) < 0:
@@ -138,8 +139,8 @@ def validation_batches(
 ) -> Iterator[dict[str, np.ndarray]]:
     """Batches that score every sample of a split exactly once, in order; the same arrays as `training_batches`.
 
-    Each utterance is cut into consecutive crops; the last is masked past the file's end, and rows that fill up the last
-    batch are masked whole (id 0). Raises ValueError where the split is empty or an argument is out of range.
+    Each utterance is cut into consecutive crops; the last crop is masked past the file's end. Rows that fill up the
+    last batch are completely masked (id 0). Raises ValueError if the split is empty or an argument is out of range.
     """
     first, count = _row_range(rows, batch_size)
     cutter = _Cutter(corpus, shape)
@@ -185,11 +186,11 @@ class _Cutter:
         )
 
     def num_blocks(self, position: int) -> int:
-        """Blocks of hop_length samples in an utterance, a last partial one included."""
+        """Blocks of hop_length samples in an utterance, including a partial last block."""
         return -(-self.corpus.entries[position].num_samples // self.hop_length)
 
     def crop(self, position: int, start: int) -> dict[str, np.ndarray]:
-        """The crop of an utterance whose first sample is hop_length * start."""
+        """The crop of utterance `position` that starts at sample hop_length * start."""
         entry = self.corpus.entries[position]
         samples, frames = self.corpus.load(position)
         begin = self.hop_length * start
@@ -202,7 +203,7 @@ class _Cutter:
         }
 
     def filler(self) -> dict[str, np.ndarray]:
-        """A row that counts for nothing."""
+        """A completely masked row."""
         return {
             "waveform": np.zeros(self.shape.history + self.shape.length, np.float32),
             "mask": np.zeros(self.shape.length, np.bool_),
@@ -217,7 +218,7 @@ class _Cutter:
 
 
 def _padded_slice(samples: Int16[np.ndarray, " time"], begin: int, end: int) -> np.ndarray:
-    """float32 waveform of samples[begin:end], zeros where there are none."""
+    """float32 waveform of samples[begin:end], with zeros outside the samples."""
     inside = samples[max(begin, 0) : max(end, 0)]
     waveform = np.zeros(end - begin, np.float32)
     offset = max(-begin, 0)
@@ -250,7 +251,7 @@ class _RandomCrops:
     def place(self, number: int) -> tuple[int, int]:
         """(utterance, first frame) of crop `number`."""
         slot = int(self._order[number])
-        # The number fills the counter's second word: a generator may draw 2^64 blocks before it meets its neighbour's.
+        # The number is the counter's second word: a generator may draw 2^64 blocks before it reaches the next one's.
         generator = np.random.Generator(np.random.Philox(key=self._seed, counter=number << 64))
         within, offset = generator.random(2)
         position, frame = self._locate((slot + within) / self.items_per_epoch)
@@ -284,8 +285,8 @@ def _frame_weights(
 ) -> tuple[Float[np.ndarray, " runs_plus_one"], Float[np.ndarray, "runs 4"]]:
     """Cumulative weights of all runs of frames, and the runs as (utterance, first frame, frames, weight per frame).
 
-    A frame with sound weighs 1. All silent ones together weigh a ninth of those, so a tenth of the whole, unless there
-    are so few of them that this would favour them.
+    A frame with sound has weight 1. All silent frames together have a ninth of the weight of the others, i.e. a tenth
+    of the total, but a silent frame never weighs more than one with sound.
     """
     rows = []
     for position in positions:

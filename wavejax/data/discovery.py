@@ -1,4 +1,4 @@
-"""The files of a folder that somebody gives, links followed, and what in it cannot be read."""
+"""The files below a user's folder, links followed, and the entries in it that cannot be read."""
 
 import os
 import stat
@@ -11,15 +11,15 @@ from wavejax.data.texts import NOT_TEXT, is_text, shown
 
 @dataclass(frozen=True, kw_only=True)
 class FolderFiles:
-    """What `find_files` found."""
+    """The result of `find_files`."""
 
     root: Path
     paths: tuple[Path, ...]
-    """Regular files of the suffixes asked for, sorted; below `root`, through linked folders too."""
+    """Regular files with one of the suffixes, sorted: those below `root`, including those in linked folders."""
     links: frozenset[Path]
-    """Those of `paths` that are links to files."""
+    """Members of `paths` that are links to files."""
     problems: tuple[tuple[str, str], ...]
-    """(name below `root`, why it is not read) of folders, links and files that might have been meant."""
+    """(name below `root`, why it is not read) of folders, links and files that the user may have meant."""
 
 
 @dataclass
@@ -31,7 +31,7 @@ class _Search:
     links: set[Path] = field(default_factory=set)
     problems: list[tuple[str, str]] = field(default_factory=list)
     read: dict[tuple[int, int], str] = field(default_factory=dict)
-    """(device, inode) of each folder that is read -> its name."""
+    """(device, inode) of each folder that was read -> its name."""
 
     def name(self, path: str) -> str:
         return shown(os.path.relpath(path, self.root))
@@ -46,10 +46,11 @@ class _Search:
 def find_files(root: Path, suffixes: Collection[str]) -> FolderFiles:
     """All files below a folder with one of `suffixes` (lower case, with the dot).
 
-    Links to folders are followed, each folder being read once: people keep recordings on other disks. A link is named
-    instead if it leads nowhere, to what is read already, or to a folder that holds `root`. Names that start with a dot
-    belong to programs: such files are passed over, such folders named. So is what has a name that is no text, and
-    what is neither file nor folder. Raises OSError if `root` itself cannot be listed.
+    Links to folders are followed, because people keep recordings on other disks; each folder is read once. A link is
+    reported in `problems` instead if it is broken, leads to something that is read already, or leads to a folder that
+    contains `root`. Names that start with a dot belong to programs: such files are ignored, such folders reported. Also
+    reported are names that are not text, and entries that are neither file nor folder. Raises OSError if `root` itself
+    cannot be listed.
     """
     search = _Search(root, root.resolve(), frozenset(suffixes))
     status = root.stat()
@@ -66,7 +67,7 @@ def find_files(root: Path, suffixes: Collection[str]) -> FolderFiles:
 
 
 def _read_folder(search: _Search, folder: str) -> list[str]:
-    """Takes the files of one folder, and returns the folders in it that are to be read."""
+    """Collects the files of one folder, and returns the folders in it that must be read next."""
     try:
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
@@ -85,7 +86,7 @@ def _read_folder(search: _Search, folder: str) -> list[str]:
             _take(search, entry)
         if is_folder:
             folders.append(entry.path)
-    return folders[::-1]  # the last is read first
+    return folders[::-1]  # the caller reads the last one first
 
 
 def _take(search: _Search, entry: os.DirEntry[str]) -> None:
@@ -103,7 +104,7 @@ def _take(search: _Search, entry: os.DirEntry[str]) -> None:
 
 
 def _enter(search: _Search, entry: os.DirEntry[str]) -> bool:
-    """Whether a folder is to be read; it is noted as read then."""
+    """Whether a folder must be read; if so, it is recorded as read."""
     if entry.name.startswith("."):
         search.problem(entry.path, "is a hidden folder, which is not read")
         return False
@@ -123,7 +124,7 @@ def _enter(search: _Search, entry: os.DirEntry[str]) -> bool:
 
 
 def _follow(search: _Search, entry: os.DirEntry[str]) -> bool:
-    """Takes what a link leads to; whether that is a folder to be read."""
+    """Collects the file that a link leads to; returns True if the link leads to a folder that must be read."""
     if entry.name.startswith("."):
         return False
     try:

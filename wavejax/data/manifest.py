@@ -1,9 +1,9 @@
-"""The manifest of a prepared corpus: everything about it but the sound, as one JSON file.
+"""The manifest of a prepared corpus: one JSON file with everything except the sound.
 
     {"format": 1, "feature_spec": {...}, "speakers": [name, ...], "shards": [[file, records], ...],
      "utterances": [{...}, ...]}
 
-It is written last and atomically, so a folder with a manifest is a whole corpus.
+It is written last and atomically, so a folder with a manifest is a complete corpus.
 """
 
 import contextlib
@@ -36,17 +36,17 @@ SILENCE_FLOOR_DBFS = -75.0
 
 
 class ManifestError(ValueError):
-    """A folder holds no prepared corpus, or a damaged one; the message names it and says what to do."""
+    """A folder holds no prepared corpus or a damaged one; the message names the folder and says what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UtteranceEntry:
-    """What the manifest says of one utterance."""
+    """The manifest's entry of one utterance."""
 
     id: str
     """Unique within the corpus."""
     transcript: str
-    """Empty where none came with the recording."""
+    """Empty if the recording has none."""
     speaker: int
     """Index into `Manifest.speakers`."""
     split: str
@@ -69,14 +69,14 @@ class Manifest:
     """A prepared corpus: the features it was prepared with, its speakers, shards and utterances."""
 
     spec: FeatureSpec | NoteSpec
-    """What the frames are: log-mel features, or (in memory only) notes."""
+    """The spec of the frames: log-mel features, or (in memory only) notes."""
     speakers: tuple[str, ...]
     shards: tuple[tuple[str, int], ...]
     """File name and number of records of each shard; empty for a corpus in memory."""
     utterances: tuple[UtteranceEntry, ...]
 
     def __post_init__(self) -> None:
-        """Raises ValueError on an utterance of a speaker or a split that does not exist."""
+        """Raises ValueError if an utterance has a speaker or a split that does not exist."""
         if len(set(self.speakers)) != len(self.speakers):
             raise ValueError(f"two speakers have one name among {', '.join(self.speakers)}; each needs its own")
         for utterance in self.utterances:
@@ -111,13 +111,13 @@ class Manifest:
         return found
 
     def speaker_index(self, name: str) -> int:
-        """The number of a speaker. Raises ValueError that lists the speakers."""
+        """The number of a speaker. Raises ValueError, which lists the speakers."""
         if name not in self.speakers:
             raise ValueError(f"unknown speaker {name!r}; this corpus has {', '.join(self.speakers)}")
         return self.speakers.index(name)
 
     def seconds(self, split: str | None = None) -> float:
-        """Total duration, of one split or of all."""
+        """Total duration of one split or of all."""
         chosen = (u for u in self.utterances if split is None or u.split == split)
         return sum(u.num_samples for u in chosen) / self.sample_rate
 
@@ -134,7 +134,7 @@ class Manifest:
 
     @classmethod
     def load(cls, folder: Path) -> "Manifest":
-        """Reads `folder`/manifest.json. Raises ManifestError if it is missing, damaged or of another format."""
+        """Reads `folder`/manifest.json. Raises ManifestError if it is missing, damaged or has another format."""
         path = Path(folder) / MANIFEST_NAME
         with _without_collections():
             content = _read(path)
@@ -156,7 +156,7 @@ class Manifest:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The JSON of a manifest of this format."""
+    """The JSON of a manifest in this format."""
     try:
         content = read_json(path, MOST_MANIFEST_BYTES)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -175,7 +175,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _without_collections() -> Iterator[None]:
-    """A manifest is a million objects that stay: to look for garbage among them takes most of the time of reading."""
+    """Turns off garbage collection, which would take most of the reading time: a manifest is a million objects."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -186,7 +186,7 @@ def _without_collections() -> Iterator[None]:
 
 
 def entry_from_dict(entry: Mapping[str, Any]) -> UtteranceEntry:
-    """The entry that `dataclasses.asdict` and JSON made a mapping of. Raises KeyError where a field is missing."""
+    """The entry from its JSON mapping (written by `dataclasses.asdict`). Raises KeyError if a field is missing."""
     values = {name: entry[name] for name in _FIELDS}
     values["active_runs"] = tuple([(start, stop) for start, stop in values["active_runs"]])
     return UtteranceEntry(**values)
@@ -196,7 +196,7 @@ _FIELDS = tuple(field.name for field in fields(UtteranceEntry))
 
 
 def _check_places(manifest: Manifest) -> None:
-    """Raises ValueError on an utterance whose record or whose blocks are not there."""
+    """Raises ValueError if an utterance refers to a record or to blocks that do not exist."""
     records = [count for _, count in manifest.shards]
     for utterance in manifest.utterances:
         if records and (utterance.shard >= len(records) or utterance.index >= records[utterance.shard]):
@@ -215,15 +215,15 @@ def _check_places(manifest: Manifest) -> None:
 def active_blocks(waveform: Num[np.ndarray, " time"], hop_length: int) -> Bool[np.ndarray, " blocks"]:
     """True for each block of `hop_length` samples (the last may be shorter) that is not silent.
 
-    Silent is a block whose RMS lies 45 dB below the utterance's loud level (the 95th percentile of its blocks), or
-    below -75 dB of full scale.
+    A block is silent if its RMS lies 45 dB below the utterance's loud level (the 95th percentile of its blocks), or
+    below -75 dB re full scale.
     """
     levels = frame_levels_db(waveform, frame_length=hop_length, hop_length=hop_length)
     return levels > max(float(np.percentile(levels, 95)) - SILENCE_BELOW_LOUD_DB, SILENCE_FLOOR_DBFS)
 
 
 def runs_of(active: Bool[np.ndarray, " blocks"]) -> tuple[tuple[int, int], ...]:
-    """Half-open runs of True."""
+    """The runs of True, as half-open intervals."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]).astype(np.int8)))
     return tuple((int(start), int(stop)) for start, stop in zip(edges[::2], edges[1::2], strict=True))
 
@@ -232,13 +232,13 @@ def runs_of(active: Bool[np.ndarray, " blocks"]) -> tuple[tuple[int, int], ...]:
 
 
 def normalize_transcript(transcript: str) -> str:
-    """Letters and digits in lower case with single spaces: what makes two prompts the same words."""
+    """Letters and digits in lower case with single spaces: two prompts are the same words if these are equal."""
     folded = unicodedata.normalize("NFKC", transcript).casefold()
     return " ".join("".join(c if c.isalnum() else " " for c in folded if c not in "'’").split())
 
 
 def split_group(transcript: str, utterance_id: str) -> str:
-    """What the split is drawn by: equal words belong to one split, wordless recordings stand alone."""
+    """The key that determines the split: equal words share one; a recording without words has its own."""
     return normalize_transcript(transcript) or f"id {utterance_id}"
 
 
@@ -247,9 +247,9 @@ def assign_splits(
 ) -> list[str]:
     """A split per utterance, from a hash of its group alone, so that adding recordings moves none of the others.
 
-    `validation` and `test` are the parts of all groups that are held out; `fixed` sets some groups by hand. If a
-    held-out part greater than 0 comes out empty and three groups or more exist, the training group with the smallest
-    hash fills it. If all that are free are held out and none is for training, the group with the largest hash is.
+    `validation` and `test` are the fractions of all groups that are held out; `fixed` sets some groups by hand. If a
+    held-out split with a fraction above 0 is empty and there are at least three groups, it gets the training group with
+    the smallest hash. If all free groups are held out and training is empty, it gets the group with the largest hash.
     """
     fixed = fixed or {}
     fractions = {group: _fraction(group) for group in set(groups)}
@@ -268,5 +268,5 @@ def assign_splits(
 
 
 def _fraction(group: str) -> float:
-    """Uniform in [0, 1), a function of the text alone."""
+    """A number in [0, 1), uniformly distributed, that depends on the text alone."""
     return int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") / 2**64

@@ -1,4 +1,4 @@
-"""Whether JSON has the types of a manifest: a stranger's may hold anything, and reading would believe it."""
+"""Checks that JSON has the types of a manifest: an untrusted file may hold anything, and the reader relies on them."""
 
 import itertools
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ _TEXTS = ("id", "transcript", "split", "source", "source_sha256")
 
 
 def check_types(content: Mapping[str, Any]) -> None:
-    """Raises ValueError on JSON of other types than a manifest's, and KeyError where a field is missing."""
+    """Raises ValueError if the JSON has other types than a manifest, and KeyError if a field is missing."""
     _checked(content["speakers"], str, "speakers")
     _checked(content["shards"], list, "shards")
     for name, count in content["shards"]:
-        # A shard lies in the corpus' own folder; a manifest from a stranger reads no other file.
+        # A shard lies in the corpus' own folder; an untrusted manifest must not make us read any other file.
         if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\\0"):
             raise ValueError(f"the shard {name!r} is no plain file name; shards lie beside the manifest")
         if _checked([count], int, f"records of the shard {name!r}") < [0]:
@@ -32,7 +32,7 @@ def check_types(content: Mapping[str, Any]) -> None:
 
 
 def _checked(values: Any, kind: type, what: str) -> Any:
-    """The values of a list, all of one type exactly: JSON's true is no number."""
+    """The values of a list, all of exactly one type: JSON's true does not count as a number."""
     if not isinstance(values, list) or {type(value) for value in values} - {kind}:
         wrong = next((v for v in values if type(v) is not kind), None) if isinstance(values, list) else values
         raise ValueError(f"{what} must be {kind.__name__} values, got {wrong!r:.60}")

@@ -1,8 +1,8 @@
-"""A corpus of single notes: recordings of an instrument, each also resampled to the pitches around its own.
+"""A corpus of single notes: recordings of an instrument, each also resampled to nearby pitches.
 
-A folder of notes holds `notes.csv` (file|note|split, one line each, the header first) and `wavs/`. Resampling a note by
-s semitones moves its pitch and, with it, the colour and the decay of its key; frames state both the key and the shift,
-so that a model can tell what pitch does from what the key does.
+A folder of notes holds `notes.csv` (a header, then one line file|note|split per note) and `wavs/`. Resampling a note by
+s semitones shifts its pitch together with the timbre and the decay of its key. Frames state both the key and the shift,
+so that a model can separate the effect of the pitch from that of the key.
 """
 
 import dataclasses
@@ -36,13 +36,13 @@ from wavejax.data.texts import is_inside, read_text, text_lines
 
 NOTES_NAME = "notes.csv"
 STORED_RATE = 24_000
-"""Hz at which a folder's recordings are read: resampled down by `LARGEST_SHIFT`, they still reach 8 kHz."""
+"""Hz at which recordings are read: after resampling down by `LARGEST_SHIFT` they still reach 8 kHz."""
 LEAD = 0.02
 """Seconds of near-silence before the onset."""
 LONGEST = 8.0
-"""Seconds kept of a note."""
+"""Most seconds that are kept of a note."""
 SHORTEST = 0.5
-"""Seconds kept of most of the resampled ones."""
+"""Seconds that are kept of most resampled notes."""
 _PEAK = 0.7
 _ONSET_DB = 30.0
 _HIGHEST_MEASURED = 8000.0
@@ -52,14 +52,14 @@ _COLOUR_COSINES = 11
 _COLOUR_POLYNOMIALS = 3
 _ENVELOPE_POLYNOMIALS = 4
 _LEVEL = 0.04
-"""Of an excitation, all along: so far below full scale that next to no sample is clipped."""
+"""RMS level of an excitation over its whole length: low enough that almost no sample is clipped."""
 _FAINTEST = -110.0
-"""dB: below it there is no sound but a converter's."""
+"""dB: below it there is only the noise of the converter."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NoteRecording:
-    """One recorded note of an instrument, one key struck once and left to ring."""
+    """One recorded note of an instrument: one key is struck once and left to ring."""
 
     midi: float
     waveform: Float[np.ndarray, " time"]
@@ -70,10 +70,9 @@ class NoteRecording:
 
 
 def read_notes(folder: str | Path) -> list[NoteRecording]:
-    """The recordings that a folder's notes.csv lists, at `STORED_RATE`.
+    """The recordings listed in a folder's notes.csv, at `STORED_RATE`.
 
-    Raises ManifestError where there is no such file, a line of it is not file|note|split, or names a file that does not
-    lie in wavs/.
+    Raises ManifestError if notes.csv is missing, or if a line is not file|note|split or names a file outside wavs/.
     """
     path = Path(folder) / NOTES_NAME
     if not path.is_file():
@@ -107,14 +106,14 @@ def note_corpus(
     seed: int = 0,
     num_threads: int = 2,
 ) -> Corpus:
-    """A corpus of the notes at `spec.sample_rate`, training notes also at `num_shifts` pitches around their own.
+    """A corpus of the notes at `spec.sample_rate`; training notes are also resampled to `num_shifts` nearby pitches.
 
-    The shifts are spread evenly over +-max_shift semitones, each moved within its own part by a draw of (seed, note),
-    so that together the notes leave no gap of pitch. All notes get one common gain (the loudest sample becomes 0.7),
-    start `LEAD` before their onset and last `LONGEST` at most, seven of eight shifted ones `SHORTEST`, so that a third
-    of what is heard are strokes. Where the spec has strings, the samples are what strikes them.
+    The shifts divide +-max_shift semitones into equal parts; each shift is drawn within its part from (seed, note), so
+    that the notes together leave no gap in pitch. All notes get one common gain (the loudest sample becomes 0.7). They
+    start `LEAD` before their onset and last at most `LONGEST`; seven of eight shifted notes last `SHORTEST`, so that a
+    third of the sound is onsets. If the spec has strings, the samples are their excitation.
 
-    Raises ValueError on a shift beyond what frames can state.
+    Raises ValueError on a shift that frames cannot represent.
     """
     if num_shifts < 0 or not 0.0 <= max_shift <= LARGEST_SHIFT:
         raise ValueError(
@@ -142,9 +141,9 @@ def open_notes(folder: str | Path, spec: NoteSpec) -> Corpus:
 
 
 def measured_tuning(recordings: Sequence[NoteRecording]) -> tuple[tuple[float, float], ...]:
-    """(MIDI number, cents) of the training notes, as `NoteSpec.tuning` wants them, to a tenth of a cent.
+    """(MIDI number, cents) of the training notes in the form of `NoteSpec.tuning`, rounded to a tenth of a cent.
 
-    Measured over the second after a tenth of a second from the onset (less for short notes).
+    Measured over one second, which starts a tenth of a second after the onset (less for short notes).
     """
     tuning = []
     for note in sorted(recordings, key=lambda note: note.midi):
@@ -155,13 +154,14 @@ def measured_tuning(recordings: Sequence[NoteRecording]) -> tuple[tuple[float, f
 
 
 def measured_strings(recordings: Sequence[NoteRecording]) -> StringSpec:
-    """How the strings of the training notes ring, as `NoteSpec.strings` wants it, to three digits.
+    """How the strings of the training notes ring, in the form of `NoteSpec.strings`, rounded to three digits.
 
-    Stiffness where four partials or more are heard, going on above as it rises there (high keys have too few); decay by
-    the levels of all partials, smooth over the keys, since a string and its damping are no more than that; colour by
-    the mean log spectrum of what is left in the first two seconds, smooth over keys and frequency.
+    Stiffness is measured on notes with at least four audible partials and extrapolated to higher keys, which have too
+    few. Decay is measured on the levels of all partials, smoothed over the keys, because strings and their damping
+    vary smoothly. Colour is the mean log spectrum of the excitation in the first two seconds, smoothed over keys and
+    frequency.
 
-    Raises ValueError where fewer than three notes can be measured.
+    Raises ValueError if fewer than three notes can be measured.
     """
     notes = sorted((note for note in recordings if note.split == "train"), key=lambda note: note.midi)
     keys = np.asarray([note.midi for note in notes])
@@ -216,7 +216,7 @@ def _with_colour_and_envelope(
 
 
 def _levels(excitation: np.ndarray, rate: int) -> Float[np.ndarray, " times"]:
-    """dB around each of `ENVELOPE_TIMES`, between the middles to its neighbours; `_FAINTEST` at least."""
+    """Level in dB around each of `ENVELOPE_TIMES`, from midpoint to midpoint; at least `_FAINTEST`."""
     places = envelope_places(np.asarray(ENVELOPE_TIMES))
     middles = INSTANT * np.sinh((places[1:] + places[:-1]) / 2.0)
     edges = np.rint((LEAD + np.concatenate([[ENVELOPE_TIMES[0]], middles, [LONGEST]])) * rate).astype(np.int64)
@@ -228,7 +228,7 @@ def _levels(excitation: np.ndarray, rate: int) -> Float[np.ndarray, " times"]:
 
 
 def _over_keys(keys: np.ndarray, values: np.ndarray, rows: int) -> tuple[tuple[float, ...], ...]:
-    """Values [keys, N] as polynomials of the key, [rows, N], to a tenth."""
+    """Coefficients [rows, N] of polynomials in the key that fit the values [keys, N], rounded to a tenth."""
     terms = np.linalg.lstsq(key_polynomials(keys, min(rows, len(keys))), values, rcond=None)[0]
     return tuple(tuple(round(value, 1) + 0.0 for value in row) for row in terms.tolist())
 
@@ -239,14 +239,14 @@ def _measured(note: NoteRecording) -> Partials:
 
 
 def _from_lead(waveform: Float[np.ndarray, " time"], rate: int) -> Float[np.ndarray, " length"]:
-    """From `LEAD` before the onset (zeros where it starts later) to at most `LONGEST`."""
+    """The part from `LEAD` before the onset (zeros before the recording starts), at most `LONGEST` long."""
     lead, onset = round(LEAD * rate), find_onset(waveform, rate)
     silence = np.zeros(max(lead - onset, 0), np.float32)
     return np.concatenate([silence, waveform[max(onset - lead, 0) :]])[: round(LONGEST * rate)]
 
 
 def _after_stroke(note: NoteRecording) -> Float[np.ndarray, " time"]:
-    """From a tenth of a second after the onset."""
+    """The waveform from a tenth of a second after the onset."""
     return note.waveform[find_onset(note.waveform, note.sample_rate) + note.sample_rate // 10 :]
 
 
@@ -255,7 +255,7 @@ def _short(value: float) -> float:
 
 
 def _damping(heard: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> float:
-    """1 / s at 1 kHz: the one that leaves least of the falls unexplained, each key having a fall of its own besides."""
+    """The damping, 1 / s at 1 kHz, that best explains the decay rates, given one more decay rate of its own per key."""
 
     def unexplained(damping: float) -> float:
         total = 0.0
@@ -273,7 +273,7 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
 
 
 def find_onset(waveform: Float[np.ndarray, " time"], sample_rate: int) -> int:
-    """The first sample of the first millisecond that is within 30 dB of the loudest one."""
+    """The first sample of the first millisecond whose level is within 30 dB of the loudest millisecond."""
     block = max(sample_rate // 1000, 1)
     levels = np.add.reduceat(np.square(waveform, dtype=np.float64), np.arange(0, len(waveform), block))
     loud = levels >= np.max(levels) * 10.0 ** (-_ONSET_DB / 10.0)
@@ -281,7 +281,7 @@ def find_onset(waveform: Float[np.ndarray, " time"], sample_rate: int) -> int:
 
 
 def _common_gain(notes: Sequence[NoteRecording]) -> np.float32:
-    """The loudest sample of all becomes `_PEAK`."""
+    """The gain that scales the loudest sample of all notes to `_PEAK`."""
     return np.float32(_PEAK / max(float(np.max(np.abs(note.waveform))) for note in notes))
 
 
@@ -290,17 +290,17 @@ def _fits(midi: float, shift: float, spec: NoteSpec) -> bool:
 
 
 def prepare_note(note: NoteRecording, spec: NoteSpec, *, shift: float = 0.0) -> Float[np.ndarray, " time"]:
-    """A recording as a corpus holds it, but for the gain: resampled by `shift` semitones, at `spec.sample_rate`, from
-    `LEAD` before its onset (zeros where it starts later) to at most `LONGEST`."""
+    """A recording as a corpus stores it, except for the gain: resampled by `shift` semitones, at `spec.sample_rate`,
+    from `LEAD` before its onset (zeros before the recording starts), at most `LONGEST` long."""
     kept = note.waveform[: int(2 * (LONGEST + 1) * note.sample_rate)]
     waveform = change_speed(kept, note.sample_rate, spec.sample_rate, shift)
     return _from_lead(waveform, spec.sample_rate)
 
 
 def rung(samples: Float[np.ndarray, " time"], utterance: Utterance, spec: NoteSpec) -> Float[np.ndarray, " time"]:
-    """The sound of samples that are, or stand for, those of an utterance of `note_corpus`: its strings ring.
+    """The waveform of an utterance's samples, or of generated ones in their place: the strings of `note_corpus` ring.
 
-    Raises ValueError on an utterance that is no note.
+    Raises ValueError if the utterance is not a note.
     """
     if utterance.note is None:
         raise ValueError(f"the utterance {utterance.id!r} is no note, so no string rings; take one of a `note_corpus`")

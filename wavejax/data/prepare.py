@@ -1,13 +1,12 @@
 """From a folder of recordings to a prepared corpus: shards, then a manifest.
 
-    OUT/manifest.json           written last; a folder that has it is whole
+    OUT/manifest.json           written last; a folder that has it is complete
     OUT/shard-N-HASH.array_record
-    OUT/journal/                settings.json and one file per finished shard: what a later run need not do again
-                                (a folder `journal` that has no such settings.json is a user's, and OUT is refused)
+    OUT/journal/                settings.json and one file per finished shard, which a later run need not redo
+                                (a folder `journal` without our settings.json belongs to the user, and OUT is refused)
 
-A run that was killed goes on where it stopped when the same command is given again. The name of a shard holds a hash of
-what it is made from, so a second preparation of a changed source never disturbs the corpus that is there until its own
-manifest takes over.
+The same command resumes a run that was killed. The name of a shard holds a hash of its inputs, so preparing a changed
+source does not disturb the existing corpus until the new manifest replaces the old one.
 """
 
 import json
@@ -52,12 +51,12 @@ MAX_SHARDS = 512
 
 
 class PrepareError(ValueError):
-    """A corpus cannot be prepared; the message says why, what was kept and what to do."""
+    """A corpus cannot be prepared; the message says why, which results were kept and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareReport:
-    """What a preparation did."""
+    """The results of a preparation."""
 
     out: Path
     layout: str
@@ -65,12 +64,12 @@ class PrepareReport:
     skipped: tuple[tuple[str, str], ...]
     """(recording, reason)"""
     notes: tuple[tuple[str, str], ...] = ()
-    """(name, what is to be known of it): tables, transcripts and splits that are not used, or not as they might be."""
+    """(name, remark): tables, transcripts and splits that are not used, or not as the user may expect."""
     clipped: tuple[tuple[str, int], ...]
-    """(utterance, samples) where normalisation or resampling went beyond full scale."""
+    """(utterance, number of samples) if normalisation or resampling exceeded full scale."""
     shards_made: int
     shards_kept: int
-    """Shards that an earlier run had finished."""
+    """Number of shards that an earlier run had finished."""
 
     def __str__(self) -> str:
         counts = Counter(utterance.split for utterance in self.manifest.utterances)
@@ -101,17 +100,17 @@ def prepare(
     progress: bool = True,
     overwrite: bool = False,
 ) -> PrepareReport:
-    """Prepares a folder of recordings for training and returns what was done.
+    """Prepares a folder of recordings for training and returns a report.
 
     Args:
       source: any folder of audio, an LJSpeech-style folder, or one folder per speaker (see `wavejax.data.sources`).
-      out: the folder to write; made if missing. The same call again goes on where a killed one stopped.
+      out: the folder to write; created if missing. The same call resumes a run that was killed.
       spec: the features; recordings are resampled to its rate and mixed down to one channel.
       layout: "auto", "ljspeech", "speakers" or "folder".
-      normalize: "none", "peak" (0.95) or "loudness" (-23 LUFS). trim: cut silent ends, all but 50 ms.
+      normalize: "none", "peak" (0.95) or "loudness" (-23 LUFS). trim: cut silent ends except for 50 ms.
       min_seconds: shorter recordings are skipped.
-      validation, test: parts of the corpus held out, drawn by a hash of the words (or of the id where there are none).
-      workers: processes; every core unless given. 1 works in this process.
+      validation, test: held-out fractions of the corpus, drawn by a hash of the words (or of the id if there are none).
+      workers: number of processes; default: every core. 1 works in this process.
       progress: show a bar on standard error.
       overwrite: replace a corpus that was prepared in `out` with other settings.
 
@@ -123,7 +122,7 @@ def prepare(
     _check_arguments(normalize, min_seconds, validation, test, workers)
     processing = Processing(spec=chosen, normalize=normalize, trim=trim, min_seconds=min_seconds)
     folder = Path(text_path(out))
-    with _writing_errors(folder):  # before a large source is looked through
+    with _writing_errors(folder):  # before the search of a large source
         _refuse_what_is_not_ours(folder, Path(source))
         prove_folder(folder)
     listing = list_source(Path(source), layout)
@@ -167,7 +166,7 @@ def _check_arguments(normalize: str, min_seconds: float, validation: float, test
 
 @contextmanager
 def _writing_errors(folder: Path) -> Iterator[None]:
-    """Turns the system's refusals to write into a sentence."""
+    """Turns the system's errors on writing into a PrepareError."""
     try:
         yield
     except OSError as error:
@@ -180,7 +179,7 @@ def _writing_errors(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _exclusive(folder: Path) -> Iterator[None]:
-    """Makes the folder and holds its lock, so that two preparations cannot write into each other."""
+    """Creates the folder and holds its lock, so that two preparations cannot write to it at the same time."""
     try:
         with exclusive(folder / "journal" / "lock", str(folder), "preparing"):
             yield
@@ -189,7 +188,7 @@ def _exclusive(folder: Path) -> Iterator[None]:
 
 
 def _refuse_what_is_not_ours(folder: Path, source: Path) -> None:
-    """Whether a corpus may be prepared in a folder: it is missing, empty, or an earlier preparation's."""
+    """Refuses to prepare a corpus in a folder unless it is missing, empty, or the output of an earlier preparation."""
     if folder.resolve() == source.resolve():
         raise PrepareError(f"{folder} is the source itself; choose another folder to write to")
     if not folder.is_dir():
@@ -199,7 +198,7 @@ def _refuse_what_is_not_ours(folder: Path, source: Path) -> None:
     if not names or _settings(folder) is not None or any(map(_JOURNAL.fullmatch, inside)):
         return
     if names == ["journal"] and journal.is_dir() and all(name == "lock" or is_leftover(name) for name in inside):
-        return  # a preparation that was killed as it began
+        return  # a preparation was killed just after its start
     raise PrepareError(
         f"{folder} is not empty and holds no prepared corpus ({', '.join(names[:3])}); choose an empty or a new folder "
         "(nothing was written)"
@@ -207,7 +206,7 @@ def _refuse_what_is_not_ours(folder: Path, source: Path) -> None:
 
 
 def _settings(folder: Path) -> dict[str, Any] | None:
-    """The settings that a preparation has written down; None where there are none, or another program's."""
+    """The settings that an earlier preparation saved; None if there are none, or another program's."""
     try:
         written = json.loads((folder / "journal" / "settings.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -216,7 +215,7 @@ def _settings(folder: Path) -> dict[str, Any] | None:
 
 
 def _check_settings(folder: Path, processing: Processing, overwrite: bool) -> None:
-    """Refuses to mix settings in one folder, and writes down the ones in use."""
+    """Refuses to mix settings in one folder, and saves the settings in use."""
     path = folder / "journal" / "settings.json"
     wanted = json.loads(json.dumps(processing.to_dict()))
     written = _settings(folder) or wanted
@@ -232,9 +231,9 @@ def _check_settings(folder: Path, processing: Processing, overwrite: bool) -> No
 
 
 def _remove_leftovers(folder: Path, jobs: Sequence[ShardJob], manifest: Manifest) -> None:
-    """Deletes shards and journals of earlier sources or settings, and files that a killed run was writing.
+    """Deletes shards and journals of earlier sources or settings, and the unfinished files of a killed run.
 
-    What has another name than those that a preparation gives is a user's and stays.
+    Files with names that a preparation never uses belong to the user and are kept.
     """
     used = {name for name, _ in manifest.shards} | {job.journal.name for job in jobs}
     for path in [*folder.iterdir(), *(folder / "journal").iterdir()]:
@@ -264,7 +263,7 @@ def _jobs(listing: Listing, folder: Path, processing: Processing) -> list[ShardJ
 def _run(
     pending: Sequence[ShardJob], jobs: Sequence[ShardJob], workers: int, progress: bool
 ) -> dict[int, dict[str, Any]]:
-    """Journals of the pending shards, by number."""
+    """Makes the pending shards and returns their journals, by number."""
     total = sum(len(job.recordings) for job in jobs)
     columns = (
         TextColumn("preparing"),
@@ -292,7 +291,7 @@ def _numbered(job: ShardJob) -> tuple[ShardJob, dict[str, Any]]:
 
 
 def _in_processes(pending: Sequence[ShardJob], workers: int) -> Iterator[tuple[ShardJob, dict[str, Any]]]:
-    # Spawned, not forked: the caller may have started jax, whose threads do not survive a fork.
+    # Processes are spawned, not forked: the caller may have started jax, whose threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     count = min(workers, len(pending))
     stopping = threading.Event()
@@ -303,7 +302,7 @@ def _in_processes(pending: Sequence[ShardJob], workers: int) -> Iterator[tuple[S
                 return False  # a second signal does not wait
             stopping.set()
             for process in multiprocessing.active_children():
-                process.terminate()  # shards that are finished stay
+                process.terminate()  # finished shards are kept
             return True
 
         with interruption.unseen_by_children():
@@ -325,7 +324,7 @@ def _in_processes(pending: Sequence[ShardJob], workers: int) -> Iterator[tuple[S
 
 
 def _start_worker() -> None:
-    """Ctrl-C is the parent's to handle, and no worker outlives a parent that was killed."""
+    """Leaves Ctrl-C to the parent, and makes the worker exit if the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: _leave(128 + number))
     parent = multiprocessing.parent_process()

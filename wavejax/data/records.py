@@ -1,8 +1,8 @@
 """One utterance as one record, many records as one ArrayRecord shard.
 
 A record is a msgpack map: the waveform as little-endian int16, the log-mel as little-endian float32, its number of
-bands and a CRC-32 of both, because ArrayRecord does not promise to notice every damaged byte. Shards appear whole or
-not at all: they are written under a temporary name and renamed.
+bands and a CRC-32 of both, because ArrayRecord does not guarantee to detect every damaged byte. Shards are written
+atomically: under a temporary name, then renamed.
 """
 
 import errno
@@ -47,12 +47,12 @@ def dequantize_waveform(samples: Int16[np.ndarray, " time"]) -> Float[np.ndarray
 
 
 def encode_record(samples: Int16[np.ndarray, " time"], log_mel: Float[np.ndarray, "frames n_mels"]) -> bytes:
-    """The bytes of one record."""
+    """One record, as bytes."""
     waveform_bytes = np.ascontiguousarray(samples, "<i2").data.cast("B")
     mel_bytes = np.ascontiguousarray(log_mel, "<f4").data.cast("B")
     n_mels = int(log_mel.shape[1])
     record = {"waveform": b"", "log_mel": b"", "n_mels": n_mels, "crc32": _checksum(waveform_bytes, mel_bytes, n_mels)}
-    # What msgpack.packb gives, without the copies that it makes of long recordings while it grows.
+    # The output of msgpack.packb, but without its copies of long recordings while its buffer grows.
     parts = [msgpack.Packer().pack_map_header(len(record))]
     for name, value in record.items():
         parts.append(msgpack.packb(name))
@@ -62,7 +62,7 @@ def encode_record(samples: Int16[np.ndarray, " time"], log_mel: Float[np.ndarray
 
 
 def _binary_header(length: int) -> bytes:
-    """What msgpack puts before `length` bytes."""
+    """The header that msgpack puts before `length` bytes."""
     for code, form, limit in ((0xC4, ">BB", 1 << 8), (0xC5, ">BH", 1 << 16), (0xC6, ">BI", 1 << 32)):
         if length < limit:
             return struct.pack(form, code, length)
@@ -70,9 +70,9 @@ def _binary_header(length: int) -> bytes:
 
 
 def decode_record(data: bytes, name: str) -> tuple[Int16[np.ndarray, " time"], Float[np.ndarray, "frames n_mels"]]:
-    """Samples int16 [T] and log-mel float32 [F, n_mels] of one record; `name` is what an error calls it.
+    """Samples int16 [T] and log-mel float32 [F, n_mels] of one record; errors call the record `name`.
 
-    Raises RecordError if the record is not what `encode_record` wrote.
+    Raises RecordError if `encode_record` cannot have written the record.
     """
     try:
         record = msgpack.unpackb(data)
@@ -93,9 +93,9 @@ def _checksum(waveform_bytes: bytes | memoryview, mel_bytes: bytes | memoryview,
 
 
 def write_shard(path: Path, records: Iterable[bytes]) -> int:
-    """Writes records as one shard, atomically, and returns how many; with none, nothing is written.
+    """Writes records as one shard, atomically, and returns their number; without records nothing is written.
 
-    Raises OSError (read-only or full disk) with the final path as its filename; nothing is left behind then.
+    Raises OSError (read-only or full disk) with the final path as its filename; then no file is left behind.
     """
     module = require_extra("array_record.python.array_record_module", "train", "writing a prepared corpus")
     records = iter(records)
@@ -114,7 +114,7 @@ def write_shard(path: Path, records: Iterable[bytes]) -> int:
                     count += 1
             finally:
                 writer.close()
-    except RuntimeError as error:  # the writer's own complaint, e.g. a disk that filled up while it wrote
+    except RuntimeError as error:  # the writer's own error, e.g. when the disk becomes full
         code = errno.ENOSPC if os.strerror(errno.ENOSPC) in str(error) else errno.EIO
         raise OSError(code, str(error), str(path)) from error
     return count
@@ -124,7 +124,7 @@ class ShardReader:
     """Random access to the records of several shards, as if they were one list. Safe to use from several threads."""
 
     def __init__(self, paths: Sequence[Path], counts: Sequence[int]) -> None:
-        """`paths` in the order of the manifest; `counts` says how many records each must hold.
+        """`paths` are in the order of the manifest; `counts` gives the number of records that each must hold.
 
         Raises RecordError naming the first shard that is missing, damaged or holds another number of records.
         """
@@ -155,7 +155,7 @@ def _open_shards(paths: Sequence[Path]) -> Any:
 
 
 def _find_damage(paths: Sequence[Path], counts: Sequence[int]) -> RecordError:
-    """The error that names the shard because of which they could not be opened together."""
+    """The error that names the shard that prevents opening all shards together."""
     for path, count in zip(paths, counts, strict=True):
         try:
             found = len(_open_shards([path]))

@@ -1,4 +1,4 @@
-"""Making one shard of a prepared corpus: the work of one worker process, which never imports jax."""
+"""Makes one shard of a prepared corpus. This is the work of a worker process, which never imports jax."""
 
 import hashlib
 import json
@@ -29,18 +29,18 @@ TRIM_MARGIN_SECONDS = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Processing:
-    """What is done to the sound of every recording."""
+    """The processing of every recording's sound."""
 
     spec: FeatureSpec
     normalize: str = "none"
-    """"peak" to 0.95, "loudness" to -23 LUFS (BS.1770-4), or "none": levels stay as they are."""
+    """"peak" to 0.95, "loudness" to -23 LUFS (BS.1770-4), or "none": levels are not changed."""
     trim: bool = False
-    """Cut silence at both ends, all but 50 ms."""
+    """Cut silence at both ends except for 50 ms."""
     min_seconds: float = 0.3
     """Shorter recordings are skipped."""
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able, for the settings file and the fingerprints."""
+        """JSON-able values for the settings file and the fingerprints."""
         return {**asdict(self), "spec": self.spec.to_dict()}
 
 
@@ -56,17 +56,17 @@ class ShardJob:
 
     @property
     def name(self) -> str:
-        """File name of the shard; another processing or another recording gives another name."""
+        """File name of the shard; other processing or other recordings give another name."""
         return f"shard-{self.number:05d}-{self.fingerprint}.array_record"
 
     @property
     def journal(self) -> Path:
-        """The file whose presence says that the shard is finished."""
+        """The file that exists once the shard is finished."""
         return self.out / "journal" / f"{self.name}.json"
 
 
 def fingerprint(recordings: tuple[Recording, ...], processing: Processing) -> str:
-    """A name for what a shard is made from: settings, ids, and size and time of each file."""
+    """A hash of a shard's inputs: settings, ids, and size and time of each file."""
     stats = [recording.path.stat() for recording in recordings]
     files = [(r.id, str(r.path), s.st_size, s.st_mtime_ns) for r, s in zip(recordings, stats, strict=True)]
     content = json.dumps([RECORD_VERSION, processing.to_dict(), files], sort_keys=True)
@@ -86,7 +86,7 @@ def finished(job: ShardJob) -> dict[str, Any] | None:
 def make_shard(job: ShardJob) -> dict[str, Any]:
     """Writes the shard, then its journal, and returns the journal: {"entries", "skipped", "bytes"}.
 
-    A recording that cannot be used is listed under "skipped" with its reason. Raises OSError where the output cannot be
+    A recording that cannot be used is listed under "skipped" with the reason. Raises OSError if the output cannot be
     written; then neither file is left behind.
     """
     entries: list[dict[str, Any]] = []
@@ -96,7 +96,7 @@ def make_shard(job: ShardJob) -> dict[str, Any]:
         for recording in job.recordings:
             try:
                 record, entry = process(recording, job.processing)
-            except ValueError as error:  # AudioError and every other complaint about the sound itself
+            except ValueError as error:  # AudioError and every other error in the sound itself
                 skipped.append((recording.id, str(error)))
             else:
                 entries.append({"id": recording.id, **entry})
@@ -112,7 +112,7 @@ def make_shard(job: ShardJob) -> dict[str, Any]:
 
 
 def process(recording: Recording, processing: Processing) -> tuple[bytes, dict[str, Any]]:
-    """Record bytes of one recording and what the manifest says of its sound. Raises ValueError if it cannot be used."""
+    """Record bytes of one recording, and its sound's fields in the manifest. Raises ValueError if it cannot be used."""
     spec = processing.spec
     try:
         with recording.path.open("rb") as file:
@@ -132,7 +132,7 @@ def process(recording: Recording, processing: Processing) -> tuple[bytes, dict[s
 
 
 def _samples(recording: Recording, processing: Processing) -> tuple[Int16[np.ndarray, " kept"], int]:
-    """What is stored of a recording, and how many samples of it were beyond full scale."""
+    """The stored samples of a recording, and how many of them exceeded full scale."""
     with AudioReader(recording.path) as reader:
         raw = _at_full_scale(collect(reader.blocks(processing.spec.sample_rate)), recording, processing)
     _check_usable(raw, recording, processing)
@@ -144,7 +144,7 @@ def _samples(recording: Recording, processing: Processing) -> tuple[Int16[np.nda
 def _at_full_scale(
     raw: Float[np.ndarray, " time"], recording: Recording, processing: Processing
 ) -> Float[np.ndarray, " time"]:
-    """The samples, in [-1, 1] or a little beyond; float files may hold any numbers, which normalizing brings there."""
+    """The samples in [-1, 1] or slightly beyond. Float files may hold any level; then normalisation must scale them."""
     try:
         check_waveform(raw)
     except ValueError as error:
@@ -161,7 +161,7 @@ def _shape(raw: Float[np.ndarray, " time"], processing: Processing) -> Float[np.
         return trimmed
     by_peak = processing.normalize == "peak"
     gain = peak_gain(trimmed) if by_peak else loudness_gain(trimmed, rate, max_peak=0.95)
-    return amplify(trimmed, gain, in_place=True)  # nobody else holds the samples, and they may be an hour
+    return amplify(trimmed, gain, in_place=True)  # nothing else uses the samples, and they may last an hour
 
 
 def _check_usable(raw: Float[np.ndarray, " time"], recording: Recording, processing: Processing) -> None:
@@ -182,7 +182,7 @@ def _check_usable(raw: Float[np.ndarray, " time"], recording: Recording, process
 def _check_length(
     waveform: Float[np.ndarray, " time"], recording: Recording, processing: Processing, before: int
 ) -> None:
-    """`before`: samples that the recording has; fewer are left where its silent ends were cut."""
+    """`before`: samples of the recording before its silent ends were cut."""
     spec = processing.spec
     seconds = len(waveform) / spec.sample_rate
     cut = f" once its silent ends are cut, {before / spec.sample_rate:.3f} s before" if len(waveform) < before else ""
@@ -199,5 +199,5 @@ def _check_length(
 def _channel_peaks(recording: Recording) -> Float[np.ndarray, " channels"]:
     try:
         return channel_peaks(recording.path)
-    except (OSError, RuntimeError):  # it was read a moment ago; then nothing is known of its channels
+    except (OSError, RuntimeError):  # the file was readable a moment ago; without it the channels are unknown
         return np.zeros(0)

@@ -1,15 +1,15 @@
-"""What a folder of recordings holds: which files, whose voice, which words.
+"""Lists a folder of recordings: files, speakers and transcripts.
 
-Three layouts are understood, and told apart by what is there:
+Three layouts are supported and recognised by their files:
 
-- `ljspeech`: metadata.csv (see `wavejax.data.tables`) and the recordings in wavs/ (or wav/, or beside it), one speaker
-  named after the folder unless the table names others.
-- `speakers`: one folder per speaker, either each an `ljspeech` folder, or VCTK's wav48*/SPEAKER/NAME.* with
-  txt/SPEAKER/NAME.txt, or (only when asked for) plain SPEAKER/**/NAME.*.
+- `ljspeech`: metadata.csv (see `wavejax.data.tables`) and the recordings in wavs/ (or wav/, or beside it); one speaker,
+  named after the folder, unless the table names speakers.
+- `speakers`: one folder per speaker: each is an `ljspeech` folder, or the layout is VCTK's wav48*/SPEAKER/NAME.* with
+  txt/SPEAKER/NAME.txt, or (only on request) plain SPEAKER/**/NAME.*.
 - `folder`: any folder of audio, one speaker; NAME.txt beside NAME.wav is its transcript.
 
 An optional splits.csv (id|split) fixes the split of some utterances. Folders may be links to other places. Every file
-that might have been meant is used, or named with the reason why not.
+that the user may have meant is either used, or reported with the reason why not.
 """
 
 import os
@@ -39,7 +39,7 @@ UNREAD_SUFFIXES: tuple[str, ...] = (
     *(".m4a", ".mp4", ".aac", ".wma", ".webm", ".oga", ".sph", ".w64", ".rf64", ".au", ".snd", ".caf", ".amr", ".aifc"),
     *(".ape", ".wv", ".raw", ".pcm"),
 )
-"""Of sound that is not read: such files are named."""
+"""Suffixes of audio formats that are not read: such files are reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,19 +51,19 @@ class Recording:
     speaker: str
     transcript: str = ""
     split: str | None = None
-    """Fixed by the source, or None: drawn by hash."""
+    """The split that the source fixes, or None: it is drawn by hash."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What a source folder holds, and what in it cannot be used."""
+    """The recordings of a source folder, and the files in it that cannot be used."""
 
     layout: str
     recordings: tuple[Recording, ...]
     skipped: tuple[tuple[str, str], ...]
     """(name, reason)"""
     notes: tuple[tuple[str, str], ...] = ()
-    """(name, what is to be known of it): tables, rows and transcripts that are not used, or not as they might be."""
+    """(name, remark): tables, rows and transcripts that are not used, or not as the user may expect."""
 
 
 @dataclass
@@ -72,13 +72,13 @@ class _Found:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
     passed_over: set[str] = field(default_factory=set)
-    """Folders that are named as a whole."""
+    """Folders that are reported as a whole."""
     tables: set[Path] = field(default_factory=set)
-    """Those that are read."""
+    """Tables that are read."""
 
 
 def list_source(source: Path, layout: str = "auto") -> Listing:
-    """All recordings of a folder, sorted by id. Raises SourceError if it is no folder, or holds no recording."""
+    """All recordings of a folder, sorted by id. Raises SourceError if it is not a folder or holds no recording."""
     if layout not in LAYOUTS:
         raise SourceError(f"unknown layout {layout!r}; layouts are {', '.join(LAYOUTS)}")
     if not source.is_dir():
@@ -93,7 +93,7 @@ def list_source(source: Path, layout: str = "auto") -> Listing:
     except OSError as error:
         raise SourceError(f"{shown(error.filename or source)} cannot be read: {error.strerror or error}") from error
     _drop_repeated_ids(found)
-    if chosen != "ljspeech":  # there its own ids are the table's
+    if chosen != "ljspeech":  # an ljspeech folder uses the table's ids
         _fix_splits(source, source, found)
     found.skipped += files.problems
     _name_the_rest(source, files, found, chosen)
@@ -111,7 +111,7 @@ def list_source(source: Path, layout: str = "auto") -> Listing:
 
 
 def _listed(source: Path) -> FolderFiles:
-    """The files of the source that matter; sound of suffixes that are not read is among its problems."""
+    """The relevant files of the source; audio with a suffix that is not read is listed in its problems."""
     files = find_files(source, (*AUDIO_SUFFIXES, *UNREAD_SUFFIXES, ".txt", ".csv", ".tsv"))
     unread = [path for path in files.paths if path.suffix.lower() in UNREAD_SUFFIXES]
     if not unread:
@@ -137,7 +137,7 @@ def _detect(source: Path) -> str:
 
 
 def _is_table(path: Path) -> bool:
-    """Whether something is there under a table's name; a broken link is, and is then refused by name."""
+    """Whether an entry with a table's name exists; this includes a broken link, which is refused by name later."""
     return os.path.lexists(path) and not path.is_dir()
 
 
@@ -149,7 +149,8 @@ def _ljspeech_alone(source: Path, files: FolderFiles) -> _Found:
 
 
 def _ljspeech(source: Path, folder: Path, paths: Iterable[Path], problems: Iterable[tuple[str, str]]) -> _Found:
-    """`folder`, with the files `paths`, is the source or one speaker's folder in it; names are those below it."""
+    """The recordings of an `ljspeech` folder: the source itself or one speaker's folder in it. Names are relative to
+    `folder`, whose files are `paths`."""
     metadata = folder / METADATA_NAME
     if not _is_table(metadata):
         raise SourceError(f"{folder} has no metadata.csv, which the layout 'ljspeech' needs; use layout 'folder'")
@@ -186,7 +187,7 @@ def _ljspeech(source: Path, folder: Path, paths: Iterable[Path], problems: Itera
 
 
 def _why_absent(written: str, audio: Path, names: RecordingNames, problem_of: Mapping[str, tuple[str, str]]) -> str:
-    """Why a row has no recording."""
+    """The reason why a row has no recording."""
     said = f"is in metadata.csv but has no recording in {audio}"
     last = composed(os.path.basename(written.replace("\\", "/")))
     for key in (last, os.path.splitext(last)[0]):
@@ -230,7 +231,7 @@ def _speakers(source: Path, files: FolderFiles) -> _Found:
 
 
 def _with_distinct_ids(named: Iterable[tuple[str, str, Recording]]) -> list[Recording]:
-    """Recordings of (short name, full name, recording), under the full name where two have one short name."""
+    """Recordings from (short name, full name, recording); those that share a short name get the full name as id."""
     listed = list(named)
     ids = [short for short, _, _ in listed]
     while True:
@@ -245,7 +246,7 @@ def _with_distinct_ids(named: Iterable[tuple[str, str, Recording]]) -> list[Reco
 
 
 def _merge(source: Path, folders: Iterable[Path], files: FolderFiles) -> _Found:
-    """Several `ljspeech` folders side by side, each one speaker."""
+    """Several `ljspeech` folders side by side, one per speaker."""
     found = _Found()
     by_folder = _by_first_folder(source, files.paths)
     for folder in folders:
@@ -277,7 +278,7 @@ def _folder(source: Path, files: FolderFiles) -> _Found:
 
 
 def _vctk_audio(source: Path) -> Path | None:
-    """VCTK's folder of speakers, if `source` is laid out like it."""
+    """The folder of speakers in VCTK's layout, if `source` has this layout."""
     candidates = [*sorted(source.glob("wav48*")), source / "wavs", source / "wav"]
     if not (source / "txt").is_dir():
         return None
@@ -296,14 +297,14 @@ def _name_below(folder: Path, path: Path) -> str:
 
 
 def _folders(folder: Path, files: FolderFiles) -> list[Path]:
-    """The folders directly in one that are read."""
+    """The direct subfolders that are read."""
     unread = {name for name, _ in files.problems}
     below = sorted(path for path in folder.iterdir() if path.is_dir())
     return [path for path in below if shown(path.relative_to(files.root)) not in unread]
 
 
 def _by_first_folder(root: Path, paths: Iterable[Path]) -> dict[str, list[Path]]:
-    """Paths below `root` by the name of the first folder on the way to them."""
+    """Paths below `root`, grouped by the name of their top-level folder in it."""
     depth = len(root.parts)
     grouped: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
@@ -313,7 +314,7 @@ def _by_first_folder(root: Path, paths: Iterable[Path]) -> dict[str, list[Path]]
 
 
 def _refuse_links_out(source: Path, tables: Iterable[Path], recordings: Sequence[Path]) -> None:
-    """A table that is a link leads below the source, or to where recordings are linked from; else it is no one's."""
+    """Raises SourceError on a table that is a link unless it leads below the source or to where recordings lead."""
     for table in tables:
         if table.is_symlink() and table.exists() and is_link_out(source, table, recordings):
             raise SourceError(
@@ -323,7 +324,7 @@ def _refuse_links_out(source: Path, tables: Iterable[Path], recordings: Sequence
 
 
 def _fix_splits(folder: Path, audio: Path, found: _Found) -> None:
-    """Takes the splits of a folder's splits.csv, if there is one; it wins against metadata.csv, and says so."""
+    """Applies a folder's splits.csv, if there is one. It overrides metadata.csv, and a note reports that."""
     path = folder / SPLITS_NAME
     if not _is_table(path):
         return
@@ -350,7 +351,7 @@ def _drop_repeated_ids(found: _Found) -> None:
 
 
 def _name_the_rest(source: Path, files: FolderFiles, found: _Found, layout: str) -> None:
-    """Names the files that might have been meant and are neither used nor named yet."""
+    """Reports the files that the user may have meant and that are neither used nor reported yet."""
     used = {recording.path for recording in found.recordings} | found.tables
     named = {name for name, _ in found.skipped}
     beside: dict[str, list[str]] = defaultdict(list)

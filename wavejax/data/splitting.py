@@ -1,4 +1,4 @@
-"""The split of each recording: what the source fixes stands, the rest is drawn by a hash of the words."""
+"""The split of each recording: fixed by the source, or else drawn by a hash of the words."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from wavejax.data.sources import Recording
 def split_recordings(
     recordings: Sequence[Recording], validation: float, test: float
 ) -> tuple[list[str], list[tuple[str, str]]]:
-    """(split of each recording, notes on what is not as one would expect).
+    """(split of each recording, notes on unexpected results).
 
-    A split that the source fixes stands. Recordings of the same words whose split is free follow it; where equal words
-    are fixed in several splits, which is named, they go to the first of these in the order of `SPLITS`.
+    A split that the source fixes is kept. Other recordings of the same words get the same split. If the source puts
+    equal words in several splits, a note reports it, and the others go to the first of these in the order of `SPLITS`.
     """
     groups = [split_group(recording.transcript, recording.id) for recording in recordings]
     fixed: dict[str, dict[str, str]] = {}
@@ -36,7 +36,7 @@ def _contradictions(fixed: dict[str, dict[str, str]]) -> list[tuple[str, str]]:
 
 
 def _empty_splits(splits: Sequence[str], is_free: bool, parts: dict[str, float]) -> list[tuple[str, str]]:
-    """Splits that are empty though nobody asked for that; an empty training split is named whoever asked."""
+    """Notes on splits that are empty although the user did not ask for it; an empty training split is always noted."""
     notes = []
     if "train" not in splits:
         held_out = " and ".join(split for split in SPLITS if split in splits)

@@ -1,8 +1,8 @@
-"""The tables beside recordings, metadata.csv and splits.csv, and which recording a row of them means.
+"""The tables beside recordings, metadata.csv and splits.csv, and the search for the recording of each row.
 
-metadata.csv is `id|transcript`, `id|transcript|cleaned transcript` or `id|speaker|transcript`, or says what its columns
-are in a first line that starts with `id|`. An id is the recording's name without suffix; people also write the suffix,
-the folder before it, or the whole path, and files that come from a Mac spell accents in two characters: all are found.
+metadata.csv is `id|transcript`, `id|transcript|cleaned transcript` or `id|speaker|transcript`, or it names its columns
+in a first line that starts with `id|`. An id is the recording's name without suffix. People also write the suffix, the
+folder before it, or the whole path, and files from a Mac may store accents as two characters: all of these are found.
 """
 
 import os
@@ -22,7 +22,7 @@ _NAMES = {
     **dict.fromkeys(("speaker", "speaker_id", "speaker_name"), "speaker"),
     "split": "split",
 }
-"""What a header may call the columns that are read."""
+"""The names that a header may use for the columns that are read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,22 +30,22 @@ class MetadataRow:
     """One line of metadata.csv."""
 
     id: str
-    """As it is written."""
+    """The id as the table spells it."""
     transcript: str
     split: str | None
     speaker: str = ""
-    """Empty where the table names none."""
+    """Empty if the table names none."""
     line: int = 0
     """Counted from 1."""
 
 
 @dataclass
 class Metadata:
-    """What a metadata.csv holds."""
+    """The contents of a metadata.csv."""
 
     rows: list[MetadataRow] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    """What in it is not read as it might have been meant."""
+    """Remarks on parts that may not be read as the author meant them."""
 
 
 def read_metadata(path: Path) -> list[MetadataRow]:
@@ -54,7 +54,7 @@ def read_metadata(path: Path) -> list[MetadataRow]:
 
 
 def read_metadata_and_notes(path: Path) -> Metadata:
-    """The rows of a metadata.csv, with what is to be said of them. Raises SourceError as `read_metadata`."""
+    """The rows of a metadata.csv, with notes on them. Raises SourceError as `read_metadata` does."""
     lines = [(n, line) for n, line in enumerate(text_lines(read_text(path)), start=1) if line.strip()]
     header = _header(lines[0][1]) if lines else None
     if header is None:
@@ -87,7 +87,7 @@ def read_metadata_and_notes(path: Path) -> Metadata:
 
 
 def _header(line: str) -> tuple[str, ...] | None:
-    """Names of the columns, those that are read in our words, or None for a line of data."""
+    """Names of the columns (our own names for those that are read), or None for a line of data."""
     names = [cell.strip() for cell in line.split("|")]
     known = [_NAMES.get(name.casefold()) for name in names]
     is_header = len(names) > 1 and known[0] == "id" and (names[0].casefold() == "id" or None not in known)
@@ -123,7 +123,7 @@ def _without_header(path: Path, lines: Sequence[tuple[int, str]]) -> Metadata:
 
 
 def _cells(path: Path, number: int, line: str, most: int = 0) -> list[str]:
-    """The cells of a line; with `most`, the last of so many holds the rest, separators included."""
+    """The cells of a line, at most `most` of them if given: the last one then holds the rest with its separators."""
     cells = [cell.strip() for cell in line.split("|", most - 1 if most else -1)]
     if len(cells) < 2 or not cells[0]:
         raise SourceError(f"{shown(path)}, line {number}: expected `id|transcript`, got {line[:80]!r}")
@@ -133,8 +133,8 @@ def _cells(path: Path, number: int, line: str, most: int = 0) -> list[str]:
 def _names_speakers(table: Sequence[Sequence[str]]) -> bool:
     """Whether the second of three columns names speakers.
 
-    A cleaned transcript is a function of the transcript before it, and few sentences come twice; a speaker says several
-    things.
+    A transcript determines its cleaned version, and few sentences occur twice; a speaker occurs with several
+    transcripts.
     """
     if not table or any(len(cells) != 3 for cells in table):
         return False
@@ -150,8 +150,8 @@ def _lines(numbers: Sequence[int]) -> str:
 
 
 def read_splits(path: Path) -> dict[str, str]:
-    """id as it is written -> split, from lines `id|split`. Raises SourceError naming the line that says anything else,
-    or that contradicts an earlier one."""
+    """id as the table spells it -> split, from lines `id|split`. Raises SourceError naming the first line that is
+    anything else or that contradicts an earlier one."""
     splits: dict[str, tuple[str, int]] = {}
     for number, line in enumerate(text_lines(read_text(path)), start=1):
         name, _, split = (part.strip() for part in line.partition("|"))
@@ -172,18 +172,18 @@ def read_splits(path: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Named:
-    """A recording that a row means."""
+    """The recording of a row."""
 
     id: str
-    """What it is called: as it is written, without folder and suffix."""
+    """Its name as the table spells it, without folder and suffix."""
     path: Path
 
 
 class RecordingNames:
-    """Finds the recording that a row of a table means, among those of a folder."""
+    """Finds the recording of a table's row among those of a folder."""
 
     def __init__(self, folder: Path, recordings: Iterable[tuple[str, Path]]) -> None:
-        """`recordings`: (name below `folder` without suffix, file), the last of a name being the one that is meant."""
+        """`recordings`: (name below `folder` without suffix, file); of several with one name the last one is used."""
         self._folder = folder
         self._by_name: dict[str, Path] = {}
         self._others: dict[str, list[Path]] = defaultdict(list)
@@ -193,13 +193,13 @@ class RecordingNames:
             self._by_name[name] = path
         self._folded: dict[str, str] | None = None
         self._bare: dict[str, str] = {}
-        self._spellings: dict[str, str | None] = {}  # None: two files differ in nothing but how accents are stored
+        self._spellings: dict[str, str | None] = {}  # None: two files differ only in how accents are stored
         if any(not name.isascii() for name in self._by_name):
             for name in self._by_name:
                 self._spellings[composed(name)] = None if composed(name) in self._spellings else name
 
     def find(self, written: str) -> Named | None:
-        """The recording of a name, or None."""
+        """The recording with this name, or None."""
         if written in self._by_name:
             return Named(written, self._by_name[written])
         for candidate in self._candidates(written):
@@ -214,7 +214,7 @@ class RecordingNames:
         return None
 
     def hint(self, written: str) -> str:
-        """Which recording may be meant by a name that is not found, and how to write it; "" where there is none."""
+        """A suggestion for a name that is not found: a likely recording and how to write it; "" if there is none."""
         if self._folded is None:
             self._folded = {composed(name).casefold(): name for name in self._by_name}
             self._bare = {composed(os.path.basename(name)): name for name in self._by_name if "/" in name}
@@ -227,7 +227,7 @@ class RecordingNames:
         return f"there is {inside}: the id of a recording in a folder names the folder" if inside else ""
 
     def _candidates(self, written: str) -> list[str]:
-        """Names below the folder that may be meant, with their suffix if there is one."""
+        """Names below the folder that `written` may mean, with their suffix if there is one."""
         plain = re.sub(r"^(\./+)+", "", written.replace("\\", "/"))
         found = [plain]
         head, folder, tail = plain.rpartition(f"{self._folder.name}/")
@@ -243,7 +243,7 @@ class RecordingNames:
 def split_of_each(
     written: Mapping[str, str], names: RecordingNames, table: str
 ) -> tuple[dict[Path, str], list[tuple[str, str]]]:
-    """(file -> split, notes) of a table of splits; what matches no recording is noted."""
+    """(file -> split, notes) of a table of splits; ids without a recording are noted."""
     fixed: dict[Path, str] = {}
     notes = []
     for name, split in written.items():

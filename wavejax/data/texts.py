@@ -1,4 +1,4 @@
-"""Text files that people give, tables and transcripts, and the names of files as text.
+"""Text files from users (tables and transcripts), and file names as text.
 
 A line ends at LF, CRLF or CR and nowhere else: U+2028, a form feed or U+0085 inside a transcript are part of it.
 """
@@ -11,11 +11,11 @@ import unicodedata
 from pathlib import Path
 
 MAX_TRANSCRIPT_BYTES = 2**20
-"""A transcript is what one recording says; a larger file is something else."""
+"""A transcript holds the words of one recording; a larger file is something else."""
 MAX_TABLE_BYTES = 2**28
-"""Of metadata.csv and the like: more than two million rows."""
+"""Limit for metadata.csv and similar tables: more than two million rows."""
 NOT_TEXT = f"not {sys.getfilesystemencoding().upper()} text"
-"""What is said of a name that `is_text` refuses: other bytes than those of the encoding that names have here."""
+"""Message for a name that `is_text` refuses: its bytes are invalid in the file system's encoding."""
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
@@ -24,16 +24,16 @@ class SourceError(ValueError):
 
 
 def text_lines(text: str) -> list[str]:
-    """The lines of a text, without their ends; the last need not end."""
+    """The lines of a text without their line ends; the last line needs none."""
     lines = _LINE_END.split(text)
     return lines if lines[-1] else lines[:-1]
 
 
 def read_text(path: Path, limit: int = MAX_TABLE_BYTES) -> str:
-    """A file of UTF-8, with or without a byte-order mark.
+    """The text of a UTF-8 file, with or without a byte-order mark.
 
-    Raises SourceError: no regular file (a pipe or a device would hang, or never end), larger than `limit` bytes,
-    unreadable, or another encoding.
+    Raises SourceError if it is not a regular file (a pipe or a device would hang, or never end), is larger than `limit`
+    bytes, is unreadable, or has another encoding.
     """
     try:
         status = path.stat()
@@ -52,10 +52,10 @@ def read_text(path: Path, limit: int = MAX_TABLE_BYTES) -> str:
 
 
 def is_inside(folder: Path, name: str) -> bool:
-    """Whether a name that somebody wrote is that of a regular file in a folder or below it.
+    """Whether a name from a user's table is that of a regular file in a folder or below it.
 
-    The name leads nowhere else: it is relative and without "..". The file itself may be a link; whoever can make one
-    can as well put a file there.
+    The name must be relative and without "..", so that it cannot lead out of the folder. The file itself may be a link:
+    anyone who can create a link there can also create a file.
     """
     parts = Path(name).parts
     is_below = bool(parts) and not Path(name).is_absolute() and ".." not in parts and "\0" not in name
@@ -63,7 +63,7 @@ def is_inside(folder: Path, name: str) -> bool:
 
 
 def is_text(name: str) -> bool:
-    """Whether a file's name is text: on disk it may be any bytes, which Python carries as lone surrogates."""
+    """Whether a file's name is text: on disk it may be any bytes, and Python represents invalid ones as surrogates."""
     if name.isascii():
         return True
     try:
@@ -74,10 +74,10 @@ def is_text(name: str) -> bool:
 
 
 def shown(name: str | os.PathLike[str]) -> str:
-    """A path for people to read; bytes that are no text are written as \\xNN."""
+    """A path in readable form; bytes that are not text are written as \\xNN."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def composed(name: str) -> str:
-    """The composed form (NFC) of a name, in which "é" is one character however it was typed or stored."""
+    """The composed form (NFC) of a name: "é" is then always one character, however it was typed or stored."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)

@@ -1,4 +1,4 @@
-"""Transcripts that lie beside recordings as files of text, one a recording."""
+"""Transcripts beside the recordings, one text file per recording."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -9,10 +9,10 @@ from wavejax.data.texts import MAX_TRANSCRIPT_BYTES, SourceError, composed, read
 
 
 def is_link_out(root: Path, link: Path, recordings: Sequence[Path]) -> bool:
-    """Whether a link to a file of text leads neither below `root` nor to where a recording is linked from.
+    """Whether a link to a text file leads neither below `root` nor to a place that recordings are linked to.
 
-    People link recordings and their texts from one place, the folder of the recordings or the one above it. A link to
-    anywhere else was made by whoever packed the folder, to read what is not theirs.
+    Users link recordings and their texts to one place: the folder of the real recordings or its parent. A link to any
+    other place may have been made by the packer of a downloaded folder, to expose a private file.
     """
     target = link.resolve().parent
     if target.is_relative_to(root.resolve()):
@@ -22,7 +22,7 @@ def is_link_out(root: Path, link: Path, recordings: Sequence[Path]) -> bool:
 
 
 class Transcripts:
-    """The files of text in a folder, taken by the recordings that they belong to."""
+    """The text files of a folder, each of which belongs to a recording."""
 
     def __init__(self, files: FolderFiles) -> None:
         self._files = files
@@ -31,8 +31,8 @@ class Transcripts:
         self._notes: list[tuple[str, str]] = []
 
     def of(self, recording: Path, places: Iterable[Path]) -> str:
-        """The words of the first of `places` that is there, with single spaces; "" where there is none, or none that
-        can be read, which is noted."""
+        """The words of the first of `places` that can be read, with single spaces; "" if there is none. Unreadable
+        files are noted."""
         for key in map(_key, places):
             if key in self._paths:
                 self._taken.add(key)
@@ -41,7 +41,7 @@ class Transcripts:
         return ""
 
     def notes(self) -> list[tuple[str, str]]:
-        """(name, why it is not used) of texts that are of no recording, or cannot be read."""
+        """(name, why it is not used) of texts that belong to no recording or cannot be read."""
         left = sorted(self._name(path) for key, path in self._paths.items() if key not in self._taken)
         if not left:
             return self._notes
@@ -64,5 +64,5 @@ class Transcripts:
 
 
 def _key(path: Path) -> str:
-    """Equal for a recording's transcript and its file, however accents are stored and the suffix is written."""
+    """A key that is equal for a recording and its transcript, however accents are stored and the suffix is written."""
     return composed(os.path.splitext(path)[0])
