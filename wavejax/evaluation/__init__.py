@@ -1,4 +1,4 @@
-"""Evaluation (floor 4): arrays in, numbers or pictures out. Nothing here knows a model, a checkpoint or a trainer."""
+"""Evaluation (floor 4): arrays in, numbers or pictures out. Nothing here uses a model, a checkpoint or a trainer."""
 
 from wavejax.evaluation.baselines import CodeLengths, linear_prediction_bits, order1_bits, unigram_bits
 from wavejax.evaluation.bootstrap import Interval, paired_bootstrap

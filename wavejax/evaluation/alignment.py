@@ -1,4 +1,4 @@
-"""What stands between two recordings before their sound is compared: level and time."""
+"""Alignment of two recordings in level and time before their sound is compared."""
 
 import numpy as np
 from jaxtyping import Float
@@ -6,17 +6,17 @@ from jaxtyping import Float
 from wavejax.audio.levels import loudness
 
 QUIETEST_LUFS = -70.0
-"""The absolute gate of BS.1770: what is quieter has no level to match."""
+"""The absolute gate of BS.1770: the level of quieter sound cannot be matched."""
 LARGEST_LAG_SECONDS = 0.05
 
 
 def match_level(
     candidate: Float[np.ndarray, " time"], reference: Float[np.ndarray, " other"], sample_rate: int
 ) -> tuple[Float[np.ndarray, " time"], float]:
-    """(candidate at the reference's loudness, float32 within [-1, 1]; how much louder it had been, in dB).
+    """(candidate at the reference's loudness, float32 within [-1, 1]; how much louder it was before, in dB).
 
-    Loudness is BS.1770's, so neither a lag nor a rumble moves it. Where either is silent nothing is scaled, and the
-    difference is that to -70 LUFS.
+    Loudness is that of BS.1770, which a lag or low-frequency rumble does not change. If either is silent, nothing is
+    scaled, and silence counts as -70 LUFS in the difference.
     """
     levels = [loudness(each, sample_rate) for each in (candidate, reference)]
     difference = float(np.subtract(*np.maximum(levels, QUIETEST_LUFS)))
@@ -25,18 +25,18 @@ def match_level(
 
 
 def fit_length(waveform: Float[np.ndarray, " time"], length: int) -> Float[np.ndarray, " length"]:
-    """The waveform cut, or followed by zeros, to `length` samples."""
+    """The waveform cut or padded with zeros at its end to `length` samples."""
     return np.pad(waveform[:length], (0, max(0, length - len(waveform))))
 
 
 def lag_seconds(
     reference: Float[np.ndarray, " time"], candidate: Float[np.ndarray, " other"], sample_rate: int
 ) -> float:
-    """How much later the candidate's sound comes, in seconds, within +/- 50 ms.
+    """How much later the candidate's sound comes than the reference's, in seconds, within +/- 50 ms.
 
     The peak of the normalised cross-correlation between the changes of the two energy envelopes (5 ms windows every
-    1 ms, in dB over 60 dB of range), refined by a parabola: no agreement in phase is needed, which a vocoder does not
-    give.
+    1 ms, in dB over 60 dB of range), refined by a parabola. The phases need not agree; a vocoder does not preserve
+    them.
     """
     known, heard = (np.diff(_envelope(each, sample_rate)) for each in (reference, candidate))
     length = min(len(known), len(heard))
@@ -49,7 +49,7 @@ def lag_seconds(
 
 
 def _match(known: np.ndarray, heard: np.ndarray, lag: int) -> float:
-    """Cosine between what is left of two signals of one length when the second is moved back by `lag`."""
+    """Cosine between the overlapping parts of two equally long signals, the second shifted back by `lag`."""
     first = known[max(-lag, 0) : len(known) - max(lag, 0)]
     second = heard[max(lag, 0) : len(heard) - max(-lag, 0)]
     return float(first @ second) / max(float(np.linalg.norm(first) * np.linalg.norm(second)), 1e-12)
@@ -65,7 +65,7 @@ def _envelope(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def _vertex(three: np.ndarray) -> float:
-    """Where the parabola through three points has its peak, relative to the middle one; 0 at an end of the range."""
+    """Position of the peak of a parabola through three points, relative to the middle one; 0 at an end of the range."""
     if len(three) < 3:
         return 0.0
     bend = three[0] - 2 * three[1] + three[2]

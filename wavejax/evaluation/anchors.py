@@ -1,7 +1,7 @@
-"""Known points on the scale of every judge: recordings made worse in ways that anyone can repeat.
+"""Reference points on the scale of every judge: recordings degraded in reproducible ways.
 
-An anchor is made of the very utterances that a model is judged on, so judges that are out by half a point on a corpus
-are out by half a point on the anchors too.
+An anchor is made from the same utterances that a model is judged on, so a judge that is wrong by half a point on a
+corpus is wrong by half a point on the anchors too.
 """
 
 import inspect
@@ -22,7 +22,7 @@ CODINGS: dict[str, SampleCoding] = {
     for emphasis in (0.0, 0.85)
     for bits in (8, 9, 10)
 }
-"""Ceilings: what a model that predicts these classes perfectly would sound like."""
+"""Ceilings: the sound of a model that predicts these classes perfectly."""
 
 PROCESSED = ("griffin-lim", "world", "low-pass-4k")
 ANCHORS = ("original", *CODINGS, *PROCESSED)
@@ -32,9 +32,9 @@ DEFAULT_ANCHORS = ("original", "mu-law-8", "griffin-lim", "world")
 def make_anchor(
     name: str, waveform: Float[np.ndarray, " time"], spec: FeatureSpec, mel: Float[np.ndarray, "frame band"]
 ) -> Float[np.ndarray, " time"]:
-    """An anchor by its name in `ANCHORS`, as long as the waveform, which is at `spec.sample_rate` and has this `mel`.
+    """The anchor with this name in `ANCHORS`, as long as `waveform` (at `spec.sample_rate`, with the features `mel`).
 
-    Raises KeyError listing the names; MissingExtra where an anchor needs librosa or pyworld.
+    Raises KeyError listing the names; MissingExtra if the anchor needs librosa or pyworld.
     """
     if name == "original":
         return waveform
@@ -50,7 +50,7 @@ def make_anchor(
 
 
 def recode(waveform: Float[np.ndarray, " time"], coding: SampleCoding) -> Float[np.ndarray, " time"]:
-    """The waveform after `coding`, there and back, float32 [T]: the ceiling of a model that predicts these classes."""
+    """The waveform encoded and decoded by `coding`, float32 [T]: the ceiling of a model that predicts these classes."""
     from scipy.signal import lfilter
 
     signal = np.asarray(waveform, np.float64) * coding.gain
@@ -66,17 +66,17 @@ def recode(waveform: Float[np.ndarray, " time"], coding: SampleCoding) -> Float[
 def griffin_lim(
     mel: Float[np.ndarray, "frame band"], spec: FeatureSpec, num_samples: int, num_iterations: int = 60
 ) -> Float[np.ndarray, " num_samples"]:
-    """The waveform of log-mel features by phase reconstruction, float32: what no learning can do with the same mel.
+    """The waveform of log-mel features by phase reconstruction, float32: the result without learning for the same mel.
 
-    Magnitudes by non-negative least squares; fast Griffin-Lim (Perraudin et al. 2013), random initial phases of a fixed
-    seed. Raises MissingExtra without librosa.
+    Magnitudes by non-negative least squares; fast Griffin-Lim (Perraudin et al. 2013) with random initial phases from a
+    fixed seed. Raises MissingExtra without librosa.
     """
     from scipy.signal import lfilter
 
     librosa = require_extra("librosa", "eval", "Griffin-Lim")
     filters = spec.filterbank.astype(np.float64).T
     magnitude = librosa.util.nnls(filters, spec.expand(mel).T) ** (1.0 / spec.power)
-    # librosa centres frame f on f hops, the spec on frame_centre later: a frame more at the start, then the rest cut.
+    # librosa centres frame f on f hops, the spec frame_centre samples later: add frames at the start, then cut.
     ahead = -(-max(spec.frame_centre, 0) // spec.hop_length)
     magnitude = np.concatenate([magnitude[:, :1]] * ahead + [magnitude], axis=1)
     sound = librosa.griffinlim(
@@ -93,9 +93,9 @@ def griffin_lim(
 
 
 def random_phases(reconstruct: Callable[..., Any]) -> dict[str, np.random.Generator]:
-    """The argument that makes its initial phases those of one seed, the same under every version of librosa.
+    """The argument that seeds the initial phases: the phases are the same under every version of librosa.
 
-    librosa 1.0 has renamed the argument, and draws others from the same integer.
+    librosa 1.0 has renamed the argument, and draws other phases from the same integer seed.
     """
     bits = np.random.MT19937()
     state: Any = np.random.RandomState(0).get_state(legacy=False)
@@ -105,9 +105,9 @@ def random_phases(reconstruct: Callable[..., Any]) -> dict[str, np.random.Genera
 
 
 def world_resynthesis(waveform: Float[np.ndarray, " time"], sample_rate: int) -> Float[np.ndarray, " time"]:
-    """The waveform through WORLD's analysis and synthesis (Morise et al. 2016), float32 [T].
+    """The waveform after WORLD's analysis and synthesis (Morise et al. 2016), float32 [T].
 
-    It sees more than a mel: the waveform's own F0 (Harvest) and aperiodicity. Raises MissingExtra without pyworld.
+    WORLD uses more than a mel: the waveform's own F0 (Harvest) and aperiodicity. Raises MissingExtra without pyworld.
     """
     world = load_world()
     samples = np.ascontiguousarray(waveform, np.float64)
@@ -119,7 +119,7 @@ def world_resynthesis(waveform: Float[np.ndarray, " time"], sample_rate: int) ->
 
 
 def low_pass(waveform: Float[np.ndarray, " time"], sample_rate: int, cutoff: float) -> Float[np.ndarray, " time"]:
-    """The waveform without what lies above `cutoff` Hz (linear phase, no delay), float32 [T]."""
+    """The waveform without frequencies above `cutoff` Hz (linear phase, no delay), float32 [T]."""
     taps = -high_pass_taps(sample_rate, cutoff)
     taps[len(taps) // 2] += 1.0
     half = len(taps) // 2

@@ -1,4 +1,4 @@
-"""What was found of a model that babbles in several voices: tables in words, JSON, and a page to listen to."""
+"""The report on a model that babbles in several voices: Markdown tables, JSON, and a page to listen to."""
 
 import base64
 import html
@@ -19,7 +19,7 @@ from wavejax.evaluation.speakers import Identification, Swap, grouped_mean
 from wavejax.ownership import marked, refuse_foreign_report
 
 PICTURED = 4
-"""Noises whose clips are shown with a spectrogram; the others have players only."""
+"""Number of noises whose clips have a spectrogram; the others have players only."""
 
 KINDS = {
     "babble": "babble",
@@ -33,26 +33,26 @@ _UNKNOWN = Interval(*(float("nan"),) * 3)
 
 @dataclass(frozen=True, kw_only=True)
 class BabbleReport:
-    """Figures of one model; speakers are numbered as `speakers` lists them."""
+    """The figures of one model; speakers are numbered in the order of `speakers`."""
 
     speakers: tuple[str, ...]
     found: Mapping[str, Identification]
-    """Of "babble", "real" and "noise" (see `KINDS`)."""
+    """For each of "babble", "real" and "noise" (see `KINDS`)."""
     sounding: Mapping[str, Float[np.ndarray, "_"]]
-    """Of the same kinds: seconds of each clip that are no pause (`sounding_seconds`)."""
+    """For each of these kinds: seconds of each clip that are not pauses (`sounding_seconds`)."""
     swap: Swap
     facts: Mapping[str, str]
-    """What is said of the run: model, seeds, temperature, corpus, ..."""
+    """Description of the run: model, seeds, temperature, corpus, ..."""
 
     @property
     def closer_than_noise(self) -> np.ndarray:
-        """Babble that is right and nearer to its own centroid than any noise of that speaker, bool [clip]."""
+        """Babble that is right and closer to its own centroid than any noise of that speaker, bool [clip]."""
         voices = self.found["babble"]
         return voices.is_right & voices.closer_than(self.found["noise"])
 
     @property
     def reaches_real(self) -> np.ndarray:
-        """Babble at least as near to its own centroid as the farthest real clip of that speaker, bool [clip]."""
+        """Babble at least as close to its own centroid as the farthest real clip of that speaker, bool [clip]."""
         voices, real = self.found["babble"], self.found["real"]
         limits = np.asarray(
             [real.own[real.intended == s].min(initial=np.inf) for s in range(len(self.speakers))], np.float64
@@ -61,12 +61,12 @@ class BabbleReport:
 
     @property
     def right_where_it_sounds(self) -> np.ndarray:
-        """Whether each clip of babble is right, 1 or 0; NaN where it sounds for less than a second: a pause."""
+        """Whether each clip of babble is right, 1 or 0; NaN for a pause, a clip with less than a second of sound."""
         voices = self.found["babble"]
         return np.where(self.sounding["babble"] >= 1.0, voices.is_right.astype(np.float64), np.nan)
 
     def warning(self) -> str:
-        """A sentence where the test itself is in doubt, else nothing."""
+        """A sentence if the test itself is doubtful, else ""."""
         shares = {kind: float(each.is_right.mean()) for kind, each in self.found.items()}
         if shares["noise"] >= 0.5:
             return (
@@ -81,7 +81,7 @@ class BabbleReport:
         return ""
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, clip by clip, of JSON types."""
+        """All figures, clip by clip, as JSON types."""
         return {
             "facts": dict(self.facts),
             "speakers": list(self.speakers),
@@ -105,7 +105,7 @@ class BabbleReport:
         }
 
     def _rows(self) -> list[tuple[str, str, list[Interval]]]:
-        """(name, format, figure of all and of each speaker) of every row of the main table."""
+        """(name, format, figures of all speakers together and of each) for every row of the main table."""
         which = (None, *range(len(self.speakers)))
         rows = []
         for title, digits, values in (
@@ -136,7 +136,7 @@ def _mean(found: Identification, values: np.ndarray, speaker: int | None) -> Int
 
 
 def babble_markdown(report: BabbleReport) -> str:
-    """Tables: figures of all and of each speaker, who was taken for whom, and what swapping the id did."""
+    """Tables: figures of all speakers and of each, the confusion of speakers, and the effect of swapping the id."""
     rows = [["", "all, 95 %", *report.speakers]]
     for title, digits, figures in report._rows():
         overall = (
@@ -179,18 +179,19 @@ def write_babble_report(
     extra: Mapping[str, Any] | None = None,
     notes: str = "",
 ) -> Path:
-    """Write report.json, report.md and index.html; the page's path. It needs the sounds beside it and no network.
+    """Writes report.json, report.md and index.html, and returns the page's path. The page needs the audio files beside
+    it, but no network.
 
     Args:
-        folder: where the sounds are.
-        report: what was found.
-        title: of the page.
+        folder: the folder of the audio files.
+        report: the figures.
+        title: title of the page.
         clips: kind -> (path relative to the folder, waveform at 16 kHz) of each clip, in the order of `report.found`.
         extra: added to report.json.
-        notes: text shown as it is, below the tables.
+        notes: text shown verbatim below the tables.
 
     Raises:
-        FileExistsError: the folder has a file of that name which is no report's.
+        FileExistsError: the folder has a file with one of these names that is not from a report.
     """
     root = Path(folder)
     refuse_foreign_report(root)
@@ -232,7 +233,7 @@ def _tables(markdown: str) -> str:
 
 
 def _sounds(report: BabbleReport, clips: Mapping[str, Sequence[tuple[str, np.ndarray]]]) -> str:
-    """A row per noise with a card per speaker, after one real clip and one of noise of each."""
+    """One row per noise with one card per speaker, after a row of one real and one noise clip of each speaker."""
     parts = []
     for kind in ("real", "noise"):
         first = {int(s): i for i, s in reversed(list(enumerate(report.found[kind].intended)))}

@@ -1,6 +1,6 @@
-"""Baselines in bits per sample, over the same classes as the model that is held against them.
+"""Baselines in bits per sample, over the same classes as the model that is compared with them.
 
-Every one is a normalised distribution of each class given the classes before it, so its bits compare with a model's.
+Each is a normalised distribution of each class given the classes before it, so its bits are comparable with a model's.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ Codes = Sequence[Int[np.ndarray, "_"]]
 """Classes of each utterance, int [T]."""
 
 LARGEST_TABLE = 4096
-"""Most classes that `order1_bits` makes a table of: its square is held in memory."""
+"""Most classes for the table of `order1_bits`: it takes the square of this number in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CodeLengths:
-    """What it costs to code each utterance: what `paired_bootstrap` takes, weighted by samples."""
+    """The cost of coding each utterance: the input of `paired_bootstrap`, weighted by samples."""
 
     bits: Float[np.ndarray, " utterance"]
     """Mean bits per sample of each utterance, float64."""
@@ -34,9 +34,9 @@ class CodeLengths:
 
 
 def unigram_bits(train_codes: Codes, test_codes: Codes, num_classes: int) -> CodeLengths:
-    """Bits of the test utterances under the class frequencies of the training ones.
+    """Bits of the test utterances under the class frequencies of the training utterances.
 
-    Half a count is added to every class (Krichevsky and Trofimov 1981), so no class costs infinitely much. Raises
+    Half a count is added to every class (Krichevsky and Trofimov 1981), so no class has an infinite cost. Raises
     ValueError on an empty utterance or a class outside [0, num_classes).
     """
     _check_codes(train_codes, num_classes, "train_codes")
@@ -50,7 +50,7 @@ def order1_bits(train_codes: Codes, test_codes: Codes, num_classes: int, *, sile
 
     The table of successors is fitted on the training utterances and interpolated with the unigram table by the weights
     of Witten and Bell (1991, method C): p(c | h) = (n(h, c) + s(h) p(c)) / (n(h) + s(h)), where s(h) counts the
-    different classes seen after h. After a class never seen, the unigram table alone decides.
+    different classes seen after h. After a class that was never seen, only the unigram table is used.
 
     Args:
         train_codes, test_codes: classes of each utterance, int [T].
@@ -58,7 +58,7 @@ def order1_bits(train_codes: Codes, test_codes: Codes, num_classes: int, *, sile
         silence: the class before an utterance's first sample (`SampleCoding.silence`); default num_classes // 2.
 
     Raises:
-        ValueError: no or an empty utterance, a class outside [0, num_classes), or too many classes for a table.
+        ValueError: no utterance or an empty one, a class outside [0, num_classes), or too many classes for a table.
     """
     if num_classes > LARGEST_TABLE:
         raise ValueError(
@@ -88,25 +88,24 @@ def linear_prediction_bits(
     window_length: int = 400,
     uniform_share: float = 1e-4,
 ) -> CodeLengths:
-    """Bits under a linear predictor with Laplace residual that is fitted anew to every frame it is scored on.
+    """Bits under a linear predictor with Laplace residual that is fitted to every frame that it is scored on.
 
-    A strong baseline: predictor coefficients and Laplace scale come from the very frame that they code and travel free
-    of charge, where a real coder would pay for them and a model must foresee them. Everything happens in the signal
-    domain that the classes quantise (after gain and pre-emphasis): a sample is predicted from the `order` decoded
-    values before it (silence before the first); the coefficients solve the normal equations of the autocorrelation
-    method (Makhoul 1975) over a Hann window around the frame; the scale is the frame's mean absolute residual, the
-    maximum-likelihood one; and the probability of a class is the Laplace mass between its edges, the outermost classes
-    taking the tails.
+    A strong baseline: the predictor's coefficients and the Laplace scale come from the same frame that they code, at no
+    cost; a real coder would pay for them, and a model must predict them. All computation is in the signal domain that
+    the classes quantise (after gain and pre-emphasis). A sample is predicted from the `order` decoded values before it
+    (silence before the first). The coefficients solve the normal equations of the autocorrelation method (Makhoul 1975)
+    over a Hann window around the frame. The scale is the maximum-likelihood one, the frame's mean absolute residual.
+    The probability of a class is the Laplace mass between its edges; the outermost classes include the tails.
 
     Args:
         test_codes: classes of each utterance, int [T].
-        coding: what the classes mean; `mu_law` or `linear`.
-        order: number of past samples that predict.
-        frame_length: samples between two fits. window_length: samples that the coefficients are analysed on.
-        uniform_share: weight of a uniform distribution over the classes, so that no class costs infinitely much.
+        coding: the coding of the classes; `mu_law` or `linear`.
+        order: number of past samples in the prediction.
+        frame_length: samples between two fits. window_length: samples on which the coefficients are fitted.
+        uniform_share: weight of a uniform distribution over the classes, so that no class has an infinite cost.
 
     Raises:
-        ValueError: no or an empty utterance, a class outside the coding, or a coding without classes.
+        ValueError: no utterance or an empty one, a class outside the coding, or a coding without classes.
     """
     if not 1 <= order < window_length or not 1 <= frame_length <= window_length or not 0 < uniform_share < 1:
         raise ValueError(
@@ -140,7 +139,7 @@ def _predictors(
     windowed = pieces * np.hanning(window_length)
     size = 2 ** (window_length + order).bit_length()
     correlation = np.fft.irfft(np.abs(np.fft.rfft(windowed, size)) ** 2)[:, : order + 1]
-    # -50 dB of white noise keeps the equations solvable in silence and where a band is empty.
+    # White noise at -50 dB keeps the equations solvable in silence and if a band is empty.
     correlation[:, 0] = correlation[:, 0] * (1.0 + 1e-5) + 1e-12
     lags = np.abs(np.arange(order)[:, None] - np.arange(order)[None])
     return np.linalg.solve(correlation[:, lags], correlation[:, 1:, None])[..., 0]
@@ -150,7 +149,7 @@ def _laplace_mass(codes: np.ndarray, edges: np.ndarray, mean: np.ndarray, scale:
     """Mass of each code's bin under Laplace(mean, scale), without cancellation in the tails."""
     bounds = np.concatenate([[-np.inf], edges, [np.inf]])
     low, high = (bounds[codes] - mean) / scale, (bounds[codes + 1] - mean) / scale
-    # The mirror image of a bin below the mean has the same mass; after it, only bins above or around it are left.
+    # A bin below the mean is mirrored, which keeps its mass; then all bins lie above or around the mean.
     mirrored = high < 0
     low, high = np.where(mirrored, -high, low), np.where(mirrored, -low, high)
     above = 0.5 * np.exp(-np.maximum(low, 0.0)) * -np.expm1(-(high - np.maximum(low, 0.0)))
@@ -164,7 +163,7 @@ def _frequencies(codes: Codes, num_classes: int) -> np.ndarray:
 
 
 def _cells(codes: np.ndarray, before: int, num_classes: int) -> np.ndarray:
-    """Cell of the flattened (class before, class) table for each sample."""
+    """Index in the flattened (previous class, class) table for each sample."""
     current = codes.astype(np.int64)
     return np.concatenate([[before], current[:-1]]) * num_classes + current
 

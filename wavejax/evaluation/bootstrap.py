@@ -1,4 +1,4 @@
-"""Paired bootstrap: is one system better than another on the same utterances, or was it luck?"""
+"""Paired bootstrap: is one system better than another on the same utterances, or is the difference chance?"""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Num
 
 _BLOCK = 2**20
-"""Most resampling counts held at a time."""
+"""Most resampling counts held in memory at a time."""
 
 
 class Interval(NamedTuple):
@@ -28,16 +28,16 @@ def paired_bootstrap(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Percentile interval of the weighted mean of b - a, utterances drawn with replacement (Efron 1979).
+    """Percentile interval of the weighted mean of b - a; utterances are drawn with replacement (Efron 1979).
 
-    If `low` and `high` have the same sign, the difference is unlikely to be luck of the utterances chosen.
+    If `low` and `high` have the same sign, the difference is unlikely to be due to the choice of utterances.
 
     Args:
         a, b: a figure of each utterance under two systems, in the same order.
-        weights: weight of each utterance, e.g. its samples when figures are bits per sample; default equal.
+        weights: weight of each utterance, e.g. its samples if the figures are bits per sample; default equal.
         num_resamples: number of resampled sets of utterances.
-        confidence: share of the resampled means that lies inside the interval, in (0, 1).
-        seed: the interval is a pure function of the arguments.
+        confidence: fraction of the resampled means that lie inside the interval, in (0, 1).
+        seed: seed of the resampling; the interval is a pure function of the arguments.
 
     Raises:
         ValueError: fewer than two utterances, values that are not finite, weights that are not positive.

@@ -1,4 +1,4 @@
-"""Systems held against each other on the same utterances: arrays in, figures, intervals and flags out."""
+"""Comparison of systems on the same utterances: arrays in; figures, intervals and flags out."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,31 +14,31 @@ from wavejax.evaluation.measures import JUDGED_RATE, Candidate, Column, Item, Me
 from wavejax.extras import MissingExtra
 
 LARGEST_DIFFERENCE_SECONDS = 0.05
-"""A candidate whose length differs by more keeps no time with the recording: aligned columns have no figure."""
+"""A candidate whose length differs by more is not aligned with the recording: aligned columns have no figure."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """One way to make the utterances sound: a model, an anchor, a folder of recordings."""
+    """One source of waveforms for the utterances: a model, an anchor, a folder of recordings."""
 
     name: str
     takes: tuple[tuple[Float[np.ndarray, "_"], ...], ...]
-    """takes[k][i]: reading k of item i, float32 at `JUDGED_RATE`. A model reads once per seed."""
+    """takes[k][i]: take k of item i, float32 at `JUDGED_RATE`. A model has one take per seed."""
     seeds: tuple[int, ...] = ()
-    """The seed of each take, where takes differ by a seed."""
+    """The seed of each take, if takes differ by a seed."""
     drawn: int | None = 1
-    """Readings that were made. More than are scored: someone chose. None: nobody wrote it down."""
+    """Number of takes that were made. If more than are scored, someone selected them. None: unknown."""
     is_anchor: bool = True
 
     @classmethod
     def of_seeds(cls, name: str, takes: Sequence[Sequence[Float[np.ndarray, "_"]]]) -> "System":
-        """A model's readings of seeds 0, 1, ...: all that were made."""
+        """A model's takes with seeds 0, 1, ...: all that were made."""
         count = len(takes)
         return cls(name=name, takes=tuple(map(tuple, takes)), seeds=tuple(range(count)), drawn=count, is_anchor=False)
 
     @property
     def draws(self) -> str:
-        """Readings scored of readings made, for the table; "!" where they were, or may have been, chosen."""
+        """Takes scored of takes made, for the table; with "!" if they were, or may have been, selected."""
         made = "? !" if self.drawn is None else f"{self.drawn}{' !' if self.drawn > len(self.takes) else ''}"
         return f"{len(self.takes)} of {made}"
 
@@ -51,25 +51,25 @@ class Comparison:
     systems: tuple[System, ...]
     columns: tuple[Column, ...]
     figures: Mapping[str, Mapping[str, Float[np.ndarray, "take item"]]]
-    """figures[system][column], NaN where there is none."""
+    """figures[system][column]; NaN for a missing figure."""
     unused: Mapping[str, str]
-    """Measures that could not be used -> why."""
+    """Measure that could not be used -> reason."""
 
     def per_item(self, system: str, column: str) -> Float[np.ndarray, " item"]:
-        """Mean over the takes of each item; NaN where a take has no figure."""
+        """Mean over the takes of each item; NaN if a take has no figure."""
         return self.figures[system][column].mean(axis=0)
 
     def mean(self, system: str, column: str) -> Interval | None:
-        """Mean over items with its 95 % interval; None where no item has a figure, equal ends where only one has."""
+        """Mean over items with its 95 % interval; None if no item has a figure, zero width if only one item has."""
         values = self.per_item(system, column)
         return _interval(np.zeros(len(values)), values)
 
     def difference(self, system: str, anchor: str, column: str) -> Interval | None:
-        """Paired: the system's figure minus the anchor's on the same items."""
+        """Paired difference: the system's figure minus the anchor's on the same items."""
         return _interval(self.per_item(anchor, column), self.per_item(system, column))
 
     def flags(self, system: str) -> tuple[str, ...]:
-        """Names of the columns whose mean lies beyond the bar, "draws" among them where readings were chosen."""
+        """Names of the columns whose mean lies beyond the bar, and "draws" if takes were selected."""
         found = [
             column.name
             for column in self.columns
@@ -79,7 +79,7 @@ class Comparison:
         return (*found, *(["draws"] if "!" in chosen.draws else []))
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, item by item, of JSON types; NaN is null."""
+        """All figures, item by item, as JSON types; NaN is null."""
         candidates = [system.name for system in self.systems if not system.is_anchor]
         anchors = [system.name for system in self.systems if system.is_anchor]
         names = [column.name for column in self.columns]
@@ -127,14 +127,14 @@ def compare(
 
     Args:
         items: at `JUDGED_RATE`; each system's takes hold one waveform per item, in this order.
-        systems: names must differ; all are brought to each item's loudness and length before anything listens.
-        measures: those that cannot be used (a package is missing, there are no transcripts) are named in `unused`.
-        required: names of measures for which that raises instead.
-        say: called with a line on what is being done.
+        systems: names must differ; all are brought to each item's loudness and length before they are judged.
+        measures: those that cannot be used (a package is missing, there are no transcripts) are listed in `unused`.
+        required: names of measures that must be usable; an unusable one raises instead.
+        say: called with a line about progress.
 
     Raises:
         ValueError: no items, or a system that does not hold a waveform per item.
-        MissingExtra, JudgeUnusable: of a measure that is required.
+        MissingExtra, JudgeUnusable: a required measure cannot be used.
     """
     _check(items, systems)
     scorers: list[tuple[Measure, Scorer]] = []

@@ -1,4 +1,4 @@
-"""What a check found, in words; `wavejax doctor` shows it."""
+"""Findings of checks, in words; `wavejax doctor` shows them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ class Finding:
     check: str
     verdict: Verdict
     words: str
-    """What was found, and where it is bad, what to do."""
+    """What was found and, if it is bad, what to do."""
 
 
 def nothing_bad(findings: Iterable[Finding]) -> bool:
-    """True where no finding is bad."""
+    """True if no finding is bad."""
     return all(finding.verdict != "bad" for finding in findings)
 
 
 def check_parameters(params: Params) -> Finding:
-    """Parameters that are NaN or infinite, by name."""
+    """A finding that lists the parameters that are NaN or infinite."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
     bad = {
         "/".join(str(getattr(key, "key", key)) for key in path): np.size(leaf) - np.count_nonzero(np.isfinite(leaf))

@@ -1,6 +1,6 @@
-"""Judges that wavejax did not write. Every one is optional, carries its weights in its package and downloads nothing.
+"""Third-party judges. Each is optional, has its weights in its package and downloads nothing.
 
-What each is good for and what it misses: docs/evaluation.md.
+docs/evaluation.md describes the strengths and weaknesses of each.
 """
 
 import contextlib
@@ -25,9 +25,9 @@ NAN = float("nan")
 
 
 def _open_distillmos(items: Sequence[Item]) -> Scorer:
-    """Stahl and Gamper 2025: a small network that imitates a large one that was trained on listeners' opinions."""
+    """Stahl and Gamper 2025: a small network distilled from a large one that was trained on listeners' opinions."""
     torch = require_extra("torch", "judges", "the judge DistillMOS")
-    # torchaudio only reads files for the package's own command, and often does not match the torch that is there.
+    # Only the package's own command uses torchaudio (to read files), which often does not match the installed torch.
     with _quiet(), _stub("torchaudio"):
         model = require_extra("distillmos", "judges", "the judge DistillMOS").ConvTransformerSQAModel().eval()
 
@@ -39,16 +39,16 @@ def _open_distillmos(items: Sequence[Item]) -> Scorer:
 
 
 def _open_dnsmos(items: Sequence[Item]) -> Scorer:
-    """Reddy et al. 2021: opinions after ITU-T P.808, of windows of 9.01 s every second; short recordings are repeated.
+    """Reddy et al. 2021: ITU-T P.808 opinion scores of windows of 9.01 s every second; short recordings are repeated.
 
     The package's own front end also computes OVRL, which prefers a 4 kHz low-pass to the original and takes 100 times
-    as long; only its mel spectrogram and weights are used.
+    as long; we use only its mel spectrogram and weights.
     """
     onnxruntime = require_extra("onnxruntime", "judges", "the judge DNSMOS P.808")
     with _quiet():
         package = require_extra("speechmos.dnsmos", "judges", "the judge DNSMOS P.808")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # idle threads that spin cost more than they bring
+    options.intra_op_num_threads = 1  # idle threads that spin cost more than they gain
     weights = Path(str(package.__file__)).parent / "dnsmos_models" / "model_v8.onnx"
     session = onnxruntime.InferenceSession(str(weights), options)
     window = int(9.01 * JUDGED_RATE)
@@ -57,7 +57,7 @@ def _open_dnsmos(items: Sequence[Item]) -> Scorer:
         sound = np.tile(candidate.waveform, -(-window // len(candidate.waveform)))
         opinions = []
         for start in range(0, len(sound) - window + 1, JUDGED_RATE):
-            mel = package.DNSMOS.audio_melspec(None, sound[start : start + window - 160])  # uses nothing of itself
+            mel = package.DNSMOS.audio_melspec(None, sound[start : start + window - 160])  # it does not use `self`
             opinions.append(session.run(None, {"input_1": mel.astype(np.float32)[None]})[0].item())
         return (float(np.mean(opinions)),)
 
@@ -72,7 +72,7 @@ def _open_estoi(items: Sequence[Item]) -> Scorer:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             value = float(stoi(items[candidate.item].waveform, candidate.waveform, JUDGED_RATE, extended=True))
-        # It warns, and answers 1e-5, where less than 0.4 s of speech is left without the pauses.
+        # It warns, and returns 1e-5, if less than 0.4 s of speech remains without the pauses.
         return (NAN if said else value,)
 
     return score
@@ -85,14 +85,14 @@ def _open_pesq(items: Sequence[Item]) -> Scorer:
     def score(candidate: Candidate) -> tuple[float, ...]:
         try:
             return (float(package.pesq(JUDGED_RATE, items[candidate.item].waveform, candidate.waveform, "wb")),)
-        except package.PesqError:  # nothing that it takes for speech
+        except package.PesqError:  # it detects no speech
             return (NAN,)
 
     return score
 
 
 def _open_phonemes(items: Sequence[Item]) -> Scorer:
-    """Errors of a phoneme recogniser against what it hears in the original: no transcript, any voice."""
+    """Phoneme errors relative to the recogniser's output for the original: no transcript needed, any voice."""
     recognise = require_extra("hama", "judges", "the phoneme error").ASRModel()
     originals = [recognise(item.waveform, JUDGED_RATE).phonemes for item in items]
 
@@ -105,10 +105,10 @@ def _open_phonemes(items: Sequence[Item]) -> Scorer:
 
 
 def word_error(domain: Sequence[str] = ()) -> Measure:
-    """The measure of word errors of English, with a language model of the `domain`'s transcripts.
+    """The measure of word errors in English, with a language model of the transcripts in `domain`.
 
-    Sentences of the domain with the words of a judged item are held out: the recogniser knows which words there are
-    but not the answers. Without a domain it has its own general English model, which misses more words.
+    Sentences of the domain that equal a judged item are left out: the recogniser knows the vocabulary but not the
+    answers. Without a domain it uses its own general English model, which misses more words.
     """
 
     def open_words(items: Sequence[Item]) -> Scorer:
@@ -121,7 +121,7 @@ def word_error(domain: Sequence[str] = ()) -> Measure:
         def score(candidate: Candidate) -> tuple[float, ...]:
             words = expected[candidate.item]
             samples = np.clip(np.round(candidate.waveform * 32767.0), -32768, 32767).astype("<i2")
-            decoder.reinit_feat()  # forget the mean of the recording before: no figure depends on the order
+            decoder.reinit_feat()  # forget the previous recording's mean, so that no figure depends on the order
             decoder.start_utt()
             decoder.process_raw(samples.tobytes(), full_utt=True)
             decoder.end_utt()
@@ -149,9 +149,9 @@ def _decoder(package: ModuleType, domain: Sequence[str], judged: Sequence[Sequen
 
 
 def open_speaker_embedding(purpose: str = "the speaker cosine") -> Embed:
-    """The embedding of Wan et al. 2018 (resemblyzer): a unit vector of whose voice it is, whatever is said.
+    """The speaker embedding of Wan et al. 2018 (resemblyzer): a unit vector that depends on the voice, not the words.
 
-    Pauses are cut and the level is set before it listens. Raises MissingExtra, `purpose` being the sentence's subject.
+    Pauses are cut and the level is normalised first. Raises MissingExtra; `purpose` is the subject of its message.
     """
     with _quiet():
         try:
@@ -175,7 +175,7 @@ def open_speaker_embedding(purpose: str = "the speaker cosine") -> Embed:
 
 
 def _open_speaker(items: Sequence[Item]) -> Scorer:
-    """Cosine to the centroid of the speaker's OTHER recordings: another text, the same voice."""
+    """Cosine to the centroid of the speaker's OTHER recordings: the same voice with other words."""
     embed = open_speaker_embedding()
     voices = [embed(item.waveform) for item in items]
 
@@ -193,7 +193,7 @@ def _open_speaker(items: Sequence[Item]) -> Scorer:
 
 
 class JudgeUnusable(ValueError):
-    """A judge that is installed but cannot judge these recordings; the message says why."""
+    """A judge is installed but cannot judge these recordings; the message says why."""
 
 
 def _judge(
@@ -216,12 +216,12 @@ JUDGES: dict[str, Measure] = {
         _judge("speaker", "speaker cosine", 0.86, _open_speaker),
     )
 }
-"""Name -> judge; `word_error(domain)` replaces "words" where text of the domain is at hand."""
+"""Name -> judge; `word_error(domain)` replaces "words" if text of the domain is available."""
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Nothing on standard output, no warnings: judges announce their weights and use what their packages deprecate."""
+    """Silences standard output and warnings: judges announce their weights and use deprecated functions."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
@@ -229,7 +229,7 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _one_thread(torch: ModuleType) -> Iterator[None]:
-    """Models this small lose more by waiting for each other's threads than they gain: 3 to 20 times the time."""
+    """Limits torch to one thread: with more, models this small wait for the threads and take 3 to 20 times longer."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -240,7 +240,7 @@ def _one_thread(torch: ModuleType) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stub(name: str) -> Iterator[None]:
-    """An empty module of this name while another package is imported, unless the real one is there already."""
+    """Provides an empty module of this name while another package is imported, unless the real one is loaded."""
     placed = sys.modules.setdefault(name, stand_in := ModuleType(name))
     try:
         yield

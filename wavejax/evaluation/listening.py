@@ -1,4 +1,4 @@
-"""Copy-synthesis judged beside anchors: a voice speaks held-out recordings again, and judges listen."""
+"""Copy-synthesis judged beside anchors: a voice resynthesises held-out recordings, and judges score the result."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ from wavejax.evaluation.selection import ListeningError, Selection
 from wavejax.extras import MissingExtra
 
 DRAWS_FILE = "draws.json"
-"""Beside a candidate's recordings, how they came about: {"seeds": [7], "drawn": 8}. Absent: nobody knows."""
+"""A file beside a candidate's recordings that says how they were made: {"seeds": [7], "drawn": 8}. Absent: unknown."""
 
 Say = Callable[[str], None]
 Speak = Callable[[Utterance, float, int], Float[np.ndarray, "_"]]
@@ -35,7 +35,7 @@ Speak = Callable[[Utterance, float, int], Float[np.ndarray, "_"]]
 
 
 def items_of(selection: Selection, corpus: Corpus) -> list[Item]:
-    """What is judged against: the selection's recordings at `JUDGED_RATE`."""
+    """The references of the judgement: the selection's recordings at `JUDGED_RATE`."""
     rate, speakers = corpus.sample_rate, corpus.speakers
     return [
         Item(
@@ -51,7 +51,7 @@ def items_of(selection: Selection, corpus: Corpus) -> list[Item]:
 def anchor_systems(
     waveforms: Sequence[Float[np.ndarray, "_"]], spec: FeatureSpec, names: Sequence[str], say: Say
 ) -> tuple[list[System], dict[str, str]]:
-    """Anchors of the recordings (at `spec.sample_rate`), and those that lack a package -> why.
+    """(anchors of the recordings, which are at `spec.sample_rate`; anchor whose package is missing -> reason).
 
     Raises ListeningError on a name that is not in `ANCHORS`.
     """
@@ -79,15 +79,15 @@ def spoken_systems(
     num_seeds: int,
     say: Say,
 ) -> list[System]:
-    """A voice's readings, a system per temperature and a take per seed 0, 1, ..., num_seeds - 1: none is chosen.
+    """A voice's takes: one system per temperature and one take per seed 0, 1, ..., num_seeds - 1, without selection.
 
     Args:
-        name: of the systems, before their temperature.
-        utterances: what is spoken again.
-        speak: (utterance, temperature, seed) -> waveform at `rate`; another reading for another seed.
+        name: name of the systems, to which the temperature is added.
+        utterances: the utterances that the voice resynthesises.
+        speak: (utterance, temperature, seed) -> waveform at `rate`; another seed gives another take.
         rate: Hz.
         temperatures, num_seeds: see above.
-        say: called with a line on what is being done.
+        say: called with a line about progress.
     """
     systems = []
     for temperature in temperatures:
@@ -101,7 +101,7 @@ def spoken_systems(
 
 
 def ceiling_system(utterances: Sequence[Utterance], coding: SampleCoding, rate: int) -> System:
-    """The recordings as a coding of samples gives them back: the best that a model of that coding could do."""
+    """The recordings encoded and decoded by a sample coding: the best that a model with that coding can reach."""
     takes = tuple(_judged(recode(each.waveform, coding), rate) for each in utterances)
     return System(name="ceiling", takes=(takes,))
 
@@ -109,14 +109,14 @@ def ceiling_system(utterances: Sequence[Utterance], coding: SampleCoding, rate: 
 def read_folders(
     reference: str | Path, candidates: Sequence[str | Path], say: Say = lambda said: None
 ) -> tuple[list[Item], list[System]]:
-    """Recordings of any vocoder beside the originals, paired by file name without suffix, as text (NFC).
+    """Recordings of any vocoder and the originals, paired by file name without suffix (compared in NFC).
 
     A metadata.csv in the reference folder (id|transcript) gives transcripts. `DRAWS_FILE` in a candidate's folder says
-    how many readings were made; without it the report says that nobody knows. `say` is told of what matches nothing.
+    how many takes were made; without it the report says that this is unknown. `say` reports files without a partner.
 
     Raises:
-        ListeningError: an empty folder, two files of one name, or an original without its counterpart (a missing
-            reading is a chosen one). SourceError: a metadata.csv that cannot be read.
+        ListeningError: an empty folder, two files with one name, or an original without its counterpart (missing takes
+            would be a selection). SourceError: a metadata.csv that cannot be read.
     """
     originals = _recordings(Path(reference))
     transcripts = _transcripts(Path(reference), originals, say)
@@ -200,19 +200,19 @@ def judge_voice(
     anchors: Sequence[str] = DEFAULT_ANCHORS,
     say: Say = lambda said: None,
 ) -> Comparison:
-    """A voice's readings of the selection beside anchors of the same recordings.
+    """Judges a voice's takes of the selection beside anchors of the same recordings.
 
     Args:
-        corpus: that the selection is of, at the voice's sample rate.
-        selection: of `select`.
-        spec: the features that the voice reads, which anchors made of features read, too.
-        systems: makes the readings (`spoken_systems`), once the names below are known to be right.
-        judges: names from `JUDGES`, every one of which must be installed; None: those that are.
+        corpus: the corpus of the selection, at the voice's sample rate.
+        selection: the result of `select`.
+        spec: the features that the voice reads; anchors made from features use them too.
+        systems: makes the takes (`spoken_systems`); called after the names below have been checked.
+        judges: names from `JUDGES`, all of which must be installed; None: every installed judge.
         anchors: names from `ANCHORS`.
-        say: called with a line on what is being done.
+        say: called with a line about progress.
 
     Raises:
-        ListeningError: an unknown name; MissingExtra: a judge that was asked for.
+        ListeningError: an unknown name; MissingExtra: a requested judge is not installed.
     """
     chosen = _measures(judges, [entry.transcript for entry in corpus.entries])
     items = items_of(selection, corpus)
@@ -228,9 +228,9 @@ def judge_folders(
     anchors: Sequence[str] = DEFAULT_ANCHORS,
     say: Say = lambda said: None,
 ) -> Comparison:
-    """Recordings of any vocoder beside anchors of the originals; arguments as in `judge_voice` and `read_folders`.
+    """Judges recordings of any vocoder beside anchors of the originals; see `judge_voice` and `read_folders`.
 
-    Griffin-Lim is given the features of speech-16k. Raises ListeningError, AudioError, MissingExtra.
+    Griffin-Lim uses the features of speech-16k. Raises ListeningError, AudioError, MissingExtra.
     """
     items, spoken = read_folders(reference, candidates, say)
     chosen = _measures(judges, [item.transcript for item in items])
@@ -253,7 +253,7 @@ def _compare(
 
 
 def _measures(judges: Sequence[str] | None, domain: Sequence[str]) -> list[Measure]:
-    """All metrics and the judges of these names (None: every one)."""
+    """All metrics, and the judges with these names (None: all judges)."""
     unknown = [name for name in judges or () if name not in JUDGES]
     if unknown:
         raise ListeningError(f"there is no judge {unknown[0]!r}; choose from {', '.join(JUDGES)}")
@@ -262,7 +262,7 @@ def _measures(judges: Sequence[str] | None, domain: Sequence[str]) -> list[Measu
 
 
 def named_judges(given: Sequence[str]) -> tuple[str, ...] | None:
-    """Judges as people name them: ("installed",) is None, those that are; ("none",) is none of them."""
+    """The judges that a user names: ("installed",) gives None, i.e. all that are installed; ("none",) gives none."""
     if tuple(given) == ("installed",):
         return None
     return () if tuple(given) == ("none",) else tuple(given)

@@ -1,7 +1,7 @@
-"""What a judgement is made of: items, columns, and the measures that need no learned model.
+"""The parts of a judgement: items, columns, and the measures that need no learned model.
 
-A measure looks at all items once (`open`), then gives its columns' figures for one candidate of one item at a time.
-Candidates come level-matched, cut to the item's length, at the item's rate.
+A measure sees all items once (`open`), then returns its columns' figures for one candidate of one item at a time.
+Candidates are level-matched, cut to the item's length, and at the item's rate.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ from wavejax.evaluation.spectra import (
 )
 
 JUDGED_RATE = 16_000
-"""Everything is judged at this rate, which most judges were trained at."""
+"""Everything is judged at this rate, because most judges were trained at it."""
 
 Better = Literal["higher", "lower", "zero"]
 
@@ -46,11 +46,11 @@ class Column:
     title: str
     better: Better
     bar: float
-    """The figure is flagged beyond it: below (higher), above (lower), or further than this from 0 (zero)."""
+    """A figure beyond it is flagged: below it (higher), above it (lower), or further than it from 0 (zero)."""
     digits: int = 2
 
     def passes(self, value: float) -> bool:
-        """Whether a mean lies within the bar; NaN does."""
+        """Whether a mean lies within the bar; NaN counts as within."""
         if np.isnan(value):
             return True
         if self.better == "higher":
@@ -59,30 +59,30 @@ class Column:
 
 
 class Candidate(NamedTuple):
-    """One system's reading of one item."""
+    """One system's waveform for one item."""
 
     item: int
-    """Position of the item."""
+    """Index of the item."""
     waveform: Float[np.ndarray, " time"]
-    """Float32, level-matched, as long as the item."""
+    """float32, level-matched, as long as the item."""
     level: float
-    """How much louder than the item it had been, dB."""
+    """How much louder than the item it was before level matching, dB."""
 
 
 Scorer = Callable[[Candidate], tuple[float, ...]]
-"""A candidate -> a figure per column, NaN where there is none."""
+"""A candidate -> one figure per column; NaN for a missing figure."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """Columns and what fills them."""
+    """Columns, and the function that computes their figures."""
 
     name: str
     columns: tuple[Column, ...]
     open: Callable[[Sequence[Item]], Scorer]
-    """Raises MissingExtra, with what to install, where a package is missing."""
+    """Raises MissingExtra, which says what to install, if a package is missing."""
     aligned: bool = True
-    """False where it makes sense of speech that keeps no time with the recording."""
+    """False if the measure is also valid for speech that is not aligned in time with the recording."""
 
 
 def _open_level(items: Sequence[Item]) -> Scorer:

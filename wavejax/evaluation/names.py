@@ -1,18 +1,19 @@
-"""File names for things that people have named: readable, safe anywhere, and different for different names."""
+"""File names made from user-given names: readable, safe on every system, and distinct for distinct names."""
 
 import hashlib
 import re
 from collections.abc import Iterable
 
 MAX_LENGTH = 120
-"""Bytes of a file's name without suffix; file systems take 255, and a browser's saved page makes names longer."""
+"""Most bytes of a file name without suffix; file systems allow 255, and a browser that saves a page adds some."""
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:
-    """A file name, without suffix, for each name: what is no letter, digit, "." "=" or "-" becomes "_".
+    """A file name, without suffix, for each name: runs of characters other than letters, digits, ".", "=" and "-"
+    become "_".
 
-    Where that makes two names one, where only capitals differ (some file systems keep none), or a name is too long, a
-    few digits of the name's hash are added.
+    A few digits of the name's hash are added if two names would become equal, if they differ only in capitals (which
+    some file systems ignore), or if a name is too long.
     """
     listed = list(dict.fromkeys(names))
     plain = {name: _plain(name) for name in listed}

@@ -1,4 +1,4 @@
-"""How close a played note is to a recording of it: pitch, decay, spectrum. Items are named after their notes."""
+"""How close a generated note is to its recording: pitch, decay, spectrum. Items are named after their notes."""
 
 from collections.abc import Sequence
 
@@ -12,19 +12,19 @@ from wavejax.evaluation.measures import JUDGED_RATE, METRICS, Candidate, Column,
 from wavejax.evaluation.spectra import log_mel_distance
 
 PITCH_PART = (0.1, 1.1)
-"""Seconds of a note over which its pitch is measured, by the partials' phases in one long window."""
+"""The part of a note, in seconds, over which its pitch is measured, by the partials' phases in one long window."""
 NO_PITCH = 100.0
-"""Cents that count as the error of a note in which no pitch is found."""
+"""The error in cents of a note without a measurable pitch."""
 DECAY_DB = 20.0
 SOUNDING_DB = 50.0
 _LEVEL_SECONDS = 0.05
 
 
 def decay_time(waveform: Float[np.ndarray, " time"], sample_rate: int, decibels: float = DECAY_DB) -> float:
-    """Seconds from the loudest 50 ms until the energy still to come has fallen by `decibels` from all that came.
+    """Seconds from the loudest 50 ms until the energy still to come has fallen by `decibels` from its first value.
 
-    Backward integration (Schroeder 1965, JASA 37(3)): beats between strings move a level up and down, but not this.
-    The rest counts as none at the waveform's end, so only waveforms of one length compare. NaN for silence.
+    Backward integration (Schroeder 1965, JASA 37(3)): unlike a level, it does not fluctuate with beats between strings.
+    The energy after the waveform's end counts as 0, so compare only waveforms of equal length. NaN for silence.
     """
     energy = np.square(np.asarray(waveform, np.float64))
     block = max(round(_LEVEL_SECONDS * sample_rate), 1)
@@ -39,7 +39,7 @@ def decay_time(waveform: Float[np.ndarray, " time"], sample_rate: int, decibels:
 def sounding_length(
     waveform: Float[np.ndarray, " time"], sample_rate: int, *, decibels: float = SOUNDING_DB, least: float = 1.0
 ) -> int:
-    """Samples until the level (50 ms) is `decibels` below the loudest for good; `least` seconds at least."""
+    """Samples until the level (50 ms) stays `decibels` below the loudest to the end; at least `least` seconds."""
     block = round(_LEVEL_SECONDS * sample_rate)
     power = np.add.reduceat(np.square(np.asarray(waveform, np.float64)), np.arange(0, len(waveform), block))
     last = int(np.flatnonzero(power >= np.max(power) * 10.0 ** (-decibels / 10.0))[-1])
@@ -47,7 +47,7 @@ def sounding_length(
 
 
 def envelope(waveform: Float[np.ndarray, " time"], sample_rate: int, period: float) -> Float[np.ndarray, " time"]:
-    """Level of each sample: the root mean square over two periods (seconds), at least 10 ms, around it."""
+    """Level at each sample: the root mean square over two periods (seconds) around it, at least 10 ms."""
     width = max(round(2.0 * period * sample_rate), round(0.01 * sample_rate)) | 1
     total = np.concatenate([[0.0], np.cumsum(np.square(np.asarray(waveform, np.float64)))])
     places = np.arange(len(waveform))
@@ -56,16 +56,16 @@ def envelope(waveform: Float[np.ndarray, " time"], sample_rate: int, period: flo
 
 
 def sine_of(waveform: Float[np.ndarray, " time"], sample_rate: int, frequency: float) -> Float[np.ndarray, " time"]:
-    """A sine of this frequency (Hz) with the waveform's envelope: perfectly in tune, and no piano."""
+    """A sine of this frequency (Hz) with the waveform's envelope: perfectly in tune, but not a piano."""
     time = np.arange(len(waveform)) / sample_rate
     level = envelope(waveform, sample_rate, 1.0 / frequency)
     return (np.sqrt(2.0) * level * np.sin(2.0 * np.pi * frequency * time)).astype(np.float32)
 
 
 def note_pitch(waveform: Float[np.ndarray, " time"], note: str) -> float | None:
-    """Hz of the first partial of a note at `JUDGED_RATE` over `PITCH_PART`; None where there is none near the note's.
+    """Hz of a note's first partial, at `JUDGED_RATE`, over `PITCH_PART`; None if none is found near the note's pitch.
 
-    Short notes are measured over what they have.
+    Notes that are shorter are measured to their end.
     """
     tempered = 440.0 * 2.0 ** ((midi_number(note) - 69.0) / 12.0)
     begin, end = (round(second * JUDGED_RATE) for second in PITCH_PART)

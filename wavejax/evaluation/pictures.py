@@ -1,4 +1,4 @@
-"""Pictures of sound: a comparison for people, and an image for training logs that needs no plotting package."""
+"""Pictures of sound: a plot that compares recordings, and an image for training logs without a plotting package."""
 
 import struct
 import zlib
@@ -14,7 +14,7 @@ from wavejax.evaluation.spectra import mel_decibels
 from wavejax.extras import require_extra
 
 RANGE_DB = (-85.0, -5.0)
-"""What `spectrogram_image` shows from dark to bright, in dB of a full-scale sine: speech at an ordinary level."""
+"""Range of `spectrogram_image` from dark to bright, in dB re a full-scale sine: suits speech at a usual level."""
 
 _COLOURS = np.asarray(
     (
@@ -23,7 +23,7 @@ _COLOURS = np.asarray(
     ),
     np.float64,
 )
-"""Dark to bright, evenly spaced; brightness rises throughout, so the picture also reads in grey."""
+"""Colours from dark to bright, evenly spaced; brightness rises monotonically, so the picture also works in grey."""
 
 
 def spectrogram_image(
@@ -31,9 +31,9 @@ def spectrogram_image(
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Log-mel picture of a waveform [T] for TensorBoard, uint8 [H, W, 3]: time to the right, low bands at the bottom.
 
-    One column per frame; each band is repeated so that H >= 160. The scale is absolute (`range_db`, dB of a full-scale
-    sine), so pictures of different recordings compare and silence is dark. Raises ValueError on a waveform too short
-    for a frame.
+    One column per frame; each band is repeated so that H >= 160. The scale is absolute (`range_db`, dB re a full-scale
+    sine), so pictures of different recordings are comparable and silence is dark. Raises ValueError on a waveform that
+    is too short for a frame.
     """
     low, high = range_db
     share = np.clip((mel_decibels(waveform, spec) - low) / (high - low), 0.0, 1.0)
@@ -44,7 +44,7 @@ def spectrogram_image(
 
 
 def png_bytes(image: UInt8[np.ndarray, "height width 3"]) -> bytes:
-    """A PNG file of an RGB image: what a page embeds (W3C PNG, colour type 2, no filter)."""
+    """The bytes of a PNG file of an RGB image, to embed in a page (W3C PNG, colour type 2, no filter)."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -65,10 +65,10 @@ def compare_picture(
 ) -> None:
     """Writes a PNG of 1200 x 900: waveform and log-mel of `original` above those of `generated`, same scales.
 
-    Time in seconds (the longer recording sets the width), waveforms on one amplitude scale, log-mel in dB on one
-    colour scale from the loudest point of both down to 80 dB below it, mel bands labelled in Hz. Missing folders are
-    made; the file appears whole or not at all. Raises MissingExtra without matplotlib, ValueError on a recording that
-    is empty, not finite, or too short for a frame.
+    Time is in seconds (the longer recording sets the width). Both waveforms share one amplitude scale, both log-mels
+    one colour scale in dB, from the loudest point of both down to 80 dB below it. Mel bands are labelled in Hz. Missing
+    folders are created; the file is written atomically. Raises MissingExtra without matplotlib, ValueError on a
+    recording that is empty, not finite, or too short for a frame.
     """
     figure_module = require_extra("matplotlib.figure", "plot", "compare_picture")
     recordings = {"original": original, "generated": generated}
@@ -104,7 +104,7 @@ def _draw_waveform(axis: Any, waveform: np.ndarray, sample_rate: int, name: str,
 
 def _draw_mel(axis: Any, mel: np.ndarray, spec: FeatureSpec, limits: tuple[float, float]) -> Any:
     hop = spec.hop_length / spec.sample_rate
-    # Each frame's column is centred on the sample that the frame is centred on.
+    # Each frame's column is centred on the same sample as the frame.
     left = spec.frame_centre / spec.sample_rate - hop / 2
     extent = (left, left + len(mel) * hop, -0.5, mel.shape[1] - 0.5)
     colors = require_extra("matplotlib.colors", "plot", "compare_picture")
@@ -127,7 +127,7 @@ def _draw_mel(axis: Any, mel: np.ndarray, spec: FeatureSpec, limits: tuple[float
 
 
 def _band_centres(spec: FeatureSpec) -> np.ndarray:
-    """Centre of gravity of each mel filter in Hz; a filter too narrow for any bin gets its place by interpolation."""
+    """Centre of gravity of each mel filter in Hz; interpolated for filters that are too narrow to hold a bin."""
     frequency = np.linspace(0.0, spec.sample_rate / 2, spec.n_fft // 2 + 1)
     weight = spec.filterbank.sum(axis=0)
     known = weight > 0

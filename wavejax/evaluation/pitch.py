@@ -1,4 +1,4 @@
-"""Fundamental frequency, and how far one recording's is from another's."""
+"""Fundamental frequency, and its difference between two recordings."""
 
 import warnings
 from types import ModuleType
@@ -17,9 +17,9 @@ class PitchErrors(NamedTuple):
     """How a candidate's F0 track differs from its reference's."""
 
     cents: float
-    """Mean |1200 log2(candidate / reference)| over the frames that both voice; NaN where there is none."""
+    """Mean |1200 log2(candidate / reference)| over the frames that are voiced in both; NaN if there are none."""
     voicing: float
-    """Share of frames that one voices and the other does not, in percent."""
+    """Percentage of frames that are voiced in one track and unvoiced in the other."""
 
 
 def pitch(waveform: Float[np.ndarray, " time"], sample_rate: int) -> Float[np.ndarray, " frame"]:
@@ -47,7 +47,7 @@ def pitch_of_frames(
 
 
 def pitch_errors(reference: Float[np.ndarray, " frame"], candidate: Float[np.ndarray, " other"]) -> PitchErrors:
-    """Errors between two tracks of `pitch`, aligned frame by frame; what one has more at its end is ignored."""
+    """Errors between two tracks of `pitch`, aligned frame by frame; extra frames at the end of one are ignored."""
     length = min(len(reference), len(candidate))
     if not length:
         raise ValueError("an F0 track of 0 frames has no error: give recordings that last")
@@ -61,6 +61,6 @@ def pitch_errors(reference: Float[np.ndarray, " frame"], candidate: Float[np.nda
 def load_world() -> ModuleType:
     """The package pyworld. Raises MissingExtra."""
     with warnings.catch_warnings():
-        # Its first lines read their own version through a deprecated door.
+        # On import it reads its own version through a deprecated interface.
         warnings.simplefilter("ignore")
         return require_extra("pyworld", "eval", "the F0 track")

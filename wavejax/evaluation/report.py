@@ -1,4 +1,4 @@
-"""A comparison as a Markdown table and as a page that opens from a folder: players, waveforms, spectrograms."""
+"""A comparison as Markdown tables and as a page that opens without a server: players, waveforms, spectrograms."""
 
 import base64
 import html
@@ -36,13 +36,12 @@ small{color:#666;font-size:11px;display:block} .flag{background:#ffe3dc} .candid
 dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 14px}
 dt{color:#666} dd{margin:0} pre{background:#f5f5f8;padding:10px;overflow-x:auto}
 """
-"""Of every page."""
+"""The style sheet of every page."""
 
 
 def markdown(comparison: Comparison) -> str:
-    """Tables of means, a row per column and a column per system, then of paired differences with 95 % intervals.
-
-    "!" marks a mean beyond its bar.
+    """A table of means with one row per figure and one column per system, then tables of paired differences with 95 %
+    intervals. "!" marks a mean beyond its bar.
     """
     systems = comparison.systems
     rows = [["", "bar", *(system.name for system in systems)]]
@@ -74,20 +73,20 @@ def write_report(
     notes: str = "",
     extra: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write report.json, report.md, index.html and audio/SYSTEM/TAKE/ID.wav; the page's path.
+    """Writes report.json, report.md, index.html and audio/SYSTEM/TAKE/ID.wav, and returns the page's path.
 
-    The page needs no network and no other file but the audio, which is as it was judged: at 16 kHz, level-matched.
+    The page needs only the audio files and no network. The audio is what was judged: at 16 kHz, level-matched.
 
     Args:
-        folder: made if it is missing; an earlier report is replaced.
-        comparison: what was judged.
-        title: of the page.
-        facts: what is said of the run: model, seeds, temperature, corpus, ...
-        notes: text shown as it is, below the tables.
+        folder: created if missing; an earlier report is replaced.
+        comparison: the judged systems and their figures.
+        title: title of the page.
+        facts: description of the run: model, seeds, temperature, corpus, ...
+        notes: text shown verbatim below the tables.
         extra: added to report.json.
 
     Raises:
-        FileExistsError: the folder has a file of that name which is no report's.
+        FileExistsError: the folder has a file with one of these names that is not from a report.
     """
     root = Path(folder)
     refuse_foreign_report(root)
@@ -103,7 +102,7 @@ def write_report(
 
 
 def _write_sounds(root: Path, comparison: Comparison) -> dict[tuple[str, int, int], str]:
-    """Every take, level-matched; (system, take, item) -> path relative to the page."""
+    """Writes every take, level-matched; returns (system, take, item) -> path relative to the page."""
     paths = {}
     folders = file_names(system.name for system in comparison.systems)
     files = file_names(item.id for item in comparison.items)
@@ -257,7 +256,7 @@ def _number(value: float, digits: int) -> str:
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, its columns aligned for people too; the first row is the head."""
+    """A Markdown table whose columns are also aligned as plain text; the first row is the head."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows

@@ -1,7 +1,7 @@
 """How well a model predicts held-out recordings, beside baselines: bits per sample of each utterance.
 
-Everything is teacher-forced: the model hears the recording and is asked for each next sample. Bits are of a probability
-mass over the coding's classes or bins, so different models and the baselines of `wavejax.evaluation` compare as long as
+Everything is teacher-forced: the model sees the recording and predicts each next sample. Bits measure the probability
+mass of the coding's classes or bins, so different models and the baselines of `wavejax.evaluation` are comparable if
 their coding is the same.
 """
 
@@ -43,7 +43,7 @@ class Scores:
 def score_batches(score_rows: ScoreRows, batches: Iterable[Mapping[str, Any]], ids: Sequence[str]) -> Scores:
     """Bits of the utterances `ids` from batches of crops that cover them once.
 
-    Raises ValueError where two ids cannot be told apart by what a batch carries of them.
+    Raises ValueError if two ids have the same hash, because batches carry only the hash.
     """
     number = {id_hash(each): index for index, each in enumerate(ids)}
     if len(number) != len(ids):
@@ -61,10 +61,10 @@ def score_batches(score_rows: ScoreRows, batches: Iterable[Mapping[str, Any]], i
 def score_table(
     right: Scores, rivals: Mapping[str, Float[np.ndarray, " utterance"]], facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """A JSON-able report: the model's bits, its rivals', and their intervals.
+    """A JSON-able report: the model's bits, those of its rivals, and their intervals.
 
     Each entry of "differences" is mean, low, high of the 95 % paired bootstrap over utterances: low above 0 means that
-    the model is better, luck of the draw aside.
+    the model is significantly better.
     """
     weights = right.num_samples
     means = {name: float(np.average(bits, weights=weights)) for name, bits in rivals.items()}
@@ -96,7 +96,7 @@ _NAMES = {
 
 
 def score_lines(report: Mapping[str, Any]) -> list[str]:
-    """A report of `score_table` for the terminal."""
+    """A report of `score_table` as lines for the terminal."""
     step = "" if report["step"] is None else f" (step {report['step']})"
     lines = [
         f"{report['model']}{step} on {report['num_utterances']} {report['split']} utterances, "
@@ -117,15 +117,15 @@ def encoded_utterances(corpus: Corpus, split: str, coding: SampleCoding) -> list
 
 
 def _encode(waveform: Float[np.ndarray, " time"], coding: SampleCoding) -> Int[np.ndarray, " time"]:
-    # Padded to a power of two: a handful of shapes, so a handful of compilations.
+    # Padded to a power of two, so that there are few shapes and few compilations.
     size = max(_SHORTEST_ENCODED, 1 << (len(waveform) - 1).bit_length())
     return np.asarray(coding.encode(np.pad(waveform, (0, size - len(waveform)))))[: len(waveform)]
 
 
 def baseline_bits(corpus: Corpus, split: str, coding: SampleCoding) -> dict[str, Float[np.ndarray, " utterance"]]:
-    """Bits of what needs no learning, or little, over the same classes.
+    """Bits of baselines that need little or no learning, over the same classes.
 
-    Fitted on the corpus' train split (`unigram`, `order1`) or on each test frame itself (`linear_prediction`).
+    They are fitted on the corpus' train split (`unigram`, `order1`) or on each test frame itself (`linear_prediction`).
     """
     train, test = encoded_utterances(corpus, "train", coding), encoded_utterances(corpus, split, coding)
     baselines = {"unigram": unigram_bits(train, test, coding.num_classes).bits}
@@ -135,7 +135,7 @@ def baseline_bits(corpus: Corpus, split: str, coding: SampleCoding) -> dict[str,
 
 
 class NextFeatures:
-    """The corpus' sound, each utterance of a split under the features of the next one (repeated or cut)."""
+    """The corpus' samples, but each utterance of a split has the features of the next one (repeated or cut)."""
 
     def __init__(self, corpus: Corpus, split: str) -> None:
         positions = corpus.indices(split)
@@ -145,7 +145,7 @@ class NextFeatures:
         self._next = dict(zip(positions, positions[1:] + positions[:1], strict=True))
 
     def load(self, position: int) -> Recorded:
-        """The sound of an utterance, the frames of its successor."""
+        """The samples of an utterance and the frames of its successor."""
         samples, own = self._corpus.load(position)
         _, other = self._corpus.load(self._next[position])
         return samples, other[np.arange(len(own)) % len(other)]

@@ -1,4 +1,4 @@
-"""Which held-out utterances are judged: lists that ship with the package, so that nobody can choose."""
+"""The held-out utterances that are judged: the lists ship with the package, so that nobody can select favourites."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from wavejax.documents import read_json
 
 LISTS = Path(__file__).parent / "lists"
 SHORTEST_SECONDS = 1.0
-"""Without a list, shorter utterances are left out: judges want a sentence."""
+"""Without a list, shorter utterances are left out, because judges need a sentence."""
 
 
 class ListeningError(ValueError):
-    """Recordings that cannot be judged this way; the message says why and what to do."""
+    """The recordings cannot be judged this way; the message says why and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,18 +26,19 @@ class Selection:
 
     utterances: tuple[Utterance, ...]
     chosen: str
-    """In words, for the report."""
+    """How they were chosen, in words, for the report."""
 
 
 def select(corpus: Corpus, split: str = "test", listed: str | None = None, at_most: int = 0) -> Selection:
     """The held-out utterances that are judged.
 
     Args:
-        corpus: where they are.
-        split: their part of it.
+        corpus: the corpus of the utterances.
+        split: their split.
         listed: a file like those in wavejax/evaluation/lists ({"test": [ids], ...}), or the name of one of those.
-            Default: the shipped list that this corpus holds all of; without one, all of the split of a second or more.
-        at_most: above 0, only so many, evenly spread.
+            Default: the shipped list whose ids are all in this corpus; if there is none, all utterances of the split
+            that last at least a second.
+        at_most: if above 0, the largest number of utterances, which are then spread evenly over the selection.
 
     Raises:
         ListeningError: a listed utterance is missing or belongs to another split (it may have been trained on).

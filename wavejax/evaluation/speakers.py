@@ -1,9 +1,9 @@
-"""Whose voice is it? Speaker embeddings of clips against the centroid of each speaker's recordings.
+"""Speaker identification: speaker embeddings of clips compared with the centroid of each speaker's recordings.
 
-A clip is taken for the speaker whose centroid its embedding lies nearest to, by cosine. That alone is no proof of
-speech: noise lies nearest to somebody, and noise of a speaker's own spectrum often to that speaker. So every figure
-stands beside the same one of real recordings and of `shaped_noise`, and `closer_than` says which clips are nearer to
-their own speaker than any noise was.
+A clip is identified as the speaker whose centroid is nearest to its embedding, by cosine. That alone does not prove
+speech: noise is also nearest to some speaker, and noise with a speaker's own spectrum often to that speaker. So every
+figure is reported beside those of real recordings and of `shaped_noise`, and `closer_than` says which clips are closer
+to their own speaker than any noise.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from wavejax.audio.levels import frame_levels_db
 from wavejax.evaluation.bootstrap import Interval, paired_bootstrap
 
 Embed = Callable[[Float[np.ndarray, "_"]], Float[np.ndarray, "_"]]
-"""A waveform at `JUDGED_RATE` -> a vector of its speaker, of any length above 0."""
+"""A waveform at `JUDGED_RATE` -> its speaker embedding, of any norm above 0."""
 
 _WINDOW = 1024
 
@@ -34,7 +34,7 @@ def centroids(voices: Sequence[Float[np.ndarray, "_ size"]]) -> Float[np.ndarray
 def cosines(
     embeddings: Float[np.ndarray, "clip size"], centres: Float[np.ndarray, "speaker size"]
 ) -> Float[np.ndarray, "clip speaker"]:
-    """Cosine of each clip's embedding to each centroid, float64; 0 to all where it is zero or NaN, as of silence."""
+    """Cosine of each clip's embedding to each centroid, float64; 0 if the embedding is zero or NaN, as for silence."""
     values = np.asarray(embeddings, np.float64)
     lengths = np.linalg.norm(values, axis=1, keepdims=True)
     known = np.isfinite(lengths) & (lengths > 0)
@@ -51,18 +51,18 @@ def _directions(vectors: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class Identification:
-    """Whose voice each of a set of clips has."""
+    """The result of speaker identification for a set of clips."""
 
     intended: Int[np.ndarray, " clip"]
-    """The speaker that each clip is meant to be."""
+    """The intended speaker of each clip."""
     cosines: Float[np.ndarray, "clip speaker"]
-    """To every speaker's centroid."""
+    """Cosine of each clip to every speaker's centroid."""
     groups: Int[np.ndarray, " clip"]
-    """Clips of one group (the same noise under another id) are resampled together."""
+    """Clips of one group (the same noise with different ids) are resampled together."""
 
     @property
     def nearest(self) -> Int[np.ndarray, " clip"]:
-        """The speaker that each clip is taken for; -1 where no centroid is nearer than all others."""
+        """The identified speaker of each clip; -1 if no centroid is nearer than all others."""
         return _nearest(self.cosines)
 
     @property
@@ -77,42 +77,42 @@ class Identification:
 
     @property
     def margins(self) -> Float[np.ndarray, " clip"]:
-        """`own` less the largest cosine to another's: above 0 exactly where the clip is right."""
+        """`own` minus the largest cosine to another speaker's centroid: above 0 exactly if the clip is right."""
         others = self.cosines.copy()
         others[np.arange(len(self.intended)), self.intended] = -np.inf
         return self.own - others.max(axis=1)
 
     @property
     def confusion(self) -> Int[np.ndarray, "speaker taken"]:
-        """Clips meant as row and taken for column; the last column counts those taken for nobody."""
+        """Number of clips by intended speaker (row) and identified speaker (column); the last column is "nobody"."""
         size = self.cosines.shape[1]
         table = np.zeros((size, size + 1), np.int64)
         np.add.at(table, (self.intended, self.nearest), 1)
         return table
 
     def mean(self, values: np.ndarray, speaker: int | None = None) -> Interval:
-        """Mean of a figure per clip, of one speaker or of all, with its 95 % bootstrap interval over groups.
+        """Mean of a figure per clip, for one speaker or for all, with its 95 % bootstrap interval over groups.
 
-        All clips alike says nothing of the spread of others: 20 right of 20 gives [1, 1], yet one wrong in seven is
-        still possible (95 %, binomial).
+        If all clips have the same figure, the interval has no width and is too narrow: 20 right of 20 gives [1, 1], yet
+        one wrong in seven is still possible (95 %, binomial).
         """
         chosen = np.ones(len(values), bool) if speaker is None else self.intended == speaker
         return grouped_mean(np.asarray(values, np.float64)[chosen], self.groups[chosen])
 
     def closer_than(self, other: "Identification") -> Bool[np.ndarray, " clip"]:
-        """Clips nearer to their own centroid than every clip that `other` has of the same speaker."""
+        """Whether each clip is closer to its own centroid than every clip of the same speaker in `other`."""
         limits = np.asarray([other.own[other.intended == s].max(initial=-np.inf) for s in range(self.cosines.shape[1])])
         return self.own > limits[self.intended]
 
 
 def _nearest(values: np.ndarray) -> np.ndarray:
-    """Index of the largest of the last axis; -1 where there are several."""
+    """Index of the largest value along the last axis; -1 if there are several."""
     best = values.max(axis=-1, keepdims=True)
     return np.where((values == best).sum(axis=-1) == 1, values.argmax(axis=-1), -1)
 
 
 def grouped_mean(values: Float[np.ndarray, " clip"], groups: Int[np.ndarray, " clip"]) -> Interval:
-    """Mean over clips with a 95 % bootstrap interval, whole groups drawn with replacement; one group: no width."""
+    """Mean over clips with a 95 % bootstrap interval that resamples whole groups; one group gives zero width."""
     names, place, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     means = np.bincount(place, values) / sizes
     if len(names) < 2:
@@ -122,31 +122,31 @@ def grouped_mean(values: Float[np.ndarray, " clip"], groups: Int[np.ndarray, " c
 
 @dataclass(frozen=True, kw_only=True)
 class Swap:
-    """The same noise under two ids: does the voice follow the id?"""
+    """The same noise with two ids: does the voice follow the id?"""
 
     moved: Float[np.ndarray, "speaker speaker"]
-    """Share of noises whose clip is taken for row under row's id and for column under column's; NaN on the diagonal."""
+    """Fraction of noises identified as row with row's id and as column with column's id; NaN on the diagonal."""
     share: Interval
-    """Mean of it over all pairs, resampled by noise."""
+    """Mean of `moved` over all pairs, resampled by noise."""
     shift: Interval
-    """By how much the cosine to the new speaker's centroid, less that to the old one's, rises with the swap."""
+    """Rise, due to the swap, of the cosine to the new speaker's centroid minus that to the old speaker's."""
 
 
 def swap(found: Float[np.ndarray, "noise speaker centroid"]) -> Swap:
-    """What swapping the id does to clips of the same noise.
+    """The effect of swapping the id on clips of the same noise.
 
     Args:
-        found: cosines of the clip that noise n makes under the id s to centroid c. A model that does not listen to the
-            id makes the same clip under all of them: it moves none, as a clip has one nearest centroid.
+        found: cosines to centroid c of the clip made from noise n with id s. A model that ignores the id makes the same
+            clip with all ids: then none moves, because a clip has one nearest centroid.
 
-    Raises ValueError where ids and centroids differ in number or are fewer than two.
+    Raises ValueError if ids and centroids differ in number or are fewer than two.
     """
     noises, ids, centres = found.shape
     if ids != centres or ids < 2:
         raise ValueError(f"a swap needs every speaker's clip and centroid, two speakers or more; got {found.shape}")
     right = _nearest(found) == np.arange(ids)
     both = (right[:, :, None] & right[:, None, :]).astype(np.float64)
-    # lean[n, s, a, b]: under the id s, how much nearer to b than to a.
+    # lean[n, s, a, b]: with id s, how much closer the clip is to b than to a.
     lean = found[:, :, None, :] - found[:, :, :, None]
     old, new = np.triu_indices(ids, 1)
     shift = lean[:, new, old, new] - lean[:, old, old, new]
@@ -163,10 +163,10 @@ def swap(found: Float[np.ndarray, "noise speaker centroid"]) -> Swap:
 def sounding_seconds(
     clips: Sequence[Float[np.ndarray, "_"]], recordings: Sequence[Float[np.ndarray, "_"]], sample_rate: int
 ) -> Float[np.ndarray, " clip"]:
-    """Seconds of each clip that are no pause: blocks of 12.5 ms less than 35 dB below the recordings' loud level.
+    """Seconds of each clip that are not pauses: blocks of 12.5 ms less than 35 dB below the recordings' loud level.
 
-    The loud level is the 95th percentile of the recordings' blocks, so that a clip cannot pass silence off as speech by
-    being silent throughout.
+    The loud level is the 95th percentile of the recordings' blocks, not of the clip's own, so that a clip that is
+    silent throughout has no sounding blocks.
     """
     hop = round(0.0125 * sample_rate)
     levels = np.concatenate([frame_levels_db(each, hop, hop) for each in recordings])
@@ -178,9 +178,9 @@ def sounding_seconds(
 def shaped_noise(
     recordings: Sequence[Float[np.ndarray, "_"]], num_samples: int, seed: int
 ) -> Float[np.ndarray, " num_samples"]:
-    """Gaussian noise with the long-term spectrum and level of recordings, float32: a voice's colour without speech.
+    """Gaussian noise with the long-term spectrum and level of recordings, float32: a voice's timbre without speech.
 
-    Raises ValueError where the recordings together are shorter than an analysis window of 1,024 samples.
+    Raises ValueError if the recordings together are shorter than an analysis window of 1,024 samples.
     """
     frames = [
         each[: len(each) // (_WINDOW // 2) * (_WINDOW // 2)].reshape(-1, _WINDOW // 2)

@@ -1,4 +1,4 @@
-"""How far one recording's spectrum is from another's, in dB."""
+"""Differences between the spectra of two recordings, in dB."""
 
 import numpy as np
 from jaxtyping import Float
@@ -17,11 +17,11 @@ THIRD_OCTAVES = tuple(float(1000.0 * 2.0 ** ((third - 0.5) / 3)) for third in ra
 def log_mel_distance(
     original: Float[np.ndarray, " time"], generated: Float[np.ndarray, " other_time"], spec: FeatureSpec
 ) -> float:
-    """Log-spectral distance in dB >= 0: per frame the root mean square over mel bands, averaged over frames.
+    """Log-spectral distance in dB >= 0: the root mean square over mel bands in each frame, averaged over frames.
 
-    The waveforms are aligned recordings of the same sound at `spec.sample_rate`; the longer one may exceed the other by
-    less than one frame's hop, and what it has more is ignored. The spec's log base and normalisation do not matter, its
-    floor does. Raises ValueError on other lengths.
+    The waveforms are aligned recordings of the same sound at `spec.sample_rate`. One may be longer by less than one
+    hop; its extra samples are ignored. The spec's floor affects the result, its log base and normalisation do not.
+    Raises ValueError on other lengths.
     """
     if abs(len(original) - len(generated)) >= spec.hop_length:
         raise ValueError(
@@ -41,8 +41,8 @@ def band_level_differences(
 ) -> Float[np.ndarray, " band"]:
     """Mean level of `generated` minus that of `original` in each band, dB, float64 [len(bands) - 1].
 
-    `bands` are ascending edges in Hz. Levels are mean powers over the whole recording, which need not be aligned nor as
-    long; below -120 dB of full scale they count as -120 dB. Raises ValueError on an empty recording or empty bands.
+    `bands` are ascending edges in Hz. Levels are mean powers over whole recordings, which need not be aligned or have
+    equal length; levels below -120 dB re full scale count as -120 dB. Raises ValueError on an empty recording or band.
     """
     edges = np.asarray(bands, np.float64)
     if len(edges) < 2 or not (np.diff(edges) > 0).all() or edges[0] < 0 or edges[-1] > sample_rate / 2:
@@ -62,8 +62,9 @@ def pause_noise_difference(
 ) -> float:
     """Mean level of `generated` minus that of `original` where the original pauses, in dB; NaN without a pause.
 
-    A pause is a block of 12.5 ms that `active_blocks` calls silent and whose neighbours within 25 ms are silent too, so
-    that what rings on after speech does not count. Levels below -90 dB of full scale count as -90 dB. Aligned signals.
+    A pause is a block of 12.5 ms that is silent by `active_blocks` and whose neighbours within 25 ms are silent too, so
+    that the decay after speech does not count. Levels below -90 dB re full scale count as -90 dB. The waveforms must be
+    aligned.
     """
     hop = round(0.0125 * sample_rate)
     length = min(len(original), len(generated))
@@ -80,7 +81,7 @@ def pause_noise_difference(
 
 
 def _band_levels(waveform: np.ndarray, sample_rate: int, edges: np.ndarray) -> np.ndarray:
-    """Mean power of each band in dB of full scale (power 1)."""
+    """Mean power of each band in dB re full scale (power 1)."""
     if not len(waveform):
         raise ValueError("a recording of 0 samples has no level")
     power = np.square(np.abs(np.fft.rfft(np.asarray(waveform, np.float64)))) * 2.0 / len(waveform) ** 2
@@ -93,7 +94,7 @@ def _band_levels(waveform: np.ndarray, sample_rate: int, edges: np.ndarray) -> n
 
 
 def mel_decibels(waveform: Float[np.ndarray, " time"], spec: FeatureSpec) -> Float[np.ndarray, "frame band"]:
-    """Mel magnitudes in dB, float64 [F, n_mels]; 0 dB is a full-scale sine in the band that answers it best."""
+    """Mel magnitudes in dB, float64 [F, n_mels]; 0 dB is a full-scale sine in the band with the largest response."""
     mel = spec.expand(log_mel_numpy(np.asarray(waveform, np.float32), spec))
     full_scale = (spec.filterbank.max() * (spec.frame_window.sum() / 2.0) ** spec.power).astype(np.float64)
     return 20.0 / spec.power * np.log10(np.maximum(mel, spec.floor) / full_scale)

@@ -1,4 +1,4 @@
-"""Words and phonemes: how many a listener would get wrong, and a language model that has not seen the test."""
+"""Words and phonemes: error counts, and a language model that has not seen the test sentences."""
 
 import itertools
 import math
@@ -14,7 +14,7 @@ _TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eigh
 
 
 def spoken_words(transcript: str) -> list[str]:
-    """The words of an English transcript as they are said: lower case, no punctuation, numbers to 99 spelt out.
+    """The words of an English transcript as they are spoken: lower case, no punctuation, numbers to 99 spelt out.
 
     Longer numbers are read digit by digit, as telephone prompts do.
     """
@@ -33,7 +33,7 @@ def spoken_words(transcript: str) -> list[str]:
 
 
 def edit_distance(reference: Sequence[Hashable], heard: Sequence[Hashable]) -> int:
-    """Fewest substitutions, deletions and insertions that make `heard` of `reference` (Levenshtein 1966)."""
+    """Fewest substitutions, deletions and insertions that turn `reference` into `heard` (Levenshtein 1966)."""
     row = list(range(len(heard) + 1))
     for position, expected in enumerate(reference, 1):
         diagonal, row[0] = row[0], position
@@ -45,9 +45,9 @@ def edit_distance(reference: Sequence[Hashable], heard: Sequence[Hashable]) -> i
 def bigram_arpa(sentences: Iterable[Sequence[str]], vocabulary: Collection[str], also: Iterable[str] = ()) -> str:
     """A bigram model of the sentences in the ARPA format; words outside the vocabulary are left out.
 
-    The words `also` are known too, as words that no sentence held.
-    p(w | h) = (n(h, w) + s(h) p(w)) / (n(h) + s(h)) with s(h) the different words seen after h (Witten and Bell 1991,
-    method C); p(w) with half a count added to every word.
+    Words of the vocabulary in `also` are known to the model even if they occur in no sentence.
+    p(w | h) = (n(h, w) + s(h) p(w)) / (n(h) + s(h)), where s(h) counts the different words seen after h (Witten and
+    Bell 1991, method C); half a count is added to every word for p(w).
     """
     pairs: Counter[tuple[str, str]] = Counter()
     for sentence in sentences:
