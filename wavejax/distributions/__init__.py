@@ -1,4 +1,4 @@
-"""Output distributions: what a network's output says of the next value.
+"""Output distributions: the probabilities of the next value, given a network's output.
 
 Each is a frozen, hashable dataclass (static under `jax.jit`) with `output_size`, `noise_size`, `log_prob(output,
 value)`, `sample(output, noise, temperature, probability_floor)` and `mode(output)`; see `wavejax.types.Distribution`.

@@ -1,4 +1,4 @@
-"""What every distribution checks of its arguments before it computes."""
+"""Checks of arguments that all distributions share."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num

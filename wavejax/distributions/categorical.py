@@ -26,7 +26,7 @@ class Categorical:
 
     @property
     def noise_size(self) -> int:
-        """1: the uniform that the cumulative distribution is inverted at."""
+        """1: the uniform at which the cumulative distribution is inverted."""
         return 1
 
     @property
@@ -35,7 +35,7 @@ class Categorical:
         return self.num_classes
 
     def log_prob(self, output: Float[Array, "*batch channels"], value: Num[Array, "*batch"]) -> Float[Array, "*batch"]:
-        """Natural log of the class's probability, float32; -inf for a value that is no class.
+        """Natural log of the class's probability, float32; -inf for a value outside the classes.
 
         Raises:
           ValueError: `output` does not have `output_size` channels.
@@ -55,9 +55,9 @@ class Categorical:
         Args:
           output: logits.
           noise: one uniform in (0, 1) per draw.
-          temperature: broadcastable to the result; 0 gives `mode` exactly, whatever the noise.
-          probability_floor: static; classes below it (at that temperature) are never drawn and the rest are
-            renormalised; the most probable class always stays.
+          temperature: broadcastable to the result; 0 gives exactly `mode` for any noise.
+          probability_floor: static; classes with a lower probability (at that temperature) are never drawn, and the
+            rest are renormalised; the most probable class is always kept.
 
         Raises:
           ValueError: wrong number of channels or uniforms, or a floor outside [0, 1).
@@ -66,7 +66,7 @@ class Categorical:
         return draw_class(as_float32(output, self), noise[..., 0].astype(jnp.float32), temperature, probability_floor)
 
     def mode(self, output: Float[Array, "*batch channels"]) -> Int[Array, "*batch"]:
-        """The most probable class, the first of equals, int32."""
+        """The most probable class, int32; the first one if several are equal."""
         return draw_mode(as_float32(output, self))
 
 

@@ -1,8 +1,8 @@
 """A categorical distribution in two levels: a coarse class, then a fine class within it.
 
-32 x 32 gives 1024 classes (10 bits) from 128 channels, half of what a flat 256-way softmax (8 bits) takes. The idea of
-two small softmaxes in place of a large one is WaveRNN's (arXiv 1802.08435, section 2.2); there a second pass of the
-network conditions the fine half, here its one output carries the dependence, as a tilt and a bend per coarse class.
+32 x 32 gives 1024 classes (10 bits) from 128 channels, half as many as a flat 256-way softmax (8 bits) needs. Two small
+softmaxes instead of a large one are WaveRNN's idea (arXiv 1802.08435, section 2.2). There a second pass of the network
+conditions the fine half; here a single output states the dependence, as a slope and a curvature per coarse class.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from wavejax.distributions.inverse_cdf import at_class, draw_class, draw_mode
 
 
 class _Parts(NamedTuple):
-    """The network's output, float32, cut into its parts."""
+    """The network's output, float32, split into its parts."""
 
     coarse_logits: Float[Array, "*batch coarse"]
     fine_logits: Float[Array, "*batch fine"]
@@ -35,11 +35,11 @@ class CoarseFine:
 
         fine_logits[f | c] = base[f] + slope[c] t[f] + curvature[c] (t[f]^2 - m)
 
-    so both levels are softmaxes and the product sums to exactly 1. All parameters come from the network's output.
+    Both levels are softmaxes, so the product sums to exactly 1. All parameters come from the network's output.
 
     Attributes:
       coarse: number of coarse classes, at least 2.
-      fine: number of fine classes within each, at least 2.
+      fine: number of fine classes within each coarse class, at least 2.
     """
 
     coarse: int = 32
@@ -65,9 +65,9 @@ class CoarseFine:
         return 3 * self.coarse + self.fine
 
     def log_prob(self, output: Float[Array, "*batch channels"], value: Num[Array, "*batch"]) -> Float[Array, "*batch"]:
-        """Natural log of the class's probability, float32; -inf for a value that is no class.
+        """Natural log of the class's probability, float32; -inf for a value outside the classes.
 
-        Needs nothing of size coarse x fine: only the value's own coarse class is expanded.
+        Needs no array of size coarse x fine: only the value's own coarse class is expanded.
 
         Raises:
           ValueError: `output` does not have `output_size` channels.
@@ -93,9 +93,9 @@ class CoarseFine:
           noise: two uniforms in (0, 1) per draw, for the coarse and the fine level.
           temperature: broadcastable to the result. It divides the logits of each level: coarse from
             softmax(coarse_logits / temperature), then fine from softmax(fine_logits[. | coarse] / temperature). 0 gives
-            `mode` exactly, whatever the noise.
-          probability_floor: static; within each level, classes below it (at that temperature, given the coarse class)
-            are never drawn and the rest are renormalised; the most probable class always stays.
+            exactly `mode` for any noise.
+          probability_floor: static; within each level, classes with a lower probability (at that temperature, given the
+            coarse class) are never drawn, and the rest are renormalised; the most probable class is always kept.
 
         Raises:
           ValueError: wrong number of channels or uniforms, or a floor outside [0, 1).
@@ -108,9 +108,9 @@ class CoarseFine:
         return coarse * self.fine + fine
 
     def mode(self, output: Float[Array, "*batch channels"]) -> Int[Array, "*batch"]:
-        """The most probable coarse class and the most probable fine class within it: the limit of cold draws, int32.
+        """The most probable coarse class and the most probable fine class within it: draws at temperature 0, int32.
 
-        That is the most probable class of all unless a less probable coarse class is much more sharply peaked.
+        This is the most probable class overall, unless a less probable coarse class is much more sharply peaked.
         """
         parts = self._split(output)
         coarse = draw_mode(parts.coarse_logits)

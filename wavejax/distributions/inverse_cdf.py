@@ -1,8 +1,9 @@
-"""Draws of a class by inversion of its cumulative distribution: one uniform a draw, no sequential prefix sum.
+"""Draws a class by inversion of its cumulative distribution: one uniform per draw, no sequential prefix sum.
 
-The classes lie in a table of about sqrt(N) x sqrt(N). Prefix sums within all rows are one small product with a
-triangular matrix, what lies before each row is another, and one reduction finds the class: five kernels a draw on an
-accelerator, and in a batch-1 loop on a CPU less time than `jnp.cumsum` over all classes, with a tighter rounding bound.
+The classes lie in a table of about sqrt(N) x sqrt(N). One small product with a triangular matrix gives the prefix sums
+within all rows, another gives the sum before each row, and one reduction finds the class. That is five kernels per draw
+on an accelerator, and in a batch-1 loop on a CPU it is faster than `jnp.cumsum` over all classes. The rounding bound is
+tighter too.
 """
 
 import math
@@ -14,7 +15,7 @@ from jaxtyping import Array, Float, Int
 
 
 def table_shape(num_classes: int) -> tuple[int, int]:
-    """(rows, columns) of the table that holds `num_classes` classes in row-major order; one row up to 32 classes."""
+    """(rows, columns) of the table of `num_classes` classes in row-major order; up to 32 classes use one row."""
     if num_classes <= 32:
         return 1, num_classes
     columns = 2 ** math.ceil(math.log2(num_classes) / 2)
@@ -24,21 +25,21 @@ def table_shape(num_classes: int) -> tuple[int, int]:
 def cdf_error(num_classes: int) -> float:
     """Bound on the rounding error of `draw_class`'s cumulative probabilities, given its float32 probabilities.
 
-    A draw is the exact one for the given probabilities unless the uniform lies within this distance (in units of
-    probability) of a bin edge. Each sum has at most rows + 2 columns terms one after the other, each addition rounds
-    by at most 2^-24 of the total, and so does the product of uniform and total.
+    A draw is exact for the given probabilities unless the uniform lies within this distance (in units of probability)
+    of a bin edge. Each sum adds at most rows + 2 columns terms in sequence. Each addition rounds by at most 2^-24 of
+    the total, and so does the product of uniform and total.
     """
     rows, columns = table_shape(num_classes)
     return (rows + 2 * columns + 1) * 2.0**-24
 
 
 def at_class(values: Float[Array, "*batch classes"], index: Int[Array, "*batch"]) -> Float[Array, "*batch"]:
-    """values[..., index], as a masked sum: its gradient is a select, not a scatter. 0 where the index is no class."""
+    """values[..., index], as a masked sum: its gradient is a select, not a scatter. 0 if the index is out of range."""
     return jnp.sum(jnp.where(_iota(values) == index[..., None], values, jnp.float32(0)), axis=-1)
 
 
 def draw_mode(logits: Float[Array, "*batch classes"]) -> Int[Array, "*batch"]:
-    """The class of the largest logit, the first of equals (`argmax`, as one vectorised reduction)."""
+    """The class of the largest logit, the first one if several are equal (`argmax` as one vectorised reduction)."""
     is_largest = logits == jnp.max(logits, axis=-1, keepdims=True)
     return jnp.min(jnp.where(is_largest, _iota(logits), logits.shape[-1] - 1), axis=-1)
 
@@ -49,14 +50,14 @@ def draw_class(
     temperature: Float[Array, "..."] | float,
     probability_floor: float = 0.0,
 ) -> Int[Array, "*batch"]:
-    """A class drawn from softmax(logits / temperature), its tail cut.
+    """A class drawn from softmax(logits / temperature) without the classes below a floor.
 
     Args:
       logits: float32.
-      uniform: in (0, 1); the result is the number of cumulative probabilities that do not exceed it, to `cdf_error`.
+      uniform: in (0, 1); the result is the number of cumulative probabilities <= it, up to an error of `cdf_error`.
       temperature: broadcastable to `uniform`; 0 (or less) gives `draw_mode(logits)` exactly.
       probability_floor: classes whose probability at that temperature is below it are never drawn, and the rest are
-        renormalised; the most probable class always stays.
+        renormalised; the most probable class is always kept.
 
     Returns:
       int32 in [0, classes). A class of probability zero is never returned.
@@ -64,7 +65,7 @@ def draw_class(
     largest = jnp.max(logits, axis=-1, keepdims=True)
     heat = per_draw(temperature, uniform)[..., None]
     is_warm = heat > 0
-    # At temperature 0 the largest logits alone have weight, and a uniform of 0 takes the first of them.
+    # At temperature 0 only the largest logits have weight, and a uniform of 0 selects the first of them.
     weights = jnp.where(
         is_warm,
         jnp.exp((logits - largest) / jnp.where(is_warm, heat, jnp.float32(1))),
@@ -77,13 +78,13 @@ def draw_class(
 
 
 def per_draw(temperature: Float[Array, "..."] | float, uniform: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-    """The temperature of each draw in float32, 0 where it is negative or too small for a normal float32."""
+    """The temperature of each draw in float32; 0 if it is negative or too small for a normal float32."""
     heat = jnp.broadcast_to(jnp.asarray(temperature, jnp.float32), uniform.shape)
     return jnp.where(heat >= np.finfo(np.float32).tiny, heat, jnp.float32(0))
 
 
 def _invert(weights: Float[Array, "*batch classes"], uniform: Float[Array, "*batch"]) -> Int[Array, "*batch"]:
-    """The class that `uniform` falls in when the classes' weights are laid end to end and scaled to 1."""
+    """The class whose interval contains `uniform` if the weights are placed one after the other and scaled to 1."""
     num_classes = weights.shape[-1]
     rows, columns = table_shape(num_classes)
     padding = [(0, 0)] * (weights.ndim - 1) + [(0, rows * columns - num_classes)]
@@ -104,10 +105,10 @@ def _sums(weights: Float[Array, "*batch terms"], chosen: np.ndarray) -> Float[Ar
 def _first_beyond(
     weights: Float[Array, "*batch classes"], edges: Float[Array, "*batch classes"], target: Float[Array, "*batch"]
 ) -> Int[Array, "*batch"]:
-    """The first class with weight whose edge exceeds the target; the last with weight where rounding leaves none."""
+    """The first class of nonzero weight whose edge exceeds the target; the last of them if rounding leaves none."""
     size = weights.shape[-1]
     index = _iota(weights)
-    # One reduction does both: classes beyond rank by index, the others with weight by 2 size - index, the rest last.
+    # One reduction does both: classes beyond the target rank by index, others with weight by 2 size - index, then rest.
     rank = jnp.where(weights > 0, jnp.where(edges > target[..., None], index, 2 * size - index), 3 * size)
     best = jnp.min(rank, axis=-1)
     return jnp.clip(jnp.where(best >= size, 2 * size - best, best), 0, size - 1)

@@ -1,10 +1,10 @@
-"""Mixtures of logistics and of Gaussians over a grid of levels in [-1, 1], scored by the mass of the value's bin.
+"""Mixtures of logistics and of Gaussians on a grid of levels in [-1, 1]; a value's score is the mass of its bin.
 
 Sources: the discretised mixture of logistics of PixelCNN++ (arXiv 1701.05517, section 2.1), as Parallel WaveNet
 (arXiv 1711.10433, section 2) uses it for 16-bit audio; the single Gaussian of ClariNet (arXiv 1807.07281, sec. 3.1).
 
-Arithmetic is done in units of bins with the grid centred on 0, so that the upper edge of a bin and the lower edge of
-its neighbour are the same float32 number and the masses add up to 1 however small the scale.
+Arithmetic is done in units of bins with the grid centred on 0. So the upper edge of a bin and the lower edge of its
+neighbour are the same float32 number, and the masses add up to 1 for any scale, however small.
 """
 
 import abc
@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 from wavejax.distributions.arguments import as_float32, check_draw
 from wavejax.distributions.inverse_cdf import at_class, draw_class, draw_mode, per_draw
 
-# exp(20) is 5e8 times the width of the signal: beyond it a scale says nothing more, and float32 has room to spare.
+# exp(20) is 5e8 times the width of the signal: larger scales make no difference, and float32 is far from overflow.
 LOG_SCALE_MAX = 20.0
 
 _LOG_SQRT_2_PI = 0.5 * math.log(2 * math.pi)
@@ -34,7 +34,7 @@ _QUADRATURE = (
 
 @dataclass(frozen=True, kw_only=True)
 class _BinnedMixture(abc.ABC):
-    """What the two families share; a family adds its log CDF, its log mass of an interval and its quantiles."""
+    """The shared part of both families; a family adds its log CDF, its log mass of an interval and its quantiles."""
 
     num_mixtures: int = 10
     num_classes: int = 65536
@@ -60,7 +60,7 @@ class _BinnedMixture(abc.ABC):
 
     @property
     def noise_size(self) -> int:
-        """2 uniforms, for the component and for the value within it; 1 where the output has no mixture logits."""
+        """2 uniforms, for the component and for the value within it; 1 if the output has no mixture logits."""
         return 2 if self._has_logits else 1
 
     @property
@@ -73,9 +73,9 @@ class _BinnedMixture(abc.ABC):
     ) -> Float[Array, "*batch"]:
         """Natural log of the probability mass of the value's bin, float32.
 
-        The bins are centred on `num_classes` levels from -1 to 1, 2 / (num_classes - 1) apart; a value counts for the
-        nearest level (so there is no gradient in it), and the two outermost bins take the tails. Finite, with finite
-        gradients in `output`, for any mean a float32 holds to about 1e4 and any log scale.
+        The bins are centred on `num_classes` levels from -1 to 1, 2 / (num_classes - 1) apart. A value is rounded to
+        the nearest level (so it has no gradient), and the two outermost bins include the tails. The result and its
+        gradients with respect to `output` are finite for means up to about 1e4 and for any log scale.
 
         Args:
           output: `output_size` channels.
@@ -86,9 +86,9 @@ class _BinnedMixture(abc.ABC):
         """
         logits, means, log_scales = self._split(output)
         half = (self.num_classes - 1) / 2
-        # Levels counted from the middle: whole or half numbers, exact in float32, as are their edges.
+        # Levels counted from the middle are integers or half-integers: they and their edges are exact in float32.
         level = jnp.clip(jnp.round((value.astype(jnp.float32) + 1) * half), 0, 2 * half)[..., None]
-        width = jnp.exp(-log_scales) / half  # of a bin, in scales
+        width = jnp.exp(-log_scales) / half  # width of a bin, in units of the scale
         from_mean = half * means
         upper = (level - (half - 0.5) - from_mean) * width
         lower = (level - (half + 0.5) - from_mean) * width
@@ -107,16 +107,17 @@ class _BinnedMixture(abc.ABC):
         temperature: Float[Array, "..."] | float = 1.0,
         probability_floor: float = 0.0,
     ) -> Float[Array, "*batch"]:
-        """A value in [-1, 1], float32, not rounded to the grid: component, then value, each by inverse CDF.
+        """A value in [-1, 1], float32, not rounded to the grid: the component, then the value, each by inverse CDF.
 
         Args:
           output: `output_size` channels.
-          noise: `noise_size` uniforms in (0, 1) per draw: the component's (unless there is but one) and the value's.
-          temperature: broadcastable to the result. The component is drawn from softmax(logit_probs / temperature) and
-            its scale multiplied by the temperature, so a lone component's standard deviation (before the clip to
-            [-1, 1]) is proportional to it. 0 gives `mode` exactly, whatever the noise.
-          probability_floor: static; components below it (at that temperature) are never drawn, the most probable one
-            always stays, and within the component the uniform is mapped to [floor, 1 - floor], which cuts both tails.
+          noise: `noise_size` uniforms in (0, 1) per draw: for the component (if there are several) and for the value.
+          temperature: broadcastable to the result. The component is drawn from softmax(logit_probs / temperature), and
+            its scale is multiplied by the temperature. So a single component's standard deviation (before the clip to
+            [-1, 1]) is proportional to the temperature. 0 gives exactly `mode` for any noise.
+          probability_floor: static; components with a lower probability (at that temperature) are never drawn, but the
+            most probable one is always kept. Within the component the uniform is mapped to [floor, 1 - floor], which
+            cuts both tails.
 
         Raises:
           ValueError: wrong number of channels or uniforms, or a floor outside [0, 0.5).
@@ -134,9 +135,9 @@ class _BinnedMixture(abc.ABC):
         return jnp.clip(mean + heat * (jnp.exp(log_scale) * self._quantile(within)), -1, 1)
 
     def mode(self, output: Float[Array, "*batch channels"]) -> Float[Array, "*batch"]:
-        """The mean of the component with the largest weight, clipped to [-1, 1]: the limit of cold draws, float32.
+        """The mean of the component with the largest weight, clipped to [-1, 1]: draws at temperature 0, float32.
 
-        For one component that is the most probable value; a mixture's density may peak elsewhere.
+        For one component this is the most probable value; the density of a mixture may peak elsewhere.
         """
         logits, means, _ = self._split(output)
         return jnp.clip(at_class(means, draw_mode(logits)), -1, 1)
@@ -159,11 +160,11 @@ class _BinnedMixture(abc.ABC):
     def _log_interval(
         self, lower: Float[Array, "*shape"], upper: Float[Array, "*shape"], width: Float[Array, "*shape"]
     ) -> Float[Array, "*shape"]:
-        """Log of its mass between two points, `width` = upper - lower."""
+        """Log of the standard member's mass between two points; `width` = upper - lower."""
 
     @abc.abstractmethod
     def _quantile(self, uniform: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """Its inverse distribution function."""
+        """Inverse distribution function of the standard member."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,9 +172,9 @@ class LogisticMixture(_BinnedMixture):
     """Discretised mixture of logistics; output [..., 3 num_mixtures] = logit_probs, means, log_scales.
 
     Attributes:
-      num_mixtures: components.
+      num_mixtures: number of components.
       num_classes: levels of the grid on [-1, 1]; 65536 for 16-bit audio.
-      log_scale_min: smaller log scales are raised to it. -16 as in r9y9's wavenet_vocoder today, -32.236 before.
+      log_scale_min: smaller log scales are raised to it. r9y9's wavenet_vocoder uses -16, earlier versions -32.236.
     """
 
     def _log_cdf(self, z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -182,7 +183,7 @@ class LogisticMixture(_BinnedMixture):
     def _log_interval(
         self, lower: Float[Array, "*shape"], upper: Float[Array, "*shape"], width: Float[Array, "*shape"]
     ) -> Float[Array, "*shape"]:
-        # sigmoid(b) - sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - e^-(b - a)): no difference of nearly equal numbers.
+        # sigmoid(b) - sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - e^-(b - a)): this avoids a difference of close numbers.
         return jnp.log(-jnp.expm1(-width)) - jax.nn.softplus(-upper) - jax.nn.softplus(lower)
 
     def _quantile(self, uniform: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -191,12 +192,12 @@ class LogisticMixture(_BinnedMixture):
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianMixture(_BinnedMixture):
-    """Gaussian or mixture of Gaussians, by default one.
+    """Gaussian or mixture of Gaussians; one component by default.
 
     Output [..., 2] = mean, log_scale for one component, else [..., 3 num_mixtures] = logit_probs, means, log_scales.
 
     Attributes:
-      num_mixtures: components; a single one takes one uniform per draw.
+      num_mixtures: number of components; a single one needs one uniform per draw.
       num_classes: levels of the grid on [-1, 1]; 65536 for 16-bit audio.
       log_scale_min: smaller log scales (natural log of the standard deviation) are raised to it.
     """
@@ -213,19 +214,19 @@ class GaussianMixture(_BinnedMixture):
     def _log_interval(
         self, lower: Float[Array, "*shape"], upper: Float[Array, "*shape"], width: Float[Array, "*shape"]
     ) -> Float[Array, "*shape"]:
-        """Quadrature of the density where it changes little over the bin, else a difference of two log CDFs."""
+        """Quadrature of the density if it changes little over the bin, else a difference of two log CDFs."""
         centre = (lower + upper) / 2
         is_smooth = (width <= 1) & (jnp.abs(centre) * width <= 2)
-        # Each branch gets harmless arguments where the other one is taken, so that no gradient is 0 x infinity.
+        # Where a branch is not selected it gets harmless arguments, so that no gradient is 0 x infinity.
         z, step = jnp.where(is_smooth, centre, 0), jnp.where(is_smooth, width, 1)
         density = jnp.stack([math.log(weight) - (z + node * step) ** 2 / 2 for node, weight in _QUADRATURE])
         smooth = jnp.log(step) - _LOG_SQRT_2_PI + jax.nn.logsumexp(density, axis=0)
-        # Reflected to the side of the lower tail, where the distribution function keeps its relative precision.
+        # Reflected to the lower tail, where the distribution function keeps its relative precision.
         is_right = centre > 0
         high = jnp.where(is_smooth, 0.5, jnp.where(is_right, -lower, upper))
         low = jnp.where(is_smooth, -0.5, jnp.where(is_right, -upper, lower))
         log_high = _log_normal_cdf(high)
-        # In this branch the true difference is below -0.8; only rounding far out in the tail can bring it nearer to 0.
+        # In this branch the true difference is below -0.8; only rounding far in the tail can move it closer to 0.
         difference = jnp.minimum(_log_normal_cdf(low) - log_high, -0.5)
         return jnp.where(is_smooth, smooth, log_high + jnp.log(-jnp.expm1(difference)))
 
@@ -234,16 +235,16 @@ class GaussianMixture(_BinnedMixture):
 
 
 def _log_normal_cdf(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """log of the standard normal distribution function, finite with finite gradients to |z| of about 1e18.
+    """log of the standard normal distribution function; values and gradients are finite up to |z| of about 1e18.
 
-    The library's own log_ndtr has a gradient that overflows from |z| of a few thousand on in float32.
+    In JAX's own log_ndtr the float32 gradient overflows above |z| of a few thousand.
     """
-    # Selects, not minimum and maximum: those halve the gradient where the arguments are equal.
+    # Selects instead of minimum and maximum, which halve the gradient where the arguments are equal.
     is_far, is_right = z < -10, z >= 0
     right = jnp.log1p(-0.5 * jax.lax.erfc(jnp.where(is_right, z, 0) * _SQRT_HALF))
     left = jnp.log(0.5 * jax.lax.erfc(-jnp.where(is_far | is_right, -1, z) * _SQRT_HALF))
     far = jnp.where(is_far, z, -10)
-    # The asymptotic series (Abramowitz and Stegun 26.2.12); its first term left out is below 1e-7 here.
+    # The asymptotic series (Abramowitz and Stegun 26.2.12); the first omitted term is below 1e-7 here.
     y = 1 / far**2
     series = 1 - y * (1 - 3 * y * (1 - 5 * y * (1 - 7 * y)))
     tail = -(far**2) / 2 - jnp.log(-far) - _LOG_SQRT_2_PI + jnp.log(series)

@@ -1,4 +1,4 @@
-"""What a model that predicts samples says of itself, read from its configuration."""
+"""Properties of a model that predicts samples, read from its configuration."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from jaxtyping import Array, Float
 
 
 class ReadsConfig:
-    """The attributes of an `AutoregressiveModel` that its `config` already has; mixed into a linen module.
+    """A mixin for linen modules: the attributes of an `AutoregressiveModel` that its `config` already has.
 
-    It holds no parameters and computes nothing: a model inherits names from it, and a check of its input.
+    It holds no parameters and computes nothing: a model inherits these attributes and a check of its input.
     """
 
     config: Any
@@ -25,7 +25,7 @@ class ReadsConfig:
 
     @property
     def receptive_field(self) -> int:
-        """Past values that one prediction sees."""
+        """Number of past values that one prediction sees."""
         return int(self.config.receptive_field)
 
     @property
@@ -45,7 +45,7 @@ class ReadsConfig:
 
     @property
     def global_channels(self) -> int:
-        """Channels of a speaker's embedding, or of the vectors that are given; 0 without global conditioning."""
+        """Channels of a speaker's embedding, or of the given vectors; 0 without global conditioning."""
         return int(self.config.global_channels)
 
     @property
@@ -61,10 +61,10 @@ class ReadsConfig:
     def checked_frames(
         self, frames: Float[Array, "batch frames channels"] | None, first: int, length: int
     ) -> Float[Array, "batch frames channels"]:
-        """The frames, if they are what `length` samples from position `first` on need; the sample before which the
-        interval of frames[:, lookback] begins has position 0.
+        """The frames, after a check that they cover `length` samples from position `first` on. The interval of
+        frames[:, lookback] begins at position 0.
 
-        Raises ValueError where there are none or too few, or of other channels.
+        Raises ValueError if there are no frames or too few, or if they have other channels.
         """
         name = type(self).__name__
         if frames is None:

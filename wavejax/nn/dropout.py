@@ -1,4 +1,4 @@
-"""Dropout with a key per example, so that a mask does not depend on how a batch is cut over devices."""
+"""Dropout with a key per example, so that a mask does not depend on how a batch is split over devices."""
 
 import jax
 import jax.numpy as jnp
@@ -8,13 +8,13 @@ from jaxtyping import Array, Float, Key
 def drop(
     x: Float[Array, "batch ..."], keys: Key[Array, "batch"] | None, rate: float, label: int | Array
 ) -> Float[Array, "batch ..."]:
-    """Zero a share `rate` of each example and scale up the rest (Srivastava et al. 2014).
+    """Zero a fraction `rate` of each example and scale up the rest (Srivastava et al. 2014).
 
     Args:
         x: activations, examples first.
         keys: one PRNG key per example; None in evaluation, which changes nothing.
         rate: in [0, 1).
-        label: tells one use of the keys from another; may be traced.
+        label: distinguishes this use of the keys from others; may be traced.
     """
     if keys is None or not rate:
         return x

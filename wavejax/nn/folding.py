@@ -1,4 +1,4 @@
-"""Weight normalisation folded into the kernels that it makes: what inference wants."""
+"""Folds weight normalisation into plain kernels, for inference."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,12 +13,12 @@ _LENGTH = "_g"
 def without_weight_normalization(params: Params) -> dict[str, Any]:
     """Parameters of the same network built without weight normalisation: every `name` beside a `name_g` is replaced.
 
-    A kernel becomes g * v / ||v||, as `declare_kernel` computes it: the norm is taken over all axes that g lacks, which
-    for a convolution leaves the output channel, for HiFi-GAN's transposed ones the input channel. What has no `name_g`
-    is returned as it is.
+    A kernel becomes g * v / ||v||, as in `declare_kernel`. The norm is taken over all axes that g lacks: a convolution
+    has one norm per output channel, HiFi-GAN's transposed convolutions one per input channel. Parameters without a
+    `name_g` are returned unchanged.
 
     Raises:
-        ValueError: a `name_g` without its `name`, or of a shape that does not belong to it.
+        ValueError: a `name_g` without its `name`, or with a shape that does not match it.
     """
     return _folded(params, "")
 

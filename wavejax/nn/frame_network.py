@@ -1,4 +1,4 @@
-"""The network that reads conditioning frames before they are brought to the sample rate."""
+"""The network that encodes conditioning frames before they are upsampled to the sample rate."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ class FrameNetworkConfig:
 
     input_channels: int = 80
     input_kernel_size: int = 0
-    """Taps of the first convolution; 0 leaves it out."""
+    """Taps of the first convolution; 0 omits it."""
     channels: int = 192
     """Width of the residual blocks, or of the first convolution's output."""
     num_blocks: int = 0
@@ -46,17 +46,17 @@ class FrameNetworkConfig:
 
     @property
     def context(self) -> int:
-        """Frames that one output frame sees besides its own."""
+        """Number of frames that one output frame sees besides its own."""
         return max(self.input_kernel_size - 1, 0) + self.num_blocks * (self.kernel_size - 1)
 
     @property
     def lookahead(self) -> int:
-        """Frames of the future that one output frame sees."""
+        """Number of future frames that one output frame sees."""
         return self.context // 2 if self.future is None else self.future
 
     @property
     def lookback(self) -> int:
-        """Frames of the past that one output frame sees."""
+        """Number of past frames that one output frame sees."""
         return self.context - self.lookahead
 
     @property

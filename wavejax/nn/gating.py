@@ -6,15 +6,15 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 ACTIVATIONS = "gated_activations"
-"""Name under which a rematerialisation policy finds what the backward pass needs."""
+"""Checkpoint name by which a rematerialisation policy finds the array that the backward pass needs."""
 
 
 @jax.custom_vjp
 def gated(z: Float[Array, "*batch gates"]) -> Float[Array, "*batch channels"]:
     """tanh(z[..., :C]) * sigmoid(z[..., C:]) (van den Oord et al. 2016, arXiv 1609.03499, equation 2).
 
-    The sigmoid is (1 + tanh(x / 2)) / 2, so that one tanh over the whole array serves both halves and is all that is
-    kept for the backward pass.
+    The sigmoid is computed as (1 + tanh(x / 2)) / 2, so one tanh over the whole array serves both halves, and only its
+    result is kept for the backward pass.
     """
     return _forward(z)[0]
 

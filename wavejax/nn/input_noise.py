@@ -1,4 +1,4 @@
-"""Noise on what a model hears of the past in training, so that it learns to go on from its own mistakes."""
+"""Noise on a model's past inputs in training, so that it learns to recover from its own errors."""
 
 import jax
 import jax.numpy as jnp
@@ -8,14 +8,14 @@ from wavejax.audio.companding import SampleCoding
 
 
 def perturbed(values: Array, keys: Key[Array, "batch"], amount: float, coding: SampleCoding, label: int) -> Array:
-    """Values [B, N] with noise of a key per example.
+    """Values [B, N] with noise drawn from one key per example.
 
     Args:
         values: as `coding` encodes them.
         keys: one PRNG key per example.
-        amount: standard deviation added to continuous values, or the share of classes moved by one or two.
-        coding: what the values are.
-        label: tells this use of the keys from others.
+        amount: standard deviation of noise on continuous values, or the fraction of classes moved by one or two.
+        coding: the coding of the values.
+        label: distinguishes this use of the keys from others.
     """
     keys = jax.vmap(lambda key: jax.random.fold_in(key, label))(keys)
     shape = values.shape[1:]

@@ -16,9 +16,9 @@ Initializer = Callable[[Array, tuple[int, ...]], Array]
 def smooth_over_classes(key: Array, shape: tuple[int, ...]) -> Array:
     """Initial values [taps, classes, channels] that vary smoothly from class to class: random cosines, variance 1.
 
-    Classes of a quantised amplitude are ordered, and neighbours mean nearly the same. Rows drawn independently hide
-    that, and a network spends its first million samples finding it out; half a period to twelve over the range let it
-    see both coarse and fine amplitude from the first step.
+    Classes of a quantised amplitude are ordered, and neighbouring classes mean nearly the same. With independent rows a
+    network needs its first million samples to learn this. Cosines with half a period to twelve periods over the range
+    show it both coarse and fine amplitude from the first step.
     """
     taps, classes, channels = shape
     rate_key, phase_key = jax.random.split(key)
@@ -30,13 +30,13 @@ def smooth_over_classes(key: Array, shape: tuple[int, ...]) -> Array:
 
 
 def declare(module: nn.Module, name: str, initializer: Initializer, shape: tuple[int, ...]) -> Array:
-    """`module.param(name, initializer, shape)`, at a tenth of the time where parameters are given.
+    """`module.param(name, initializer, shape)`, but ten times faster if the parameters are given.
 
-    linen traces the initial values of every parameter again each time a model is traced, only to compare shapes: half
-    of the time that it takes to trace a small WaveNet.
+    linen traces the initial values of every parameter each time it traces a model, only to compare shapes. This takes
+    half of the tracing time of a small WaveNet.
 
     Raises:
-        flax.errors.ScopeParamShapeError: the given parameter has another shape, as of `param`.
+        flax.errors.ScopeParamShapeError: the given parameter has another shape; `param` raises the same error.
     """
     if module.is_initializing() or not module.has_variable("params", name):
         return module.param(name, initializer, shape)
@@ -62,11 +62,11 @@ def declare_kernel(
     Args:
         module: the linen module that owns the parameter.
         name: its name; with weight normalisation the parameters are `name` (direction) and `name_g` (length).
-        shape: stacked axes first, then the inputs of the map, the output channel last.
-        weight_normalization: return g * v / ||v||, the norm taken per output channel over the inputs.
-        num_stacked: how many leading axes count layers and are not inputs.
+        shape: first the stacked axes, then the inputs of the map, last the output channel.
+        weight_normalization: return g * v / ||v||, where the norm is taken per output channel over the inputs.
+        num_stacked: number of leading axes that index layers and are not inputs.
         gain: scale of the initial values; their variance is gain^2 / fan_in.
-        initializer: draws the initial values instead.
+        initializer: draws the initial values if given, instead of `gain`.
     """
     fan_in = math.prod(shape[num_stacked:-1])
 

@@ -1,4 +1,4 @@
-"""The residual network that reads a mel spectrogram in fatchord/WaveRNN and torchaudio."""
+"""The residual network that encodes a mel spectrogram in fatchord/WaveRNN and torchaudio."""
 
 import math
 from typing import Any
@@ -16,8 +16,8 @@ from wavejax.nn.normalization import BatchNorm
 class MelResNet(nn.Module):
     """Frames [B, context + F + context, C] -> [B, F, output_channels], float32.
 
-    A convolution over 2 context + 1 frames without padding, then residual blocks of two 1x1 maps, every map but the
-    last followed by batch normalisation in place of a bias.
+    A convolution over 2 context + 1 frames without padding, then residual blocks of two 1x1 maps. Every map except the
+    last is followed by batch normalisation instead of a bias.
     """
 
     context: int
@@ -31,7 +31,7 @@ class MelResNet(nn.Module):
     def __call__(
         self, frames: Float[Array, "batch time channels"], training: bool = False
     ) -> Float[Array, "batch frames out"]:
-        """Encode frames; in training the normalisations take the batch's statistics."""
+        """Encode frames; in training the normalisations use the batch's statistics."""
 
         def layer(x: Array, name: str) -> Array:
             shape = (x.shape[-1], self.channels)

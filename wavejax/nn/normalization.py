@@ -1,8 +1,8 @@
 """Batch normalisation (Ioffe & Szegedy 2015, arXiv 1502.03167) whose statistics are leaves of the parameters.
 
-A model in use then needs its parameters and nothing else. Training does not write into parameters: the running
-statistics travel as the flax collection "statistics", whose paths are those of the same leaves in "params", and
-`overlaid(params, statistics)` is what to use or to export afterwards.
+So inference needs nothing but the parameters. Training does not write into the parameters: the running statistics are
+in the flax collection "statistics", under the paths of the same leaves in "params". After training, use or export
+`overlaid(params, statistics)`.
 """
 
 from collections.abc import Mapping
@@ -23,18 +23,18 @@ _STATISTICS = ("mean", "variance")
 class BatchNorm(nn.Module):
     """Normalises each channel of [B, T, C] by its mean and variance over batch and time, then scales and shifts it.
 
-    In use (`training=False`) they are the running statistics: those of the collection "statistics" where it is given,
-    else the parameters `mean` and `variance`. In training they are the batch's own, over all devices; where
-    "statistics" is mutable it receives new running ones, (1 - momentum) * old + momentum * batch's, the variance with
-    the divisor n - 1 (torch's). No gradient ever reaches `mean` and `variance`, but weight decay would: leave it out.
+    In inference (`training=False`) these are the running statistics: from the collection "statistics" if it is given,
+    else the parameters `mean` and `variance`. In training they are the batch's own, over all devices. If "statistics"
+    is mutable, its new values are (1 - momentum) * old + momentum * batch's, where the variance has the divisor n - 1
+    (torch's). No gradient reaches `mean` and `variance`, but weight decay would change them: exclude them from it.
     """
 
     channels: int
     momentum: float = 0.1
-    """Share of the batch's statistics in the new running ones."""
+    """Weight of the batch's statistics in the new running statistics."""
     epsilon: float = 1e-5
     dtype: DTypeLike = jnp.float32
-    """Of the result; the arithmetic is float32."""
+    """Type of the result; the arithmetic is float32."""
 
     def setup(self) -> None:
         """Declare the parameters."""
@@ -45,7 +45,7 @@ class BatchNorm(nn.Module):
     def __call__(
         self, x: Float[Array, "batch time channels"], training: bool = False
     ) -> Float[Array, "batch time channels"]:
-        """Normalise; `training` takes the statistics from x."""
+        """Normalise; in `training` the statistics are those of x."""
         x = x.astype(jnp.float32)
         mean, variance = (
             lax.stop_gradient(self.get_variable("statistics", name, getattr(self, name)).astype(jnp.float32))
@@ -72,8 +72,8 @@ class BatchNorm(nn.Module):
 def initial_statistics(params: Params) -> dict[str, Any]:
     """The collection "statistics" before the first step: the statistics of every `BatchNorm` in a parameter tree.
 
-    A training step whose state has the same structure before and after its first call begins from these. Empty where
-    the model normalises nothing.
+    Start training from these, so that the state has the same structure before and after the first step. Empty if the
+    model has no `BatchNorm`.
     """
     if set(params) == {"scale", "bias", *_STATISTICS}:
         return {name: params[name] for name in _STATISTICS}
@@ -82,14 +82,14 @@ def initial_statistics(params: Params) -> dict[str, Any]:
 
 
 def overlaid(params: Params, statistics: Mapping[str, Any]) -> Params:
-    """The parameters with the running statistics in their places: what inference and export need.
+    """The parameters with the running statistics in their places, for inference and export.
 
     Args:
-        params: of the model.
-        statistics: the collection "statistics" that training returned; where it is empty `params` come back unchanged.
+        params: parameters of the model.
+        statistics: the collection "statistics" that training returned; if it is empty, `params` is returned unchanged.
 
     Raises:
-        ValueError: a statistic without its leaf in `params`, or of another shape.
+        ValueError: a statistic has no leaf in `params`, or another shape.
     """
     return _laid_over(params, statistics, "")
 

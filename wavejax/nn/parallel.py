@@ -1,4 +1,4 @@
-"""Parameters of models that make a window of frames at once."""
+"""Parameters of models that generate a window of frames at once."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from wavejax.types import ParallelModel
 
 
 def initial_parallel_params(model: ParallelModel, key: PRNGKeyArray) -> Any:
-    """Parameters of a `ParallelModel`, drawn from `key`. Fit for jit, and for `jax.eval_shape`.
+    """Parameters of a `ParallelModel`, drawn from `key`. Works under jit and `jax.eval_shape`.
 
-    The model says how many channels a frame has, `local_channels`, and what its speakers are, `num_speakers` (0 or
-    absent: none).
+    The model's `local_channels` gives the channels of a frame, its `num_speakers` the number of speakers (0 or absent:
+    none).
     """
     frames = model.lookback + 1 + model.lookahead
     window = jnp.zeros((1, frames, model.local_channels), jnp.float32)  # type: ignore[attr-defined]

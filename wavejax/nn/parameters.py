@@ -1,4 +1,4 @@
-"""Parameters of a model: drawn from a key, and counted."""
+"""Initial parameters of a model, and their number."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,7 +12,7 @@ from wavejax.types import Coding, PyTree
 
 @runtime_checkable
 class Initialisable(Protocol):
-    """A model that says what its parallel form, `model(values, frames, speaker)`, must be shown."""
+    """A model that states the shapes of the inputs of its parallel form, `model(values, frames, speaker)`."""
 
     @property
     def coding(self) -> Coding:
@@ -36,18 +36,18 @@ class Initialisable(Protocol):
 
     @property
     def num_speakers(self) -> int:
-        """Speakers known by id; 0 where vectors are given, or nothing."""
+        """Speakers known by id; 0 if speakers are given as vectors or not at all."""
 
     @property
     def global_channels(self) -> int:
-        """Channels of global conditioning; 0 without."""
+        """Channels of global conditioning; 0 without global conditioning."""
 
     def init(self, rngs: Any, *args: Any, **kwargs: Any) -> Any:
         """Variables from a key and the arguments of a call (linen)."""
 
 
 def initial_params(model: Initialisable, key: PRNGKeyArray) -> Any:
-    """Parameters of `model`, drawn from `key`. Fit for jit, and for `jax.eval_shape` where only shapes are wanted."""
+    """Parameters of `model`, drawn from `key`. Works under jit, and under `jax.eval_shape` to get only the shapes."""
     silence = model.coding.silence
     values = jnp.full((1, 2), silence, jnp.float32 if isinstance(silence, float) else jnp.int32)
     frames = None

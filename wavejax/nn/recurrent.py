@@ -1,8 +1,8 @@
 """Recurrent layers: GRU (Cho et al. 2014, arXiv 1406.1078) and LSTM (Hochreiter & Schmidhuber 1997), in torch's form.
 
-All inputs are projected with one large product, then a scan runs over the recurrent part alone. Going back, the scan
-stacks the gates' gradients, and the recurrent kernel's gradient is one product over all steps at its end: added up
-inside the scan it would be read and written once a step. States are float32 whatever the compute type is.
+One large product projects all inputs, then a scan runs over the recurrent part alone. In the backward pass the scan
+stacks the gates' gradients, and one product over all steps at the end gives the recurrent kernel's gradient; if it were
+summed inside the scan, every step would read and write it. States are float32 for every compute type.
 """
 
 from functools import partial
@@ -19,7 +19,7 @@ from wavejax.nn.kernels import declare_kernel
 
 
 class _Recurrent(nn.Module):
-    """What both layers share: the parameters, in torch's order of gates, and the projection of the inputs."""
+    """The shared part of both layers: the parameters, in torch's order of gates, and the projection of the inputs."""
 
     input_channels: int
     hidden_channels: int
@@ -42,11 +42,11 @@ class _Recurrent(nn.Module):
         return jnp.zeros(shape, jnp.float32)
 
     def project(self, x: Float[Array, "*batch channels"]) -> Float[Array, "*batch gates"]:
-        """The inputs' part of the gates, bias included, float32."""
+        """The inputs' contribution to the gates, bias included, float32."""
         return self.product(x, self.input_kernel) + _last_axis(self.input_bias.astype(jnp.float32), x.ndim)
 
     def product(self, x: Float[Array, "*batch channels"], kernel: Float[Array, "channels out"]) -> Array:
-        """x times the kernel, or some rows of it, in the compute type; float32."""
+        """x times the kernel, or times some of its rows, computed in the compute type; the result is float32."""
         operands = x.astype(self.dtype), kernel.astype(self.dtype)
         return jnp.matmul(*operands, precision=self.precision, preferred_element_type=jnp.float32)
 
@@ -55,14 +55,14 @@ class _Recurrent(nn.Module):
 
 
 class GRU(_Recurrent):
-    """A gated recurrent unit; parallel form [B, T, C] -> [B, T, H], step form, the state being h [B, H].
+    """A gated recurrent unit: parallel form [B, T, C] -> [B, T, H], and a step form with the state h [B, H].
 
         r, z = sigmoid(W x + b + U h + c)                                    (both gates)
         n    = tanh(W x + b + r * (U h + c))                                 (c stands inside, as in torch and cuDNN)
         h'   = (1 - z) * n + z * h
 
-    Gates lie in the order r, z, n along the last axis of `input_kernel` [C, 3H], `recurrent_kernel` [H, 3H] and the two
-    biases [3H]: torch's `weight_ih`, `weight_hh`, `bias_ih` and `bias_hh`, the weights transposed.
+    Gates have the order r, z, n along the last axis of `input_kernel` [C, 3H], `recurrent_kernel` [H, 3H] and the two
+    biases [3H]: these are torch's `weight_ih`, `weight_hh`, `bias_ih` and `bias_hh`, with the weights transposed.
     """
 
     num_gates = 3
@@ -100,14 +100,14 @@ class GRU(_Recurrent):
 
 
 class LSTM(_Recurrent):
-    """Long short-term memory; parallel form [B, T, C] -> [B, T, H], step form, the state being (h, c), each [B, H].
+    """Long short-term memory: parallel form [B, T, C] -> [B, T, H], step form with the state (h, c), each [B, H].
 
         i, f, o = sigmoid(W x + b + U h + d)                                 (three gates)
         g       = tanh(W x + b + U h + d)
         c'      = f * c + i * g
         h'      = o * tanh(c')
 
-    Gates lie in the order i, f, g, o along the last axis, as in torch. Initially f is biased by 1, so that memory lasts
+    Gates have the order i, f, g, o along the last axis, as in torch. The initial bias of f is 1, so that memory is kept
     (Jozefowicz et al. 2015).
     """
 
@@ -152,7 +152,7 @@ class LSTM(_Recurrent):
 
 
 def _orthogonal_gates(key: Array, shape: tuple[int, ...]) -> Array:
-    """One orthogonal matrix for each gate: a state is neither blown up nor lost at the start."""
+    """One orthogonal matrix per gate, so that states neither explode nor vanish at the start."""
     hidden, width = shape
     draw = nn.initializers.orthogonal()
     keys = jax.random.split(key, width // hidden)
@@ -273,12 +273,12 @@ _lstm.defvjp(_lstm_forward, _lstm_backward)
 
 
 def _before(first: Array, states: Array) -> Array:
-    """The state that each step began with."""
+    """The state at the start of each step."""
     return jnp.concatenate([first[None], states[:-1]])
 
 
 def _kernel_gradients(before: Array, d_gates: Array, kernel: Array, precision: Any) -> tuple[Array, Array]:
-    """Of the recurrent kernel, one product over all steps, and of the bias."""
+    """Gradients of the recurrent kernel (as one product over all steps) and of the bias."""
     operands = before.astype(kernel.dtype), d_gates.astype(kernel.dtype)
     product = jnp.einsum("tbh,tbg->hg", *operands, precision=precision, preferred_element_type=jnp.float32)
     return product.astype(kernel.dtype), jnp.sum(d_gates, axis=(0, 1))

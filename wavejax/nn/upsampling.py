@@ -1,7 +1,7 @@
-"""From frame rate to sample rate, with every sample's frame position stated.
+"""Upsampling from frame rate to sample rate, with a defined frame position for every sample.
 
 Frame f of a recording is centred on sample `hop_length * f + frame_centre`. "Repeat" and "linear" are linear maps with
-weights that sum to one and are shared by all channels, so projections commute with them and stay at frame rate.
+weights that sum to one and are shared by all channels. So projections commute with them and can run at frame rate.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ class UpsamplerConfig:
     hop_length: int = 200
     frame_centre: int = 100
     scales: tuple[int, ...] = ()
-    """Factors of the staged kinds; their product must be the hop length."""
+    """Factors of the kinds with stages; their product must be the hop length."""
     kernel_size: int = 0
     """Taps of the transposed convolution, in samples."""
     weight_normalization: bool = False
@@ -61,12 +61,12 @@ class UpsamplerConfig:
 
     @property
     def at_frame_rate(self) -> bool:
-        """True where projections commute with the upsampling, so that it is left to the layers."""
+        """True if projections commute with the upsampling; then the layers upsample after their projections."""
         return self.kind in ("repeat", "linear")
 
     @property
     def _positions(self) -> tuple[int, int]:
-        """First and last frame, relative to its own, that a sample of one frame interval touches."""
+        """First and last frame that the samples of a frame interval depend on, relative to the interval's own frame."""
         hop, centre = self.hop_length, self.frame_centre
         if self.kind == "repeat":
             return math.floor((0 - centre) / hop + 0.5), math.floor((hop - 1 - centre) / hop + 0.5)
@@ -82,7 +82,7 @@ class UpsamplerConfig:
 
     @property
     def shift(self) -> int:
-        """Samples by which staged upsampling (which puts a frame's centre at hop/2) is advanced."""
+        """Samples by which upsampling in stages (which puts a frame's centre at hop/2) must be advanced."""
         return self.hop_length // 2 - self.frame_centre
 
     @property
@@ -97,19 +97,19 @@ class UpsamplerConfig:
 
     @property
     def back(self) -> int:
-        """Frames before its own that a frame interval needs."""
+        """Number of frames before its own that a frame interval needs."""
         return max(-self._positions[0], 0)
 
     @property
     def forward(self) -> int:
-        """Frames after its own that a frame interval needs."""
+        """Number of frames after its own that a frame interval needs."""
         return max(self._positions[1], 0)
 
     def interpolation(self, offset: Array) -> tuple[Array, Array]:
-        """For a sample `offset` samples after frame interval 0 began: (frame index, weight of the next frame).
+        """(frame index, weight of the next frame) of the sample `offset` samples after the start of frame interval 0.
 
-        Only for the kinds at frame rate; integer arithmetic, so exact for every position. `offset` is int32 and at
-        least `-hop_length * back`; "repeat" always has weight 0.
+        Only for the kinds at frame rate. It uses integer arithmetic, so it is exact for every position. `offset` is
+        int32 and at least `-hop_length * back`; "repeat" always has weight 0.
         """
         hop = jnp.int32(self.hop_length)
         if self.kind == "repeat":
@@ -122,9 +122,9 @@ class UpsamplerConfig:
     def spread(
         self, frames: Float[Array, "*batch frames channels"], first: int, count: int
     ) -> Float[Array, "*batch time channels"]:
-        """Bring frames to the sample rate by repetition or interpolation (the kinds at frame rate).
+        """Upsample frames to the sample rate by repetition or interpolation (the kinds at frame rate).
 
-        Returns `count` samples; the first is `first` samples after the interval of `frames[back]` began.
+        Returns `count` samples; the first lies `first` samples after the interval of `frames[back]` begins.
         """
         hop, back = self.hop_length, self.back
         positions = np.arange(first, first + count)
@@ -153,7 +153,8 @@ def _interpolate(frames: Array, hop: int, skip: int, count: int) -> Array:
 
 
 def _interpolate_by_products(frames: Array, hop: int, skip: int, count: int) -> Array:
-    """The same as a matrix product with a few frames' weights, whose gradient is one, too: what a CPU does best."""
+    """Like `_interpolate`, as a matrix product with the weights of a few frames. Its gradient is a product too, which
+    is fastest on a CPU."""
     intervals = frames.shape[-2] - 1
     blocks = -(-intervals // _MOST_INTERVALS)
     width = -(-intervals // blocks)
@@ -170,7 +171,7 @@ def _interpolate_by_products(frames: Array, hop: int, skip: int, count: int) -> 
 
 
 _MOST_INTERVALS = 48
-"""Frame intervals that one product interpolates: its cost grows with them, that of a longer piece does not."""
+"""Most frame intervals per product: the cost per sample grows with this number, but not with the length of a piece."""
 
 
 def _take_runs(frames: Array, index: np.ndarray) -> Array:
@@ -190,7 +191,7 @@ def _check_reach(frames: Array, first: int, last: int) -> None:
 
 
 def suggest_scales(hop_length: int) -> tuple[int, ...]:
-    """Prime factors of `hop_length` (twos in fours), largest last: a starting point for upsample_scales."""
+    """Prime factors of `hop_length` (twos are paired into fours), largest last: a first choice for upsample_scales."""
     factors: list[int] = []
     rest = hop_length
     for factor in (5, 4, 3, 2, 7):
@@ -210,7 +211,7 @@ class Upsampler(nn.Module):
 
     @nn.compact
     def __call__(self, frames: Float[Array, "batch frames channels"]) -> Float[Array, "batch time channels"]:
-        """Upsample; sample 0 of the result begins the interval of `frames[back]`."""
+        """Upsample; sample 0 of the result is the first of the interval of `frames[back]`."""
         config = self.config
         x = frames.astype(self.dtype)
         count = (frames.shape[1] - config.back - config.forward) * config.hop_length
@@ -231,8 +232,8 @@ class Upsampler(nn.Module):
             weight_normalization=config.weight_normalization,
             gain=math.sqrt(hop),
         ).astype(x.dtype)
-        # Sample r of an interval meets frame q + w - back at tap r - centre + size//2 + hop * (back - w). The products
-        # are batched over taps, so that the kernel is read as it lies: one large product would first transpose it.
+        # Sample r of an interval uses frame q + w - back at tap r - centre + size//2 + hop * (back - w). The products
+        # are batched over taps, so that the kernel keeps its layout: one large product would first transpose it.
         num_frames = count // hop
         samples = jnp.zeros((hop, x.shape[0] * num_frames, channels), x.dtype)
         for w in range(config.back + 1 + config.forward):
