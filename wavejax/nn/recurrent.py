@@ -58,7 +58,7 @@ class GRU(_Recurrent):
     """A gated recurrent unit: parallel form [B, T, C] -> [B, T, H], and a step form with the state h [B, H].
 
         r, z = sigmoid(W x + b + U h + c)                                    (both gates)
-        n    = tanh(W x + b + r * (U h + c))                                 (c stands inside, as in torch and cuDNN)
+        n    = tanh(W x + b + r * (U h + c))                                 (r multiplies c too, as in torch and cuDNN)
         h'   = (1 - z) * n + z * h
 
     Gates have the order r, z, n along the last axis of `input_kernel` [C, 3H], `recurrent_kernel` [H, 3H] and the two
