@@ -110,8 +110,8 @@ class JsonLinesLogger(Logger):
           FileExistsError: it is something else.
         """
         try:
-            with self.path.open(encoding="utf-8", errors="replace") as file:
-                first = file.readline(_LONGEST_LINE)
+            with open_regular(self.path) as file:
+                first = file.readline(_LONGEST_LINE).decode("utf-8", errors="replace")
         except FileNotFoundError:
             return
         if first and _step_of(first) is None and not first.startswith('{"step":'):  # a kill may have cut it short
