@@ -175,7 +175,7 @@ def _places(text: str, letter: str) -> Iterator[int]:
 
 
 def _group_size(line: str, program: str) -> int:
-    """Number of devices in one group: lists `{{0,1},{2,3}}`, iotas `[2,4]<=[8]`, axes of a mesh, or (empty) all devices."""
+    """Devices of one group: lists `{{0,1},{2,3}}`, iotas `[2,4]<=[8]`, axes of a mesh, or (empty) all devices."""
     listed = re.search(r"replica_groups=\{\{([\d,]+)\}", line)
     if listed:
         return listed.group(1).count(",") + 1
