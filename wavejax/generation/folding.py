@@ -154,7 +154,7 @@ def _period(waveform: np.ndarray, hop_length: int) -> tuple[int, float]:
 
 
 def _align(before: np.ndarray, waveform: np.ndarray, start: int, reach: int) -> tuple[int, float]:
-    """The shift (within `reach`) where `waveform` from `start` on correlates best with `before`; and the correlation."""
+    """The shift (within `reach`) where `waveform` from `start` on correlates best with `before`, and the value."""
     shifts = np.arange(-reach, reach + 1)
     found = [_correlation(before, waveform[start + shift : start + shift + len(before)]) for shift in shifts]
     best = int(np.argmax(found))
