@@ -142,8 +142,7 @@ def generate(
 
     Args:
         model, params: any `AutoregressiveModel` or `ParallelModel`, and its parameters.
-        num_samples: samples to make, without the prompt; default frames x hop_length, less the samples before the
-            start.
+        num_samples: samples to make, without a prompt's; default frames x hop_length, less a prompt and earlier calls.
         lengths: length of each stream of a ragged batch, in samples. Later samples are zero; conditioning after a
             stream's end repeats its last frame, so a stream sounds the same as alone.
         seed, stream_ids: select the noise: a pure function of (seed, stream id, sample index). Ids default to 0 .. B-1.
@@ -230,8 +229,7 @@ def generate_folded(
     Args:
         model, params, local_conditioning, ...: as in `generate`, for one recording.
         folds: number of pieces; "auto": at most 16, each at least four times as long as its warm-up.
-        warm_up: samples that a fold generates before its audible part; default two receptive fields, at least ten
-            frames.
+        warm_up: samples that a fold makes before its audible part; default two receptive fields, at least ten frames.
 
     Raises:
         ValueError: more than one recording, a model without local conditioning, or folds shorter than their warm-up.
