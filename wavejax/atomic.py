@@ -1,9 +1,9 @@
-"""Files that are written whole or not at all: at any moment a file holds the old content or all of the new.
+"""Writes files completely or not at all: at any moment a file holds either its old content or all of the new.
 
-The content goes to a temporary file in the same folder, which is synced and renamed. This is the only module that
-renames files. The temporary name does not contain the target's, so that a name of any length that the file system
-takes can be written. `prove` finds out before long work whether its result can be written at all, and `abandon` clears
-away what is half-written when the process has to end at once.
+The content is written to a temporary file in the same folder, which is synced and renamed. This is the only module that
+renames files. The temporary name does not contain the target's name, so a target name may have any length that the file
+system allows. `prove` checks before long work that its result can be written, and `abandon` removes half-written files
+when the process must end immediately.
 """
 
 import contextlib
@@ -22,23 +22,23 @@ from typing import Any
 from wavejax import interruption
 
 _LEFTOVER = re.compile(r"\.[0-9a-f]{12}\.partial")
-_PROOF_BYTES = 1 << 16  # what is written to see that a disk takes anything
-_TRIES = 10  # at making a folder that another process removes at the same time
-_ABANDON_SECONDS = 1.0  # to wait for a write that hangs before the process ends without it
+_PROOF_BYTES = 1 << 16  # bytes written to test that a disk accepts data
+_TRIES = 10  # attempts to create a folder that another process may be removing
+_ABANDON_SECONDS = 1.0  # how long to wait for a hanging write before the process ends anyway
 
 _unfinished: set[Path] = set()  # temporary files and folders that exist now
-_changing = threading.RLock()  # held while a temporary file appears or takes its place; for good after `abandon`
+_changing = threading.RLock()  # held while a temporary file is created or renamed, and forever after `abandon`
 
 
 class PathNotText(ValueError):
-    """A path that cannot be written in UTF-8; the message says which, and what to do."""
+    """A path is not valid UTF-8; the message names it and says what to do."""
 
 
 def text_path(path: str | os.PathLike[str]) -> str:
-    """A path as text, for libraries that take no other: TensorStore (checkpoints) and ArrayRecord (prepared corpora).
+    """A path as text, for libraries that take only text: TensorStore (checkpoints), ArrayRecord (prepared corpora).
 
-    A system takes nearly any bytes as a name, and Python carries those that are no UTF-8 as lone surrogates, which
-    these libraries cannot be given: they fail where they should have written.
+    A system allows nearly any bytes as a name, and Python represents bytes that are not UTF-8 as lone surrogates. These
+    libraries cannot take them: they would fail only when they write.
 
     Raises PathNotText.
     """
@@ -73,9 +73,9 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def write_json(path: str | os.PathLike[str], content: Any, *, indent: int | None = None) -> None:
-    """Write a file of JSON that ends with a new line, on one line without `indent`.
+    """Write a JSON file that ends with a new line; without `indent` it is a single line.
 
-    Makes the folders above it. Raises TypeError where JSON cannot say the content, OSError as `replacing` does.
+    Makes the folders above it. Raises TypeError if JSON cannot represent the content, OSError as `replacing` does.
     """
     separators = (",", ":") if indent is None else None
     write_text(path, json.dumps(content, ensure_ascii=False, indent=indent, separators=separators) + "\n")
@@ -83,10 +83,10 @@ def write_json(path: str | os.PathLike[str], content: Any, *, indent: int | None
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """An empty temporary file beside `path`, which takes its place where the block ends well.
+    """Yields an empty temporary file beside `path`, which replaces `path` if the block succeeds.
 
-    For writers that take a path. Makes the folders above it. Where the block raises, or the system refuses, the old
-    file is untouched and nothing else is left.
+    It is for writers that take a path. Makes the folders above it. If the block raises, or the system refuses, the old
+    file is unchanged and nothing else is left.
 
     Raises:
         OSError: the system refuses, or `path` is no ordinary file; the error's filename is `path`.
@@ -97,10 +97,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     with _naming(target):
         partial = _new_partial(target.parent, is_folder=False)
     try:
-        with _naming(target, only={None, str(partial)}):  # what the block reads has a name of its own
+        with _naming(target, only={None, str(partial)}):  # errors of other files keep their own names
             yield partial
         with _changing:
-            pass  # a process that is ending does not come further than this
+            pass  # a process that is ending waits here
         with _naming(target):
             with open(partial, "r+b") as file:
                 os.fsync(file.fileno())
@@ -113,12 +113,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """An empty temporary folder beside `path`, which takes its place where the block ends well.
+    """Yields an empty temporary folder beside `path`, which is renamed to `path` if the block succeeds.
 
-    Makes the folders above it. Where the block raises, nothing is left.
+    Makes the folders above it. If the block raises, nothing is left.
 
     Raises:
-        OSError: the system refuses, or `path` is there and is not an empty folder; the error's filename is `path`.
+        OSError: the system refuses, or `path` exists and is not an empty folder; the error's filename is `path`.
     """
     target = Path(path)
     with _naming(target):
@@ -127,18 +127,18 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         with _naming(target, only={None, str(partial)}):
             yield partial
         with _naming(target), _changing:
-            os.rename(partial, target)  # an empty folder gives way, anything else refuses
+            os.rename(partial, target)  # replaces an empty folder, and fails on anything else
     finally:
         _remove(partial)
     _sync_folder(target.parent)
 
 
 def prove(path: str | os.PathLike[str], *, num_bytes: int = 0) -> None:
-    """Finds out whether a file can be written, before the work whose result it is to hold. Changes nothing.
+    """Checks that a file can be written, before the work that produces its content. Changes nothing.
 
     Args:
         path: the file; an existing one is not touched.
-        num_bytes: how large it will be, where that is known.
+        num_bytes: its future size, if known.
 
     Raises:
         OSError: the system refuses, there is too little room, or `path` is a folder; the error's filename is `path`.
@@ -148,21 +148,22 @@ def prove(path: str | os.PathLike[str], *, num_bytes: int = 0) -> None:
         return
     with _naming(target):
         with contextlib.suppress(FileNotFoundError):
-            if stat.S_ISDIR(os.stat(target).st_mode):  # which also complains of a name that is too long
+            if stat.S_ISDIR(os.stat(target).st_mode):  # also raises if the name is too long
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         _prove_folder(target.parent, num_bytes)
 
 
 def prove_folder(path: str | os.PathLike[str], *, num_bytes: int = 0) -> None:
-    """Finds out whether files can be written into a folder, as `prove` does. A folder that is missing stays missing."""
+    """Checks that files can be written into a folder, as `prove` does. A missing folder is not created."""
     with _naming(Path(path)):
         _prove_folder(Path(path), num_bytes)
 
 
 def abandon() -> None:
-    """Removes every temporary file and folder of this process, which from now on cannot write any more.
+    """Removes every temporary file and folder of this process, which can write no more files afterwards.
 
-    For a process that ends at once, from any thread or the handler of a signal: those that write wait for the end.
+    It is for a process that is about to end, and may be called from any thread or signal handler: writing threads wait
+    until the process ends.
     """
     if _changing.acquire(timeout=_ABANDON_SECONDS):  # and never released
         for path in tuple(_unfinished):
@@ -170,13 +171,13 @@ def abandon() -> None:
 
 
 def is_leftover(name: str) -> bool:
-    """Whether a file has the name of a temporary one, which a process that was killed leaves behind."""
+    """Whether a name is that of a temporary file, which a killed process leaves behind."""
     return _LEFTOVER.fullmatch(name) is not None
 
 
 @contextlib.contextmanager
 def _naming(target: Path, only: set[str | None] | None = None) -> Iterator[None]:
-    """Raise refusals as those of the target: all of them, or only those of files with these names."""
+    """Raises OSErrors with the target's filename: all of them, or only those of files with these names."""
     try:
         yield
     except OSError as error:
@@ -187,7 +188,7 @@ def _naming(target: Path, only: set[str | None] | None = None) -> Iterator[None]
 
 
 def _is_special(target: Path) -> bool:
-    """Whether it is there and neither a file nor a folder: renaming onto it would take a device or a pipe away."""
+    """Whether it exists and is neither a file nor a folder: renaming onto it would replace a device or a pipe."""
     try:
         mode = os.stat(target).st_mode
     except OSError:
@@ -196,7 +197,7 @@ def _is_special(target: Path) -> bool:
 
 
 def _new_partial(folder: Path, *, is_folder: bool) -> Path:
-    """A new temporary file or folder, known to `abandon`."""
+    """Creates a temporary file or folder that `abandon` will remove."""
     partial = folder / f".{secrets.token_hex(6)}.partial"
     for tries_left in reversed(range(_TRIES)):
         folder.mkdir(parents=True, exist_ok=True)
@@ -211,7 +212,7 @@ def _new_partial(folder: Path, *, is_folder: bool) -> Path:
         except OSError as error:
             _unfinished.discard(partial)
             if not (isinstance(error, FileNotFoundError) and tries_left):
-                raise  # else another process has removed the folder, which it had made for a moment
+                raise  # else another process removed the folder that it had briefly made
     raise AssertionError("the last try raises or returns")
 
 
@@ -221,7 +222,7 @@ def _remove(partial: Path) -> None:
 
 
 def _delete(path: Path) -> None:
-    with contextlib.suppress(OSError):  # such as a folder that is a file: there is nothing to remove then
+    with contextlib.suppress(OSError):  # e.g. the folder is a file: then there is nothing to remove
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -241,7 +242,7 @@ def _prove_folder(folder: Path, num_bytes: int) -> None:
             _remove(partial)
     finally:
         for above in missing:
-            with contextlib.suppress(OSError):  # not there, or not empty: another process writes into it already
+            with contextlib.suppress(OSError):  # missing, or not empty because another process uses it
                 above.rmdir()
     if free < num_bytes:
         raise OSError(
@@ -253,7 +254,7 @@ interruption.at_end(abandon)
 
 
 def _forget_parent() -> None:
-    """In a forked child: what is half-written is the parent's."""
+    """Called in a forked child: half-written files belong to the parent."""
     global _changing
     _changing = threading.RLock()
     _unfinished.clear()
@@ -264,7 +265,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the renaming itself last through a power cut, where the system can sync a folder."""
+    """Makes the rename survive a power cut, if the system can sync a folder."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

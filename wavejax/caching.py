@@ -1,7 +1,7 @@
-"""The folder of this machine in which wavejax keeps what it can make again, and a store of sealed files in it.
+"""The local cache folder of wavejax for data that can be made again, and a store of checksummed files in it.
 
-Everything here is a convenience: whoever reads from a store must be able to do without, so a store never raises what a
-file system raises. It says once what is wrong and goes on without.
+A cache is only a convenience, and its users must work without it. So a store never raises a file system's errors: it
+reports a problem once and continues without the cache.
 """
 
 import contextlib
@@ -15,46 +15,46 @@ from pathlib import Path
 from wavejax import atomic
 
 CACHE = "WAVEJAX_CACHE"
-"""Environment variable that names the folder; by default ~/.cache/wavejax."""
+"""Environment variable with the cache folder; by default ~/.cache/wavejax."""
 
 _LOGGER = logging.getLogger(__name__)
 _SEAL_BYTES = hashlib.sha256().digest_size
-_UNFINISHED_SECONDS = 3600.0  # after which nobody is still writing a temporary file
+_UNFINISHED_SECONDS = 3600.0  # a temporary file older than this is no longer being written
 
 
 def cache_root() -> Path:
-    """Where this machine keeps what can be made or fetched again: $WAVEJAX_CACHE, or wavejax in the user's cache.
+    """The folder for data that can be made or fetched again: $WAVEJAX_CACHE, or wavejax in the user's cache.
 
     Raises:
-      RuntimeError: no variable names a folder and the user has no home.
+      RuntimeError: no variable names a folder, and the user has no home.
     """
     root = os.environ.get(CACHE) or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wavejax"
     return Path(root).absolute()
 
 
 class SealedStore:
-    """Bytes by name in a folder: each file is sealed with a checksum, written whole or not at all, and the folder's
-    size is bounded. What has no such seal was put there by somebody else and is not removed to make room.
+    """Stores bytes by name in a folder of bounded size. Each file has a checksum and is written completely or not at
+    all. Files without such a checksum belong to somebody else and are not removed to make room.
 
-    Several processes may use one folder at once. What was changed, torn or misnamed is not returned, and is removed;
-    what has not been used for longest goes first when the bound is reached.
+    Several processes may use one folder at once. A changed, incomplete or misnamed file is removed instead of returned.
+    When the bound is reached, the least recently used files are removed first.
 
     Args:
-      root: the folder that is bounded, with all sub-folders; it is made when something is first put into it.
-      section: the sub-folder of this store. Others of the same root are never read, but do count and are removed when
-        they are the oldest.
-      max_bytes: what the root may hold.
-      max_age_days: what has not been used for so long is removed.
+      root: the folder whose size, with all sub-folders, is bounded; created when something is first stored.
+      section: the sub-folder of this store. Other sections of the root are never read, but they count towards the
+        bound, and their oldest files may be removed.
+      max_bytes: the most that the root may hold.
+      max_age_days: files that have not been used for this long are removed.
     """
 
     def __init__(self, root: Path, section: str, *, max_bytes: int, max_age_days: float = 90.0) -> None:
         self.root, self.folder = root, root / section
         self.max_bytes, self.max_age_seconds = max_bytes, 86400 * max_age_days
-        self._held: int | None = None  # bytes below the root when it was last looked at, and what was put there since
+        self._held: int | None = None  # bytes below the root when last measured, plus bytes stored since
         self._is_refused = False
 
     def get(self, name: str) -> bytes | None:
-        """What was put under this name, or None: nothing, or nothing sound."""
+        """The value stored under this name, or None if there is none or it is damaged."""
         path = self.folder / name
         try:
             sealed = path.read_bytes()
@@ -67,11 +67,11 @@ class SealedStore:
                 path.unlink()
             return None
         with contextlib.suppress(OSError):
-            os.utime(path)  # what is used stays
+            os.utime(path)  # marks it as recently used
         return value
 
     def put(self, name: str, value: bytes) -> None:
-        """Keeps a value, in place of what had the name before. What is larger than the bound is not kept."""
+        """Stores a value, replacing an earlier one of this name. A value larger than the bound is not stored."""
         size = _SEAL_BYTES + len(value)
         if self._is_refused or size > self.max_bytes:
             return
@@ -94,7 +94,8 @@ class SealedStore:
         self._held += size
 
     def _evict(self, allowed: int) -> int:
-        """Removes what is too old, then the least recently used until `allowed` bytes are left; returns those left."""
+        """Removes files that are too old, then the least recently used until at most `allowed` bytes are left; returns
+        the bytes left."""
         now, held = time.time(), 0
         files = sorted(_files(self.root), key=lambda file: file[1], reverse=True)
         for path, used, size in files:
@@ -106,7 +107,7 @@ class SealedStore:
             else:
                 held += size
         for folder in self.root.iterdir():
-            with contextlib.suppress(OSError):  # only an empty one goes
+            with contextlib.suppress(OSError):  # only an empty folder is removed
                 if folder != self.folder:
                     folder.rmdir()
         return held
@@ -126,8 +127,8 @@ def _seal(name: str, value: bytes) -> bytes:
 
 
 def _files(root: Path) -> Iterator[tuple[Path, float, int]]:
-    """Each file below a folder's sub-folders, when it was last used, and its bytes."""
+    """Each file below a folder's sub-folders, the time of its last use, and its size in bytes."""
     for path in root.glob("*/*"):
-        with contextlib.suppress(OSError):  # another process may remove it meanwhile
+        with contextlib.suppress(OSError):  # another process may remove it
             found = path.stat()
             yield path, found.st_mtime, found.st_size

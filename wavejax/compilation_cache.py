@@ -1,9 +1,9 @@
-"""What compilers have made for one command, kept for the next: XLA's programs and numba's, in the user's cache folder.
+"""Caches compiled programs of XLA and numba in the user's cache folder, from one command to the next.
 
-Off unless somebody asks, as the command line does: a library must not write into the home of those who import it.
-JAX's own folder of compiled programs is not enough: it does not notice a damaged entry of itself, is bounded only with
-another package, and a writer that is killed leaves half an entry for good. So JAX is given a store of ours, at the one
-place where it asks for one (`jax._src.compilation_cache.get_file_cache`). A JAX without that place compiles each time.
+The cache is off unless requested, as by the command line: a library must not write into its importer's home folder.
+JAX's own folder of compiled programs is not enough: it does not detect a damaged entry, its size is bounded only with
+another package, and a killed writer leaves half an entry forever. So JAX gets our store, at the only place where it
+opens one (`jax._src.compilation_cache.get_file_cache`). A JAX version without that place compiles each time.
 """
 
 import contextlib
@@ -20,30 +20,30 @@ from typing import Any
 from wavejax.caching import CACHE, SealedStore, cache_root
 
 SWITCH = "WAVEJAX_COMPILATION_CACHE"
-"""Environment variable: with "off", XLA compiles anew in every command, and numba keeps its programs in its own way."""
+"""Environment variable: if "off", XLA compiles anew in every command, and numba uses its own cache."""
 
 MAX_BYTES = 512 << 20
 
 _LOGGER = logging.getLogger(__name__)
 _SECTION_PACKAGES = ("jax", "jaxlib", "numba", "llvmlite")
 _SETTINGS = {
-    "jax_persistent_cache_min_compile_time_secs": 0.0,  # many small programs are seconds, too
-    "jax_persistent_cache_enable_xla_caches": "none",  # nobody would check or bound XLA's own files in the folder
+    "jax_persistent_cache_min_compile_time_secs": 0.0,  # many small programs add up to seconds
+    "jax_persistent_cache_enable_xla_caches": "none",  # XLA's own files in the folder would be unchecked and unbounded
 }
 _active: SealedStore | None = None
 
 
 def active() -> SealedStore | None:
-    """The store that compiled programs are kept in, or None where nobody has asked for one."""
+    """The store of compiled programs, or None if none is in use."""
     return _active
 
 
 @contextlib.contextmanager
 def in_use() -> Iterator[SealedStore | None]:
-    """Inside, programs that were compiled before are read instead of compiled; yields the store.
+    """Inside the block, programs that were compiled before are loaded instead of compiled; yields the store.
 
-    Settings of the user's own come first: where `jax_compilation_cache_dir` is set, JAX keeps its programs there in its
-    own way; where the environment variable `SWITCH` says off, or there is no home to keep them in, nothing is kept.
+    The user's own settings have priority: if `jax_compilation_cache_dir` is set, JAX uses its own cache there; if the
+    environment variable `SWITCH` is "off", or the user has no home folder, there is no cache.
     """
     global _active
     store, before = _opened(), _active
@@ -72,9 +72,9 @@ def _opened() -> SealedStore | None:
 
 
 def section() -> str:
-    """Names the sub-folder for what these versions of Python and of the compilers make on this kind of processor.
+    """The sub-folder's name for these versions of Python and of the compilers and this kind of processor.
 
-    JAX's own keys know its version, but not the instructions of the processor, and a home may be shared by machines.
+    JAX's own keys include its version but not the processor's instructions, and machines may share a home folder.
     """
     versions = [f"{name} {_version(name)}" for name in _SECTION_PACKAGES]
     told = "\n".join([*versions, sys.version, platform.system(), _processor()])
@@ -90,7 +90,7 @@ def _version(package: str) -> str:
 
 
 def _processor() -> str:
-    """What tells this processor's instructions from another's."""
+    """A description of the processor that distinguishes its instruction set from others."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -102,7 +102,7 @@ def _processor() -> str:
 
 
 class _JaxStore:
-    """A `SealedStore` as JAX asks for it (`jax._src.compilation_cache_interface.CacheInterface`)."""
+    """A `SealedStore` with JAX's interface (`jax._src.compilation_cache_interface.CacheInterface`)."""
 
     def __init__(self, store: SealedStore) -> None:
         self._store, self._path = store, store.folder
@@ -116,7 +116,7 @@ class _JaxStore:
 
 
 def _is_alone() -> bool:
-    """Of several processes that compile together, one must not skip a step that the others wait for it to take."""
+    """Whether this is the only process: of several that compile together, none may skip a step the others wait for."""
     import jax
 
     return jax.process_count() == 1
@@ -143,11 +143,11 @@ def _jax_keeps_in(store: SealedStore) -> Iterator[None]:
         for name, value in before.items():
             config.update(name, value)
         private.get_file_cache = asked
-        public.reset_cache()  # of the store, which JAX has opened meanwhile
+        public.reset_cache()  # JAX has opened the store meanwhile
 
 
 def _place_to_ask() -> tuple[Callable[[str], Any] | None, Any]:
-    """JAX's function that opens the cache of a folder, and the module that it stands in."""
+    """JAX's function that opens the cache of a folder, and the module that defines it."""
     try:
         from jax._src import compilation_cache
     except ImportError:

@@ -1,7 +1,7 @@
-"""Small files that may come from a stranger: read whole, only if they are regular files of a size that makes sense.
+"""Reads small files of unknown origin completely, if they are regular files of a plausible size.
 
-A FIFO never ends a read, a device never runs dry, JSON may be nested deeper than a parser can go. Each is refused here
-in a sentence, in bounded time and memory (`wavejax.limits`).
+A read from a FIFO may never return, a device has no end, and JSON may be nested too deeply for a parser. Each of these
+is refused with one sentence, in bounded time and memory (`wavejax.limits`).
 """
 
 import io
@@ -16,21 +16,21 @@ from wavejax.limits import DEEPEST_NESTING, MOST_DOCUMENT_BYTES, MOST_LINE_BYTES
 
 
 class NotRegular(OSError):
-    """A path is a FIFO, a device or a socket where a regular file is expected."""
+    """A path is a FIFO, a device or a socket instead of a regular file."""
 
 
 class Malformed(ValueError):
-    """A file is larger than it can mean, or no JSON."""
+    """A file is too large, or not valid JSON."""
 
 
 def open_regular(path: str | os.PathLike[str]) -> io.BufferedReader:
-    """A regular file, open for reading in binary; a link to one counts.
+    """Opens a regular file, or a link to one, for binary reading.
 
     Raises:
-        NotRegular: it is something else, which reading might never end.
+        NotRegular: it is something else; reading it might never end.
         OSError: it cannot be opened.
     """
-    if not stat.S_ISREG(mode := os.stat(path).st_mode):  # before it is opened: to open some devices is an act
+    if not stat.S_ISREG(mode := os.stat(path).st_mode):  # before opening, which has effects on some devices
         raise NotRegular(f"{os.fspath(path)} is {_kind(mode)}, not a regular file")
     file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 (the caller closes it)
     if not stat.S_ISREG(mode := os.fstat(file.fileno()).st_mode):
@@ -40,12 +40,12 @@ def open_regular(path: str | os.PathLike[str]) -> io.BufferedReader:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Open as `open` does, but no FIFO waits for a writer."""
+    """Opens a file as `open` does, but does not wait for a writer if it is a FIFO."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def why_not_regular(path: Path) -> str | None:
-    """What a path is, in words, where it is neither a regular file nor a folder (links are followed); else None."""
+    """What a path is, in words, if it is neither a regular file nor a folder (links are followed); else None."""
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -58,7 +58,7 @@ def read_bytes(path: str | os.PathLike[str], most: int = MOST_DOCUMENT_BYTES) ->
 
     Raises:
         Malformed: it is larger.
-        OSError: as `open_regular`.
+        OSError: as for `open_regular`.
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -69,20 +69,20 @@ def read_bytes(path: str | os.PathLike[str], most: int = MOST_DOCUMENT_BYTES) ->
 
 
 def read_json(path: str | os.PathLike[str], most: int = MOST_DOCUMENT_BYTES) -> Any:
-    """What a file of JSON of at most `most` bytes says.
+    """The parsed contents of a JSON file of at most `most` bytes.
 
     Raises:
-        Malformed: it is none, or nested too deeply, or too large.
+        Malformed: it is not JSON, nested too deeply, or too large.
         OSError: as `open_regular`.
     """
     return parse_json(read_bytes(path, most))
 
 
 def parse_json(data: bytes | str) -> Any:
-    """What JSON in UTF-8 says.
+    """Parses JSON in UTF-8.
 
     Raises:
-        Malformed: it is none, or nested too deeply.
+        Malformed: it is not JSON, or nested too deeply.
     """
     try:
         value = json.loads(data if isinstance(data, str) else data.decode("utf-8"))
@@ -96,9 +96,9 @@ def parse_json(data: bytes | str) -> Any:
 
 
 def read_records(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
-    """The objects of a log that has one in each line; all that is no object is skipped, as half a line is after a kill.
+    """The JSON objects of a log with one object per line; other lines, such as one cut short by a kill, are skipped.
 
-    Nothing is yielded where there is no such file. Raises OSError as `open_regular` where it cannot be read.
+    Yields nothing if the file does not exist. Raises OSError, as `open_regular` does, if it cannot be read.
     """
     if not os.path.exists(path):
         return
@@ -117,7 +117,7 @@ def read_records(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
 
 
 def _depth(value: Any) -> int:
-    """Levels of lists and objects within each other, counted up to one more than is allowed."""
+    """Levels of nested lists and objects, counted up to one more than is allowed."""
     level, depth = [value] if isinstance(value, dict | list) else [], 0
     while level and depth <= DEEPEST_NESTING:
         parts = (item.values() if isinstance(item, dict) else item for item in level)

@@ -1,11 +1,11 @@
-"""Ctrl-C and SIGTERM, for a process that is a command: it ends at once and cleanly, at whatever moment they come.
+"""Ctrl-C and SIGTERM in a command: the process ends immediately and cleanly, whenever they come.
 
-Python's own way is to raise KeyboardInterrupt wherever the main thread is. In the middle of an import or a compiler
-that is swallowed, or is a crash; and while native code runs, nothing happens. So a command leaves both signals to a
-thread that waits for them. It lets those react who have asked to (`reacting`), removes what is half-written (`at_end`),
-and ends the process without unwinding it. Nothing here changes a process that has not called `install`.
+By default Python raises KeyboardInterrupt wherever the main thread is. In the middle of an import or a compiler this is
+swallowed or crashes, and while native code runs, nothing happens. So in a command a separate thread waits for both
+signals. It calls the registered reactions (`reacting`), removes half-written files (`at_end`), and ends the process
+without unwinding the stack. A process that has not called `install` is unaffected.
 
-It imports little: until it is there, Ctrl-C is Python's.
+This module imports little, because Python handles Ctrl-C until it is loaded.
 """
 
 import atexit
@@ -22,8 +22,8 @@ from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
-_FLUSH_SECONDS = 2.0  # for what has been printed to go out: nobody may read it
-_SHOW_CURSOR = "\x1b[?25h"  # which a progress bar hides
+_FLUSH_SECONDS = 2.0  # limit for flushing printed text, which nobody may be reading
+_SHOW_CURSOR = "\x1b[?25h"  # a progress bar hides the cursor
 
 React = Callable[[int], bool]
 _reactions: list[React] = []
@@ -33,10 +33,10 @@ _ending = threading.Event()
 
 
 def install() -> None:
-    """Hands both signals to the thread; call it first of all, in the main thread. A second call does nothing.
+    """Hands both signals to the thread; call it first, in the main thread. A second call does nothing.
 
-    What the process was told to ignore (nohup, a shell's background jobs) stays ignored. Where the system has no such
-    signals, and in a process whose signals others handle, nothing is changed.
+    Signals that the process was told to ignore (nohup, a shell's background jobs) stay ignored. If the system has no
+    such signals, or other code already handles them, nothing is changed.
     """
     global _installed
     if _installed or os.name != "posix" or threading.current_thread() is not threading.main_thread():
@@ -55,16 +55,16 @@ def install() -> None:
 
 
 def is_installed() -> bool:
-    """Whether this process is a command whose signals are handled here."""
+    """Whether this process's signals are handled here."""
     return _installed
 
 
 @contextlib.contextmanager
 def reacting(react: React) -> Iterator[None]:
-    """Inside, `react(number)` is called when a signal comes; where it returns True, the process goes on.
+    """Inside the block, `react(number)` is called when a signal comes; if it returns True, the process continues.
 
-    It is called in a thread of its own, while the main thread goes on with whatever it does. Of several, the innermost
-    is asked. Where `install` has not been called, nothing happens.
+    It is called in a separate thread, while the main thread continues its work. If blocks are nested, the innermost
+    `react` is called. If `install` has not been called, nothing happens.
     """
     _reactions.append(react)
     try:
@@ -74,13 +74,13 @@ def reacting(react: React) -> Iterator[None]:
 
 
 def at_end(clean: Callable[[], None]) -> None:
-    """Has a function called, in the thread, before a signal ends the process: it removes what is half-written."""
+    """Registers a function that the thread calls before a signal ends the process, to remove half-written files."""
     _cleanups.append(clean)
 
 
 @contextlib.contextmanager
 def unseen_by_children() -> Iterator[None]:
-    """Processes that are started inside see neither signal: a terminal sends Ctrl-C to them, too."""
+    """Child processes started inside the block get neither signal: a terminal sends Ctrl-C to children, too."""
     if os.name != "posix":
         yield
         return
@@ -92,7 +92,7 @@ def unseen_by_children() -> Iterator[None]:
 
 
 def end(number: int) -> None:
-    """Ends the process with exit code 128 + number, as one that the signal has ended; nothing stays half-written."""
+    """Ends the process with exit code 128 + number, as if the signal had ended it; no file stays half-written."""
     _ending.set()
     for clean in tuple(_cleanups):
         clean()
@@ -103,13 +103,13 @@ def end(number: int) -> None:
 
 
 def _do_not_overtake() -> None:
-    """The main thread may come to its end meanwhile: the exit code is the signal's all the same."""
+    """Makes the signal's exit code win even if the main thread reaches its end meanwhile."""
     while _ending.is_set():
         time.sleep(1.0)
 
 
 def _left_to_the_thread(number: int, frame: FrameType | None) -> None:
-    """The handler that Python calls, some time later: the thread has been told already."""
+    """The handler that Python calls some time later, when the thread already knows of the signal."""
 
 
 def _watch(reading: int) -> None:
@@ -123,7 +123,7 @@ def _watch(reading: int) -> None:
 def _receive(number: int) -> None:
     try:
         goes_on = bool(_reactions) and _reactions[-1](number)
-    except Exception as error:  # the disk on which something should be kept may be full
+    except Exception as error:  # for example, the disk is full
         from wavejax.terminal import printable
 
         _say(f"error: {printable(str(error))}")
@@ -140,7 +140,7 @@ def _flush(word: str) -> None:
 
 
 def _say(sentence: str) -> None:
-    stream: Any = sys.__stderr__  # the main thread may have another in its place, while it reads its arguments
+    stream: Any = sys.__stderr__  # the main thread may have replaced sys.stderr while it parses arguments
     with contextlib.suppress(Exception):
         if stream.isatty():
             os.write(stream.fileno(), f"{_SHOW_CURSOR}\n".encode())
@@ -148,11 +148,11 @@ def _say(sentence: str) -> None:
         stream.flush()
 
 
-_masks: list[Any] = []  # of threads that are forking
+_masks: list[Any] = []  # signal masks of threads that are forking
 
 
 def _before_fork() -> None:
-    """A child shares the pipe: what ends it, as early as it may come, must not end its parent."""
+    """Blocks signals during a fork: the child shares the pipe, so an early signal to it would also end its parent."""
     _masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS) if _installed else None)
 
 

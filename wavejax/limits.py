@@ -1,8 +1,8 @@
-"""How much is believed of a file that may come from a stranger: every limit that reading has, in one place.
+"""All limits for reading files of unknown origin, in one place.
 
-An exported folder, a checkpoint and a configuration are data that anybody may have written. What they announce is
-compared with these limits, and with the bytes that are there, before anything is allocated or built. No model that has
-been published comes near: a limit is about ten times the largest value known, so that it need not move with the field.
+Anybody may have written an exported folder, a checkpoint or a configuration. The sizes that they announce are compared
+with these limits, and with the actual number of bytes, before anything is allocated or built. No published model comes
+near them: a limit is about ten times the largest known value, so that it need not change as models grow.
 """
 
 import math
@@ -10,30 +10,30 @@ from collections.abc import Mapping
 from typing import Any
 
 MOST_DOCUMENT_BYTES = 64 * 2**20
-"""Of a file of JSON. A model of 10,000 leaves is described in 2 MB."""
+"""The largest JSON file. A model of 10,000 leaves takes 2 MB."""
 MOST_MANIFEST_BYTES = 2**30
-"""Of a corpus's manifest: some 4 million utterances."""
+"""The largest manifest of a corpus: some 4 million utterances."""
 MOST_LINE_BYTES = 2**20
-"""Of one line of a log; longer ones are skipped."""
+"""The longest line of a log; longer lines are skipped."""
 DEEPEST_NESTING = 64
-"""Lists and objects within each other in JSON. A configuration has 6 levels."""
+"""Levels of nested lists and objects in JSON. A configuration has 6."""
 LONGEST_LIST = 4096
 """Entries of a list in a configuration."""
 MOST_LAYERS = 256
 """Layers or blocks that a configuration counts or lists: each is built, and compiled, one by one."""
 LONGEST_RECEPTIVE_FIELD = 2**18
-"""Samples: 16 seconds at 16 kHz. Generation keeps every layer's inputs for as long."""
+"""In samples: 16 seconds at 16 kHz. Generation keeps every layer's inputs for this long."""
 LONGEST_CONTEXT = 4096
-"""Frames that a frame's conditioning may look back or ahead."""
+"""In frames: the most that a frame's conditioning may look back or ahead."""
 LONGEST_HOP = 65_536
-"""Samples between two frames."""
+"""The longest `hop_length`, in samples."""
 LARGEST_WEIGHT = 1e10
 """Absolute value of a parameter. Trained weights stay below 100, running variances of 16-bit samples below 2e9."""
 MOST_SPEAKERS = 1_000_000
 """Names that a model or a corpus may list."""
 
 LARGEST_NUMBER = 2**63 - 1
-"""A whole number that sizes nothing: steps, seeds, intervals."""
+"""The largest integer that is not a size: steps, seeds, intervals."""
 _LARGEST_SIZE = 2**20
 _SIZES: Mapping[str, int] = {
     "sample_rate": 2_000_000,
@@ -52,28 +52,28 @@ _SIZES: Mapping[str, int] = {
     "blocks": MOST_LAYERS,
     "layers": MOST_LAYERS,
 }
-"""The largest value of a field by its name, or by the last word of its name."""
+"""The largest value of a field, by the field's name or the last word of its name."""
 _SIZELESS = {"training", "optimizer", "data"}
-"""Parts of a configuration whose numbers build no model."""
+"""Parts of a configuration whose numbers do not determine the size of a model."""
 _LISTS: Mapping[str, int] = {"dilations": MOST_LAYERS, "speakers": MOST_SPEAKERS}
 
 
 class TooLarge(ValueError):
-    """What a file announces is beyond a limit; the message names the field, its value and the limit."""
+    """A file announces a value beyond a limit; the message names the field, its value and the limit."""
 
 
 def check_sizes(config: Any, where: str = "config") -> None:
-    """Refuse a configuration, as JSON has it, that announces more than anything here can mean.
+    """Refuses a configuration, parsed from JSON, with values beyond the limits.
 
-    Whole numbers are compared with the limit of their field's name, lists with the largest length, and every number
-    must be finite. Run before a class is made of it, so that no constructor meets what it would not end with.
+    Integers are compared with the limit for their field's name, lists with the largest length, and every number must be
+    finite. It runs before any class is constructed, because a constructor might never end with such values.
 
     Args:
-        config: what JSON gave.
+        config: the parsed JSON.
         where: its name in errors.
 
     Raises:
-        TooLarge: it names the field.
+        TooLarge: names the field.
     """
     pending: list[tuple[Any, str, str, bool]] = [(config, where, "", True)]
     while pending:
@@ -92,7 +92,7 @@ def check_sizes(config: Any, where: str = "config") -> None:
 
 
 def shown(value: Any, most: int = 80) -> str:
-    """A value as `repr` has it, cut where it is long: what a file holds may be longer than any message."""
+    """The `repr` of a value, truncated: a value from a file may be too long for a message."""
     text = repr(value)
     return text if len(text) <= most else f"{text[: most - 3]}..."
 

@@ -1,7 +1,7 @@
-"""One process at a time: locks that say who holds them and end with their holder, however it ends.
+"""File locks for one process at a time; they name their holder, and are released when it ends in any way.
 
-A lock is that of the operating system (`flock`) on a file beside what it guards. On network disks that pass locks on,
-as NFS does, it holds between machines. Where a disk knows no locks, nothing can be promised, and a warning says so.
+A lock is an operating-system lock (`flock`) on a file beside what it guards. On network disks that support locks, such
+as NFS, it also works between machines. If a disk does not support locks, there is no guarantee, and a warning says so.
 """
 
 import contextlib
@@ -19,35 +19,35 @@ from wavejax import interruption
 
 try:
     import fcntl
-except ImportError:  # a system without such locks
+except ImportError:  # a system without flock
     fcntl = None  # type: ignore[assignment]
 
 _LOGGER = logging.getLogger(__name__)
 _WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
-_MOST_BYTES = 4096  # of what a lock file says
+_MOST_BYTES = 4096  # the most that is read of a lock file
 
 _held: dict[int, Path] = {}  # descriptor -> lock file
 
 
 class LockedError(ValueError):
-    """Another process is at work where this one wants to be; the message says which, and since when."""
+    """Another process holds the lock; the message says which, and since when."""
 
 
 @contextlib.contextmanager
 def exclusive(path: str | os.PathLike[str], place: str, doing: str) -> Iterator[None]:
-    """Inside, no other process, and no other call of this one, is inside with the same lock file.
+    """Holds a lock inside the block: no other process, and no other call in this process, can hold the same lock file.
 
-    The file is made, with the folders above it, and removed at the end, and so are those folders where nothing else was
-    put into them; where the process is killed it stays behind, and locks nothing.
+    The file and the folders above it are created. At the end the file is removed, and so are those folders if they are
+    empty. If the process is killed, the file stays behind but is no longer locked.
 
     Args:
       path: the lock file.
-      place: what it guards, as a message calls it.
-      doing: what is done there, as in "training in".
+      place: the name, in messages, of what it guards.
+      doing: the activity, in messages, such as "training in".
 
     Raises:
-      LockedError: another is inside. It is not waited for.
-      OSError: the file cannot be made or written.
+      LockedError: the lock is already held; there is no waiting.
+      OSError: the file cannot be created or written.
     """
     file = Path(path)
     made = [above for above in file.parents if not above.exists()]
@@ -57,7 +57,7 @@ def exclusive(path: str | os.PathLike[str], place: str, doing: str) -> Iterator[
         _leave_word(descriptor, doing)
         yield
     finally:
-        if _held.pop(descriptor, None) is not None:  # else this is a forked child, which holds nothing
+        if _held.pop(descriptor, None) is not None:  # otherwise this is a forked child, which holds no lock
             _remove(file)
             os.close(descriptor)
         for above in made:
@@ -66,19 +66,19 @@ def exclusive(path: str | os.PathLike[str], place: str, doing: str) -> Iterator[
 
 
 def abandon() -> None:
-    """Removes the lock files of a process that ends at once; the locks themselves end with it."""
+    """Removes the lock files of a process that is about to end; the locks themselves end with the process."""
     for file in tuple(_held.values()):
         _remove(file)
 
 
 def _remove(file: Path) -> None:
-    """Called while it is locked: whoever opens it next makes a new one."""
+    """Removes the lock file; called while it is locked, so the next process to open the path creates a new file."""
     with contextlib.suppress(OSError):
         file.unlink()
 
 
 def _taken(file: Path, place: str, doing: str) -> int:
-    """The descriptor of the lock file, which is locked where the disk knows locks."""
+    """Opens the lock file, locks it if the disk supports locks, and returns its descriptor."""
     while True:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -93,7 +93,7 @@ def _taken(file: Path, place: str, doing: str) -> int:
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # the holder has removed it in the meantime
+        os.close(descriptor)  # the holder has removed the file meanwhile
 
 
 def _lock(descriptor: int, file: Path, place: str, doing: str) -> bool:
@@ -142,7 +142,7 @@ def _holder(descriptor: int) -> str:
 
 
 def _warn_of_another_machine(descriptor: int, place: str) -> None:
-    """What is left of a lock was its holder's end, or the holder is where this disk's locks do not reach."""
+    """Warns of a lock file from another machine: its holder was killed, or this disk's locks do not reach it."""
     said = _read(descriptor)
     if said and said.get("machine") != socket.gethostname():
         _LOGGER.warning(
@@ -164,7 +164,7 @@ interruption.at_end(abandon)
 
 
 def _close_in_child() -> None:
-    """A forked child must not hold on to the locks of its parent."""
+    """Closes the parent's locks in a forked child, which must not keep them held."""
     for descriptor in _held:
         with contextlib.suppress(OSError):
             os.close(descriptor)

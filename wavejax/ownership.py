@@ -1,7 +1,7 @@
-"""What wavejax has written, told from what a user has: only the former is overwritten or removed.
+"""Distinguishes files written by wavejax from the user's: only the former are overwritten or removed.
 
-JSON files carry a mark; other files stand beside one that does, are named after their content, or have a mark of their
-own kind (`wavejax.audio.files.is_first_part`).
+JSON files carry a mark. Other files lie beside a marked JSON file, are named after the hash of their content, or have a
+mark of their own kind (`wavejax.audio.files.is_first_part`).
 """
 
 import errno
@@ -17,12 +17,12 @@ _NAME = "wavejax"
 
 
 def marked(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a JSON file with the mark, which comes first."""
+    """The content of a JSON file with the mark as its first entry."""
     return {MARK: _NAME, **content}
 
 
 def is_marked(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is JSON with the mark."""
+    """Whether a file is JSON that carries the mark."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8")) if Path(path).is_file() else None
     except (OSError, ValueError, RecursionError):
@@ -31,10 +31,10 @@ def is_marked(path: str | os.PathLike[str]) -> bool:
 
 
 def refuse_foreign(path: str | os.PathLike[str]) -> None:
-    """Whether a JSON file may be written here: nothing is there, an empty file, an earlier one of ours, or a pipe.
+    """Checks that a JSON file may be written here: the path is free, an empty file, an earlier file of ours, or a pipe.
 
     Raises:
-      FileExistsError: another file is.
+      FileExistsError: another file is there.
     """
     try:
         found = os.stat(path)
@@ -45,14 +45,14 @@ def refuse_foreign(path: str | os.PathLike[str]) -> None:
 
 
 def refuse_foreign_report(folder: str | os.PathLike[str], names: Iterable[str] = ("index.html", "report.md")) -> None:
-    """Whether a report may be written into a folder: it has none yet, or an earlier one of ours.
+    """Checks that a report may be written into a folder: it holds no report, or an earlier one of ours.
 
     Args:
-      folder: which may hold anything else.
+      folder: the folder, which may also hold other files.
       names: files of a report beside its report.json, which carries the mark.
 
     Raises:
-      FileExistsError: one of its files is there, and is not ours.
+      FileExistsError: one of these files exists and is not ours.
     """
     root = Path(folder)
     refuse_foreign(root / "report.json")

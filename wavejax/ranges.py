@@ -1,8 +1,8 @@
-"""Numbers that can be meant: a field states its range beside its type, and one function refuses what lies outside.
+"""Ranges of numbers: a field states its range beside its type, and one function refuses values outside it.
 
     seconds: Annotated[float, Range(0, 60, above=True)] = 3.0
 
-A number that is taken as it comes runs for years, fills the memory, or fails far away in the words of another library.
+An unchecked number may run for years, fill the memory, or fail far away with another library's error message.
 """
 
 import dataclasses
@@ -17,9 +17,9 @@ class Range:
     """The finite numbers from `low` to `high`.
 
     Args:
-      low: the least one, or with `above` what all of them lie above.
-      high: the greatest one, or with `below` what all of them lie below.
-      why: where the upper end comes from, in a few words.
+      low: the least allowed number; with `above`, numbers must be greater than it.
+      high: the greatest allowed number; with `below`, numbers must be less than it.
+      why: the reason for the upper end, in a few words.
     """
 
     low: float
@@ -29,13 +29,13 @@ class Range:
     why: str = ""
 
     def __contains__(self, number: float) -> bool:
-        """Not-a-number and the infinities lie in no range."""
+        """Whether a number lies in the range; NaN and the infinities lie in none."""
         over = number > self.low if self.above else number >= self.low
         under = number < self.high if self.below else number <= self.high
         return over and under and (isinstance(number, int) or math.isfinite(number))
 
     def __str__(self) -> str:
-        """As "above 0 and at most 60"."""
+        """In words, such as "above 0 and at most 60"."""
         low = f"{'above' if self.above else 'at least'} {_written(self.low)}"
         if self.high == math.inf:
             return low
@@ -44,11 +44,11 @@ class Range:
 
 
 def check_ranges(given: Any, spelt: Callable[[str], str] = str) -> None:
-    """Look at the fields of a dataclass's instance that state a `Range`: numbers, and tuples of them.
+    """Checks the fields of a dataclass instance that state a `Range`: numbers, and tuples of numbers.
 
     Args:
-      given: the instance; None and strings in such fields, as "auto", are let through.
-      spelt: a field's name -> what it is called where the number was given.
+      given: the instance; None and strings such as "auto" in these fields are accepted.
+      spelt: maps a field's name to the name that the user typed.
 
     Raises:
       ValueError: names the first field that lies outside, and its range.
@@ -63,7 +63,7 @@ def check_ranges(given: Any, spelt: Callable[[str], str] = str) -> None:
 
 
 def as_option(field: str) -> str:
-    """A field's name as it is typed on a command line: "keep_last" -> "--keep-last"."""
+    """A field's name as typed on the command line: "keep_last" -> "--keep-last"."""
     return f"--{field.replace('_', '-')}"
 
 

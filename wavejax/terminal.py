@@ -1,7 +1,7 @@
-"""Text that goes to a terminal, and commands that are suggested there.
+"""Makes text safe to print to a terminal, and names safe to use in suggested commands.
 
-Names of models, speakers and files may hold anything. `printable` takes away what a terminal would obey instead of
-show; inside `guarded` all that is printed goes through it. `quoted` makes one word of a name for a shell.
+Names of models, speakers and files may hold any characters. `printable` escapes those that a terminal would interpret
+instead of showing; inside `guarded` all printed text goes through it. `quoted` makes a name one word for a shell.
 """
 
 import contextlib
@@ -13,19 +13,19 @@ from collections.abc import Iterator
 from typing import Any
 
 _KEPT = "\n\t"
-_OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, format (which turns text round), lone surrogates, separators
-_FORMATS_OF_SCRIPTS = "\u200c\u200d\xad"  # joiners and the soft hyphen: words and emoji are spelt with them
+_OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, format (can reverse text direction), lone surrogates, separators
+_FORMATS_OF_SCRIPTS = "\u200c\u200d\xad"  # joiners and the soft hyphen, used in words and emoji
 
 
 def printable(text: str) -> str:
-    """The text with every character that a terminal obeys written out, as in \\x1b; new lines and tabs stay."""
+    """The text with every character that a terminal would interpret escaped, as in \\x1b; new lines and tabs stay."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(character if _is_shown(character) else _written_out(character) for character in text)
 
 
 def quoted(word: str | os.PathLike[str]) -> str:
-    """A word as a shell reads it: as it is where that is safe, in quotes, or (bash, zsh) as $'...' with escapes."""
+    """A word quoted for a shell: unchanged if that is safe, in quotes, or (bash, zsh) as $'...' with escapes."""
     text = os.fspath(word)
     if all(_is_shown(character) and character not in _KEPT for character in text):
         return shlex.quote(text)
@@ -42,10 +42,10 @@ def quoted(word: str | os.PathLike[str]) -> str:
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
-    """Inside, whatever is printed to standard output and standard error is `printable`.
+    """Inside the block, text printed to standard output and standard error is made `printable`.
 
-    What the stream's encoding cannot say is written out, too. Bytes that are written to the streams' buffers, and what
-    rich draws, stay as they are.
+    Characters that the stream's encoding cannot represent are escaped, too. Bytes written to the streams' buffers, and
+    rich's output, are unchanged.
     """
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (_Guarded(stream) if stream is not None else stream for stream in before)
@@ -57,17 +57,17 @@ def guarded() -> Iterator[None]:
 
 @contextlib.contextmanager
 def unguarded() -> Iterator[None]:
-    """Inside `guarded`: standard output as it was, for a program's own help in colours."""
+    """Restores the original standard output inside `guarded`, for a program's own coloured help."""
     guard = sys.stdout
     with contextlib.redirect_stdout(guard.rich_proxied_file if isinstance(guard, _Guarded) else guard):
         yield
 
 
 class _Guarded:
-    """A text stream that writes what is printable, and is the stream itself in all else."""
+    """A text stream that writes `printable` text, and otherwise behaves like the original stream."""
 
     def __init__(self, stream: Any) -> None:
-        self.rich_proxied_file = stream  # rich writes to this one: its colours and bars are its own
+        self.rich_proxied_file = stream  # rich writes its colours and bars to this stream
 
     def write(self, text: str) -> int:
         shown, stream = printable(text), self.rich_proxied_file
@@ -94,7 +94,7 @@ def _is_shown(character: str) -> bool:
 
 def _bytes_of(character: str) -> bytes:
     try:
-        return os.fsencode(character)  # half a character of a file name is a byte
+        return os.fsencode(character)  # a lone surrogate of a file name stands for a byte
     except UnicodeEncodeError:
         return character.encode("utf-8", "surrogatepass")
 

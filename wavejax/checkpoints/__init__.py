@@ -1,7 +1,7 @@
-"""Checkpoints that notice when a byte of them has changed, and small folders of parameters for inference.
+"""Checkpoints that detect a single changed byte, and small folders of parameters for inference.
 
-The only place of wavejax that knows Orbax. Names are resolved on first use: who reads exported parameters does not wait
-for Orbax, which takes longer to import than JAX.
+This is the only package of wavejax that uses Orbax. Names are imported on first use: Orbax takes longer to import than
+JAX, and reading exported parameters does not need it.
 """
 
 import importlib

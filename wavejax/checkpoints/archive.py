@@ -1,8 +1,8 @@
-"""Arrays out of a NumPy archive (npz) that anybody may have written.
+"""Reads arrays from a NumPy archive (npz) of unknown origin.
 
-NumPy makes room for what an array's header announces and inflates whatever is packed: here the record says first what
-each array is, and nothing is read that does not agree. `export_params` stores arrays unpacked, so an archive holds as
-many bytes as its arrays do.
+NumPy allocates whatever an array's header announces, and decompresses whatever is compressed. Here the record states
+each array's shape and dtype first, and an array that disagrees is not read. `export_params` stores arrays uncompressed,
+so an archive holds as many bytes as its arrays.
 """
 
 import io
@@ -17,11 +17,11 @@ from wavejax.checkpoints.leaves import LeafInfo
 from wavejax.checkpoints.record import Record
 
 _MOST_HEADER_BYTES = 4096
-"""Of an array: its own header and its entries in the archive's directory, its name left out."""
+"""Upper bound for one array: its own header and its entries in the archive's directory, without its name."""
 
 
 def largest_archive(leaves: Mapping[str, LeafInfo]) -> int:
-    """Bytes that an archive of these leaves can have at most."""
+    """The largest possible size, in bytes, of an archive of these leaves."""
     return 2**16 + sum(info.num_bytes + _MOST_HEADER_BYTES + 16 * len(name) for name, info in leaves.items())
 
 

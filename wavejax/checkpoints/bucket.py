@@ -1,7 +1,7 @@
-"""Checkpoints in a bucket: the same files below the same names as in a local folder, the manifest of a step last.
+"""Checkpoints in a bucket: the same files under the same names as in a local folder.
 
-A step counts once its manifest is there, and stops counting when that is removed, before anything else of it is. So
-whatever is killed or cut off in between leaves an incomplete step, which is none.
+A step is complete while its manifest is there. The manifest is uploaded last and removed first, so an upload or a
+removal that is interrupted leaves an incomplete step, which is ignored.
 """
 
 import functools
@@ -23,7 +23,7 @@ from wavejax.extras import MissingExtra, require_extra
 T = TypeVar("T")
 
 WAITS = (1.0, 5.0, 25.0)
-"""Seconds between one try and the next of what a bucket or the way to it has refused."""
+"""Seconds to wait before each retry of a failed request to a bucket."""
 
 _LOGGER = logging.getLogger(__name__)
 _FOR_GOOD = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
@@ -32,14 +32,14 @@ _FOR_GOOD = (FileNotFoundError, IsADirectoryError, NotADirectoryError, Permissio
 class Bucket:
     """A folder of an object store.
 
-    What fails is tried again a few times (`WAITS`), unless it is refused for good: no such bucket, no permission.
+    A failed request is retried a few times (`WAITS`), except after a permanent error: no such bucket, no permission.
 
     Args:
-      url: of any file system that fsspec knows, e.g. gs://bucket/run, s3://bucket/run, file:///mnt/run.
+      url: a URL of any file system that fsspec supports, e.g. gs://bucket/run, s3://bucket/run, file:///mnt/run.
 
     Raises:
       MissingExtra: the file system's driver is not installed.
-      ValueError: no URL, or a scheme that fsspec does not know.
+      ValueError: not a URL, or a scheme that fsspec does not support.
     """
 
     def __init__(self, url: str) -> None:
@@ -61,12 +61,12 @@ class Bucket:
         self._root = str(self._root).rstrip("/")
 
     def names(self) -> dict[str, int]:
-        """Sizes in bytes of all objects, by name below the URL; empty where there is none.
+        """Sizes in bytes of all objects, by name below the URL; empty if there are none.
 
-        What a store's console keeps for an empty folder, an object of no bytes whose name ends in "/", is none of them.
+        An object of zero bytes whose name ends in "/" is left out: store consoles create one for an empty folder.
 
         Raises:
-          BucketError: it cannot be read, or an object's name would lead out of a folder.
+          BucketError: the bucket cannot be read, or an object's name would lead out of a folder.
         """
 
         def listed() -> dict[str, dict[str, Any]]:
@@ -98,10 +98,10 @@ class Bucket:
         return complete_steps(self.names())
 
     def put(self, step: int, folder: Path) -> None:
-        """Uploads a committed step, its manifest last; what was there of this step is removed first.
+        """Uploads a committed step, its manifest last; earlier files of this step are removed first.
 
         Raises:
-          BucketError: it cannot be written; the step does not count.
+          BucketError: the bucket cannot be written; the step is not complete there.
         """
         self.delete(step)
         sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in _files(folder)}
@@ -116,13 +116,13 @@ class Bucket:
         self.put_file(f"{step}/{MANIFEST_NAME}", folder / MANIFEST_NAME)
 
     def fetch(self, step: int, folder: Path) -> list[str]:
-        """Downloads a step into a folder, which appears at once and complete; one that is there already stays.
+        """Downloads a step into a folder, which appears atomically; an existing folder is kept.
 
         Returns:
-          Files that differ from the step's manifest, as `damaged_files` names them, after a second try.
+          Files that still differ from the step's manifest after a second try, as `damaged_files` names them.
 
         Raises:
-          BucketError: it cannot be read.
+          BucketError: the bucket cannot be read.
           OSError: the folder cannot be written.
         """
         temporary = folder.with_name(f"{FETCHING}{folder.name}-{os.getpid()}")
@@ -184,7 +184,7 @@ class Bucket:
 
         Raises:
           BucketError: it cannot be read.
-          ValueError: under that name it would not lie below the folder.
+          ValueError: that name leads out of the folder.
         """
         path = place_below(folder, name if below is None else below)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -217,7 +217,7 @@ def complete_steps(names: "dict[str, int]") -> tuple[int, ...]:
 
 
 def _is_file(name: str, entry: dict[str, Any]) -> bool:
-    """Whether an object is one whose bytes come to an end: of file:// some are pipes, devices and links to them."""
+    """Whether an object is a regular file (or a link to one): file:// also lists pipes and devices, which never end."""
     return entry.get("type", "file") == "file" or (bool(entry.get("islink")) and os.path.isfile(name))
 
 

@@ -1,9 +1,9 @@
-"""A checksum of array contents that does not care where the array lives.
+"""A checksum of array contents that does not depend on which devices hold the array.
 
 Every element's bits are mixed with its position by a bijection of 32-bit words (the finaliser of MurmurHash3, Appleby
-2011) and the results are summed modulo 2**32. The sum is independent of the order of summation, so an array split over
-any devices is summed where it lies; a change confined to one element always changes it, any other damage goes unnoticed
-with probability 2**-32; and elements that change places are noticed.
+2011) and the results are summed modulo 2**32. The sum does not depend on the order of summation, so a sharded array is
+summed on the devices that hold it. A change confined to one element always changes the sum; any other damage, such as
+swapped elements, goes unnoticed with probability 2**-32.
 """
 
 from collections.abc import Mapping
@@ -20,18 +20,18 @@ _MIX_2 = 0xC2B2AE35
 
 
 def leaf_checksum(leaf: Any) -> int:
-    """The checksum, 0 to 2**32 - 1, of one array, number or PRNG key array; computed where a JAX array lives.
+    """The checksum, 0 to 2**32 - 1, of one array, number or PRNG key array; a JAX array's is computed on its devices.
 
-    It depends on the bits and their order, not on the shape or the dtype's name; those are to be compared beside it.
+    It depends on the bits and their order, not on the shape or the dtype's name; compare those separately.
     """
     return tree_checksums({"leaf": leaf})["leaf"]
 
 
 def tree_checksums(leaves: Mapping[str, Any]) -> dict[str, int]:
-    """Checksums of named arrays: one compiled program for all that live on the same devices.
+    """Checksums of named arrays, with one compiled program for all arrays on the same devices.
 
-    Arrays of JAX (any dtype, any sharding, several processes included), typed PRNG keys, NumPy arrays and Python
-    numbers give the same value for the same bits.
+    JAX arrays (any dtype, any sharding, several processes included), typed PRNG keys, NumPy arrays and Python numbers
+    give the same value for the same bits.
     """
     sums: dict[str, int] = {}
     groups: dict[frozenset[Any], dict[str, jax.Array]] = {}
@@ -86,7 +86,7 @@ def _traced_checksum(leaf: jax.Array) -> UInt32[Array, ""]:
 
 
 def _as_words(leaf: jax.Array) -> UInt32[Array, "..."]:
-    """The bits of an array as uint32, wide elements on a further axis, in the order of NumPy's memory."""
+    """The bits of an array as uint32, in NumPy's memory order; wide elements are split along a new last axis."""
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
     if leaf.dtype == jnp.bool_:
@@ -100,5 +100,5 @@ def _as_words(leaf: jax.Array) -> UInt32[Array, "..."]:
 
 
 def _is_four_bits(dtype: Any) -> bool:
-    """Whether the numbers are int4 or uint4, of whose byte in memory only the low half is defined."""
+    """Whether the dtype is int4 or uint4: an element takes a byte in memory, of which only the low half is defined."""
     return bool(jnp.issubdtype(dtype, jnp.integer) and jnp.iinfo(dtype).bits == 4)

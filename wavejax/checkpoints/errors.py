@@ -1,29 +1,29 @@
-"""What can be wrong with a checkpoint, in words."""
+"""The errors of checkpoints, and the report on a damaged one."""
 
 from dataclasses import dataclass
 
 
 class CheckpointError(RuntimeError):
-    """Anything wrong with a checkpoint; each kind is a subclass."""
+    """Base class of all checkpoint errors."""
 
 
 class CheckpointNotFound(CheckpointError, FileNotFoundError):
-    """There is no checkpoint (or no exported folder) where one is asked for."""
+    """There is no checkpoint (or exported folder) at the given place."""
 
 
 class CheckpointWriteError(CheckpointError, OSError):
     """A checkpoint could not be written: full disk, read-only folder. Older checkpoints are intact."""
 
     step: int | None = None
-    """The checkpoint that could not, where one was being written: an earlier one than is asked for, it may be."""
+    """The step whose write failed, if one was being written; it may be earlier than the step now being saved."""
 
 
 class BucketError(CheckpointError, OSError):
-    """A bucket cannot be reached, read or written. What is complete in it is intact."""
+    """A bucket cannot be reached, read or written. Its complete steps are intact."""
 
 
 class CheckpointMismatch(CheckpointError):
-    """The checkpoint is sound but holds another model (or optimizer) than the one it is to be restored into."""
+    """The checkpoint is sound, but its model (or optimizer) is not the one of the restore target."""
 
 
 class CheckpointDamaged(CheckpointError):
@@ -44,9 +44,9 @@ class DamageReport:
 
     Attributes:
       step: the step.
-      leaves: names of the leaves whose checksum is wrong or missing, e.g. "ema_params/layers/kernel"; empty where the
+      leaves: names of the leaves whose checksum is wrong or missing, e.g. "ema_params/layers/kernel"; empty if the
         arrays could not be read at all.
-      files: files that are missing or changed since they were saved, relative to the step's folder, with what is wrong.
+      files: files that are missing or have changed since the save, relative to the step's folder, with the problem.
       reason: what failed, in words.
     """
 

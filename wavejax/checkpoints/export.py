@@ -36,16 +36,16 @@ def export_params(folder: str | os.PathLike[str], params: PyTree, meta: Mapping[
     """Writes parameters and their description into a folder that `load_params` reads; returns the folder.
 
     Arrays are stored under their paths ("layers/kernel") in an uncompressed NumPy archive, in their own dtypes
-    (bfloat16 as its bits). A folder that exists keeps its old contents until the new ones are complete: what is there
-    at any moment is one export, whole. An older export is replaced; whatever else the folder holds stays.
+    (bfloat16 as its bits). An existing export is replaced atomically: the folder holds one complete export at any
+    moment. Other files in the folder are kept.
 
     Args:
-      folder: where to; its parents are made.
+      folder: the target folder; its parents are created.
       params: nested dicts of arrays.
       meta: JSON-able description (model config, feature spec).
 
     Raises:
-      CheckpointWriteError: the folder holds other things and no export, or cannot be written.
+      CheckpointWriteError: the folder holds other files and no export, or cannot be written.
       LockedError: another process is exporting to it.
       TypeError: `meta` is not JSON-able.
     """
@@ -68,10 +68,10 @@ def export_params(folder: str | os.PathLike[str], params: PyTree, meta: Mapping[
 
 
 def check_export(folder: str | os.PathLike[str]) -> None:
-    """Finds out whether `export_params` may and can write to a folder, before the parameters are read. Changes nothing.
+    """Checks, before the parameters are read, that `export_params` may and can write to a folder. Changes nothing.
 
     Raises:
-      CheckpointWriteError: as `export_params`.
+      CheckpointWriteError: as for `export_params`.
     """
     target = Path(folder).absolute()
     try:
@@ -90,18 +90,18 @@ def _refusal(target: Path, error: OSError, room: str = "") -> CheckpointWriteErr
 def load_params(
     folder: str | os.PathLike[str], *, accept: Accept | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Parameters, nested dicts of NumPy arrays, and the description that `export_params` wrote; both verified.
+    """Reads what `export_params` wrote: parameters (nested dicts of NumPy arrays) and description, both verified.
 
-    The folder may be a stranger's: only regular files are read, and no array is made before the archive's sizes are
-    those that the description declares.
+    The folder need not be trusted: only regular files are read, and an array is allocated only if its size in the
+    archive is the declared one.
 
     Args:
-      folder: which.
+      folder: the exported folder.
       accept: called with the description and the declared leaves before any array is read; it raises to refuse.
 
     Raises:
       CheckpointNotFound: there is no export in the folder.
-      CheckpointDamaged: something in it has changed; names the file and, where it can be told, the leaves.
+      CheckpointDamaged: something in it has changed; names the file and, if known, the leaves.
     """
     source = Path(folder)
     config = source / CONFIG_NAME
@@ -153,15 +153,15 @@ def _write_folder(target: Path, data: bytes, record: Record) -> None:
 
 
 def _lock_of(target: Path) -> Path:
-    """Beside the folder, which appears at once; with a short name, however long the folder's is."""
+    """The lock file: beside the folder, which appears atomically, and with a short name whatever the folder's name."""
     return target.with_name(f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}.lock")
 
 
 def _refuse_what_is_not_ours(target: Path) -> None:
-    """Whether a folder may be written to: it is not there, empty, or holds an export.
+    """Checks that a folder may be written to: it does not exist, is empty, or holds an export.
 
     Raises:
-      FileExistsError: it holds something else, which is named.
+      FileExistsError: it holds something else; names it.
     """
     if not target.is_dir():
         if target.exists() or target.is_symlink():
@@ -180,7 +180,7 @@ def _refuse_what_is_not_ours(target: Path) -> None:
 
 
 def _own_config(folder: Path) -> dict[str, Any] | None:
-    """What an export's config says; None where there is none, or another's."""
+    """The config of the export in a folder; None if there is no config or it is not an export's."""
     path = folder / CONFIG_NAME
     try:
         content = read_json(path)
@@ -192,7 +192,7 @@ def _own_config(folder: Path) -> dict[str, Any] | None:
 
 
 def _is_own_archive(path: Path) -> bool:
-    """Whether an archive is one that an export has written, which names it after its content."""
+    """Whether an export wrote this archive: its name then holds the hash of its content."""
     named = _ARCHIVE.fullmatch(path.name)
     try:
         return named is not None and path.is_file() and file_digest(path).startswith(named[1])
@@ -208,7 +208,7 @@ def _write_files(folder: Path, name: str, data: bytes, archive_digest: str, reco
 
 
 def _as_bits(array: np.ndarray) -> np.ndarray:
-    """The array itself where NumPy's format knows its dtype, else its bits (bfloat16 and the like)."""
+    """The array itself if NumPy's format supports its dtype, else its bits (bfloat16 and the like)."""
     if array.dtype.isbuiltin == 1:
         return array
     return array.view({1: np.uint8, 2: np.uint16, 4: np.uint32}[array.dtype.itemsize])

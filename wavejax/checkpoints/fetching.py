@@ -1,4 +1,4 @@
-"""What a URL holds, brought to this machine in order to be read; nothing in the bucket is changed."""
+"""Downloads exports and checkpoints from a URL for reading; nothing in the bucket is changed."""
 
 import os
 import shutil
@@ -17,20 +17,20 @@ _BESIDE = "metrics.jsonl"
 
 
 def fetched(path: str | os.PathLike[str], step: int | None = None, *, every: bool = False) -> Path:
-    """A local folder that holds what a path or a URL holds: a path itself; of a URL a copy in the cache.
+    """A local folder with the contents of a path or a URL: the path itself, or a copy of the URL's files in the cache.
 
-    Of checkpoints the newest one is fetched, and those before it as long as its files are damaged. What was fetched
-    before and is in the bucket still is not fetched again.
+    Of several checkpoints the newest is fetched; if its files are damaged, the one before it too, and so on. A cached
+    copy of a step that is still in the bucket is not fetched again.
 
     Args:
       path: an exported folder, a training folder or its `checkpoints/`.
-      step: this checkpoint.
-      every: all checkpoints, damaged or not.
+      step: fetch this checkpoint.
+      every: fetch all checkpoints, damaged or not.
 
     Raises:
       BucketError: the bucket cannot be read.
-      CheckpointNotFound: nothing of the kind is there.
-      MissingExtra, ValueError: no driver for the URL, or no such URL.
+      CheckpointNotFound: there is no export and no (such) checkpoint.
+      MissingExtra, ValueError: no driver for the URL, or not a valid URL.
     """
     url = as_url(path)
     if url is None:
@@ -59,11 +59,11 @@ def fetched(path: str | os.PathLike[str], step: int | None = None, *, every: boo
 
 
 def checkpoints_of(path: str | os.PathLike[str]) -> Bucket:
-    """The checkpoints that a URL means: itself, or `checkpoints/` below it.
+    """The bucket folder of the checkpoints that a URL refers to: the URL itself, or `checkpoints/` below it.
 
     Raises:
       BucketError: the bucket cannot be read.
-      ValueError: it is no URL.
+      ValueError: not a URL.
     """
     bucket = Bucket(os.fspath(path))
     return bucket if complete_steps(bucket.names()) else Bucket(f"{bucket.url}/{_SUB}")
@@ -83,7 +83,7 @@ def _fetch(bucket: Bucket, steps: Iterable[int], folder: Path, *, until_sound: b
 
 
 def _forget(folder: Path, remaining: set[int]) -> None:
-    """Removes copies of steps that the bucket does not hold any more."""
+    """Removes copies of steps that are no longer in the bucket."""
     for step in saved_steps(folder):
         if step not in remaining:
             shutil.rmtree(folder / str(step))

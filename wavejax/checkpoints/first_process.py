@@ -1,4 +1,4 @@
-"""The checkpoints of a run of several processes that have no disk in common: the first one keeps them for all."""
+"""Checkpoints of a run whose processes share no disk: process 0 keeps them for all."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -32,14 +32,14 @@ _KINDS: dict[str, type[Exception]] = {
 
 
 class FirstProcessStore:
-    """The store of process 0, used by all processes of a run; they make the same calls.
+    """The store of process 0, used by all processes of a run; every process makes the same calls.
 
-    A save brings the state to process 0, which alone writes; a restore reads there, verifies, and sends the state to
-    all, with any sharding. What process 0 cannot do raises the same error on every process: of a save that goes on
-    behind, in the next call of `save`, or at the end of the `with` statement.
+    A save gathers the state on process 0, the only one that writes. A restore reads and verifies there, and sends the
+    state to all processes, with any sharding. A failure on process 0 raises the same error on every process; the
+    failure of an asynchronous save is raised by the next `save`, or at the end of the `with` statement.
 
     Args:
-      open_first: opens the store; called on process 0 alone.
+      open_first: opens the store; called only on process 0.
       directory: the local folder of process 0.
 
     Raises:
@@ -49,7 +49,7 @@ class FirstProcessStore:
     def __init__(self, open_first: Callable[[], CheckpointStore], directory: Path) -> None:
         self.directory = directory
         self._first: CheckpointStore | None = None
-        self._unsaid: Exception | None = None  # what failed here and the other processes do not know yet
+        self._unsaid: Exception | None = None  # a failure that the other processes have not been told of
 
         def opened() -> list[int]:
             self._first = open_first()
@@ -70,7 +70,7 @@ class FirstProcessStore:
 
     @property
     def damage_reports(self) -> list[DamageReport]:
-        """What `restore` found damaged so far; on process 0."""
+        """The damage that `restore` has found so far; empty on all but process 0."""
         return [] if self._first is None else self._first.damage_reports
 
     def save(
@@ -82,7 +82,7 @@ class FirstProcessStore:
         metrics: Mapping[str, float] | None = None,
         force: bool = False,
     ) -> bool:
-        """As of a `CheckpointStore`; an earlier save that failed on process 0 fails here on all."""
+        """See `CheckpointStore.save`; if an earlier save failed on process 0, its error is raised on all processes."""
         host = jax.tree.map(_on_host, state)
 
         def saved() -> bool:
@@ -93,7 +93,7 @@ class FirstProcessStore:
         return started
 
     def restore(self, target: PyTree, step: int | None = None) -> Restored:
-        """As of a `CheckpointStore`."""
+        """See `CheckpointStore.restore`."""
         leaves: list[np.ndarray] = []
 
         def restored() -> dict[str, Any]:
@@ -114,14 +114,14 @@ class FirstProcessStore:
         return Restored(jax.tree.unflatten(jax.tree.structure(target), placed), said["meta"], said["step"])
 
     def steps(self) -> tuple[int, ...]:
-        """Steps that are saved, ascending; but on process 0, also those that have been removed since."""
+        """Saved steps, ascending; on all but process 0, steps that have since been removed are included."""
         return tuple(sorted(self._known)) if self._first is None else self._first.steps()
 
     def wait(self) -> None:
-        """On process 0, returns once everything is saved; on the others, at once.
+        """On process 0, returns once everything is saved; on the others, immediately.
 
         Raises:
-          CheckpointWriteError: the last save could not be finished; on process 0.
+          CheckpointWriteError: the last save could not be finished; on process 0 only.
         """
         if self._first is not None:
             try:
@@ -131,7 +131,7 @@ class FirstProcessStore:
                 raise
 
     def close(self) -> None:
-        """Waits on process 0, then releases what the store holds."""
+        """Waits on process 0, then closes the store."""
         self._close()
 
     def _store(self) -> CheckpointStore:
@@ -144,7 +144,7 @@ class FirstProcessStore:
             self._first.close()
 
     def _everywhere(self, do: Callable[[], Any]) -> Any:
-        """What a call on process 0 returns (JSON-able) or raises, on every process."""
+        """Calls `do` on process 0, and returns its result (JSON-able) or raises its error on every process."""
         said, failure = b"", None
         if jax.process_index() == 0:
             try:
@@ -164,7 +164,7 @@ def _failed(error: Exception) -> bytes:
 
 
 def _on_host(leaf: Any) -> Any:
-    """A leaf whole on this process: a NumPy array, or keys on its first device. Called by all processes."""
+    """The whole leaf on this process: a NumPy array, or keys on its first device. All processes must call it."""
     if not isinstance(leaf, jax.Array):
         return leaf
     host = fetch(leaf)
@@ -172,7 +172,7 @@ def _on_host(leaf: Any) -> Any:
 
 
 def _host_form(leaf: Any) -> Any:
-    """Shape and dtype of a leaf on the host; of keys those of their words."""
+    """Shape and dtype of a leaf on the host; for PRNG keys, those of their uint32 words."""
     if is_key(leaf):
         return jax.eval_shape(jax.random.key_data, jax.ShapeDtypeStruct(leaf.shape, leaf.dtype))
     return leaf if hasattr(leaf, "dtype") else np.asarray(leaf)

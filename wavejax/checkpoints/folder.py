@@ -1,7 +1,7 @@
-"""The folder of a run's checkpoints: a sub-folder per committed step, and names for those in between.
+"""The folder of a run's checkpoints: a sub-folder per committed step, and special names for steps in transition.
 
-Every change is one rename, before or after which anything may be killed. In a run of several processes the first one
-changes the folder, and the others neither run ahead of it nor fall behind.
+Every change is one rename, so a process may be killed at any moment. In a run of several processes only process 0
+changes the folder, and the processes wait for each other.
 """
 
 import contextlib
@@ -28,10 +28,10 @@ _PROBE = f"{_DELETING}probe"
 
 
 def local_folder(path: str | os.PathLike[str]) -> Path:
-    """A path as an absolute one.
+    """The absolute path.
 
     Raises:
-      ValueError: it is a URL, such as gs://bucket/run, or no UTF-8.
+      ValueError: it is a URL, such as gs://bucket/run, or not valid UTF-8.
     """
     if url := as_url(path):
         raise ValueError(
@@ -42,9 +42,9 @@ def local_folder(path: str | os.PathLike[str]) -> Path:
 
 
 def saved_steps(directory: Path) -> tuple[int, ...]:
-    """The committed steps of a directory, ascending; empty where there is no directory.
+    """The committed steps of a directory, ascending; empty if it does not exist.
 
-    Other folders in it, such as copies under names of one's own, are left alone.
+    Other folders in it, such as the user's own copies, are ignored.
     """
     if not directory.is_dir():
         return ()
@@ -53,13 +53,13 @@ def saved_steps(directory: Path) -> tuple[int, ...]:
 
 
 def wait_for_all_processes(name: str) -> None:
-    """Returns when every process of the run has come to the point of this name."""
+    """Returns when every process of the run has reached the barrier of this name."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(f"wavejax: {name}")
 
 
 def _is_half_done(name: str) -> bool:
-    """Whether a folder has the name of one that a killed process left half-written or half-deleted."""
+    """Whether a folder's name marks it as half-written or half-deleted by a killed process."""
     begun, mark, _ = name.partition(TEMPORARY_MARK)
     fetched, dash, process = name.removeprefix(FETCHING).partition("-")
     return (
@@ -75,7 +75,7 @@ class StepFolder:
 
     Args:
       path: the folder.
-      alone: this process, of several, has the folder for itself; no other waits for it or is waited for.
+      alone: of several processes only this one uses the folder, so there is no waiting between processes.
     """
 
     def __init__(self, path: Path, *, alone: bool = False) -> None:
@@ -88,10 +88,10 @@ class StepFolder:
         return self.path / str(step)
 
     def open(self) -> None:
-        """Makes the folder, removes what a killed process left half-written or half-deleted, puts back the rest.
+        """Creates the folder, removes what a killed process left half-written or half-deleted, restores replaced steps.
 
         Raises:
-          OSError: it cannot be made or written to, or holds another program's checkpoints.
+          OSError: it cannot be created or written to, or holds another program's checkpoints.
         """
         refuse_foreign_checkpoints(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
@@ -107,10 +107,10 @@ class StepFolder:
         self._inode = self.path.stat().st_ino
 
     def check(self) -> None:
-        """Whether it is still there and can be written to, before a save begins.
+        """Checks, before a save begins, that the folder still exists and can be written to.
 
-        Orbax would make a folder that has vanished anew, and where it cannot make one its threads wait for it for five
-        minutes, without which the process does not end.
+        Otherwise Orbax would create a vanished folder anew. If it cannot create it, its threads wait for it for five
+        minutes, and the process does not end before they do.
 
         Raises:
           OSError: it has vanished, was replaced, or cannot be written to.
@@ -118,36 +118,36 @@ class StepFolder:
         if self.path.stat().st_ino != self._inode:
             raise FileNotFoundError("the folder has vanished, and another has taken its place")
         if self._is_first():
-            probe = self.path / _PROBE  # left behind by a kill, it is removed with others of this name
+            probe = self.path / _PROBE  # if a kill leaves it behind, `open` removes it
             probe.mkdir(exist_ok=True)
             probe.rmdir()
 
     def unfinished(self, step: int) -> list[Path]:
-        """The temporary folders in which a step is being written; empty on every process but the first."""
+        """The temporary folders in which a step is being written; empty on all processes but the first."""
         return list(self.path.glob(f"{step}{TEMPORARY_MARK}*")) if self._is_first() else []
 
     def set_aside(self, step: int) -> None:
-        """Makes room for a new version of a step; the old one stays until `committed`."""
+        """Renames the old version of a step to make room for a new one; it is kept until `committed`."""
         self.wait_for_all("checkpoint to be replaced")
         if self._is_first() and self.of(step).exists():
             self.of(step).rename(self.path / f"{_REPLACED}{step}")
 
     def committed(self, step: int) -> None:
-        """Hashes what has changed until now, and removes what was set aside: the new version is complete."""
+        """Hashes Orbax's own files, now final, and removes the old version: the new one is complete."""
         if self._is_first():
             with contextlib.suppress(OSError):  # these hashes protect nothing that is read
                 write_bookkeeping_manifest(self.of(step))
             shutil.rmtree(self.path / f"{_REPLACED}{step}", ignore_errors=True)
 
     def abandon(self, step: int) -> None:
-        """Removes a step that could not be written, and puts back the version that was set aside for it."""
+        """Removes a step whose write failed, and restores the old version that was set aside."""
         for path in self.unfinished(step):
             shutil.rmtree(path, ignore_errors=True)
         if self._is_first() and (self.path / f"{_REPLACED}{step}").exists():
             self._put_back(step)
 
     def quarantine(self, steps: Iterable[int]) -> None:
-        """Renames damaged steps, so that they can be saved again; an older damaged version is removed."""
+        """Renames damaged steps so that they can be saved again; an earlier damaged version is removed."""
         self.wait_for_all("checkpoints verified")
         if self._is_first():
             for step in steps:
@@ -159,7 +159,7 @@ class StepFolder:
         """Removes committed steps."""
         for step in steps:
             doomed = self.path / f"{_DELETING}{step}"
-            with contextlib.suppress(FileNotFoundError):  # another process removes it at the same time
+            with contextlib.suppress(FileNotFoundError):  # another process is removing it
                 self.of(step).rename(doomed)
             shutil.rmtree(doomed, ignore_errors=True)
 
@@ -171,7 +171,7 @@ class StepFolder:
             aside.rename(self.of(step))
 
     def wait_for_all(self, name: str) -> None:
-        """Returns when every process that has the folder has come to the point of this name."""
+        """Returns when every process that uses the folder has reached the barrier of this name."""
         if not self.alone:
             wait_for_all_processes(name)
 

@@ -1,4 +1,4 @@
-"""Checkpoints of other programs, which are never renamed or removed."""
+"""Recognises checkpoints of other programs, which are never renamed or removed."""
 
 import errno
 from pathlib import Path
@@ -6,15 +6,15 @@ from pathlib import Path
 from wavejax.checkpoints.errors import first_few
 from wavejax.checkpoints.manifest import BOOKKEEPING_NAME, MANIFEST_NAME
 
-_ITEMS = ("state", "meta")  # as `wavejax.checkpoints.storage` calls them, which takes Orbax to import
+_ITEMS = ("state", "meta")  # as in `wavejax.checkpoints.storage`, not imported here because it imports Orbax
 _OURS = (MANIFEST_NAME, BOOKKEEPING_NAME, "meta")
 
 
 def refuse_foreign_checkpoints(directory: Path) -> None:
-    """Whether a training may keep its checkpoints in a folder: it has none yet, or at least one that is ours.
+    """Checks that a training may keep its checkpoints in a folder: it holds none, or at least one by wavejax.
 
     Raises:
-      FileExistsError: it holds checkpoints, and all of them are another program's.
+      FileExistsError: it holds checkpoints, and another program wrote all of them.
     """
     if not directory.is_dir():
         return
@@ -25,7 +25,7 @@ def refuse_foreign_checkpoints(directory: Path) -> None:
 
 
 def is_own_unfinished(folder: Path) -> bool:
-    """Whether a step that was never committed is one that wavejax was writing: it holds nothing else than ours do."""
+    """Whether wavejax was writing this uncommitted step: all its files have names that wavejax or Orbax uses."""
     try:
         names = [path.name for path in folder.iterdir()]
     except OSError:

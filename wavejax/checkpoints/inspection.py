@@ -1,4 +1,4 @@
-"""Looking at the checkpoints of a folder, sound or not, and clearing some away; nothing needs the model."""
+"""Lists, verifies and prunes the checkpoints of a folder, sound or damaged, without the model."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,20 +12,20 @@ from wavejax.checkpoints.storage import DamagedStep, read_arrays, read_record
 from wavejax.checkpoints.urls import as_url
 
 FILES_CHANGED = "its files have changed since it was saved"
-"""The reason of a step that may still be used, if every leaf of it has been read."""
+"""The reason in the report of a step that may still be used, if every leaf of it has been read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepInfo:
-    """What one saved step is.
+    """Information about one saved step.
 
     Attributes:
       step: the step.
-      saved_at: when it was completed, Unix seconds; a copy that keeps no times has that of the copy.
-      num_bytes: on disk.
-      metrics: the numbers saved with it; empty where its record cannot be read.
-      damage: what is wrong with it; None where nothing is. With leaves empty and files named it may still be used, if
-        every leaf has been read (`read_leaves`).
+      saved_at: when it was completed, Unix seconds; for a copy without the original times, when it was copied.
+      num_bytes: its size on disk.
+      metrics: the numbers saved with it; empty if its record cannot be read.
+      damage: what is wrong with it; None if nothing is. If every leaf was read (`read_leaves`) and the report names
+        files but no leaves, the step may still be used.
     """
 
     step: int
@@ -36,14 +36,14 @@ class StepInfo:
 
 
 def find_checkpoints(path: str | Path) -> Path:
-    """The folder of checkpoints that a path means: itself, or its sub-folder `checkpoints` (a training folder).
+    """The folder of checkpoints that a path refers to: itself, or (of a training folder) its sub-folder `checkpoints`.
 
-    Of a URL all checkpoints are fetched, damaged ones too.
+    For a URL, all checkpoints are fetched, damaged ones too.
 
     Raises:
       CheckpointNotFound: neither holds a checkpoint.
-      BucketError: it is in a bucket that cannot be read.
-      ValueError: the path is no UTF-8.
+      BucketError: the bucket cannot be read.
+      ValueError: the path is not valid UTF-8.
     """
     given = local_folder(fetched(path, every=True))
     for folder in (given, given / "checkpoints"):
@@ -54,12 +54,12 @@ def find_checkpoints(path: str | Path) -> Path:
 
 
 def inspect_step(directory: Path, step: int, *, read_leaves: bool) -> StepInfo:
-    """One saved step; every file is compared with its hash.
+    """Inspects one saved step; every file is compared with its hash.
 
     Args:
       directory: the folder of a `CheckpointStore`.
       step: one of its steps.
-      read_leaves: also read every array and compare its checksum: what a restore would do.
+      read_leaves: also read every array and compare its checksum, as a restore does.
     """
     folder = directory / str(step)
     files = [path for path in folder.rglob("*") if path.is_file()]
@@ -89,12 +89,12 @@ def inspect_step(directory: Path, step: int, *, read_leaves: bool) -> StepInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class PruningPlan:
-    """Which steps stay.
+    """Which steps to keep and which to remove.
 
     Attributes:
-      kept: steps that stay, ascending.
-      removed: steps that go, ascending.
-      newest_sound: the newest step whose every leaf and file is sound, always among those kept; None for no such step.
+      kept: steps to keep, ascending.
+      removed: steps to remove, ascending.
+      newest_sound: the newest step whose leaves and files are all sound, always kept; None if there is none.
     """
 
     kept: tuple[int, ...]
@@ -105,13 +105,13 @@ class PruningPlan:
 def plan_pruning(
     directory: Path, *, keep_last: int, keep_every: int | None = None, keep_best: bool = False
 ) -> PruningPlan:
-    """Decides what to remove; removes nothing.
+    """Decides which steps to remove; removes nothing.
 
     Args:
       directory: the folder of a `CheckpointStore`.
-      keep_last: how many of the newest steps stay, 1 or more.
-      keep_every: steps that are multiples of it stay as well.
-      keep_best: that of the lowest validation loss stays as well, whatever state its files are in.
+      keep_last: how many of the newest steps to keep, 1 or more.
+      keep_every: also keep the steps that are multiples of this.
+      keep_best: also keep the step with the lowest validation loss, even if its files are damaged.
 
     Raises:
       ValueError: arguments out of range.
@@ -130,17 +130,17 @@ def plan_pruning(
     if newest_sound is not None:
         kept.add(newest_sound)
     else:
-        kept = set(steps)  # none of them can be spared while it is not known which one may be saved
+        kept = set(steps)  # no step is sound: keep them all, as one may still be rescued
     removed = tuple(step for step in steps if step not in kept)
     return PruningPlan(kept=tuple(sorted(kept)), removed=removed, newest_sound=newest_sound)
 
 
 def remove_steps(path: str | Path, steps: tuple[int, ...]) -> None:
-    """Removes steps, each by one rename (in a bucket: its manifest) first, so that none is ever seen half removed.
+    """Removes steps. Each is renamed first (in a bucket: its manifest is removed first), so none is seen half removed.
 
     Args:
-      path: as of `find_checkpoints`.
-      steps: which.
+      path: as for `find_checkpoints`.
+      steps: the steps to remove.
 
     Raises:
       OSError: the folder or the bucket cannot be changed.

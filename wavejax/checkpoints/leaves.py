@@ -1,4 +1,4 @@
-"""Pytrees as flat tables of named arrays, and back: what is saved does not depend on the classes of the tree's nodes.
+"""Pytrees as flat tables of named arrays, and back: what is saved does not depend on the tree's node classes.
 
 A leaf's name is its path, e.g. "opt_state/0/mu/layers/kernel".
 """
@@ -14,11 +14,11 @@ import numpy as np
 from wavejax.types import PyTree
 
 Accept = Callable[[Mapping[str, Any], Mapping[str, "LeafInfo"]], None]
-"""(what is saved with the arrays, the leaves it declares by name) -> None, or it raises; called before any is read."""
+"""`accept(meta, declared leaves by name)`: called before any array is read; raises to refuse them."""
 
 
 class LeafInfo(NamedTuple):
-    """Shape and dtype of a leaf as a checkpoint declares them; a PRNG key array's dtype is e.g. "key<fry>"."""
+    """Shape and dtype of a leaf as declared in a checkpoint; a PRNG key array's dtype is e.g. "key<fry>"."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -33,17 +33,17 @@ class LeafInfo(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has no element (and nothing to save)."""
+        """Whether it has no elements, so that nothing is saved."""
         return math.prod(self.shape) == 0
 
     @property
     def num_bytes(self) -> int:
-        """Of its elements in memory; of keys an upper bound."""
+        """Bytes of its elements in memory; for PRNG keys an upper bound."""
         return math.prod(self.shape) * (32 if self.is_key else np.dtype(self.dtype).itemsize)
 
 
 def is_number(dtype: str) -> bool:
-    """Whether a dtype's name, as `leaf_info` writes it, is one of numbers, booleans or PRNG keys."""
+    """Whether a dtype's name, as `leaf_info` writes it, is that of numbers, booleans or PRNG keys."""
     if len(dtype) > 32 or (dtype.startswith("key<") and dtype.endswith(">")):
         return len(dtype) <= 32
     try:
@@ -87,7 +87,7 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     """{"a/b": x} -> {"a": {"b": x}}.
 
     Raises:
-      ValueError: a name is both a leaf and the beginning of another.
+      ValueError: a name is both a leaf and a parent of another leaf.
     """
     tree: dict[str, Any] = {}
     for name, leaf in flat.items():
@@ -104,7 +104,7 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def compare(saved: Mapping[str, LeafInfo], expected: Mapping[str, LeafInfo]) -> list[str]:
-    """What distinguishes two tables of leaves, one sentence each; empty where they are equal."""
+    """The differences between two tables of leaves, one sentence each; empty if they are equal."""
     missing = [f"missing in the checkpoint: {name} {expected[name]}" for name in expected if name not in saved]
     unexpected = [f"only in the checkpoint: {name} {saved[name]}" for name in saved if name not in expected]
     changed = [

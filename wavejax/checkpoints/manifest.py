@@ -1,7 +1,7 @@
-"""Hashes of the files of a saved step, which name a damaged file.
+"""Hashes of the files of a saved step, which identify a damaged file.
 
-Those of the arrays and the record are written into its folder before it is committed; those of Orbax's own files, which
-it changes until then, right after."""
+The hashes of the arrays and the record are written into the step's folder before it is committed. Those of Orbax's own
+files are written right after, because Orbax changes these files until then."""
 
 import hashlib
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from wavejax.documents import open_regular, read_json
 MANIFEST_NAME = "wavejax_files.json"
 BOOKKEEPING_NAME = "wavejax_bookkeeping.json"
 _LARGEST_MANIFEST = 2**26
-"""Bytes. A step has some dozens of files; a manifest of this size would name 400,000."""
+"""In bytes. A step has some dozens of files; a manifest of this size would name 400,000."""
 
 
 def file_digest(path: Path) -> str:
@@ -25,27 +25,27 @@ def file_digest(path: Path) -> str:
 
 
 def write_manifest(folder: Path) -> None:
-    """Writes size and hash of every file in the sub-folders of a folder into the folder's manifest.
+    """Writes size and hash of every file in a folder's sub-folders into the folder's manifest.
 
-    Files of the folder itself are Orbax's bookkeeping, which it still changes: see `write_bookkeeping_manifest`.
+    Files directly in the folder are Orbax's own, which it still changes: see `write_bookkeeping_manifest`.
     """
     _write(folder / MANIFEST_NAME, [path for path in folder.glob("*/**/*") if path.is_file()])
 
 
 def write_bookkeeping_manifest(folder: Path) -> None:
-    """Does the same for the files of a committed step that lie in its folder itself.
+    """Does the same for the files that lie directly in the folder of a committed step.
 
-    No restore reads them. A process killed before this leaves them without hashes, and the step as sound as it was.
+    No restore reads them. If the process is killed before this, they have no hashes, and the step is still sound.
 
     Raises:
-      OSError: it could not be written; the step is as sound as it was.
+      OSError: the manifest could not be written; the step is still sound.
     """
     files = [path for path in folder.iterdir() if path.is_file() and path.name not in (MANIFEST_NAME, BOOKKEEPING_NAME)]
     _write(folder / BOOKKEEPING_NAME, [path for path in files if not is_leftover(path.name)])
 
 
 def damaged_files(folder: Path) -> list[str]:
-    """Files of a folder that differ from its manifests, each with what is wrong; a damaged manifest names itself."""
+    """Files of a folder that differ from its manifests, each with its problem; a damaged manifest is listed itself."""
     wrong = _differences(folder, MANIFEST_NAME)
     return wrong + (_differences(folder, BOOKKEEPING_NAME) if (folder / BOOKKEEPING_NAME).exists() else [])
 

@@ -1,4 +1,4 @@
-"""The checkpoints of one run in a bucket: written into a local folder as ever, and from there into the bucket."""
+"""The checkpoints of one run in a bucket: written to a local folder first, then uploaded."""
 
 import json
 import logging
@@ -20,31 +20,31 @@ from wavejax.documents import parse_json
 from wavejax.types import PyTree
 
 RUN_NAME = "wavejax_run.json"
-"""Beside the steps, in the bucket and in the local folder: which run they belong to."""
+"""A file beside the steps, in the bucket and in the local folder, that identifies their run."""
 
 BESIDE = ("metrics.jsonl",)
-"""Files of the folder above that travel along."""
+"""Files of the parent folder that are uploaded and fetched with the checkpoints."""
 
 _LOGGER = logging.getLogger(__name__)
 
 
 class MirroredStore(CheckpointStore):
-    """A `CheckpointStore` whose every committed step is uploaded into a bucket, behind the training's back.
+    """A `CheckpointStore` that uploads every committed step to a bucket in the background.
 
-    What fails on the way is raised by the next `save` or by `wait`; the message names the newest steps of the bucket
-    and of the local folder. `restore` fetches a step that this machine lacks, or has damaged.
+    A failed upload is raised by the next `save` or by `wait`; the message names the newest steps of the bucket and of
+    the local folder. `restore` fetches a step that is missing or damaged on this machine.
 
-    The local folder is a cache ($WAVEJAX_CACHE, by default ~/.cache/wavejax): whatever it lacks comes from the bucket,
-    so that a run goes on from an empty one. It may hold a step that was not uploaded before a kill; that is made good
-    once it has been restored. At most one upload is under way: the next save waits for it.
+    The local folder is a cache ($WAVEJAX_CACHE, by default ~/.cache/wavejax): missing steps come from the bucket,
+    so a run can continue from an empty cache. It may hold a step whose upload a kill prevented; that step is uploaded
+    once it has been restored. At most one upload runs at a time: the next save waits for it.
 
     Args:
       url: a folder in a bucket, e.g. "gs://bucket/run/checkpoints".
-      keep_last, keep_every, best, alone: as of a `CheckpointStore`; the steps of the bucket are kept by the same rules.
+      keep_last, keep_every, best, alone: as for `CheckpointStore`; the same rules apply to the steps in the bucket.
 
     Raises:
       BucketError: the bucket cannot be reached or written.
-      CheckpointWriteError: the local folder cannot be made or written to.
+      CheckpointWriteError: the local folder cannot be created or written to.
       MissingExtra, ValueError: arguments out of range, no driver for the URL.
     """
 
@@ -70,11 +70,11 @@ class MirroredStore(CheckpointStore):
         self._fetch_beside()
 
     def steps(self) -> tuple[int, ...]:
-        """Steps in the local folder or in the bucket, ascending; the bucket as it was found and changed from here."""
+        """Steps in the local folder or in the bucket (as found on opening, plus this store's changes), ascending."""
         return tuple(sorted({*saved_steps(self.directory), *self._remote}))
 
     def wait(self) -> None:
-        """Returns once everything is on disk and in the bucket, and what need not stay is removed from both.
+        """Returns once everything is on disk and in the bucket, and steps that need not stay are removed from both.
 
         Raises:
           CheckpointWriteError: see `save`.
@@ -86,14 +86,14 @@ class MirroredStore(CheckpointStore):
             uploading.result()
 
     def close(self) -> None:
-        """Waits, then releases what the store holds; a second call does nothing."""
+        """Waits, then closes the store; a second call does nothing."""
         try:
             super().close()
         finally:
             self._thread.shutdown()
 
     def _open_bucket(self) -> tuple[int, ...]:
-        """The complete steps, after the removal of what an interrupted upload has left."""
+        """Removes what an interrupted upload has left, and returns the complete steps."""
         names = self._bucket.names()
         complete = complete_steps(names)
         found = {step_number(name.partition("/")[0]) for name in names}
@@ -103,7 +103,7 @@ class MirroredStore(CheckpointStore):
         return complete
 
     def _join_run(self, folder: Path) -> None:
-        """Makes sure that the folder holds steps of the same run as the bucket, which may have been emptied since."""
+        """Sets a local folder of another run aside: the bucket may have been emptied and used for a new run."""
         local, remote = folder / RUN_NAME, self._bucket.read(RUN_NAME)
         if remote is None:
             remote = json.dumps({"run": uuid.uuid4().hex}).encode()
@@ -151,7 +151,7 @@ class MirroredStore(CheckpointStore):
         self._tidy()
 
     def _tidy(self) -> None:
-        """Removes what need not stay in the bucket and sends what lies beside; neither is worth the end of a run."""
+        """Removes old steps from the bucket and uploads the files beside the steps; a failure does not stop the run."""
         steps = sorted(self._remote)
         try:
             kept = self._kept(steps, self._remote_metric)
@@ -206,17 +206,17 @@ class MirroredStore(CheckpointStore):
 
     def _step_over(self, reports: list[DamageReport], used: int) -> None:
         super()._step_over(reports, used)
-        self._remote -= {report.step for report in reports}  # what is there of them stays until they are saved again
+        self._remote -= {report.step for report in reports}  # their files stay there until they are saved again
         if used not in self._remote:
             self._upload(used)
 
 
 def _above(url: str) -> Bucket | None:
-    """The folder that holds a folder of checkpoints; None where that is all of a bucket."""
+    """The parent of a folder of checkpoints; None if the folder is the root of a bucket."""
     scheme, rest = url.split("://")
     return Bucket(f"{scheme}://{rest.rpartition('/')[0]}") if "/" in rest.strip("/") else None
 
 
 def _existing(folder: Path) -> Iterator[Path]:
-    """The files of a training folder that travel along with the checkpoints."""
+    """The files of a training folder that are uploaded with the checkpoints."""
     return (path for name in BESIDE if (path := folder / name).is_file())

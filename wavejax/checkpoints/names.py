@@ -1,6 +1,6 @@
-"""Names that others have chosen: of folders beside the steps, of objects in a bucket, of files in a step's manifest.
+"""Checks names from outside: folders beside the steps, objects in a bucket, files in a step's manifest.
 
-Nothing is written, read or removed under such a name before it has been looked at here.
+Nothing is written, read or removed under such a name before it has been checked here.
 """
 
 import os
@@ -12,25 +12,25 @@ _STEP = re.compile("0|[1-9][0-9]{0,17}")
 
 
 def step_number(name: str) -> int | None:
-    """The step that a folder of this name holds; None where it is another folder, such as `007` or `50.bak`."""
+    """The step that a folder of this name holds; None if it is no step's folder, such as `007` or `50.bak`."""
     return int(name) if _STEP.fullmatch(name) else None
 
 
 def marked_step(name: str, mark: str) -> int | None:
-    """The step of a folder whose name is `mark` and a step, such as `damaged-50`; None where it is another folder."""
+    """The step of a folder named `mark` + step, such as `damaged-50`; None for any other folder."""
     return step_number(name.removeprefix(mark)) if name.startswith(mark) else None
 
 
 def is_below(name: str) -> bool:
-    """Whether a relative name, its parts joined by "/", can only lie below the folder that it is relative to."""
+    """Whether a relative name, with parts joined by "/", cannot lead out of the folder that it is relative to."""
     return not {"", ".", ".."} & set(name.split("/")) and "\0" not in name and not Path(name).is_absolute()
 
 
 def place_below(folder: Path, name: str) -> Path:
-    """Where a file of this name is to be written.
+    """The path for writing a file of this name.
 
     Raises:
-      ValueError: that would not lie below the folder.
+      ValueError: the path would not lie below the folder.
     """
     place = folder / name
     if not is_below(name) or not _resolved(place).is_relative_to(_resolved(folder)):
@@ -39,11 +39,11 @@ def place_below(folder: Path, name: str) -> Path:
 
 
 def opened_below(folder: Path, name: str) -> tuple[Path, int]:
-    """A regular file that was named by what lies in a folder, and its size in bytes.
+    """The path of a regular file whose name comes from a file in the folder, and its size in bytes.
 
     Raises:
-      FileNotFoundError: there is none.
-      ValueError: it would not lie below the folder, or is no regular file: opening it could wait, or never end.
+      FileNotFoundError: it does not exist.
+      ValueError: it would not lie below the folder, or is not a regular file: reading it could block or never end.
     """
     place = folder / name
     if not is_below(name):
@@ -58,13 +58,13 @@ def opened_below(folder: Path, name: str) -> tuple[Path, int]:
 
 
 def _resolved(path: Path) -> Path:
-    """`Path.resolve`, but for a circle of links, which it refuses in some versions of Python and we do by `stat`."""
+    """Like `Path.resolve`, which in some versions of Python raises on a loop of links; here `stat` raises later."""
     return Path(os.path.realpath(path))
 
 
 def irregular(folder: Path) -> str | None:
-    """The name, below a folder, of the first thing in it that is neither a folder nor a regular file (or a link to
-    one), such as a pipe, a device or a link to a folder; None where there is none."""
+    """The relative name of the first entry in a folder that is neither a folder nor a regular file (or a link to one),
+    such as a pipe, a device or a link to a folder; None if there is none."""
     for parent, folders, files in os.walk(folder):
         for name in sorted(folders):
             path = Path(parent, name)

@@ -1,4 +1,4 @@
-"""The newest checkpoint of a training that another process runs."""
+"""Finds the newest checkpoint of a training that runs in another process."""
 
 import contextlib
 import os
@@ -11,9 +11,9 @@ from wavejax.checkpoints.urls import as_url, working_folder
 
 
 def newest_step_of(workdir: str | os.PathLike[str]) -> Callable[[], int | None]:
-    """A function that looks for the newest step of a training folder or its URL; None where there is none yet.
+    """A function that returns the newest step of a training folder or its URL, or None if there is none yet.
 
-    Of a URL it looks into the bucket, too; where that does not answer, what it held before counts.
+    For a URL it also lists the bucket; if the bucket does not answer, its previous listing is used.
     """
     folder, url = working_folder(workdir) / "checkpoints", as_url(workdir)
     remote: list[int] = []
@@ -28,7 +28,7 @@ def newest_step_of(workdir: str | os.PathLike[str]) -> Callable[[], int | None]:
 
 
 def check_url(path: str | os.PathLike[str]) -> None:
-    """Refuse a URL that cannot be one, or whose driver is missing; asks no bucket.
+    """Refuses an invalid URL, or one whose driver is missing, without accessing the bucket.
 
     Raises:
       ValueError, MissingExtra: see `Bucket`.

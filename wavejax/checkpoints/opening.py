@@ -1,4 +1,4 @@
-"""The store of a folder or of a bucket."""
+"""Opens the checkpoint store of a folder or of a bucket."""
 
 import functools
 import os
@@ -21,7 +21,7 @@ def open_store(
     keep_every: int | None = None,
     best: tuple[str, Literal["min", "max"]] | None = None,
 ) -> AnyStore:
-    """The checkpoints of a run in a folder that all its processes see, or in a bucket that process 0 sees.
+    """The checkpoints of a run in a folder that all its processes can access, or in a bucket that process 0 can access.
 
     Every process makes the same call.
 

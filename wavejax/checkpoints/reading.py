@@ -1,4 +1,4 @@
-"""Parameters for inference, from a checkpoint or an exported folder, without knowing the model."""
+"""Reads parameters for inference from a checkpoint or an exported folder, without the model."""
 
 import logging
 import os
@@ -13,8 +13,7 @@ from wavejax.checkpoints.leaves import Accept, nested
 from wavejax.checkpoints.manifest import damaged_files
 
 STATISTICS = "model_state/statistics/"
-"""Running statistics of a model: in a checkpoint they stand apart, for inference they take their places among the
-parameters."""
+"""Prefix of a model's running statistics: a checkpoint stores them apart; for inference they join the parameters."""
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -34,22 +33,22 @@ def read_checkpoint_params(
     subtree: str = "ema_params",
     accept: Accept | None = None,
 ) -> LoadedParams:
-    """The averaged parameters of the newest sound checkpoint with running statistics in their places, all verified.
+    """The averaged parameters of the newest sound checkpoint, running statistics included, all verified.
 
-    Nothing is written or removed, so the checkpoints of a running training may be read.
+    Nothing is written or removed, so the checkpoints of a running training can be read.
 
     Args:
       directory: the folder of a `CheckpointStore`.
       step: one of its steps; None for the newest sound one.
       subtree: the part of the saved state to read, e.g. "params".
-      accept: called with the description and the leaves that will be read, before they are; it raises to refuse.
+      accept: called with the description and the leaves to read, before they are read; it raises to refuse.
 
     Raises:
       CheckpointNotFound: there is no (such) checkpoint, or it has no such part.
-      CheckpointDamaged: no sound one is left.
-      ValueError: the folder's path is no UTF-8.
+      CheckpointDamaged: no sound checkpoint is left.
+      ValueError: the folder's path is not valid UTF-8.
     """
-    from wavejax.checkpoints.storage import DamagedStep  # with Orbax, which exported parameters do without
+    from wavejax.checkpoints.storage import DamagedStep  # imports Orbax, which exported parameters do not need
 
     folder = local_folder(directory)
     steps = saved_steps(folder)
@@ -72,18 +71,18 @@ def read_checkpoint_params(
 
 
 def load_any(path: str | os.PathLike[str], step: int | None = None, *, accept: Accept | None = None) -> LoadedParams:
-    """Parameters from whatever a path holds: an exported folder, a folder of checkpoints, or one that contains such a
-    folder named `checkpoints` (a run's working folder).
+    """Parameters from an exported folder, a folder of checkpoints, or a run's working folder (which contains such a
+    folder named `checkpoints`).
 
     Args:
-      path: see above; of the URL of one, what is needed is fetched.
+      path: one of these folders, or its URL: then only the needed files are fetched.
       step: a checkpoint's step; None for the newest sound one.
       accept: called with the description and the declared leaves before any array is read; it raises to refuse.
 
     Raises:
-      CheckpointNotFound: none of these is there.
-      CheckpointDamaged: nothing sound is left.
-      BucketError: it is in a bucket that cannot be read.
+      CheckpointNotFound: the path is none of these.
+      CheckpointDamaged: no sound parameters are left.
+      BucketError: the bucket cannot be read.
     """
     folder = fetched(path, step)
     if (folder / CONFIG_NAME).exists() or (folder.is_dir() and any(folder.glob("params*.npz"))):

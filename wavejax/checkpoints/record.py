@@ -1,4 +1,4 @@
-"""The JSON record beside the arrays of every checkpoint: the caller's description and what each leaf must be."""
+"""The JSON record of every checkpoint: the caller's description, and shape, dtype and checksum of each leaf."""
 
 import hashlib
 import json
@@ -11,19 +11,19 @@ from wavejax.limits import DEEPEST_NESTING, shown
 
 FORMAT = 1
 VALIDATION_LOSS = "validation/loss"
-"""The metric by which a training's checkpoints are compared: the lower the better."""
+"""The metric by which a training's checkpoints are compared; lower is better."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What a checkpoint says of itself.
+    """The contents of a checkpoint's record.
 
     Attributes:
       meta: the caller's JSON-able description (config, feature spec).
       metrics: numbers by which the best step is chosen.
-      leaves: shape and dtype by name.
-      checksums: checksum by name.
-      step: the step that was saved; None of exported parameters, and of checkpoints from before records held it.
+      leaves: shape and dtype by leaf name.
+      checksums: checksum by leaf name.
+      step: the step that was saved; None for exported parameters and for old checkpoints without this field.
     """
 
     meta: dict[str, Any]
@@ -52,8 +52,8 @@ class Record:
         """The inverse of `to_json`.
 
         Raises:
-          ValueError: the digest does not match (damage), the format is a later one, or something in it is not of the
-            type that `to_json` writes there: a digest says that nothing has changed, not who wrote it.
+          ValueError: the digest does not match (damage), the format is a later one, or a value does not have the type
+            that `to_json` writes: the digest proves that nothing has changed, not who wrote it.
         """
         if not isinstance(data, dict) or "sha256" not in data:
             raise ValueError("its record is no record of a wavejax checkpoint")
@@ -75,7 +75,7 @@ class Record:
 
 
 def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The metrics that are numbers: what another program wrote there is neither compared nor printed."""
+    """The metrics that are numbers; anything else, written by another program, is dropped."""
 
     def is_number(value: Any) -> bool:
         return type(value) is float or (type(value) is int and abs(value) < 2**53)
@@ -91,7 +91,7 @@ def _object(body: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _leaf(name: str, entry: Any) -> LeafInfo:
-    """Shape and dtype of a leaf that a record declares. Raises ValueError where it declares no array of numbers."""
+    """Shape and dtype of a leaf in a record. Raises ValueError if the entry declares no array of numbers."""
     if not isinstance(entry, dict) or {"shape", "dtype", "checksum"} - set(entry):
         raise ValueError(f"its leaf {shown(name)} is {shown(entry)}, without a shape, a dtype and a checksum")
     if len(name) > 1024 or name.count("/") >= DEEPEST_NESTING:
@@ -105,10 +105,10 @@ def _leaf(name: str, entry: Any) -> LeafInfo:
 
 
 def json_copy(value: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A copy of a mapping as JSON gives it back (tuples become lists).
+    """A copy of a mapping as it comes back from JSON (tuples become lists).
 
     Raises:
-      TypeError: it holds what JSON cannot.
+      TypeError: it holds a value that JSON cannot represent.
     """
     try:
         copied = json.loads(json.dumps(value))
@@ -122,12 +122,12 @@ def json_copy(value: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def digest(body: dict[str, Any]) -> str:
-    """SHA-256 of a JSON-able dict, whatever the order of its keys and the white space it is written with."""
+    """SHA-256 of a JSON-able dict; independent of key order and white space."""
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def best_step(values: Mapping[int, float | None], mode: Literal["min", "max"] = "min") -> set[int]:
-    """The step of the least (greatest) value, the earliest of equal ones; empty where no step has one."""
+    """The step with the least (greatest) value, the earliest of equal ones; empty if no step has a value."""
     sign = 1.0 if mode == "min" else -1.0
     known = sorted((sign * value, step) for step, value in values.items() if value is not None)
     return {step for _, step in known[:1]}

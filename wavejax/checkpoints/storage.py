@@ -1,4 +1,4 @@
-"""One saved step on disk: reading its record and arrays through Orbax, and telling what is wrong with it."""
+"""Reads the record and arrays of one saved step through Orbax, and reports what is wrong with them."""
 
 import functools
 import math
@@ -25,7 +25,7 @@ RECORD = "meta"
 
 
 def waiting_for_no_other() -> ocp.options.MultiprocessingOptions:
-    """Options by which Orbax works in this process alone, however many processes there are."""
+    """Options with which Orbax works in this process only and waits for no other."""
     if jax.process_count() == 1:
         return ocp.options.MultiprocessingOptions()
     this = jax.process_index()
@@ -35,7 +35,7 @@ def waiting_for_no_other() -> ocp.options.MultiprocessingOptions:
 
 
 class DamagedStep(Exception):
-    """A saved step cannot be trusted; carries the report."""
+    """A saved step is damaged; carries the report."""
 
     def __init__(self, report: DamageReport) -> None:
         super().__init__(str(report))
@@ -46,7 +46,7 @@ def read_record(folder: Path, step: int) -> Record:
     """The record of a saved step.
 
     Raises:
-      DamagedStep: it cannot be read, has changed, or is that of another step; or the folder holds what is no file.
+      DamagedStep: the record cannot be read, has changed, or is another step's; or the folder holds irregular files.
     """
     if (name := irregular(folder)) is not None:
         raise DamagedStep(DamageReport(step=step, leaves=(), files=(), reason=f"{name} is no regular file"))
@@ -67,7 +67,7 @@ def read_record(folder: Path, step: int) -> Record:
 
 
 def _check_files(folder: Path) -> None:
-    """Raise ValueError where a step holds what no file of a step is: Orbax would read a FIFO for good."""
+    """Raises ValueError if a step holds an irregular or oversized file: Orbax would read a FIFO forever."""
     for path in folder.rglob("*"):
         if (kind := why_not_regular(path)) is not None:
             raise ValueError(f"{shown(path.relative_to(folder).as_posix())} is {kind}")
@@ -90,12 +90,12 @@ def read_arrays(
       step: its number.
       record: its record.
       targets: by leaf name: a `jax.ShapeDtypeStruct` with a sharding (gives a JAX array, typed keys included), or None
-        (gives a NumPy array; keys as their words).
-      files: what `damaged_files` says of the folder; if anything, each leaf is read by itself, so that those that are
-        lost can be named.
+        (gives a NumPy array; PRNG keys as their uint32 words).
+      files: the result of `damaged_files` for the folder; if not empty, each leaf is read separately, so that the
+        damaged leaves can be named.
 
     Raises:
-      DamagedStep: leaves cannot be read, or have another checksum.
+      DamagedStep: leaves cannot be read, or have a wrong checksum.
     """
     stored = {name: _stored_form(target, record.leaves[name]) for name, target in targets.items()}
     wanted = {name: form for name, form in stored.items() if not record.leaves[name].is_empty}
@@ -118,7 +118,7 @@ def read_arrays(
 def _rescued(
     folder: Path, wanted: Mapping[str, jax.ShapeDtypeStruct], record: Record
 ) -> tuple[dict[str, Any], list[str]]:
-    """The leaves of a step whose files have changed, each read by itself through the host; and names of the lost."""
+    """The sound leaves of a step whose files have changed, each read separately via the host; and the lost names."""
     arrays: dict[str, Any] = {}
     wrong = []
     for name, form in wanted.items():
@@ -126,7 +126,7 @@ def _rescued(
         try:
             _check_announced(folder / ARRAYS, on_host, record)
             read = _restore(folder / ARRAYS, on_host)
-        except Exception:  # what a damaged file makes of a reader has no one type
+        except Exception:  # reading a damaged file may raise anything
             wrong.append(name)
             continue
         if _changed_leaves(read, on_host, record):
@@ -141,7 +141,7 @@ def _on_devices(host: np.ndarray, sharding: jax.sharding.Sharding) -> jax.Array:
 
 
 def _stored_form(target: jax.ShapeDtypeStruct | None, info: LeafInfo) -> Any:
-    """What Orbax is asked for: keys are stored as their uint32 words; None is an array on the host."""
+    """The array to request from Orbax: keys are stored as their uint32 words; target None means one on the host."""
     if target is None or not is_key(target):
         sharding = None if target is None else target.sharding
         dtype = np.dtype(np.uint32) if info.is_key else np.dtype(info.dtype)
@@ -151,12 +151,12 @@ def _stored_form(target: jax.ShapeDtypeStruct | None, info: LeafInfo) -> Any:
 
 
 def _check_announced(folder: Path, wanted: Mapping[str, jax.ShapeDtypeStruct], record: Record) -> None:
-    """Raise ValueError where arrays that are read to the host announce more elements than the record declares.
+    """Raises ValueError if an array read to the host announces more elements than the record declares.
 
-    Orbax makes room for what an array's own header says, and for each piece (chunk) of it, before anything is compared;
-    an array that goes to devices takes the room of its target.
+    Orbax allocates what an array's own header announces, and each chunk of it, before anything is compared. An array
+    that is read to devices is not checked: its allocation is that of its target.
     """
-    import tensorstore  # with Orbax, which reads through it
+    import tensorstore  # a dependency of Orbax
 
     files, opened = {"driver": "ocdbt", "base": folder.absolute().as_uri()}, {}
     for name, form in wanted.items():
@@ -165,7 +165,7 @@ def _check_announced(folder: Path, wanted: Mapping[str, jax.ShapeDtypeStruct], r
             opened[name] = tensorstore.open(spec, open=True)
     for name, future in opened.items():
         array, info = future.result(), record.leaves[name]
-        pieces = array.chunk_layout.read_chunk.shape or ()  # None of a number
+        pieces = array.chunk_layout.read_chunk.shape or ()  # None for a scalar
         most = max(math.prod(info.shape) * (8 if info.is_key else 1), 1)
         if math.prod(array.shape) > most or math.prod(size or 0 for size in pieces) > most:
             raise ValueError(f"{name} announces the shape {shown(tuple(array.shape))}, not {info}")
@@ -190,12 +190,12 @@ def _restore(folder: Path, wanted: Mapping[str, jax.ShapeDtypeStruct]) -> dict[s
 
 
 def _changed_leaves(arrays: Mapping[str, Any], wanted: Mapping[str, Any], record: Record) -> list[str]:
-    """Names of leaves whose shape, dtype or checksum is not what was saved, or that Orbax did not find."""
+    """Names of leaves whose shape, dtype or checksum differs from the record, or that Orbax did not find."""
 
     def has_form(name: str) -> bool:
         info, array = record.leaves[name], arrays[name]
         if not isinstance(array, jax.Array | np.ndarray):
-            return False  # a name that is lost from Orbax's index comes back as the placeholder it was asked with
+            return False  # for a name missing from its index Orbax returns the placeholder
         return array.dtype == wanted[name].dtype and (info.is_key or tuple(array.shape) == info.shape)
 
     formed = {name: array for name, array in arrays.items() if has_form(name)}
@@ -204,19 +204,19 @@ def _changed_leaves(arrays: Mapping[str, Any], wanted: Mapping[str, Any], record
 
 
 def _finished(array: Any, target: jax.ShapeDtypeStruct | None, info: LeafInfo) -> Any:
-    if array is None:  # it has no element, so nothing was saved
+    if array is None:  # it has no elements, so nothing was saved
         empty = np.zeros(info.shape, np.dtype(info.dtype))
         return empty if target is None else _on_devices(empty, target.sharding)
     return array if target is None else as_keys(array, target)
 
 
 def from_host(host: np.ndarray, target: jax.ShapeDtypeStruct) -> jax.Array:
-    """An array that every process has, on the devices of a target; typed PRNG keys of their words."""
+    """Puts an array that every process has on the devices of a target; uint32 words become typed PRNG keys."""
     return as_keys(_on_devices(host, target.sharding), target)
 
 
 def as_keys(array: jax.Array, target: jax.ShapeDtypeStruct) -> jax.Array:
-    """Typed PRNG keys of their words, where the target is one of keys; other arrays as they are."""
+    """Wraps uint32 words as typed PRNG keys if the target holds keys; other arrays are returned unchanged."""
     if not is_key(target):
         return array
     implementations: list[Any] = []

@@ -1,4 +1,4 @@
-"""The checkpoints of a run: asynchronous, atomic, verified on the way back in."""
+"""The checkpoints of a run: saved asynchronously and atomically, verified when restored."""
 
 import contextlib
 import logging
@@ -33,25 +33,25 @@ class Restored(NamedTuple):
 class CheckpointStore:
     """The checkpoints of one run in one folder, a sub-folder per step. Close it, or use it in a `with` statement.
 
-    A save is atomic: a process killed at any moment leaves every earlier step whole, and the next store that opens the
-    folder removes what was half-written. Each leaf's checksum is taken on the device before the save and compared after
-    a restore; `restore` passes over damaged steps to the newest sound one.
+    A save is atomic: a process killed at any moment leaves every earlier step intact, and the next store that opens the
+    folder removes what was half-written. Each leaf's checksum is computed on the device before the save and compared
+    after a restore; `restore` skips damaged steps and returns the newest sound one.
 
     Args:
-      directory: the folder; made where it does not exist.
-      keep_last: how many of the newest steps stay; 2 or more, so that a damaged newest one has a predecessor.
-      keep_every: steps that are multiples of it stay for good; None for no such steps.
-      best: ("validation/loss", "min") keeps the step with the least such metric as well; "max" the greatest.
-      read_only: nothing is written or removed, so a running training may be read.
-      alone: of several processes this one has the folder for itself: no other opens it. Arrays then have to be on this
-        process's devices or its host, and `restore` gives NumPy arrays (of keys their words).
+      directory: the folder; created if it does not exist.
+      keep_last: how many of the newest steps to keep; 2 or more, so that a damaged newest one has a predecessor.
+      keep_every: steps that are multiples of this are never removed; None for no such steps.
+      best: ("validation/loss", "min") also keeps the step with the least value of this metric; "max" the greatest.
+      read_only: nothing is written or removed, so the checkpoints of a running training can be read.
+      alone: of several processes only this one opens the folder. Arrays must then be on this process's devices or its
+        host, and `restore` gives NumPy arrays (PRNG keys as their uint32 words).
 
     Attributes:
       directory: the folder.
-      damage_reports: what `restore` found damaged so far.
+      damage_reports: the damage that `restore` has found so far.
 
     Raises:
-      CheckpointWriteError: the folder cannot be made or written to.
+      CheckpointWriteError: the folder cannot be created or written to.
       ValueError: arguments out of range, or the URL of an object store.
     """
 
@@ -99,17 +99,17 @@ class CheckpointStore:
         metrics: Mapping[str, float] | None = None,
         force: bool = False,
     ) -> bool:
-        """Starts to save a state and returns once the state may be changed or donated; writing goes on behind.
+        """Starts to save a state and returns once it may be changed or donated; writing continues in the background.
 
         Args:
-          step: its number of updates.
+          step: the number of updates made.
           state: a pytree of arrays (PRNG keys and Python numbers included).
           meta: JSON-able description (config, feature spec), returned by `restore`.
           metrics: numbers by which `best` is chosen.
-          force: replace the step where it is saved already; it is kept until the new one is complete.
+          force: replace an already saved step; the old version is kept until the new one is complete.
 
         Returns:
-          False where the step is saved already and `force` is not given: nothing was done.
+          False if the step is already saved and `force` is not given: nothing was done.
 
         Raises:
           CheckpointWriteError: this save could not be started, or an earlier one could not be finished.
@@ -148,18 +148,18 @@ class CheckpointStore:
     def restore(self, target: PyTree, step: int | None = None) -> Restored:
         """The newest sound checkpoint (or the given step), every leaf verified.
 
-        Damaged steps are passed over with a warning, listed in `damage_reports` and renamed to `damaged-STEP`, so that
+        Damaged steps are skipped with a warning, listed in `damage_reports` and renamed to `damaged-STEP`, so that
         training can save those steps again; nothing is deleted.
 
         Args:
-          target: the tree to restore into: arrays, or `jax.ShapeDtypeStruct`s with the wanted sharding (that of now,
-            not of then), e.g. `strategy.abstract(state)`. NumPy leaves and Python numbers come back as such.
+          target: the tree to restore into: arrays, or `jax.ShapeDtypeStruct`s with the wanted sharding (it may differ
+            from the saved one), e.g. `strategy.abstract(state)`. NumPy leaves and Python numbers come back as such.
           step: a step of `steps()`; None for the newest sound one.
 
         Raises:
           CheckpointNotFound: there is no (such) checkpoint.
           CheckpointMismatch: it holds another model; names the leaves that differ.
-          CheckpointDamaged: no sound one is left (or the given one is damaged); names leaves and files of each.
+          CheckpointDamaged: no sound step is left (or the given one is damaged); names leaves and files of each.
         """
         self.wait()
         steps = self.steps()
@@ -182,7 +182,7 @@ class CheckpointStore:
         raise CheckpointDamaged(f"no sound checkpoint in {self._shown}:\n{details}\n{advice}", tuple(reports))
 
     def steps(self) -> tuple[int, ...]:
-        """Steps on disk, ascending; one that is being written is not among them."""
+        """Steps on disk, ascending; a step that is being written is not included."""
         return saved_steps(self.directory)
 
     def wait(self) -> None:
@@ -203,7 +203,7 @@ class CheckpointStore:
         self._prune()
 
     def close(self) -> None:
-        """Waits, then releases what the store holds; a second call does nothing."""
+        """Waits, then closes the store; a second call does nothing."""
         manager = self._manager
         if manager is None:
             return
@@ -218,7 +218,7 @@ class CheckpointStore:
         try:
             self._folder.open()
             options = ocp.CheckpointManagerOptions(
-                create=not self._folder.alone,  # which Orbax does for all processes only; it is there
+                create=not self._folder.alone,  # Orbax creates only for all processes together; it exists
                 async_options=ocp.options.AsyncOptions(post_finalization_callback=self._seal),
                 multiprocessing_options=(
                     waiting_for_no_other() if self._folder.alone else ocp.options.MultiprocessingOptions()
@@ -237,7 +237,7 @@ class CheckpointStore:
         return self._manager
 
     def _save_began(self, step: int, *, is_new: bool) -> None:
-        """For a store that has more to do with a step; one that is not new was saved before."""
+        """Called when a save has begun, for subclasses; `is_new` is False if the step was already saved."""
 
     @contextlib.contextmanager
     def _writing(self, step: int) -> Iterator[None]:
@@ -299,7 +299,7 @@ class CheckpointStore:
             self._reload()
 
     def _kept(self, steps: Sequence[int], metric: Callable[[int, str], float | None]) -> set[int]:
-        """Which of these steps, ascending, have to stay, where `metric` gives the value of a step's metric."""
+        """Which of these steps (ascending) must be kept; `metric(step, name)` gives a step's metric."""
         kept = set(steps[-self._keep_last :])
         if self._keep_every is not None:
             kept |= {step for step in steps if step % self._keep_every == 0}

@@ -1,4 +1,4 @@
-"""Between a state in memory and the arrays and record that stand for it on disk."""
+"""Converts between a state in memory and its arrays and record on disk."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ _SHOWN_DIFFERENCES = 6
 def describe(
     state: PyTree, meta: dict[str, Any], metrics: dict[str, float], step: int
 ) -> tuple[Record, dict[str, Any]]:
-    """The record of a state, and its arrays by name as they are stored: keys as words, empty ones left out."""
+    """The record of a state, and its arrays by name as stored: PRNG keys as uint32 words, empty arrays left out."""
     leaves = named_leaves(state)
     infos = {name: leaf_info(leaf) for name, leaf in leaves.items()}
     arrays = {name: jax.random.key_data(leaf) if is_key(leaf) else leaf for name, leaf in leaves.items()}
@@ -28,10 +28,10 @@ def describe(
 
 
 def check_same_tree(record: Record, wanted: Mapping[str, Any], where: str) -> None:
-    """Compares what was saved with the leaves that are to be restored.
+    """Compares the saved leaves with those to restore.
 
     Raises:
-      CheckpointMismatch: names the first leaves that differ, and what was saved.
+      CheckpointMismatch: they differ; names the first differing leaves and the saved configuration.
     """
     differences = compare(record.leaves, {name: leaf_info(leaf) for name, leaf in wanted.items()})
     if not differences:
@@ -47,7 +47,7 @@ def check_same_tree(record: Record, wanted: Mapping[str, Any], where: str) -> No
 
 
 def placement(leaf: Any) -> jax.ShapeDtypeStruct | None:
-    """How a target's leaf is to be read: onto devices, or (None) to the host."""
+    """Where to read a target's leaf to: devices, or the host (None)."""
     if not isinstance(leaf, jax.Array | jax.ShapeDtypeStruct):
         return None
     sharding = leaf.sharding or jax.sharding.SingleDeviceSharding(jax.devices()[0])
@@ -55,7 +55,7 @@ def placement(leaf: Any) -> jax.ShapeDtypeStruct | None:
 
 
 def as_target(array: Any, leaf: Any) -> Any:
-    """An array as the kind of leaf that the target has: Python numbers come back as such."""
+    """Converts an array to the target leaf's kind: Python numbers come back as such."""
     return type(leaf)(array.item()) if isinstance(leaf, bool | int | float | complex) else array
 
 

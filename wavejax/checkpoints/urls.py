@@ -1,4 +1,4 @@
-"""URLs of buckets, and the local folders that stand for them."""
+"""URLs of buckets, and their local cache folders."""
 
 import os
 import re
@@ -7,15 +7,15 @@ from pathlib import Path
 from wavejax.caching import CACHE as CACHE
 from wavejax.caching import cache_root
 
-_URL = re.compile(r"([a-z][a-z0-9+.-]+):(?:/+(.*))?", re.IGNORECASE)  # pathlib makes one slash of two, none at the end
+_URL = re.compile(r"([a-z][a-z0-9+.-]+):(?:/+(.*))?", re.IGNORECASE)  # pathlib turns "//" into "/", drops a last "/"
 _OF_THIS_MACHINE = ("file", "local")
 
 
 def as_url(path: str | os.PathLike[str]) -> str | None:
-    """The URL that is meant, without a slash at its end; None where it is a path.
+    """The URL without a trailing slash; None if the argument is a path.
 
     Raises:
-      ValueError: the URL names no folder, or one above another.
+      ValueError: the URL names no folder, or contains "..", "." or empty parts.
     """
     found = _URL.fullmatch(os.fspath(path))
     if found is None:
@@ -27,18 +27,18 @@ def as_url(path: str | os.PathLike[str]) -> str | None:
 
 
 def cache_folder(url: str, use: str) -> Path:
-    """Where this machine keeps what belongs to a URL: ~/.cache/wavejax/USE/gs/bucket/run, or below $WAVEJAX_CACHE.
+    """The local cache folder of a URL: ~/.cache/wavejax/USE/gs/bucket/run, or below $WAVEJAX_CACHE.
 
     Args:
-      url: as `as_url` gives it.
-      use: what for; copies for one use are not touched by another.
+      url: as returned by `as_url`.
+      use: the purpose; each purpose has copies of its own.
     """
     scheme, rest = url.split("://")
     return cache_root() / use / scheme / rest.strip("/")
 
 
 def working_folder(path: str | os.PathLike[str]) -> Path:
-    """The local folder of a training: a path itself, of a URL its place in the cache. Nothing is made or fetched."""
+    """The local folder of a training: the path itself, or a URL's cache folder. Nothing is created or fetched."""
     url = as_url(path)
     return Path(path) if url is None else cache_folder(url, "runs")
 

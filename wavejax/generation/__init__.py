@@ -1,4 +1,4 @@
-"""The generation engine: a pure layer for transformations, and drivers for people."""
+"""The generation engine: pure functions for use under JAX transformations, and drivers for direct use."""
 
 from wavejax.generation.backends import LARGEST_BLOCK
 from wavejax.generation.decoders import Decoder, pack

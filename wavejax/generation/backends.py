@@ -1,4 +1,4 @@
-"""Backends: what makes a block of samples. All of them take the same state, conditioning and noise."""
+"""Backends generate blocks of samples. All of them take the same state, conditioning and noise."""
 
 import dataclasses
 import importlib.util
@@ -20,18 +20,18 @@ from wavejax.parallel.compiling import run_once_options
 from wavejax.types import AutoregressiveModel, Params
 
 LARGEST_BLOCK = 1024
-"""Samples that one call of a backend makes at most. Fixed, so that chunking cannot change the program."""
+"""The most samples that one call of a backend makes. It is fixed, so that chunking cannot change the program."""
 
 BackendName = Literal["auto", "scan", "cpu"]
 
 
 @runtime_checkable
 class Backend(Protocol):
-    """What the drivers need: a decoder for conditioning and first state, and one pure function."""
+    """What the drivers need: a decoder for conditioning and the first state, and one pure function."""
 
     @property
     def name(self) -> str:
-        """As given to `open_backend`."""
+        """The name as given to `open_backend`."""
 
     @property
     def decoder(self) -> Decoder:
@@ -42,8 +42,8 @@ class Backend(Protocol):
     ) -> tuple[GenerationState, Samples]:
         """The next `count` <= LARGEST_BLOCK samples and the state after them.
 
-        `state` is not changed. The samples have `count` columns or more, those from `count` on zero. However a stream
-        is cut into blocks, one backend returns the same samples and states bit for bit.
+        `state` is not changed. The samples have at least `count` columns; further columns are zero. However a stream is
+        cut into blocks, one backend returns the same samples and states bit for bit.
         """
 
 
@@ -82,7 +82,7 @@ def _pack(model: AutoregressiveModel, params: Params, dtype: DTypeLike | None) -
 
 
 def check_backend_name(name: str) -> None:
-    """Raises ValueError that lists the backends where none has this name."""
+    """Raises a ValueError that lists the backends if none has this name."""
     if name not in get_args(BackendName):
         names = ", ".join(repr(known) for known in get_args(BackendName))
         raise ValueError(f"backend must be one of {names}, got {name!r}")
@@ -91,22 +91,22 @@ def check_backend_name(name: str) -> None:
 def open_backend(
     name: BackendName, model: Any, params: Params, *, dtype: DTypeLike | None = None, batch_size: int = 1
 ) -> Backend:
-    """The backend called `name`, holding `params` packed.
+    """The backend called `name`, with `params` packed.
 
     Args:
         name: "scan": any model on any device; "cpu": WaveNets as machine code on the processor's cores (extra `cpu`);
-            "auto": "cpu" where that is installed, serves the model and JAX itself computes on the CPU, else "scan".
-            Where numba then turns out not to work, "auto" goes on with "scan" and says why.
+            "auto": "cpu" if it is installed, supports the model and JAX itself computes on the CPU, else "scan". If
+            numba then turns out not to work, "auto" falls back to "scan" and says why.
         model, params: any `AutoregressiveModel` and its parameters.
-        dtype: type of the weights. "scan" takes floating types and computes in them, by default in float32; "cpu" takes
-            float32, bfloat16 and int8 (one scale for each output) and adds up in float32: by default bfloat16 where
-            that loses nothing, as with parameters that were exported so, else float32.
-        batch_size: streams that will run together.
+        dtype: type of the weights. "scan" takes floating types and computes in them, by default in float32. "cpu" takes
+            float32, bfloat16 and int8 (one scale per output) and sums in float32; its default is bfloat16 if that is
+            lossless, as for parameters exported in bfloat16, else float32.
+        batch_size: number of streams that will run together.
 
     Raises:
-        ValueError: no backend has this name, or it cannot serve this model or dtype.
-        RuntimeError: in a process that was forked after another had generated.
-        MissingExtra: "cpu" is asked for and numba is not installed.
+        ValueError: no backend has this name, or it does not support this model or dtype.
+        RuntimeError: this process was forked from one that had already generated.
+        MissingExtra: "cpu" is requested and numba is not installed.
     """
     check_backend_name(name)
     refuse_after_fork()
@@ -134,7 +134,7 @@ def open_backend(
 
 
 def _cpu_refusal(model: Any, weights: str) -> str | None:
-    """Why the cpu backend cannot serve these, or None."""
+    """Why the cpu backend does not support this model and weight type; None if it does."""
     if not isinstance(model, WaveNet):
         return f"knows the loop of a WaveNet, got {type(model).__name__}: use backend='scan'"
     if weights not in ("float32", "bfloat16", "int8"):

@@ -1,7 +1,7 @@
-"""Decoders: a model and its parameters, packed for stepping through samples.
+"""Decoders: a model and its parameters, packed for generating sample by sample.
 
-A decoder is a pytree (arrays inside, sizes static) of pure methods: `encode_frame`, `condition`, `warm_up`, `settle`,
-`receive` and `step`. `ModelDecoder` serves any `AutoregressiveModel`; a model with a `WaveNet`'s structure gets
+A decoder is a pytree (arrays inside, static sizes) with pure methods: `encode_frame`, `condition`, `warm_up`, `settle`,
+`receive` and `step`. `ModelDecoder` works for any `AutoregressiveModel`; models with the structure of a `WaveNet` use
 `WaveNetDecoder`.
 """
 
@@ -28,7 +28,7 @@ class Decoder(Protocol):
 
     @property
     def model(self) -> Any:
-        """The model it was packed from."""
+        """The model that was packed."""
 
     @property
     def back(self) -> int:
@@ -48,12 +48,12 @@ class Decoder(Protocol):
         """The cache after consuming values [B, N]; `offset` is that of the sample after values[:, 0]."""
 
     def settle(self, value: Array, count: int, entries: PyTree) -> PyTree:
-        """The cache after `count` times the same value [B], no fewer than the receptive field less one, under
-        conditioning that stays the same."""
+        """The cache after consuming the same value [B] `count` times under constant conditioning; `count` is at least
+        the receptive field minus one."""
 
     def receive(self, cache: PyTree) -> PyTree:
-        """A cache that another backend's decoder of the same model made, in this decoder's own types; its own caches
-        as they are."""
+        """Converts a cache made by another backend's decoder of the same model to this decoder's types; its own caches
+        are returned unchanged."""
 
     def step(self, cache: PyTree, value: Array, condition: PyTree) -> tuple[PyTree, Array]:
         """(cache, previous value [B], condition) -> (cache, output [B, output_size])."""
@@ -64,13 +64,13 @@ def pack(
 ) -> "Decoder":
     """Pack `params` of `model` for generation.
 
-    A pure function, fit for jit. `dtype` is the type of weights and activations (default float32); output
-    distributions always see float32. `platform` is what the decoder will run on, "cpu", "gpu" or "tpu" (default: JAX's
-    default backend); it decides how a WaveNet is laid out, and every layout runs everywhere. Nothing outside the
-    decoder knows the packed layout.
+    A pure function that can be jitted. `dtype` is the type of weights and activations (default float32); output
+    distributions always get float32. `platform` is where the decoder will run, "cpu", "gpu" or "tpu" (default: JAX's
+    default backend); it selects the layout of a WaveNet, and every layout runs everywhere. Code outside the decoder
+    does not depend on the packed layout.
     """
     dtype = jnp.float32 if dtype is None else dtype
-    params = jax.tree.map(jnp.asarray, params)  # `load` gives those of NumPy
+    params = jax.tree.map(jnp.asarray, params)  # `load` returns NumPy arrays
     if isinstance(model, WaveNet):
         return _pack_wavenet(model, params, dtype, jax.default_backend() if platform is None else platform)
     if not isinstance(model, Steppable):
@@ -85,11 +85,11 @@ def pack(
 
 @struct.dataclass
 class ModelDecoder:
-    """Any model, through its own linen methods; warm-up runs its step."""
+    """A decoder for any model, through its own linen methods; warm-up runs its step."""
 
     params: PyTree
     folded: PyTree
-    """What the model's `fold` made of its parameters; empty where it has none."""
+    """The result of the model's `fold` for its parameters; empty if the model has none."""
     model: Any = struct.field(pytree_node=False)
 
     back = 0
@@ -103,7 +103,7 @@ class ModelDecoder:
         return self._call("encode_frame", window, global_conditioning)
 
     def condition(self, entries: PyTree, offset: Array) -> PyTree:
-        """The entry of the interval that holds the sample, or what the model's `at_sample` takes from it."""
+        """The entry of the sample's interval, or the result of the model's `at_sample` for it."""
         hop = jnp.int32(self.model.hop_length or 0)
         index = jnp.int32(0) if self.model.hop_length is None else offset // hop
         entry = jax.tree.map(lambda leaf: lax.dynamic_index_in_dim(leaf, index, 0, keepdims=False), entries)
@@ -123,11 +123,11 @@ class ModelDecoder:
         return cache
 
     def settle(self, value: Array, count: int, entries: PyTree) -> PyTree:
-        """Step through as many."""
+        """Step through the value `count` times."""
         return self.warm_up(jnp.repeat(value[:, None], count, axis=1), entries, jnp.int32(0))
 
     def receive(self, cache: PyTree) -> PyTree:
-        """The cache as it is: there is one kind."""
+        """The cache unchanged: there is only one kind."""
         return cache
 
     def step(self, cache: PyTree, value: Array, condition: PyTree) -> tuple[PyTree, Array]:
@@ -138,26 +138,26 @@ class ModelDecoder:
 
 @struct.dataclass
 class WaveNetDecoder:
-    """A WaveNet with old taps batched, skips deferred to one product, and every constant factor folded in.
+    """A WaveNet with batched old taps, one product for all skips, and every constant factor folded in.
 
     The cache holds one ring [rows, B, R], in which layer l owns (kernel_size - 1) * d_l rows; the row of each layer
-    that the next step writes (`phase` [L], the step's number modulo the layer's rows); and the last values where the
-    input layer has several taps (`history` [taps - 1, B]). A step reads all layers' old taps with one gather and one
-    batched product before the serial chain, in which only each layer's newest tap and residual map remain; the L gated
-    outputs meet the skips in a single product. Conditioning at the sample rate joins the old taps, as more inputs of
-    the same product. A layer's gate is one tanh, sigmoid(z) being (1 + tanh(z / 2)) / 2: the sigmoid's half of every
-    packed weight is halved, which is exact.
+    that the next step writes (`phase` [L], the step's number modulo the layer's rows); and, if the input layer has
+    several taps, the last values (`history` [taps - 1, B]). A step first reads the old taps of all layers with one
+    gather and one batched product. The serial chain over the layers then needs only each layer's newest tap and
+    residual map. One product maps the L gated outputs to the skips. Conditioning at the sample rate is added to the
+    inputs of the old taps' product. A layer's gate is a single tanh, because sigmoid(z) = (1 + tanh(z / 2)) / 2: the
+    sigmoid's half of every packed weight is halved, which is exact.
 
-    On a GPU what a step costs is the kernels it launches, so `links` join each layer's residual map with the next
-    layer's newest tap: one product, [x, h] -> [gates, x] of the next layer, and one kernel a layer. It takes two thirds
-    more arithmetic, which a CPU would feel.
+    On a GPU the cost of a step is its kernel launches, so `links` join each layer's residual map with the next layer's
+    newest tap: one product, [x, h] -> [gates, x] of the next layer, and one kernel per layer. This takes two thirds
+    more arithmetic, which would be slower on a CPU.
     """
 
     params: PyTree
-    """The model's own, for the conditioning network."""
+    """The model's own parameters, for the conditioning network."""
     table: Float[Array, "taps classes residual"]
     old: Float[Array, "layers inputs gates"]
-    """Inputs: the old taps' channels, the oldest tap first, then those of conditioning at the sample rate."""
+    """Inputs: the channels of the old taps, oldest tap first, then those of conditioning at the sample rate."""
     current: tuple[Array, ...]
     residual: tuple[Array, ...]
     residual_bias: tuple[Array, ...]
@@ -167,7 +167,7 @@ class WaveNetDecoder:
     tail: tuple[Array, ...]
     tail_bias: tuple[Array, ...]
     links: tuple[Array, ...]
-    """Of each layer but the last: [residual + gate, 2 gate + residual]; none where the chain is not joined."""
+    """For each layer but the last: [residual + gate, 2 gate + residual]; empty if the chain is not joined."""
     link_bias: tuple[Array, ...]
     model: WaveNet = struct.field(pytree_node=False)
 
@@ -188,7 +188,7 @@ class WaveNetDecoder:
         return self.model.apply({"params": self.params}, window, global_conditioning, method="encode_frame")
 
     def condition(self, entries: PyTree, offset: Array) -> PyTree:
-        """Of one sample: {"gates": [L, B, 2G]}, and where it is still to be projected {"local": [B, C]}."""
+        """Conditioning of one sample: {"gates": [L, B, 2G]}, and {"local": [B, C]} if it is still to be projected."""
         upsampler = self.model.config.upsampler
         if upsampler is None:
             return jax.tree.map(lambda leaf: leaf[0, 0], entries)
@@ -243,10 +243,10 @@ class WaveNetDecoder:
         return inputs, hidden
 
     def _joined_chain(self, first: Array, gates: Array) -> tuple[list[Array], list[Array]]:
-        """The same from `links`; the inputs are carried in float32."""
+        """The same with `links`; the inputs are kept in float32."""
         config, dtype = self.model.config, self.old.dtype
         width, scale = 2 * config.gate_channels, jnp.float32(config.residual_coefficient)
-        # A sum of products, unlike a matrix product, is one kernel with the gate before it and the addition after it.
+        # XLA fuses a sum of products, unlike a matrix product, with the gate before it and the addition after it.
         dot = _sum_of_products if first.shape[0] <= _LARGEST_SUM_BATCH else _product
         x, z = first.astype(jnp.float32), gates[0] + dot(first, self.current[0])
         inputs, hidden = [first], []
@@ -259,7 +259,7 @@ class WaveNetDecoder:
         return inputs, hidden
 
     def _halving(self) -> np.ndarray:
-        """[1, 1, 2G]: what the sigmoid's half of the gates is multiplied by."""
+        """[1, 1, 2G]: the factors of the gates, one half in the sigmoid's half."""
         return _halving(self.model.config.gate_channels)[None, None]
 
     def warm_up(self, values: Array, entries: PyTree, offset: Array) -> PyTree:
@@ -274,7 +274,7 @@ class WaveNetDecoder:
         padded = jnp.concatenate([silence, values], axis=1)
         x = self._input(jnp.stack([padded[:, i : i + length].T for i in range(lag + 1)]))  # [N, B, R]
         offsets = offset + jnp.arange(length, dtype=jnp.int32)
-        added = []  # inputs of the layers beside the taps, [N, B, C]
+        added = []  # inputs of the layers other than the taps, [N, B, C]
         if "local" in entries:
             local = {"local": entries["local"]}
             added.append(jax.vmap(lambda at: self.condition(local, at)["local"])(offsets).astype(dtype))
@@ -282,14 +282,14 @@ class WaveNetDecoder:
         most = int(rows.max())
 
         def write(ring: Array, x: Array, rows: Array, start: Array) -> tuple[Array, Array]:
-            """The ring with a layer's last inputs, zeros behind them, and the inputs with zeros on both sides."""
+            """The ring with a layer's last inputs and zeros after them, and the inputs with zeros on both sides."""
             wide = jnp.pad(x, ((most, most), (0, 0), (0, 0)))
             recent = lax.dynamic_slice_in_dim(wide, most + length - rows, most)
             return lax.dynamic_update_slice_in_dim(ring, recent, start, 0), wide
 
         def hear(carry: tuple[Array, Array], layer: dict[str, Array]) -> tuple[tuple[Array, Array], None]:
             ring, x = carry
-            ring, wide = write(ring, x, layer["rows"], layer["start"])  # the next layer's write corrects what is behind
+            ring, wide = write(ring, x, layer["rows"], layer["start"])  # the next write overwrites the zeros after it
             back = layer["rows"] // taps * jnp.arange(taps, 0, -1, dtype=jnp.int32)
             shifted = [lax.dynamic_slice_in_dim(wide, most - back[i], length) for i in range(taps)]
             one = {"gates": lax.dynamic_slice_in_dim(entries["gates"], layer["index"], 1, axis=2)}
@@ -310,7 +310,7 @@ class WaveNetDecoder:
         return {"ring": ring[: int(rows.sum())], "phase": phase, "history": padded[:, length:].T}
 
     def settle(self, value: Array, count: int, entries: PyTree) -> PyTree:
-        """One step through the layers: what a layer hears then is the same at all times."""
+        """One pass through the layers: in the settled state each layer's input is constant in time."""
         config = self.model.config
         rows, _, _ = self._layout()
         history = jnp.broadcast_to(value, (config.input_kernel_size, *value.shape))
@@ -327,13 +327,13 @@ class WaveNetDecoder:
         return {"ring": ring, "phase": jnp.zeros((config.num_layers,), jnp.int32), "history": history[1:]}
 
     def receive(self, cache: PyTree) -> PyTree:
-        """The cache with its ring in the type of the weights; `CpuBackend` keeps it in float32."""
+        """The cache with its ring in the type of the weights; `CpuBackend`'s ring is in float32."""
         if cache["ring"].dtype == self.old.dtype:
             return cache
         return {**cache, "ring": jnp.asarray(cache["ring"], self.old.dtype)}
 
     def _all_but_the_last(self) -> dict[str, Array]:
-        """Weights of the layers that another one follows, stacked: what a scan over layers takes."""
+        """The stacked weights of all layers but the last, for a scan over layers."""
         last = self.model.config.num_layers - 1
         return {
             "kernel": jnp.concatenate([self.old[:last], jnp.stack(self.current[:last])], axis=1),
@@ -342,7 +342,7 @@ class WaveNetDecoder:
         }
 
     def _next(self, layer: dict[str, Array], x: Array, heard: Array, gates: Array) -> Array:
-        """The next layer's inputs [..., R] from a layer's, from all that its taps hear and its conditioning."""
+        """The next layer's inputs [..., R], from a layer's inputs, the inputs of all its taps, and its conditioning."""
         config = self.model.config
         halving = _halving(config.gate_channels).reshape((1,) * (gates.ndim - 1) + (-1,))
         bias = layer["bias"].reshape((1,) * (x.ndim - 1) + (-1,))
@@ -352,7 +352,7 @@ class WaveNetDecoder:
         return x * jnp.asarray(config.residual_coefficient, x.dtype) + (out + bias).astype(x.dtype)
 
     def _layout(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of each layer: rows [L] of the ring, its first row [L], the age of each tap [L, k-1], the oldest first."""
+        """For each layer: its rows [L] of the ring, its first row [L], the age of each tap [L, k-1], oldest first."""
         config = self.model.config
         dilations = np.asarray(config.dilations, np.int32)
         rows = (config.kernel_size - 1) * dilations
@@ -385,7 +385,7 @@ class WaveNetDecoder:
 
 
 _LARGEST_SUM_BATCH = 16
-"""Streams up to which a joined layer is a sum of products: beyond it the matrix units are worth a kernel."""
+"""Up to this many streams a joined layer is a sum of products; for more streams the matrix units are faster."""
 
 
 def _sum_of_products(x: Array, kernel: Array) -> Array:
@@ -401,7 +401,7 @@ def _halving(channels: int) -> np.ndarray:
 
 
 def _gated(z: Float[Array, "*batch gates"]) -> Float[Array, "*batch channels"]:
-    """tanh * sigmoid of gates whose second half was halved."""
+    """tanh * sigmoid of gates whose second (sigmoid) half is already halved."""
     activations, channels = jnp.tanh(z), z.shape[-1] // 2
     return activations[..., :channels] * (activations[..., channels:] * jnp.float32(0.5) + jnp.float32(0.5))
 
@@ -409,7 +409,7 @@ def _gated(z: Float[Array, "*batch gates"]) -> Float[Array, "*batch channels"]:
 def _join(
     current: list[Array], residual: list[Array], bias: list[Array], scale: float
 ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    """Products and biases that take [x, h] of each layer to [gates, x] of the next, x's own share left to the caller.
+    """Products and biases that map [x, h] of a layer to [gates, x] of the next; the caller adds x's own contribution.
 
     With x' = scale x + h W + b, the gates of x' are x (scale C) + h (W C) + b C.
     """

@@ -1,7 +1,7 @@
-"""Drivers: Python around the pure layer. `Streamer` takes frames as they arrive; `stream`, `generate` build on it.
+"""Drivers: Python around the pure layer. `Streamer` takes frames as they arrive; `stream` and `generate` build on it.
 
-All of them run the same compiled functions with the same largest block, so what they return is equal bit for bit. They
-drive models that work sample by sample and parallel ones alike; what does not apply to one kind is refused there.
+All of them run the same compiled functions with the same largest block, so their results are equal bit for bit. They
+drive both autoregressive and parallel models; an option that does not apply to a kind of model is refused.
 """
 
 import dataclasses
@@ -31,13 +31,13 @@ from wavejax.types import AnyArray, AutoregressiveModel, ParallelModel, Params
 
 Progress = Callable[[int, int], None]
 SoundModel = AutoregressiveModel | ParallelModel
-"""What the drivers drive."""
+"""The models that the drivers can run."""
 
 _MOST_FOLDS = 16
 
 
 def streamer_of(model: SoundModel) -> type[Streamer] | type[ParallelStreamer]:
-    """The streamer that drives a model."""
+    """The streamer class for a model."""
     return ParallelStreamer if hasattr(model, "synthesize") else Streamer
 
 
@@ -63,9 +63,9 @@ def stream(
 ) -> Iterator[np.ndarray]:
     """Yield the waveform in blocks [B, block_size] (the last may be shorter).
 
-    Takes what `generate` takes; `local_conditioning` may also be an iterator of frames [B, f, C] as they arrive, and a
-    block is then yielded as soon as its look-ahead (and its window, of a parallel model) has come. Blocks of any size
-    add up to `generate`, bit for bit.
+    Takes the arguments of `generate`. `local_conditioning` may also be an iterator of frames [B, f, C] as they arrive;
+    a block is then yielded as soon as its look-ahead (for a parallel model, also its window) has arrived. The blocks,
+    of any size, are together equal to the output of `generate`, bit for bit.
     """
     _refuse_tracers(
         "stream", params, local_conditioning, seed, state, stream_ids, global_conditioning, prompt, temperature
@@ -90,7 +90,7 @@ def stream(
     inputs = StreamInputs(stream_ids=stream_ids, global_conditioning=global_conditioning, prompt=prompt, state=state)
     streamer = _open(model, params, given, sampling, inputs.sized(batch_size, given))
     start, size = streamer.position, streamer.block_size if block_size is None else block_size
-    _wanted(streamer, num_samples)  # refuses what has no end
+    _wanted(streamer, num_samples)  # refuses a stream without an end
 
     def emit(limit: int, whole: bool) -> Iterator[np.ndarray]:
         while limit >= size or (whole and limit > 0):
@@ -142,30 +142,30 @@ def generate(
 
     Args:
         model, params: any `AutoregressiveModel` or `ParallelModel`, and its parameters.
-        num_samples: samples to make, a prompt's not counted; default frames x hop_length, less what was heard before.
-        lengths: samples of each stream of a ragged batch: later ones are zero, and conditioning after a stream's end
-            repeats its last frame, so a stream sounds as it would alone.
-        seed, stream_ids: pick the noise: a pure function of (seed, stream id, sample index). Ids default to 0 .. B-1.
-        batch_size: streams; default what the other arguments imply, else 1.
+        num_samples: samples to make, without a prompt's; default frames x hop_length, less a prompt and earlier calls.
+        lengths: length of each stream of a ragged batch, in samples. Later samples are zero; conditioning after a
+            stream's end repeats its last frame, so a stream sounds the same as alone.
+        seed, stream_ids: select the noise: a pure function of (seed, stream id, sample index). Ids default to 0 .. B-1.
+        batch_size: number of streams; default is implied by the other arguments, else 1.
         state: continue where a call with `return_state` ended; `local_conditioning` is still the whole recording's.
         return_state: return (waveform, state).
-        local_conditioning: frames [B, F, C] from sample 0 on, a prompt's included.
+        local_conditioning: frames [B, F, C] from sample 0 on, including a prompt's frames.
         global_conditioning: speaker ids [B] or vectors [B, C].
         prompt: waveform [B, P] to continue; not part of the output.
         temperature: a number, [B], or [B, F] frame by frame; 0 is the mode.
         probability_floor: values less probable than this are never drawn.
         dtype: type of weights: "float32", "bfloat16", and with the cpu backend "int8"; default see `open_backend`.
-        backend: "scan", "cpu", or "auto" for the faster that serves, see `generation.backends.open_backend`.
-        folds: above 1, one recording is generated as so many overlapping pieces side by side (see
+        backend: "scan", "cpu", or "auto" for the faster supported one, see `generation.backends.open_backend`.
+        folds: if above 1, one recording is generated as this many overlapping pieces in one batch (see
             `generate_folded`): faster, with seams. "auto" chooses the number.
-        window_frames: of a parallel model, frames that it works on at once (see `generation.windows`).
+        window_frames: for a parallel model, the frames of one window (see `generation.windows`).
         block_size: samples between two calls of `progress` (default 1024, or a window). It never changes the result.
-        progress: called with (samples made, samples in all) after each block.
+        progress: called with (samples made, total samples) after each block.
 
     Raises:
         ConditioningError: conditioning of a wrong shape or length, not finite, or an unknown speaker.
-        ValueError: an option that the model's kind does not take.
-        TypeError: called under a JAX transformation; there, use `run_block`.
+        ValueError: an option that this kind of model does not take.
+        TypeError: called under a JAX transformation; use `run_block` there.
     """
     _refuse_tracers(
         "generate", params, local_conditioning, seed, state, stream_ids, global_conditioning, prompt, temperature
@@ -198,7 +198,7 @@ def generate(
 
 
 def _wanted(streamer: Streamer | ParallelStreamer, num_samples: int | None) -> int:
-    """Samples to make: as many as asked for, or as the frames last."""
+    """The number of samples to make: `num_samples`, or all that the frames cover."""
     if num_samples is not None:
         return num_samples
     if streamer.model.hop_length is None:
@@ -229,7 +229,7 @@ def generate_folded(
     Args:
         model, params, local_conditioning, ...: as in `generate`, for one recording.
         folds: number of pieces; "auto": at most 16, each at least four times as long as its warm-up.
-        warm_up: samples that a fold runs before it is heard; default two receptive fields, at least ten frames.
+        warm_up: samples that a fold makes before its audible part; default two receptive fields, at least ten frames.
 
     Raises:
         ValueError: more than one recording, a model without local conditioning, or folds shorter than their warm-up.
@@ -250,7 +250,7 @@ def _foldable(model: SoundModel) -> AutoregressiveModel:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Folds:
-    """What `generate_folded` is asked for."""
+    """The arguments of `generate_folded`."""
 
     count: int | Literal["auto"]
     warm_up: int | None
@@ -321,7 +321,7 @@ def _open(
     sampling: Sampling,
     given: StreamInputs,
 ) -> Streamer | ParallelStreamer:
-    """A streamer that holds the given conditioning, from the first frame that it still needs."""
+    """A streamer with the given conditioning, from the first frame that is still needed."""
     opener: Any = streamer_of(model)
     steady = dataclasses.replace(sampling, temperature=1.0) if sampling.is_per_frame else sampling
     if model.hop_length is None:

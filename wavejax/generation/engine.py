@@ -1,7 +1,7 @@
-"""The engine's pure layer: fit for jit, vmap, shard_map and export; it never donates and never touches the host.
+"""The engine's pure layer: works under jit, vmap, shard_map and export; it never donates and never uses the host.
 
-One block of samples is `run_block(decoder, state, conditioning, noise, count)`. Every shape in it is fixed by the
-largest block and `count` is a run-time value, so any way of cutting a stream into blocks computes the same numbers.
+`run_block(decoder, state, conditioning, noise, count)` generates one block of samples. All its shapes are fixed by the
+largest block, and `count` is a run-time value, so the results do not depend on how a stream is cut into blocks.
 """
 
 import dataclasses
@@ -23,12 +23,12 @@ from wavejax.types import AnyArray, PyTree
 
 
 def as_jax(tree: PyTree) -> PyTree:
-    """The tree with its arrays in JAX: NumPy's, which files and other processes give, cannot be indexed in a loop."""
+    """The tree with JAX arrays: a traced loop cannot index the NumPy arrays that come from files or other processes."""
     return jax.tree.map(jnp.asarray, tree)
 
 
 def samples_per_step(model: object) -> int:
-    """Samples that one step of the model makes."""
+    """The number of samples that one step of the model makes."""
     return int(getattr(model, "samples_per_step", 1))
 
 
@@ -41,8 +41,8 @@ def encode_window(
 ) -> PyTree:
     """Entries of `num_entries` consecutive frames, each from its own fixed-size window.
 
-    `frames` holds the windows' union: `num_entries - 1 + W` frames. Only the first `count` entries are computed (the
-    others are zero). One window at a time, so an entry's value does not depend on what arrived with it.
+    `frames` is the union of the windows: `num_entries - 1 + W` frames. Only the first `count` entries are computed (the
+    others are zero). Windows are encoded one at a time, so an entry does not depend on which frames arrived with it.
     """
     window = frames.shape[1] - num_entries + 1
 
@@ -62,7 +62,7 @@ def encode_window(
 
 
 def history_frames(decoder: Decoder) -> int:
-    """Frame intervals before sample 0 that the receptive field reaches into."""
+    """The number of frame intervals before sample 0 that the receptive field covers."""
     model = decoder.model
     return 0 if model.hop_length is None else -(-model.receptive_field // model.hop_length)
 
@@ -74,7 +74,7 @@ def encode_conditioning(
     *,
     temperature: float | AnyArray = 1.0,
 ) -> Conditioning:
-    """Encode a whole recording's conditioning, which begins at sample 0.
+    """Encode a whole recording's conditioning, starting at sample 0.
 
     Args:
         decoder: from `pack`.
@@ -90,7 +90,7 @@ def encode_conditioning(
     width = model.lookback + model.lookahead + 1
 
     def entries(size: int) -> PyTree:
-        """Shapes of the entries of so many streams."""
+        """Shapes of the entries for `size` streams."""
         window = None if frames is None else jax.ShapeDtypeStruct((size, width, frames.shape[2]), jnp.float32)
         who = None if speaker is None else jax.ShapeDtypeStruct((size, *speaker.shape[1:]), speaker.dtype)
         encoded = jax.eval_shape(type(decoder).encode_frame, abstract(decoder), window, who)
@@ -135,12 +135,12 @@ def init_state(
     origin: UInt32[AnyArray, "batch 2"] | None = None,
     prompt: Float[AnyArray, "batch prompt"] | None = None,
 ) -> GenerationState:
-    """The state from which sample 0, or the first sample after the prompt, is drawn.
+    """The state before sample 0, or before the first sample after the prompt.
 
-    Before sample 0 the network has heard encoded silence under the first frame's conditioning, exactly as in training
-    at a recording's true start. `stream_ids` (default 0 .. B-1) pick each stream's noise, and `origin` (words of
-    `split_index`, default 0) where in it sample 0 lies; `prompt` [B, P] is a waveform whose samples take positions
-    0 .. P-1.
+    Before sample 0 the network's input is encoded silence under the first frame's conditioning, exactly as in training
+    at a recording's true start. `stream_ids` (default 0 .. B-1) select each stream's noise, and `origin` (words of
+    `split_index`, default 0) is the index of sample 0 in that noise. `prompt` [B, P] is a waveform whose samples take
+    positions 0 .. P-1.
     """
     ids = jnp.arange(batch_size, dtype=jnp.int32) if stream_ids is None else jnp.asarray(stream_ids, jnp.int32)
     begins = jnp.zeros((batch_size, 2), jnp.uint32) if origin is None else origin
@@ -153,7 +153,7 @@ def init_state(
         axis = next(filter(None, jax.typeof(along[0]).sharding.spec))
 
     def state(size: int) -> PyTree:
-        """Shapes of the state of so many streams."""
+        """Shapes of the state for `size` streams."""
         heard = None if prompt is None else jax.ShapeDtypeStruct((size, prompt.shape[1]), jnp.float32)
         streams = jax.ShapeDtypeStruct((size,), jnp.int32), jax.ShapeDtypeStruct((size, 2), jnp.uint32)
         words = jax.ShapeDtypeStruct((2,), jnp.uint32)
@@ -192,7 +192,7 @@ def _init_state(
 
 
 def block_noise(decoder: Decoder, state: GenerationState, block: int) -> Float[Array, "block batch noise"]:
-    """The uniforms of the next `block` samples, as `run_block` takes them."""
+    """The uniforms of the next `block` samples, in the form that `run_block` takes."""
     size, words = decoder.model.distribution.noise_size, as_jax((state.keys, state.position, state.origin))
 
     def draw(keys: Array, position: Array, origin: Array) -> Array:
@@ -226,15 +226,15 @@ def run_block(
     *,
     probability_floor: float = 0.0,
 ) -> tuple[GenerationState, Samples]:
-    """Generate `count` samples, at most as many as `noise` has rows.
+    """Generate `count` samples; `count` is at most the number of rows of `noise`.
 
     Args:
         decoder: from `pack`.
         state: from `init_state` or an earlier block; not changed.
         conditioning: must cover samples position .. position + count - 1.
         noise: uniforms of those samples, `noise_size` for each draw (see `block_noise`).
-        count: a run-time value, a multiple of the model's samples per step: one compilation serves every count.
-        probability_floor: cut less probable values than this before drawing; static.
+        count: a run-time value, a multiple of the model's samples per step; one compilation works for every count.
+        probability_floor: values less probable than this are removed before drawing; static.
 
     Returns:
         The state after the block, and the samples [B, block] (zero from `count` on).
@@ -301,9 +301,9 @@ def _temperature_at(model: object, conditioning: Conditioning, offset: Array, ba
 def replay(
     decoder: Decoder, state: GenerationState, conditioning: Conditioning, values: AnyArray
 ) -> tuple[GenerationState, Float[Array, "batch time *step outputs"]]:
-    """Teacher-forced generation: the same step, but `values` [B, N] ([B, N, m]) are taken instead of drawn.
+    """Teacher-forced generation: the same step, but `values` [B, N] ([B, N, m]) are used instead of drawn values.
 
-    Returns the state after them and the outputs [B, N, output_size]: row i is what the step said of values[:, i].
+    Returns the state after them and the outputs [B, N, output_size]: row i is the step's prediction of values[:, i].
     """
     given = as_jax((decoder, state, conditioning, values))
     if (mesh := explicit_mesh(given)) is None:

@@ -1,5 +1,5 @@
-"""What the drivers refuse."""
+"""The error of the drivers."""
 
 
 class ConditioningError(ValueError):
-    """Conditioning that does not fit the model or the number of samples asked for."""
+    """The conditioning does not fit the model or the requested number of samples."""

@@ -1,8 +1,8 @@
-"""What the engine passes around, for `jax.export`: programs that take a decoder, a state or conditioning can be kept.
+"""Registers the engine's pytrees with `jax.export`: programs that take a decoder, state or conditioning can be saved.
 
-A decoder holds its model beside its arrays, and a program serves the model that it was traced with. What is kept of a
-model is therefore a digest of its class and configuration: read again, it equals any model of the same digest, so a
-program takes the decoder that `pack` makes of that model and refuses every other. No code is kept, and none is run.
+A decoder holds its model beside its arrays, and a program works only for the model that it was traced with. So a digest
+of the model's class and configuration is saved. When loaded, it equals any model with the same digest: a program
+accepts the decoder that `pack` makes of that model and refuses every other. No code is saved, and none is run.
 """
 
 import hashlib
@@ -14,14 +14,14 @@ from flax import linen as nn
 
 
 class KeptModel:
-    """The model of an exported program: equal to every model whose class and configuration are the same."""
+    """Stands for the model of an exported program: equal to every model with the same class and configuration."""
 
     def __init__(self, digest: str) -> None:
         self.digest = digest
 
     @classmethod
     def of(cls, model: Any) -> "KeptModel":
-        """What is kept of a model."""
+        """The part of a model that is saved."""
         return model if isinstance(model, KeptModel) else cls(_digest(model))
 
     def __eq__(self, other: object) -> bool:
@@ -43,7 +43,7 @@ class KeptModel:
 
 
 def _digest(model: Any) -> str:
-    """Of a linen module's class and attributes: those by which linen itself tells modules apart."""
+    """A digest of a linen module's class and attributes: those by which linen itself compares modules."""
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
     return hashlib.sha256(f"{kind}:{model!r}".encode()).hexdigest()
 
@@ -57,7 +57,7 @@ def _read(data: bytes) -> KeptModel:
 
 
 def register(kind: type, name: str) -> None:
-    """Let programs that take or return this dataclass of flax be serialised, under a name that stays."""
+    """Lets programs that take or return this flax dataclass be serialised, under a stable name."""
     jax.export.register_pytree_node_serialization(
         kind,
         serialized_name=f"wavejax.generation.{name}",

@@ -1,11 +1,11 @@
 """Folding: one long utterance generated as a batch of overlapping pieces, and its seams.
 
-A chain of samples cannot be parallel, but several chains can run as a batch. Each fold begins before its seam with a
-warm-up, in which it hears silence fade out of its receptive field; its noise is that of the samples' own positions, so
-that a fold may arrive at the very samples of the one before it (the seam is then no seam). Where it does not, its
-waveform may have another phase: within a frame of the planned place, and half a pitch period to either side, the place
-and the shift are sought at which it agrees best with its predecessor, and the two are cross-faded with constant power,
-given how they correlate. Seams are planned in the quietest frames near an even split.
+One chain of samples cannot run in parallel, but several chains can run as a batch. Each fold begins before its seam
+with a warm-up, during which the initial silence leaves its receptive field. Its noise is that of the samples' own
+positions, so a fold may arrive at exactly the samples of its predecessor: then there is no seam to hear. Otherwise its
+waveform may have another phase. Within a frame of the planned place, and half a pitch period to either side, we search
+for the place and shift with the best agreement with the predecessor. The two are cross-faded there with constant power
+for their correlation. Seams are planned in the quietest frames near an even split.
 """
 
 import dataclasses
@@ -17,43 +17,43 @@ from jaxtyping import Float
 from wavejax.types import AnyArray
 
 MERGED = 2.0**-15
-"""Two folds have merged where they differ by no more than a 16-bit step."""
+"""Two folds have merged if they differ by at most one 16-bit step."""
 VOICED = 0.5
-"""Autocorrelation at the pitch period from which a seam counts as voiced."""
+"""A seam counts as voiced if the autocorrelation at the pitch period is at least this."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fold:
-    """One piece: which frames it is generated from, and where it is heard from."""
+    """One piece: the frames it is generated from, and where its audible part begins."""
 
     first_frame: int
     seam: int
-    """Sample of the recording around which its cross-fade is planned; 0 for the first fold."""
+    """The sample of the recording at which its cross-fade is planned; 0 for the first fold."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Seam:
-    """What happened where one fold follows another."""
+    """The result of joining one fold to the next."""
 
     position: int
-    """Sample of the recording on which the cross-fade is centred."""
+    """The sample of the recording at the centre of the cross-fade."""
     is_merged: bool
-    """Both folds had become the same waveform there."""
+    """Whether both folds had the same waveform there."""
     is_voiced: bool
-    """The preceding fold is periodic there."""
+    """Whether the preceding fold is periodic there."""
     shift: int
-    """Samples by which the following fold was moved to be in phase, relative to the conditioning."""
+    """The shift, in samples relative to the conditioning, that brought the following fold into phase."""
     correlation: float
-    """Of the two folds over the cross-fade, once aligned."""
+    """Correlation of the two aligned folds over the cross-fade."""
 
 
 def plan_folds(
     frames: Float[np.ndarray, "frames channels"], num_folds: int, hop_length: int, warm_up: int
 ) -> tuple[tuple[Fold, ...], int]:
-    """Where to cut a recording, and how many frames each fold is generated from.
+    """Plans where to cut a recording, and how many frames each fold is generated from.
 
-    A seam goes to the frame with the lowest mean over the channels (of a log-mel: the quietest) within an eighth of a
-    fold around the even split. `warm_up` is the number of samples that a fold runs before it is heard.
+    A seam is placed at the frame with the lowest mean over the channels (for a log-mel: the quietest) within an eighth
+    of a fold around the even split. `warm_up` is the number of samples that a fold generates before its audible part.
 
     Raises:
         ValueError: fewer than one fold, or folds shorter than their warm-up.
@@ -81,7 +81,7 @@ def plan_folds(
 
 
 _MARGIN = 4
-"""Frames that a fold runs past its last seam, and a following one exists before its own: room to align and fade."""
+"""Frames that a fold extends past its last seam, and its successor before its own: room to align and cross-fade."""
 
 
 def fold_frames(values: AnyArray, folds: tuple[Fold, ...], num_frames: int) -> np.ndarray:
@@ -94,10 +94,10 @@ def fold_frames(values: AnyArray, folds: tuple[Fold, ...], num_frames: int) -> n
 def join_folds(
     waveforms: Float[np.ndarray, "folds longest"], folds: tuple[Fold, ...], hop_length: int, num_samples: int
 ) -> tuple[Float[np.ndarray, "samples"], tuple[Seam, ...]]:
-    """One waveform of `num_samples` from the folds', and a report of its seams.
+    """Joins the folds' waveforms into one of `num_samples`, and reports its seams.
 
-    Pitch is sought between a fifth of a hop and one and a half hops (55 to 400 Hz with the usual hops of 11 to 12.5
-    ms); the cross-fade is half a hop long.
+    The pitch period is searched between a fifth of a hop and one and a half hops (55 to 400 Hz with the usual hops of
+    11 to 12.5 ms); the cross-fade is half a hop long.
     """
     half = hop_length // 4
     joined = np.zeros(num_samples, np.float32)
@@ -119,7 +119,7 @@ def join_folds(
 
 
 def _find_seam(joined: np.ndarray, waveform: np.ndarray, planned: int, start: int, hop_length: int) -> Seam:
-    """Where `waveform`, whose sample 0 is the recording's `start`, best takes over from `joined`, near `planned`."""
+    """The best seam near `planned` from `joined` to `waveform`, whose sample 0 is the recording's sample `start`."""
     half, wide = hop_length // 4, hop_length // 2
     own = planned - start
     period, periodicity = _period(joined[planned - 2 * hop_length : planned + hop_length], hop_length)
@@ -131,7 +131,7 @@ def _find_seam(joined: np.ndarray, waveform: np.ndarray, planned: int, start: in
     found = [
         _align(joined[place - wide : place + wide], waveform, place - start - wide, period // 2) for place in places
     ]
-    # Of equals the one nearest to the plan: in silence all of them are.
+    # Among equal candidates take the one nearest to the plan: in silence all are equal.
     best = max(range(len(places)), key=lambda i: (round(found[i][1], 6), -abs(places[i] - planned)))
     shift, correlation = found[best]
     return Seam(
@@ -154,7 +154,7 @@ def _period(waveform: np.ndarray, hop_length: int) -> tuple[int, float]:
 
 
 def _align(before: np.ndarray, waveform: np.ndarray, start: int, reach: int) -> tuple[int, float]:
-    """The shift within `reach` at which `waveform` from `start` on correlates best with `before`, and how well."""
+    """The shift (within `reach`) where `waveform` from `start` on correlates best with `before`, and the value."""
     shifts = np.arange(-reach, reach + 1)
     found = [_correlation(before, waveform[start + shift : start + shift + len(before)]) for shift in shifts]
     best = int(np.argmax(found))
@@ -175,12 +175,12 @@ def _cross_fade(length: int, correlation: float) -> np.ndarray:
 
 
 def automatic_folds(num_frames: int, hop_length: int, warm_up: int, largest: int) -> int:
-    """As many folds as leave each at least four warm-ups of its own, and at most `largest`."""
+    """The number of folds: at most `largest`, and few enough that each is at least four warm-ups long."""
     return max(min(num_frames * hop_length // (5 * warm_up), largest), 1)
 
 
 def refuse_with_folds(options: dict[str, Any]) -> None:
-    """Raises ValueError naming the arguments that a folded generation cannot honour."""
+    """Raises a ValueError that names the arguments which folded generation does not support."""
     given = [name for name, value in options.items() if value is not None and value is not False]
     if given:
         raise ValueError(

@@ -1,7 +1,7 @@
-"""A process that was forked after JAX began to compute waits for threads that it does not have, for good.
+"""Refuses to generate in a process that was forked after JAX began to compute: it would hang forever.
 
 `os.fork` copies the memory and one thread. XLA's and numba's threads hold locks and take work in the parent only, so
-the first computation in the child never ends. The drivers remember in which process they first ran, and refuse.
+the first computation in the child never ends. The drivers remember the process in which they first ran.
 """
 
 import os
@@ -10,9 +10,9 @@ _first: list[int] = []
 
 
 def refuse_after_fork() -> None:
-    """Remember the process that generates first; raise RuntimeError in one that was forked from it afterwards.
+    """Remembers the process that generates first; raises RuntimeError in a process that was later forked from it.
 
-    A process that was forked before anything was generated, or made by spawn or forkserver, may generate.
+    A process that was forked before anything was generated, or started by spawn or forkserver, may generate.
     """
     this = os.getpid()
     if not _first:

@@ -1,9 +1,9 @@
 """The pure layer on a mesh whose axes are Explicit, as `jax.make_mesh` makes them.
 
-With Explicit axes every array's type says how it is sharded, and JAX asks each operation for the sharding of its
-result. Models and decoders are written without a word about devices, so the pure functions run with Auto axes, where
-XLA's compiler propagates shardings, and type their results again: what has a batch axis is sharded as the batch that
-came in, all else is on every device.
+With Explicit axes every array's type includes its sharding, and JAX needs the sharding of each operation's result.
+Models and decoders do not mention devices, so the pure functions run with Auto axes, where XLA's compiler propagates
+shardings. Their results then get Explicit shardings again: arrays with a batch axis are sharded like the input batch,
+all others are replicated.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from wavejax.types import PyTree
 
 
 def explicit_mesh(*trees: PyTree) -> AbstractMesh | None:
-    """The mesh with Explicit axes that one of the arrays lies on; None where there is none, as in `shard_map`."""
+    """The mesh with Explicit axes on which one of the arrays lies; None if there is none, as in `shard_map`."""
     for leaf in jax.tree.leaves(trees):
         sharding = getattr(jax.typeof(leaf), "sharding", None)
         if sharding is not None and AxisType.Explicit in sharding.mesh.axis_types:
@@ -26,7 +26,7 @@ def explicit_mesh(*trees: PyTree) -> AbstractMesh | None:
 
 
 def batch_spec(*arrays: Any) -> Any:
-    """The mesh axes over which the leading axis of the first of these that is an array is sharded; None for none."""
+    """The mesh axes over which the first given array shards its leading axis; None if there are none."""
     for array in arrays:
         if array is not None and array.ndim:
             spec = jax.typeof(array).sharding.spec
@@ -36,17 +36,17 @@ def batch_spec(*arrays: Any) -> Any:
 
 
 def same(tree: PyTree) -> PyTree:
-    """The spec of each leaf, as it is sharded."""
+    """The current sharding spec of each leaf."""
     return jax.tree.map(lambda leaf: jax.typeof(leaf).sharding.spec, tree)
 
 
 def along_batch(make: Callable[[int], PyTree], batch: int, axis: Any) -> PyTree:
-    """The spec of each leaf that `make(batch)` describes: sharded where it has one more entry for one more stream.
+    """The spec of each leaf of `make(batch)`: sharded along the axis that grows by one with each further stream.
 
     Args:
         make: batch size -> shapes; computes nothing.
-        batch: streams.
-        axis: mesh axes, of `batch_spec`.
+        batch: number of streams.
+        axis: mesh axes from `batch_spec`.
     """
 
     def spec(one: Any, more: Any) -> PartitionSpec:
@@ -59,7 +59,7 @@ def along_batch(make: Callable[[int], PyTree], batch: int, axis: Any) -> PyTree:
 
 
 def abstract(tree: PyTree, batch: int | None = None) -> PyTree:
-    """Shapes and dtypes of a tree; with `batch`, what is sharded along an axis gets that many entries there."""
+    """Shapes and dtypes of a tree; with `batch`, sharded axes get that size."""
 
     def shape(leaf: Any) -> jax.ShapeDtypeStruct:
         spec = (*jax.typeof(leaf).sharding.spec, *(None,) * leaf.ndim)
@@ -70,13 +70,13 @@ def abstract(tree: PyTree, batch: int | None = None) -> PyTree:
 
 
 def with_auto_axes(function: Callable[..., Any], mesh: AbstractMesh, specs: PyTree, *arguments: PyTree) -> Any:
-    """What a function returns of its arguments on Auto axes, typed on the mesh's Explicit axes by `specs`."""
+    """Runs a function with its arguments on Auto axes; the result gets `specs` on the mesh's Explicit axes."""
     out = jax.tree.map(
         lambda spec: NamedSharding(mesh, spec), specs, is_leaf=lambda each: isinstance(each, PartitionSpec)
     )
     run: Callable[..., Any] = jax.sharding.auto_axes(function, out_sharding=out)
     if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arguments)):
-        run = jax.jit(run)  # outside of jit there is no mesh that arrays made on the way would lie on
+        run = jax.jit(run)  # outside jit, intermediate arrays would have no mesh
     return run(*arguments)
 
 

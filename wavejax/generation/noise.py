@@ -1,7 +1,7 @@
 """Uniform noise as a pure function of (seed, stream id, sample index).
 
 Threefry 2x32 (Salmon et al. 2011) is called directly, so neither `jax.config` nor a change of JAX's default generator
-moves a single draw. A sample index is a pair of 32-bit words: streams longer than 2^31 samples keep their noise.
+changes any draw. A sample index is a pair of 32-bit words, so streams may be longer than 2^31 samples.
 """
 
 import operator
@@ -19,7 +19,7 @@ _WORD = 0xFFFFFFFF
 
 
 def split_index(index: int) -> np.ndarray:
-    """A Python integer as (high, low) 32-bit words, two's complement where it is negative."""
+    """A Python integer as (high, low) 32-bit words, in two's complement if negative."""
     return np.asarray([(index >> 32) & _WORD, index & _WORD], np.uint32)
 
 
@@ -37,15 +37,15 @@ def advance(words: UInt32[Array, "2"], count: Array) -> UInt32[Array, "2"]:
 
 
 def shifted(words: UInt32[Array, "2"], origins: UInt32[Array, "batch 2"]) -> UInt32[Array, "batch 2"]:
-    """An index counted from each of several origins."""
+    """An index plus each of several origins."""
     low = words[1] + origins[:, 1]
     return jnp.stack([words[0] + origins[:, 0] + (low < words[1]).astype(jnp.uint32), low], axis=-1)
 
 
 def seed_words(seed: SupportsIndex | AnyArray) -> UInt32[Array, "2"]:
-    """The words of a seed: any integer of Python, NumPy or JAX, a traced one too, or words from `split_index`.
+    """The words of a seed: any integer of Python, NumPy or JAX (also traced), or words from `split_index`.
 
-    Raises TypeError where it is neither.
+    Raises TypeError if it is neither.
     """
     if isinstance(seed, jax.Array | np.ndarray) and seed.dtype == np.uint32 and seed.shape == (2,):
         return jnp.asarray(seed)
@@ -73,7 +73,7 @@ def uniforms(
     count: int,
     noise_size: int,
 ) -> Float[Array, "count batch noise"]:
-    """Noise of samples position .. position + count - 1: midpoints (k + 1/2) / 2^23, so 0 and 1 never occur."""
+    """Uniforms of samples position .. position + count - 1: midpoints (k + 1/2) / 2^23, so 0 and 1 never occur."""
     start = jnp.broadcast_to(position, keys.shape)
     low = start[None, :, 1] + jnp.arange(count, dtype=jnp.uint32)[:, None]
     high = start[None, :, 0] + (low < start[None, :, 1]).astype(jnp.uint32)

@@ -1,4 +1,4 @@
-"""How values are drawn: what all drivers take, collected once and passed on whole."""
+"""The sampling options of all drivers, collected in one object."""
 
 import operator
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from wavejax.types import AnyArray
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sampling:
-    """How values are drawn. Two of them are never equal, as arrays of temperatures cannot be compared at once.
+    """How values are drawn. Two instances never compare equal, because their temperatures may be arrays.
 
     Raises:
-        ValueError: a floor outside [0, 0.5), or a backend of no such name.
-        TypeError: a seed that is no integer, or a dtype that is none.
+        ValueError: a floor outside [0, 0.5), or an unknown backend.
+        TypeError: a seed that is not an integer, or an invalid dtype.
     """
 
     seed: SupportsIndex = 0
-    """Any integer, also of NumPy or JAX. With a stream's id and a sample's index it picks the noise."""
+    """Any integer, also of NumPy or JAX. With the stream id and the sample index it selects the noise."""
     temperature: float | AnyArray = 1.0
-    """A number, [B], or [B, F] frame by frame; 0 is the mode. Checked where the batch and the frames are known."""
+    """A number, [B], or [B, F] frame by frame; 0 is the mode. Checked once the batch and the frames are known."""
     probability_floor: float = 0.0
     """Values less probable than this are never drawn."""
     backend: BackendName = "auto"
@@ -35,14 +35,14 @@ class Sampling:
     dtype: DTypeLike | None = None
     """Type of weights; default see `open_backend`."""
     window_frames: int | None = None
-    """Of a parallel model: frames that it works on at once; default `windows.WINDOW_FRAMES`."""
+    """For a parallel model: the frames of one window; default `windows.WINDOW_FRAMES`."""
 
     def __post_init__(self) -> None:
-        _ = self.seed_words  # says what is wrong with it
+        _ = self.seed_words  # raises if it is invalid
         if (np.abs(np.asarray(self.temperature)) > np.finfo(np.float32).max).any():
             raise ValueError("temperature must be finite: 1 draws as the model says, 0 takes the most probable value")
         floor = float(self.probability_floor)
-        if not 0.0 <= floor < 0.5:  # NaN is no number of these
+        if not 0.0 <= floor < 0.5:  # also refuses NaN
             raise ValueError(f"probability_floor must be at least 0 and below 0.5, got {floor}: 0 cuts nothing")
         object.__setattr__(self, "probability_floor", floor)
         check_backend_name(self.backend)
@@ -58,7 +58,7 @@ class Sampling:
 
     @property
     def seed_words(self) -> UInt32[np.ndarray, "2"]:
-        """The seed as `init_state` takes it in a compiled program, see `split_index`."""
+        """The seed in the form that `init_state` takes in a compiled program, see `split_index`."""
         try:
             return split_index(operator.index(self.seed))
         except TypeError as error:
@@ -71,7 +71,7 @@ class Sampling:
 
 
 def check_temperature(temperature: float | AnyArray, batch: int) -> np.ndarray:
-    """A temperature of each stream, [B] float32. Raises ValueError on another shape, and on negative ones."""
+    """The temperature of each stream, [B] float32. Raises ValueError for another shape or a negative temperature."""
     value = np.asarray(temperature, np.float32)
     if value.shape not in ((), (batch,)) or not (value >= 0).all():
         raise ValueError(f"temperature must be a non-negative number or [{batch}] of them, got {temperature}")
@@ -79,7 +79,7 @@ def check_temperature(temperature: float | AnyArray, batch: int) -> np.ndarray:
 
 
 def check_frame_temperature(temperature: float | AnyArray, shape: tuple[int, ...]) -> np.ndarray:
-    """Temperatures of frames as float32 of that shape. Raises ConditioningError on others, and on negative ones."""
+    """Temperatures of frames, float32 of this shape. Raises ConditioningError for another shape or a negative one."""
     value = np.asarray(temperature, np.float32)
     if value.shape != shape or not ((value >= 0) & np.isfinite(value)).all():
         raise ConditioningError(

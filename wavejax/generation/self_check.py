@@ -1,4 +1,4 @@
-"""Whether this installation generates what it should: a tiny model, whole and in blocks."""
+"""Checks that this installation generates correctly: a tiny model, whole and in blocks."""
 
 import jax
 import numpy as np
@@ -9,7 +9,7 @@ from wavejax.nn.parameters import initial_params
 
 
 def speaks_alike() -> bool:
-    """True where a tiny WaveNet's samples are finite, and the same whole and in blocks."""
+    """True if a tiny WaveNet's samples are finite, and equal when generated whole and in blocks."""
     model = WaveNet(WaveNetConfig(dilations=(1, 2), residual_channels=8, gate_channels=8, skip_channels=8))
     shapes, random = jax.eval_shape(lambda: initial_params(model, jax.random.key(0))), np.random.default_rng(0)
     params = jax.tree.map(lambda leaf: random.normal(0.0, 0.3, leaf.shape).astype(np.float32), shapes)

@@ -1,4 +1,4 @@
-"""What the engine passes around: pytrees, every field with its shape and unit."""
+"""The engine's pytrees: state, conditioning and samples, every field with its shape and unit."""
 
 import dataclasses
 from typing import Any
@@ -17,24 +17,24 @@ class GenerationState:
     """Everything that the next sample depends on, for all streams of a batch."""
 
     position: UInt32[Array, "2"]
-    """Index of the next sample, (high, low) words; a prompt's samples count, from 0."""
+    """Index of the next sample, (high, low) words; counted from 0, a prompt's samples included."""
     keys: UInt32[Array, "batch 2"]
     """Threefry key of each stream."""
     origin: UInt32[Array, "batch 2"]
-    """Added to the position to index each stream's noise: where in a longer recording its sample 0 lies (folds)."""
+    """Added to the position to index each stream's noise: the place of its sample 0 in a longer recording (folds)."""
     value: Array
-    """[B]: the last value, int32 class or float32; [B, m] of a model that makes m samples a step."""
+    """[B]: the last value, int32 class or float32; [B, m] for a model that makes m samples per step."""
     memory: Float[Array, "batch ..."]
-    """The coding's: for de-emphasis the last sample of the waveform, times the gain."""
+    """The coding's memory: for de-emphasis the last sample of the waveform, times the gain."""
     cache: PyTree
-    """The decoder's own: for a WaveNet the packed ring buffer of layer inputs."""
+    """The decoder's cache: for a WaveNet the packed ring buffer of layer inputs."""
     fingerprint: UInt32[AnyArray, "2"] | None = None
-    """Of the model and the parameters that made it, in what drivers return (`states.fingerprint`): they refuse to
-    continue with others. None from `init_state`, and in states that were kept by earlier versions."""
+    """Identifies the model and parameters that made the state (`states.fingerprint`); drivers set it, and refuse to
+    continue with others. None from `init_state`, and in states saved by earlier versions."""
 
 
 def _restored(state: GenerationState, kept: dict[str, Any]) -> GenerationState:
-    """As flax reads a state, but that of an earlier version, which had no fingerprint, too."""
+    """Restores a state as flax does, but also accepts one of an earlier version without a fingerprint."""
     kept = {"fingerprint": None, **kept}
     names = [field.name for field in dataclasses.fields(state)]
     if kept.keys() != set(names):
@@ -53,28 +53,28 @@ register_serialization_state(GenerationState, _kept, _restored, override=True)
 
 @struct.dataclass
 class Conditioning:
-    """Encoded frames, and from which sample on they hold."""
+    """Encoded frames, and the sample at which they begin."""
 
     entries: PyTree
-    """Leaves [frames, ...]: what `encode_frame` returned, one per frame."""
+    """Leaves [frames, ...]: the results of `encode_frame`, one per frame."""
     temperature: Float[Array, "frames batch"]
-    """Per frame interval; a single row holds throughout."""
+    """Temperature of each frame interval; a single row applies to all."""
     first: UInt32[Array, "2"]
-    """Sample at which interval 0 begins: entries[back] is its frame."""
+    """The sample at which interval 0 begins; entries[back] is its frame."""
 
     def offset(self, position: UInt32[Array, "2"]) -> Array:
-        """Samples from the beginning of interval 0 to `position`, int32."""
+        """The number of samples from the start of interval 0 to `position`, int32."""
         return (position[1] - self.first[1]).astype(jnp.int32)
 
 
 @struct.dataclass
 class Samples:
-    """What a block produced; columns from the count on are zero."""
+    """The samples of a block; columns from the count on are zero."""
 
     values: Array
     """[B, block]: the values drawn."""
     waveform: Float[Array, "batch block"]
-    """The sound they decode to, in [-1, 1] up to rounding."""
+    """The waveform decoded from the values, in [-1, 1] up to rounding."""
 
 
 for _kind in (GenerationState, Conditioning, Samples):

@@ -1,8 +1,8 @@
-"""States that come from outside: what a service kept between two requests, checked once where it enters.
+"""Checks states that come from outside, such as those that a service keeps between two requests.
 
-A state is a handful of arrays, and nothing in them says that they were read back as they were written, or for the model
-that they are given to. Kernels index with some of these numbers. So what does not fit is refused here, in a sentence,
-for every backend; what fits is handed on in the types that the decoder works in.
+A state is a handful of arrays. Nothing in them proves that they are undamaged, or that they belong to this model, and
+kernels use some of their numbers as indices. So an unsuitable state is refused here, with one sentence, for every
+backend; a suitable one is converted to the types that the decoder works in.
 """
 
 import dataclasses
@@ -23,19 +23,19 @@ from wavejax.types import Params, PyTree
 
 _LAST_POSITION = 2**62
 _VALUES = ("['history']", "['older']")
-"""Leaves of caches that hold values which the model has drawn, as the models of wavejax name them."""
+"""Cache leaves that hold values drawn by the model, as named by the models of wavejax."""
 _LARGEST_LEAF = 2**17
-"""Elements of a parameter up to which the fingerprint looks at it: larger ones may have to come from a device."""
+"""The fingerprint skips the values of larger parameters (unless all are): they may have to be copied from a device."""
 
 
 class StateError(ValueError):
-    """A state that the model cannot continue from."""
+    """The model cannot continue from this state."""
 
 
 def check_stream(state: Any) -> None:
-    """Look at what every kind of state has, the position and the keys of the streams.
+    """Checks the fields that every kind of state has: the position and the streams' keys.
 
-    Raises StateError where they are missing, of a wrong shape or type, or out of range.
+    Raises StateError if they are missing, of a wrong shape or type, or out of range.
     """
     if not hasattr(state, "position") or not hasattr(state, "keys"):
         raise StateError(
@@ -51,19 +51,19 @@ def check_stream(state: Any) -> None:
 
 
 def entering(state: Any, decoder: Decoder, maker: np.ndarray, batch_size: int) -> GenerationState:
-    """The state as the decoder takes it, without its fingerprint.
+    """The state in the form that the decoder takes, without its fingerprint.
 
-    Types that differ in width alone are converted, for states that went through a file or another backend. A state
-    without a fingerprint, of `init_state` or of an earlier version, is checked in all but that.
+    Types that differ only in width are converted, for states that went through a file or another backend. For a state
+    without a fingerprint, from `init_state` or an earlier version, all other checks are made.
 
     Args:
-        state: what was given.
-        decoder: of the model that is to continue.
+        state: the given state.
+        decoder: the decoder that will continue from it.
         maker: the model's `fingerprint`.
-        batch_size: streams that are to run.
+        batch_size: number of streams that will run.
 
     Raises:
-        StateError: it is no state of this model and these parameters, or some of its numbers cannot be.
+        StateError: it is not a state of this model and these parameters, or some of its numbers are impossible.
     """
     check_stream(state)
     if not isinstance(state, GenerationState):
@@ -92,10 +92,10 @@ def entering(state: Any, decoder: Decoder, maker: np.ndarray, batch_size: int) -
 
 
 def fingerprint(model: Any, params: Params) -> np.ndarray:
-    """Two words, uint32 [2], that tell parameters apart: of their names and shapes, and of some values of each.
+    """Two words, uint32 [2], that identify parameters: a hash of their names, their shapes and some values of each.
 
-    A hash of all values would take longer than opening a model; training changes all of them, so that 64 of each array
-    serve. Values count as float32: parameters kept in bfloat16 and in float32 are the same where they are equal.
+    A hash of all values would take longer than opening a model; training changes all of them, so 64 of each array are
+    enough. Values are hashed as float32, so equal parameters in bfloat16 and float32 have the same fingerprint.
     """
     said = hashlib.sha256(f"{model.receptive_field} {model.hop_length}".encode())
     leaves = jax.tree_util.tree_leaves_with_path(params)
@@ -121,7 +121,7 @@ def _check_maker(state: GenerationState, maker: np.ndarray) -> None:
 def _taken_apart(
     state: GenerationState, decoder: Decoder, batch: int
 ) -> tuple[dict[str, Any], dict[str, jax.ShapeDtypeStruct], Any]:
-    """The leaves of a state by name, what they must be, and the structure that they are put together to."""
+    """The leaves of a state by name, their expected shapes and dtypes, and the tree structure that they form."""
     model, each = decoder.model, samples_per_step(decoder.model)
     start = getattr(model.coding, "initial_memory", None)
     form = GenerationState(
@@ -163,12 +163,12 @@ def _value_dtype(model: Any) -> DTypeLike:
 
 
 def _named(state: GenerationState) -> dict[str, Any]:
-    """Leaves by name, for example "value" and "cache['ring']", but the fingerprint."""
+    """Leaves by name, for example "value" and "cache['ring']", without the fingerprint."""
     named: dict[str, Any] = {}
     for field in (field for field in dataclasses.fields(state) if field.name != "fingerprint"):
         try:
             found = jax.tree_util.tree_leaves_with_path(getattr(state, field.name), is_leaf=_is_array)
-        except (TypeError, ValueError) as error:  # such as keys of a dict that cannot be put in order
+        except (TypeError, ValueError) as error:  # for example dict keys that cannot be sorted
             raise StateError(f"the state's {field.name} cannot be read: {error}") from error
         named |= {field.name + jax.tree_util.keystr(path): leaf for path, leaf in found}
     return named
@@ -183,7 +183,7 @@ def _is_kept(leaf: Any, kind: jax.ShapeDtypeStruct) -> bool:
 
 
 def _array(name: str, leaf: Any, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-    """A leaf on the host, in the type that it must have. Raises StateError where it cannot be that."""
+    """A leaf on the host, in its expected type. Raises StateError if it cannot be converted."""
     wanted, said = np.dtype(dtype), f"the state's {name} must be {np.dtype(dtype).name}{list(shape)}"
     if not _is_array(leaf):
         raise StateError(f"{said}, got {type(leaf).__name__}")
@@ -207,7 +207,7 @@ def _array(name: str, leaf: Any, shape: tuple[int, ...], dtype: DTypeLike) -> np
 
 
 def _check_values(model: Any, arrays: dict[str, np.ndarray]) -> None:
-    """Values are classes of the coding, or lie in [-1, 1]; the memory is no louder than they can make it."""
+    """Checks that values are classes of the coding or lie in [-1, 1], and that the memory is within their bound."""
     coding = model.coding
     if not isinstance(coding, SampleCoding):
         return
@@ -227,7 +227,7 @@ def _check_range(name: str, array: np.ndarray, low: float, high: float) -> None:
 
 
 def _check_phase(phase: np.ndarray, config: Any) -> None:
-    """Where each layer writes next is the number of one and the same step, modulo the layer's rows of the ring."""
+    """Checks that all layers' `phase` come from the same step number, modulo each layer's rows of the ring."""
     rows = (config.kernel_size - 1) * np.asarray(config.dilations, np.int64)
     if not ((phase >= 0) & (phase < rows)).all():
         layer = int(np.argmax((phase < 0) | (phase >= rows)))

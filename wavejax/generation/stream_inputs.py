@@ -1,4 +1,4 @@
-"""What a batch of streams is given beside its frames: who speaks, what was heard before, which noise is theirs."""
+"""The inputs of a batch of streams other than frames: speaker, prompt, state and noise."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,21 +17,21 @@ from wavejax.types import AnyArray, AutoregressiveModel, ParallelModel
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class StreamInputs:
-    """What a batch of streams is given. Raises ValueError where both a prompt and a state are."""
+    """The inputs of a batch of streams. Raises ValueError if both a prompt and a state are given."""
 
     batch_size: int = 1
     stream_ids: AnyArray | None = None
-    """[B] integers that pick each stream's noise; default 0 .. B-1."""
+    """[B] integers that select each stream's noise; default 0 .. B-1."""
     global_conditioning: AnyArray | None = None
     """Speaker ids [B] or vectors [B, C]."""
     prompt: AnyArray | None = None
-    """Waveform [B, P] that was heard before; its frames come first."""
+    """Waveform [B, P] to continue; its frames come first."""
     state: Any = None
     """Continue from here: a `GenerationState`, or the `WindowState` of a parallel model."""
     first_frame: int = 0
     """Index of the first frame that will be pushed, when continuing."""
     origins: Sequence[int] | None = None
-    """Of each stream, the index of its sample 0 in the noise; default 0."""
+    """For each stream, the index of its sample 0 in the noise; default 0."""
 
     def __post_init__(self) -> None:
         if self.state is not None and self.prompt is not None:
@@ -40,9 +40,9 @@ class StreamInputs:
             check_stream(self.state)
 
     def sized(self, batch_size: int | None, local_conditioning: AnyArray | None) -> "StreamInputs":
-        """The same with the batch size that all that is given implies, 1 where nothing does.
+        """A copy with the batch size that the given inputs imply, or 1 if none does.
 
-        Raises ConditioningError where they disagree.
+        Raises ConditioningError if they disagree.
         """
         arrays = {
             "local_conditioning": local_conditioning,
@@ -65,7 +65,7 @@ class StreamInputs:
         return 0 if self.prompt is None else self.prompt.shape[1]
 
     def speaker(self, model: AutoregressiveModel | ParallelModel) -> Array | None:
-        """Global conditioning on the device. Raises ConditioningError on ids that the model does not know."""
+        """Global conditioning on the device. Raises ConditioningError for ids that the model does not have."""
         speaker, batch = self.global_conditioning, self.batch_size
         if speaker is None:
             return None
@@ -78,7 +78,7 @@ class StreamInputs:
         return jnp.asarray(ids, jnp.int32)
 
     def heard(self) -> Float[Array, "batch prompt"] | None:
-        """The prompt on the device. Raises ConditioningError on one that is not finite, ValueError on no waveform."""
+        """The prompt on the device. Raises ConditioningError if it is not finite, ValueError if it is no waveform."""
         if self.prompt is None:
             return None
         wrong = np.argwhere(~np.isfinite(np.asarray(self.prompt)))

@@ -1,4 +1,4 @@
-"""`Streamer`: a voice that speaks while its conditioning arrives; all other drivers build on it."""
+"""`Streamer` generates sound while its conditioning arrives; all other drivers build on it."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -43,25 +43,25 @@ def _init(
 
 
 class Streamer:
-    """A voice that speaks while its conditioning arrives.
+    """Generates sound while its conditioning arrives.
 
-    `push` takes any number of frames and returns the samples they complete: those whose conditioning network has seen
-    all of its `lookahead` frames. `flush` ends the recording (the last frame is repeated) and returns the rest. However
-    the frames are cut, the samples equal those of `generate` bit for bit.
+    `push` takes any number of frames and returns the samples that can now be made: those whose `lookahead` frames have
+    all arrived. `flush` ends the recording (the last frame is repeated) and returns the rest. However the frames are
+    cut, the samples equal those of `generate` bit for bit.
 
     Args:
         model, params: the model and its parameters.
-        batch_size: streams that run together.
-        seed, stream_ids: pick each stream's noise; the ids default to 0 .. B-1.
+        batch_size: number of streams that run together.
+        seed, stream_ids: select each stream's noise; the ids default to 0 .. B-1.
         global_conditioning: speaker ids [B] or vectors [B, C].
-        prompt: waveform [B, P] that was heard before; its frames come first.
+        prompt: waveform [B, P] to continue; its frames come first.
         temperature: a number or [B]; `push` can set it frame by frame.
         probability_floor: values less probable than this are never drawn.
         dtype: type of weights: "float32", "bfloat16", and with the cpu backend "int8"; default see `open_backend`.
-        backend: "scan", "cpu", or "auto" for the faster that serves, see `generation.backends.open_backend`.
-        state: continue from this state (of `generate(..., return_state=True)` or `.state`).
+        backend: "scan", "cpu", or "auto" for the faster supported one, see `generation.backends.open_backend`.
+        state: continue from this state (from `generate(..., return_state=True)` or `.state`).
         first_frame: index of the first frame that will be pushed, when continuing.
-        origins: of each stream, the index of its sample 0 in the noise (folds of one recording share a stream's noise).
+        origins: for each stream, the index of its sample 0 in the noise (folds of a recording share a stream's noise).
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Streamer:
 
     @classmethod
     def open(cls, model: AutoregressiveModel, params: Params, sampling: Sampling, given: StreamInputs) -> "Streamer":
-        """The same from what the drivers have collected."""
+        """A `Streamer` from the arguments that the drivers have collected."""
         streamer = cls.__new__(cls)
         streamer._open(model, params, sampling, given)
         return streamer
@@ -112,7 +112,7 @@ class Streamer:
         self.model, self._sampling, self._batch = model, sampling, given.batch_size
         self._backend = open_backend(sampling.backend, model, params, dtype=sampling.dtype, batch_size=given.batch_size)
         self._decoder = self._backend.decoder
-        # device_put throughout, as jnp.asarray compiles a program for each new shape.
+        # device_put throughout, because jnp.asarray compiles a program for each new shape.
         self._seed = jax.device_put(sampling.seed_words)
         self._ids = (
             jax.device_put(np.arange(self._batch, dtype=np.int32))
@@ -148,17 +148,17 @@ class Streamer:
 
     @property
     def block_size(self) -> int:
-        """Samples that are best taken at a time."""
+        """The best number of samples to take at a time."""
         return LARGEST_BLOCK
 
     @property
     def lookahead(self) -> int:
-        """Frames that must have arrived after a frame before its samples are made."""
+        """The number of frames that must have arrived after a frame before its samples are made."""
         return self.model.lookahead
 
     @property
     def position(self) -> int:
-        """Index of the next sample; a prompt's samples count."""
+        """Index of the next sample, a prompt's samples included."""
         return self._position
 
     @property
@@ -177,7 +177,7 @@ class Streamer:
 
     @property
     def available(self) -> int:
-        """Samples that can be made from the frames that have arrived."""
+        """The number of samples that can be made from the frames that have arrived."""
         return max((self._received - self.lookahead) * self._hop - self._position, 0)
 
     @property
@@ -222,20 +222,20 @@ class Streamer:
 
     @property
     def remaining(self) -> int:
-        """Samples that can be made if no further frame comes."""
+        """The number of samples that can be made if no further frame arrives."""
         if self.model.hop_length is None:
             return 0
         return max(self._received * self.model.hop_length - self._position, 0)
 
     def take(self, num_samples: int) -> np.ndarray:
-        """Make exactly `num_samples` samples [B, num_samples] from the conditioning at hand."""
+        """Make exactly `num_samples` samples [B, num_samples] from the conditioning that has arrived."""
         pieces = list(self.blocks(num_samples))
         return np.concatenate(pieces, axis=1) if pieces else np.zeros((self._batch, 0), np.float32)
 
     def blocks(self, num_samples: int, block_size: int = LARGEST_BLOCK) -> Iterator[np.ndarray]:
-        """`take`, block by block, each of `block_size` samples (whole steps of the model) and at most `LARGEST_BLOCK`.
+        """Like `take`, in blocks of `block_size` samples (whole steps of the model), at most `LARGEST_BLOCK`.
 
-        While one is made, JAX encodes the conditioning of the next: push no frames until the last one has come.
+        While one block is made, JAX encodes the conditioning of the next: push no frames before the last block.
         """
         end = self._position + num_samples
         if self.model.hop_length is not None and num_samples > self.remaining:
@@ -267,7 +267,7 @@ class Streamer:
 
     @property
     def _reached(self) -> GenerationState:
-        """The state after the last sample made: up to a step beyond the last one returned."""
+        """The state after the last sample made, which may be up to one step beyond the last sample returned."""
         if self._state is None:
             self._state = self._initial_state()
         return self._state
@@ -280,7 +280,7 @@ class Streamer:
         return _init(self._decoder, conditioning, self._seed, self._ids, self._origin, self._prompt)
 
     def _conditioning(self, position: int, count: int) -> Conditioning:
-        """Of `count` samples from a position on."""
+        """Conditioning of `count` samples from a position on."""
         if self._static is not None:
             return self._static
         first = position // self._hop
@@ -288,8 +288,8 @@ class Streamer:
         return self._window(first, used)
 
     def _window(self, first: int, used: int) -> Conditioning:
-        """Encode frame intervals first .. first + used - 1: one program, for as many as a block may touch, over and
-        over."""
+        """Encode frame intervals first .. first + used - 1. The same program, sized for the most intervals that a block
+        may touch, is used every time."""
         model, decoder, hop = self.model, self._decoder, self._hop
         extra = decoder.back + decoder.forward
         size = (LARGEST_BLOCK - 1) // hop + 2 + extra
@@ -305,7 +305,7 @@ class Streamer:
             frames, count = jax.device_put((self._frames[:, index], np.int32(min(used + extra - begin, size))))
             pieces.append(_encode(decoder, frames, self._speaker, size, count))
         entries = pieces[0]
-        if len(pieces) > 1:  # by numpy, which compiles nothing
+        if len(pieces) > 1:  # with numpy, which compiles nothing
             entries = jax.device_put(jax.tree.map(lambda *parts: np.concatenate(parts), *pieces))
         rows = np.clip(np.arange(len(pieces) * size - extra) + first, 0, self._received - 1) - self._first_frame
         temperature, start = jax.device_put((self._temperatures[:, rows].T, split_index(first * hop)))

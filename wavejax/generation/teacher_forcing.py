@@ -1,4 +1,4 @@
-"""Teacher forcing: what a model says of each sample of a recording that it is given, through its parallel form."""
+"""Teacher forcing: a model's predictions of the samples of a given recording, computed by its parallel form."""
 
 from typing import Any
 
@@ -20,26 +20,27 @@ def teacher_forced(
 ) -> Float[Array, "batch scored outputs"]:
     """Outputs for the values of whole recordings, which begin from silence as generation does.
 
-    A pure function, fit for jit with `model` and `start` static. Output i is what the model says of value start + i
-    before it hears it: `log_prob(outputs, values[:, start:])` of its distribution is the recordings' likelihood.
+    A pure function that can be jitted with `model` and `start` static. Output i is the model's prediction of value
+    start + i from the values before it: `log_prob(outputs, values[:, start:])` of its distribution is the recordings'
+    likelihood.
 
     Args:
         model: an `AutoregressiveModel` whose parallel form is `model(values, frames, speaker, first=, scored=)`, as a
             `WaveNet`'s is: output i is the distribution of values[:, i + 1], `frames` begin `lookback` frames before
-            the interval that predicted samples are counted from, `first` is the number of the first one, and the last
-            `scored` outputs are returned.
+            the interval from which predicted samples are counted, `first` is the index of the first predicted sample,
+            and the last `scored` outputs are returned.
         params: its parameters.
-        values: encoded samples [B, T]; before them the model hears one receptive field of encoded silence.
+        values: encoded samples [B, T]; they are preceded by one receptive field of encoded silence.
         local_conditioning: frames [B, F, C] from sample 0 on; beyond both ends the edge frame is repeated.
         global_conditioning: speaker ids [B] int32 or vectors [B, C].
-        start: the first value that an output is wanted for; earlier ones are only heard, and from one receptive field
-            on without any silence before them.
+        start: index of the first value to predict; earlier values are only inputs. If it is one receptive field or
+            more, no silence is added before them.
 
     Returns:
         float32 [B, T - start, output_size].
 
     Raises:
-        ValueError: `start` is not a value's number, or the model refuses its conditioning.
+        ValueError: `start` is not the index of a value, or the model refuses its conditioning.
     """
     field, (batch, length) = model.receptive_field, values.shape
     if not 0 <= start < length:

@@ -1,13 +1,13 @@
-"""Parallel models in fixed windows: any stream of frames, cut anyhow, becomes the same samples.
+"""Parallel models in fixed windows: however a stream of frames is cut, it becomes the same samples.
 
-A `ParallelModel` makes all samples of a window of frames at once. The driver asks it for windows of one size only,
-which begin at multiples of that size: so there is one compiled program, and which frames stand in a window does not
-depend on how they arrived. A window's noise is a pure function of (seed, stream id, frame), its context's included.
+A `ParallelModel` makes all samples of a window of frames at once. The driver uses windows of one size only, which begin
+at multiples of that size. So there is one compiled program, and the frames of a window do not depend on how they
+arrived. A window's noise, including that of its context, is a pure function of (seed, stream id, frame).
 
-The size, `window_frames`, is a choice between delay and work: samples come when all frames of their window and the
-`lookahead` after it have come, and each window computes `lookback + lookahead` frames beside its own, unless the model
-is a `ContinuedModel`, which hands a state from window to window instead. Two sizes are two programs, whose samples
-agree to rounding; bit for bit equal are drivers of the same size (and batch size).
+The size, `window_frames`, is a trade-off between delay and computation. Samples are made once all frames of their
+window and the `lookahead` after it have arrived. Each window also computes `lookback + lookahead` frames of context,
+unless the model is a `ContinuedModel`, which passes a state from window to window instead. Different sizes are
+different programs, whose samples agree up to rounding; with equal size and batch size they are equal bit for bit.
 """
 
 import operator
@@ -31,33 +31,33 @@ from wavejax.generation.stream_inputs import ConditioningError, StreamInputs
 from wavejax.types import AnyArray, ContinuedModel, ParallelModel, Params, PyTree
 
 WINDOW_FRAMES = 32
-"""Frames of a window unless another size is asked for: about a third of a second at 100 frames a second."""
+"""Default number of frames of a window: about a third of a second at 100 frames per second."""
 
 
 @flax.struct.dataclass
 class WindowState:
-    """Everything but the frames that the next sample depends on."""
+    """Everything that the next sample depends on, except the frames."""
 
     position: UInt32[AnyArray, "2"]
     """Index of the next sample, (high, low) words."""
     keys: UInt32[AnyArray, "batch 2"]
     """Threefry key of each stream."""
     window: AnyArray | int = 0
-    """Of a `ContinuedModel`: the window that holds the last sample made, at whose beginning `carry` is the state."""
+    """For a `ContinuedModel`: the window of the last sample made; `carry` is the model's state at its beginning."""
     carry: PyTree = None
-    """Of a `ContinuedModel`: the model's own state there; None before the first sample."""
+    """For a `ContinuedModel`: its state at the beginning of `window`; None before the first sample."""
 
 
 def frame_noise(
     keys: UInt32[Array, "batch 2"], first: UInt32[Array, "2"], count: int, noise_size: int
 ) -> Float[Array, "batch count noise"]:
-    """Uniforms of frames, a pure function of (key, frame): pairs of them stand one after the other in the stream.
+    """Uniforms of frames, a pure function of (key, frame); each frame takes consecutive pairs of the noise stream.
 
     Args:
-      keys: of `stream_keys`.
-      first: `split_index(frame * pairs)` of the first frame, which may be negative, with `noise_pairs(noise_size)`.
-      count: frames.
-      noise_size: uniforms of a frame.
+      keys: from `stream_keys`.
+      first: `split_index(frame * noise_pairs(noise_size))` of the first frame, which may be negative.
+      count: number of frames.
+      noise_size: uniforms per frame.
     """
     pairs = noise_pairs(noise_size)
     drawn = uniforms(keys, first, count * pairs, 2)  # [count * pairs, B, 2]
@@ -66,7 +66,7 @@ def frame_noise(
 
 
 def noise_pairs(noise_size: int) -> int:
-    """Pairs of uniforms, which one call of Threefry gives, that a frame takes."""
+    """The number of pairs of uniforms that a frame takes; one call of Threefry gives one pair."""
     return -(-noise_size // 2)
 
 
@@ -130,17 +130,17 @@ def _advance(
 
 
 class _Made(NamedTuple):
-    """A window's samples."""
+    """The samples of a window."""
 
     label: tuple[int, int | None]
-    """Its index, and how many frames there were if some were missing that it depends on."""
+    """The window's index, and the number of frames there were if some that it depends on were missing."""
     waveform: np.ndarray
     after: PyTree
     """A `ContinuedModel`'s state at its end."""
 
 
 class _Frames:
-    """The frames that have come and are still needed, with their temperatures."""
+    """The frames that have arrived and are still needed, with their temperatures."""
 
     def __init__(self, batch: int, first: int) -> None:
         self.batch, self.first = batch, first
@@ -149,7 +149,7 @@ class _Frames:
 
     @property
     def end(self) -> int:
-        """Index of the next frame to come."""
+        """Index of the next frame to arrive."""
         return self.first + self.temperatures.shape[1]
 
     def add(self, frames: np.ndarray, temperatures: np.ndarray) -> None:
@@ -157,7 +157,7 @@ class _Frames:
         self.temperatures = np.concatenate([self.temperatures, temperatures], axis=1)
 
     def window(self, first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Frames [B, count, C] from an index on and their temperatures; beyond both ends the edge is repeated."""
+        """Frames [B, count, C] from an index on, and their temperatures; beyond both ends the edge is repeated."""
         index = np.clip(np.arange(first, first + count), 0, self.end - 1) - self.first
         if index[0] < 0:
             raise ConditioningError(
@@ -167,7 +167,7 @@ class _Frames:
         return cast(np.ndarray, self.values)[:, index], self.temperatures[:, index]
 
     def forget(self, before: int) -> None:
-        """Drop what is not needed any more, now and then, so that an endless stream keeps a bounded buffer."""
+        """Drops frames that are no longer needed, from time to time, so that an endless stream has a bounded buffer."""
         unused = before - self.first
         if unused > 256 and self.values is not None:
             self.values, self.temperatures = self.values[:, unused:].copy(), self.temperatures[:, unused:].copy()
@@ -175,23 +175,23 @@ class _Frames:
 
 
 class ParallelStreamer:
-    """`Streamer` for a `ParallelModel`: sound from frames while they arrive.
+    """`Streamer` for a `ParallelModel`: generates sound while frames arrive.
 
-    `push` takes any number of frames and returns the samples of the windows that they complete, look-ahead included.
+    `push` takes any number of frames and returns the samples of the windows that are now complete, look-ahead included.
     `flush` ends the recording (the last frame is repeated) and returns the rest. However the frames are cut, the
     samples equal those of `generate` with the same `window_frames` bit for bit.
 
     Args:
         model, params: the model and its parameters.
-        window_frames: frames of a window, see the module: 1 or 2 for the shortest delay, many for the least work.
-        batch_size: streams that run together.
-        seed, stream_ids: pick each stream's noise; the ids default to 0 .. B-1.
+        window_frames: frames per window (see the module): 1 or 2 for the least delay, many for the least computation.
+        batch_size: number of streams that run together.
+        seed, stream_ids: select each stream's noise; the ids default to 0 .. B-1.
         global_conditioning: speaker ids [B] or vectors [B, C].
         temperature: a number or [B]; `push` can set it frame by frame.
-        state: continue from this state (of `generate(..., return_state=True)` or `.state`); it brings the streams'
-            noise, so `seed` and `stream_ids` do nothing then.
+        state: continue from this state (from `generate(..., return_state=True)` or `.state`); it contains the streams'
+            noise keys, so `seed` and `stream_ids` are ignored.
         first_frame: index of the first frame that will be pushed, when continuing: at most `first_needed_frame`.
-        probability_floor, dtype, backend: of models that work sample by sample; anything but the default is refused.
+        probability_floor, dtype, backend: only for autoregressive models; anything but the default is refused.
     """
 
     def __init__(
@@ -230,7 +230,7 @@ class ParallelStreamer:
 
     @classmethod
     def open(cls, model: ParallelModel, params: Params, sampling: Sampling, given: StreamInputs) -> "ParallelStreamer":
-        """The same from what the drivers have collected."""
+        """A `ParallelStreamer` from the arguments that the drivers have collected."""
         streamer = cls.__new__(cls)
         streamer._open(model, params, sampling, given)
         return streamer
@@ -270,7 +270,7 @@ class ParallelStreamer:
         self._made: _Made | None = None
 
     def _check_carry(self, carry: PyTree) -> None:
-        """Raises StateError on one that this model cannot have handed on."""
+        """Raises StateError if the carry cannot come from this model."""
         frames = self.model.lookback + self.lookahead
         shape = (self._batch, frames, getattr(self.model, "local_channels", 1))
         window, temperature = jax.ShapeDtypeStruct(shape, jnp.float32), jax.ShapeDtypeStruct(shape[:2], jnp.float32)
@@ -296,12 +296,12 @@ class ParallelStreamer:
 
     @property
     def block_size(self) -> int:
-        """Samples that are best taken at a time: a window's."""
+        """The best number of samples to take at a time: those of a window."""
         return self._window_samples
 
     @property
     def lookahead(self) -> int:
-        """Frames that must have arrived after a frame before its samples are made, where it is its window's last."""
+        """The number of frames that must have arrived after the last frame of a window before its samples are made."""
         return self.model.lookahead
 
     @property
@@ -311,7 +311,7 @@ class ParallelStreamer:
 
     @property
     def state(self) -> WindowState:
-        """The state after the last sample returned, to continue from; any position serves."""
+        """The state after the last sample returned, to continue from; any position is allowed."""
         carry = jax.tree.map(np.asarray, self._carry)
         return WindowState(
             split_index(self._position), np.asarray(self._keys), np.asarray(self._carried, np.uint32), carry
@@ -319,9 +319,9 @@ class ParallelStreamer:
 
     @property
     def first_needed_frame(self) -> int:
-        """The first frame that the next sample depends on: where its window begins, less the look-back.
+        """The first frame that the next sample depends on: the start of its window minus the look-back.
 
-        With a `ContinuedModel`, where the window of the last sample made begins.
+        For a `ContinuedModel`, it is the start of the window of the last sample made.
         """
         if self._carries:
             return self._carried * self.window_frames
@@ -329,13 +329,13 @@ class ParallelStreamer:
 
     @property
     def available(self) -> int:
-        """Samples that can be made from the windows that are complete."""
+        """The number of samples that can be made from the complete windows."""
         complete = (self._frames.end - self.lookahead) // self.window_frames
         return max(complete * self._window_samples - self._position, 0)
 
     @property
     def remaining(self) -> int:
-        """Samples that can be made if no further frame comes."""
+        """The number of samples that can be made if no further frame arrives."""
         return max(self._frames.end * self.model.hop_length - self._position, 0)
 
     def push(self, frames: Float[AnyArray, "batch frames channels"], temperature: AnyArray | None = None) -> np.ndarray:
@@ -364,15 +364,15 @@ class ParallelStreamer:
         return self.take(self.remaining)
 
     def take(self, num_samples: int) -> np.ndarray:
-        """Make exactly `num_samples` samples [B, num_samples] from the frames at hand.
+        """Make exactly `num_samples` samples [B, num_samples] from the frames that have arrived.
 
-        More than `available` are made as if no frame followed those at hand.
+        Samples beyond `available` are made as if no further frame followed.
         """
         pieces = list(self.blocks(num_samples))
         return np.concatenate(pieces, axis=1) if pieces else np.zeros((self._batch, 0), np.float32)
 
     def blocks(self, num_samples: int, block_size: int | None = None) -> Iterator[np.ndarray]:
-        """`take`, block by block, each of at most `block_size` samples and within one window."""
+        """Like `take`, in blocks of at most `block_size` samples, each within one window."""
         end = self._position + num_samples
         if num_samples > self.remaining:
             raise ConditioningError(
@@ -396,7 +396,7 @@ class ParallelStreamer:
         return sample // self._window_samples
 
     def _window(self, index: int) -> np.ndarray:
-        """The samples of a window, made once unless frames that it lacked have come."""
+        """The samples of a window; it is made again only if missing frames have arrived since."""
         if self._carries:
             while self._carried < index:
                 self._carry, self._carried = self._made_window(self._carried).after, self._carried + 1
@@ -415,7 +415,7 @@ class ParallelStreamer:
         return self._made
 
     def _advanced(self, end: int) -> tuple[PyTree, Array]:
-        """The window whose frames and their look-ahead end there, after what is carried."""
+        """Continues from the carried state with the window whose frames and look-ahead end at `end`."""
         carry = self._carry
         if carry is None:
             given = self._given(-self.model.lookback, self.model.lookback + self.lookahead)
@@ -423,14 +423,14 @@ class ParallelStreamer:
         return _advance(self.model, self._params, carry, *self._given(end - self.window_frames, self.window_frames))
 
     def _given(self, first: int, count: int) -> Any:
-        """Frames, temperatures, speaker, keys and the noise's first index, on the device."""
+        """Frames, temperatures, speaker, keys and the first index of the noise, on the device."""
         frames, temperature = self._frames.window(first, count)
         words = split_index(first * noise_pairs(self.model.noise_size))
         return jax.device_put((frames, temperature, self._speaker, self._keys, words))
 
 
 def _refuse_unsuited(model: ParallelModel, sampling: Sampling, given: StreamInputs) -> None:
-    """Refuse what only models take that work sample by sample."""
+    """Refuses options that only autoregressive models take."""
     asked = {
         "prompt": given.prompt is not None,
         "probability_floor": sampling.probability_floor != 0.0,

@@ -1,6 +1,6 @@
-"""How devices are used: data-parallel strategies with one signature, and the set-up of several processes.
+"""Data-parallel strategies with one signature, and the set-up of several processes.
 
-The only place of wavejax that knows meshes, shardings and `pmap`.
+This is the only package of wavejax that uses meshes, shardings and `pmap`.
 """
 
 from wavejax.parallel.collectives import (

@@ -1,8 +1,8 @@
-"""Reductions that mean the same inside every strategy, so that a step is written once.
+"""Reductions with the same meaning under every strategy, so that a step is written once.
 
-Under `spmd` (and without any strategy) a traced step sees the global batch: a plain sum is already the global one.
-Under `pmap` it sees one device's rows and the axis `DATA_AXIS` is bound: the sum continues over that axis. Which of the
-two holds is read from the trace itself, so nothing has to be passed around and nothing can be left stale.
+Under `spmd` (and without any strategy) a traced step sees the global batch, so a plain sum is already the global sum.
+Under `pmap` it sees one device's rows, and the sum must continue over the bound axis `DATA_AXIS`. Whether that axis is
+bound is read from the trace itself, so no flag has to be passed around or kept up to date.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from jaxtyping import Array, Int
 from wavejax.types import PyTree
 
 DATA_AXIS = "data"
-"""The name of the one mesh axis, over which the batch is split."""
+"""The name of the only mesh axis; the batch is split over it."""
 
 Tree = TypeVar("Tree")
 
@@ -32,16 +32,16 @@ def _axis_is_bound() -> bool:
 def sum_over_devices(tree: Tree) -> Tree:
     """The sum of every array of a pytree over all devices that hold a part of the batch.
 
-    Call it on sums over the examples the step sees; it returns the sums over the global batch, equal on all devices.
+    Pass it sums over the examples that the step sees; it returns sums over the global batch, equal on all devices.
     """
     return jax.lax.psum(tree, DATA_AXIS) if _axis_is_bound() else tree
 
 
 def mean_over_devices(tree: Tree) -> Tree:
-    """The mean over devices of every floating array of a pytree; other arrays, equal on all devices, stay as they are.
+    """The mean over devices of every floating array of a pytree; other arrays (equal on all devices) are unchanged.
 
-    For running statistics, which each device has computed from its rows. Where the step sees the global batch it
-    returns its argument.
+    It is for running statistics, which each device computes from its own rows. If the step sees the global batch, the
+    argument is returned unchanged.
     """
     if not _axis_is_bound():
         return tree
@@ -56,16 +56,16 @@ Result = TypeVar("Result")
 
 
 def on_each_device(function: Callable[..., Result], whole: PyTree, rows: PyTree) -> Result:
-    """`function(whole, rows)` where every device calls it with its own part of the rows, wherever that is possible.
+    """Calls `function(whole, rows)` on every device with that device's part of the rows.
 
-    Inside, `sum_over_devices` and `example_indices` see one device's rows, and the compiler adds no collective of its
-    own: what crosses devices is what `function` sums, when it sums it. (Left to itself the compiler sums the gradient
-    of a stacked layer inside the loop over layers, once per layer.) Without a strategy, on one device, and where the
-    rows are split already, it is a plain call.
+    Inside, `sum_over_devices` and `example_indices` see one device's rows. The compiler adds no collectives: devices
+    communicate only where `function` calls `sum_over_devices`. (Otherwise the compiler would sum the gradient of a
+    stacked layer inside the loop over layers, once per layer.) Without a strategy, on one device, or if the rows are
+    already split, it is a plain call.
 
     Args:
-      function: what it returns has to be equal on all devices: sum it.
-      whole: a pytree that every device sees whole.
+      function: its results must be equal on all devices, so sum them with `sum_over_devices`.
+      whole: a pytree that is replicated on every device.
       rows: a pytree of arrays [rows, ...], split along axis 0.
     """
     mesh = jax.sharding.get_abstract_mesh()
@@ -78,7 +78,7 @@ def on_each_device(function: Callable[..., Result], whole: PyTree, rows: PyTree)
         in_specs=(PartitionSpec(), PartitionSpec(DATA_AXIS)),
         out_specs=PartitionSpec(),
         axis_names={DATA_AXIS},
-        check_vma=False,  # it would add a sum to every gradient with respect to `whole`, where the gradient is taken
+        check_vma=False,  # the check would add a sum over devices to every gradient with respect to `whole`
     )
     return split(whole, rows)
 
@@ -86,10 +86,10 @@ def on_each_device(function: Callable[..., Result], whole: PyTree, rows: PyTree)
 def example_indices(num_examples: int) -> Int[Array, "num_examples"]:
     """Positions in the global batch, [num_examples] int32, of the examples that the traced step sees.
 
-    Randomness folded from them is the same whatever the number of devices and the strategy.
+    PRNG keys folded from them do not depend on the number of devices or on the strategy.
 
     Args:
-      num_examples: rows of the batch as the step sees it (all of them under `spmd`, one device's under `pmap`).
+      num_examples: rows of the batch that the step sees (all of them under `spmd`, one device's under `pmap`).
     """
     indices = jnp.arange(num_examples, dtype=jnp.int32)
     if _axis_is_bound():

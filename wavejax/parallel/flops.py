@@ -1,6 +1,6 @@
-"""Floating-point operations of a function, counted from what JAX traces: loops as often as they turn.
+"""Counts a function's floating-point operations from its JAX trace; a loop body is counted once per iteration.
 
-Compilers count a loop's body once, so their figure is not used.
+Compilers count a loop's body only once, so their figure is not used.
 """
 
 import math
@@ -13,17 +13,17 @@ _UNCOUNTED = {"while": "turns nobody knows how often: use scan", "pallas_call": 
 
 
 def count_flops(function: Callable[..., Any], *arguments: Any) -> int:
-    """Multiplications and additions of all matrix products and convolutions; elementwise work is left out.
+    """Multiplications and additions of all matrix products and convolutions; elementwise operations are not counted.
 
-    A multiplication and its addition are two. A function of a global batch is counted for the whole of it; of
-    `cond`'s branches the dearest counts.
+    A multiply-add counts as two. A function of a global batch is counted for the whole batch; for `cond`, the most
+    expensive branch is counted.
 
     Args:
-      function: traceable.
+      function: any traceable function.
       arguments: arrays or their shapes.
 
     Raises:
-      ValueError: products in a `while_loop`, whose length nobody knows, or in a Pallas kernel.
+      ValueError: products in a `while_loop`, whose length is unknown, or in a Pallas kernel.
     """
     return _of_jaxpr(jax.make_jaxpr(function)(*arguments).jaxpr)
 
@@ -53,7 +53,7 @@ def _of_equation(equation: Any) -> int:
 def _inner_jaxprs(parameters: dict[str, Any]) -> Iterator[Any]:
     for value in parameters.values():
         for each in value if isinstance(value, tuple | list) else (value,):
-            each = getattr(each, "jaxpr", each)  # closed ones
+            each = getattr(each, "jaxpr", each)  # of a ClosedJaxpr
             if hasattr(each, "eqns"):
                 yield each
 
@@ -65,7 +65,7 @@ def _of_product(equation: Any) -> int:
 
 
 def _of_convolution(equation: Any) -> int:
-    """Every output takes the whole kernel of one group, zeros that padding or dilation put in included."""
+    """Every output counts the whole kernel of its group, including products with zeros from padding or dilation."""
     kernel = equation.invars[1].aval.shape
     outputs = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
     return 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) // outputs

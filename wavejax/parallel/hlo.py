@@ -1,6 +1,6 @@
-"""What a compiled program says of itself in HLO text: its computations, its operations, what crosses devices.
+"""Reads a compiled program's HLO text: its computations, operations and collectives.
 
-Pure functions of the text that `compiled.as_text()` gives, whichever compiler wrote it.
+All functions are pure functions of the text of `compiled.as_text()`, whichever compiler wrote it.
 """
 
 import itertools
@@ -19,7 +19,7 @@ KINDS = (
     "collective-broadcast",
     "ragged-all-to-all",
 )
-"""Operations by which devices exchange arrays."""
+"""The collectives: operations by which devices exchange arrays."""
 
 _BITS = {"pred": 8, "token": 0, "opaque": 0}
 _HEADER = re.compile(r"(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
@@ -29,12 +29,12 @@ _CALLED = re.compile(
 
 
 class Operation(NamedTuple):
-    """One instruction."""
+    """One HLO instruction."""
 
     shape: str
-    """Of the result, as written, e.g. `(f32[8]{0}, f32[])`."""
+    """Shape of the result as written, e.g. `(f32[8]{0}, f32[])`."""
     name: str
-    """Of the operation, e.g. `fusion`; empty where the line holds none."""
+    """Name of the operation, e.g. `fusion`; empty if the line holds no operation."""
 
 
 class Collective(NamedTuple):
@@ -43,15 +43,15 @@ class Collective(NamedTuple):
     kind: str
     """One of `KINDS`."""
     payload_bytes: int
-    """Of the whole arrays: what is summed, or what every device has after a gather or had before a scatter."""
+    """Bytes of the whole arrays: the summed ones, or those that a device has after a gather or before a scatter."""
     group_size: int
-    """Devices that take part."""
+    """Number of devices that take part."""
     times: int | None
-    """How often one call of the program runs it: 1 outside loops; None in a loop whose length is not in the text."""
+    """How often one call of the program runs it: 1 outside loops; None in a loop of unknown length."""
 
     @property
     def sent_bytes(self) -> float:
-        """What each device sends, each time, when they pass pieces around a ring (Patarasuk and Yuan 2009)."""
+        """Bytes that each device sends per run in a ring algorithm (Patarasuk and Yuan 2009)."""
         part = (self.group_size - 1) / self.group_size
         return self.payload_bytes * {"all-reduce": 2 * part, "collective-permute": 1.0}.get(self.kind, part)
 
@@ -70,7 +70,7 @@ def computations(program: str) -> dict[str, list[str]]:
 
 
 def operation(line: str) -> Operation:
-    """The operation of one line; empty strings where there is none."""
+    """The operation of one line; empty strings if there is none."""
     start = re.match(r"\s*(?:ROOT )?%?[\w.\-]+ = ", line)
     if start is None:
         return Operation("", "")
@@ -93,9 +93,9 @@ def shape_bytes(shape: str) -> int:
 
 
 def collectives(program: str) -> tuple[Collective, ...]:
-    """Every operation of a program by which devices exchange arrays, in the order of the text.
+    """The collectives of a program, in the order of the text.
 
-    One that is split into a start and an end counts once, one in a loop as often as the loop turns.
+    A collective that is split into a start and an end is listed once; `times` counts the iterations of its loops.
     """
     parts, times = computations(program), _times(program)
     found = []
@@ -112,7 +112,7 @@ def collectives(program: str) -> tuple[Collective, ...]:
 
 
 def loop_bodies(program: str) -> set[str]:
-    """Names of the computations that loops repeat."""
+    """Names of the computations that are loop bodies."""
     return set(re.findall(r"\bbody=%?([\w.\-]+)", program))
 
 
@@ -138,7 +138,7 @@ def _times(program: str) -> dict[str, int | None]:
 
 
 def _turns(line: str, parts: dict[str, list[str]]) -> int | None:
-    """How often a line runs what it calls: a loop's length as the compiler states it, or from its condition."""
+    """How often a line runs the computations it calls: for a loop, its stated length or the one in its condition."""
     if operation(line).name != "while":
         return 1
     stated = re.search(r"\"known_trip_count\":\{\"n\":\"(\d+)\"", line)
@@ -166,7 +166,7 @@ def _elements(shape: str) -> list[str]:
 
 
 def _places(text: str, letter: str) -> Iterator[int]:
-    """Where a letter stands outside all brackets."""
+    """The places of a letter outside all brackets."""
     depth = 0
     for place, each in enumerate(text):
         depth += (each in "([{") - (each in ")]}")

@@ -1,4 +1,4 @@
-"""Single arrays between the host and the devices, whatever their sharding and however many processes there are."""
+"""Moves single arrays between host and devices, for any sharding and any number of processes."""
 
 from typing import Any
 
@@ -14,19 +14,19 @@ def is_key(leaf: Any) -> bool:
 
 
 def split_axis(shape: tuple[int, ...], parts: int) -> int | None:
-    """The largest dimension (the first of equals) that `parts` divides; None where it divides none."""
+    """The axis of the largest dimension (the first of equal ones) that `parts` divides; None if it divides none."""
     fitting = [axis for axis, size in enumerate(shape) if size and size % parts == 0]
     return max(fitting, key=lambda axis: shape[axis]) if fitting else None
 
 
 def place(leaf: Any, sharding: NamedSharding) -> jax.Array:
-    """A copy of an array, a typed PRNG key or a Python number on the devices of a sharding, of a strong type."""
+    """Copies an array, typed PRNG key or Python number to the devices of a sharding; the result is strongly typed."""
     if isinstance(leaf, jax.Array) and is_key(leaf):
         implementation = jax.random.key_impl(leaf)
         data = place(jax.random.key_data(leaf), sharding)
         wrap = jax.jit(lambda words: jax.random.wrap_key_data(words, impl=implementation), out_shardings=sharding)
         return wrap(data)
-    # By way of the host: a device-to-device copy may share the source's buffer, which the first step would donate.
+    # Copy via the host: a device-to-device copy may share the source's buffer, which the first step would donate.
     host = np.array(leaf)
     host = host.astype(jax.dtypes.canonicalize_dtype(host.dtype), copy=False)
     if jax.process_count() > 1:
@@ -35,7 +35,7 @@ def place(leaf: Any, sharding: NamedSharding) -> jax.Array:
 
 
 def abstract(leaf: Any, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
-    """Shape, dtype (as `place` makes it) and sharding of an array, its shape, or a Python number."""
+    """Shape, dtype (as after `place`) and sharding for an array, its shape, or a Python number."""
     leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
     dtype = leaf.dtype
     if not jnp.issubdtype(dtype, jax.dtypes.extended):
@@ -44,7 +44,7 @@ def abstract(leaf: Any, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
 
 
 def fetch(leaf: Any) -> np.ndarray:
-    """An array on the host, whole; of PRNG keys their uint32 words. Every process calls it where several hold parts."""
+    """The whole array on the host; PRNG keys as uint32 words. If several processes hold parts, all must call it."""
     if isinstance(leaf, jax.Array):
         if is_key(leaf):
             leaf = jax.random.key_data(leaf)

@@ -1,4 +1,4 @@
-"""Whether JAX can start the platforms that it was told to use."""
+"""Checks whether JAX can start the platforms that it was told to use."""
 
 import os
 from typing import Any
@@ -7,10 +7,10 @@ import jax
 
 
 def platform_trouble() -> str | None:
-    """Why JAX cannot start the platforms that JAX_PLATFORMS names, in one sentence; None where it can.
+    """One sentence on why JAX cannot start the platforms in JAX_PLATFORMS; None if it can.
 
-    JAX itself says it by an assertion that names no cause, or by a RuntimeError, at whatever place first asks for a
-    device. Where no platform is named, JAX takes what it finds, and there is always a CPU.
+    JAX itself raises an AssertionError without a cause, or a RuntimeError, wherever a device is first requested. If no
+    platform is named, JAX uses what it finds, and there is always a CPU.
     """
     config: Any = jax.config
     asked = config.jax_platforms

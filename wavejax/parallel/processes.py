@@ -1,4 +1,4 @@
-"""Set-up of a run over several processes (hosts), and decisions that all of them take at the same step."""
+"""Set-up of a run over several processes (hosts), and decisions that all of them make at the same step."""
 
 import socket
 from collections import deque
@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from wavejax.parallel.collectives import DATA_AXIS
 
-_PIECE = 2**25  # bytes that are sent at once
+_PIECE = 2**25  # bytes per message
 
 
 def initialize_processes(
@@ -22,20 +22,20 @@ def initialize_processes(
     process_id: int | None = None,
     heartbeat_timeout_seconds: int = 100,
 ) -> None:
-    """Connects this process with the others of the run; call it once, before anything touches a device.
+    """Connects this process with the others of the run; call it once, before anything uses a device.
 
-    On TPU pods and under schedulers that JAX knows (SLURM, Open MPI, Kubernetes) no argument is needed. On CPU it
-    chooses the gloo collectives, which several CPU processes need.
+    On TPU pods and under schedulers that JAX detects (SLURM, Open MPI, Kubernetes) no argument is needed. On CPU it
+    selects the gloo collectives, which several CPU processes need.
 
     Args:
       coordinator: `"host:port"` of process 0.
-      num_processes: processes of the run.
-      process_id: which one this is, 0 to num_processes - 1.
-      heartbeat_timeout_seconds: after how long a silent process counts as dead; the others then end too, and the
-        whole job is to be restarted from its last checkpoint.
+      num_processes: number of processes of the run.
+      process_id: the number of this process, 0 to num_processes - 1.
+      heartbeat_timeout_seconds: a process that is silent for this long counts as dead; the others then end too, and
+        the whole job must be restarted from its last checkpoint.
 
     Raises:
-      ValueError: only some of the three are given, or none and JAX finds no cluster that it knows.
+      ValueError: only some of the three are given, or none of them and JAX detects no cluster.
     """
     given = [value is not None for value in (coordinator, num_processes, process_id)]
     if any(given) and not all(given):
@@ -44,7 +44,7 @@ def initialize_processes(
             "or none where JAX finds them by itself (TPU pods, SLURM, Open MPI, Kubernetes)"
         )
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    # Its handler would swallow a SIGTERM that comes before training begins; `fit` has one of its own, and `Vote`.
+    # Its handler would swallow a SIGTERM before training begins; `fit` has its own handler, and uses `Vote`.
     jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
@@ -64,9 +64,9 @@ def initialize_processes(
 
 
 def gather_over_processes(numbers: Sequence[float]) -> np.ndarray:
-    """What every process names, [processes, numbers] float32, on every process; all of them have to call it.
+    """Gathers every process's numbers, [processes, numbers] float32, on every process; all processes must call it.
 
-    It waits for the slowest process, so it belongs where all of them stop anyway.
+    It waits for the slowest process, so call it only where all processes wait anyway.
     """
     row = np.asarray(numbers, np.float32)
     if jax.process_count() == 1:
@@ -75,7 +75,7 @@ def gather_over_processes(numbers: Sequence[float]) -> np.ndarray:
 
 
 def host_names() -> tuple[str, ...]:
-    """The name of every process' machine, in their order; all of them have to call it."""
+    """The host name of every process, in process order; all processes must call it."""
     if jax.process_count() == 1:
         return (socket.gethostname(),)
     length = 64
@@ -85,7 +85,7 @@ def host_names() -> tuple[str, ...]:
 
 
 def broadcast_bytes(data: bytes) -> bytes:
-    """What process 0 gives, on every process; all of them have to call it. What the others give is not looked at."""
+    """Returns the data of process 0 on every process; all processes must call it. The others' data is ignored."""
     if jax.process_count() == 1:
         return data
     is_first = jax.process_index() == 0
@@ -102,13 +102,13 @@ def broadcast_bytes(data: bytes) -> bytes:
 
 
 class Vote:
-    """The largest number that any process names, known to all of them at the same call, while no device waits.
+    """The maximum of a number over all processes, known to all of them at the same call, without stalling the devices.
 
-    For what only one process may notice (a signal, a clock) and all have to act on at the same step: a process that
-    stopped alone would leave the others waiting for it forever.
+    It is for events that one process alone may notice (a signal, a clock) but all must act on at the same step: a
+    process that stopped alone would leave the others waiting for it forever.
 
     Args:
-      delay: calls after which the number of a call is known, where there are several processes.
+      delay: number of calls after which a call's result is known, if there are several processes.
     """
 
     def __init__(self, delay: int) -> None:
@@ -122,10 +122,10 @@ class Vote:
             self._largest = jax.jit(jnp.max, out_shardings=NamedSharding(mesh, PartitionSpec()))
 
     def cast(self, number: int) -> int:
-        """Names this process's number, 0 or more; every process makes the same calls.
+        """Submits this process's number, 0 or more; every process makes the same calls.
 
         Returns:
-          One process: the number itself. Several: the largest of those named `delay` calls ago, 0 in the first ones.
+          One process: the number itself. Several: the maximum of `delay` calls ago, and 0 in the first `delay` calls.
         """
         if self._sharding is None:
             return number

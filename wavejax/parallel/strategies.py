@@ -1,14 +1,14 @@
-"""Data-parallel strategies: the batch split over devices along axis 0, the state replicated.
+"""Data-parallel strategies: the batch is split over devices along axis 0, the state is replicated.
 
-Both strategies wrap any `step(state, batch) -> (state, metrics)` and give the same numbers to rounding:
+Both strategies wrap any `step(state, batch) -> (state, metrics)` and give the same numbers up to rounding:
 
-- `spmd`: one program over the global batch; `jax.jit` with shardings over a mesh of one Auto axis. What the step runs
-  by `on_each_device` sees one device's rows and sums by itself; for the rest the compiler inserts the collectives.
+- `spmd`: one program over the global batch; `jax.jit` with shardings over a mesh of one Auto axis. Functions that the
+  step runs by `on_each_device` see one device's rows and sum explicitly; elsewhere the compiler inserts collectives.
 - `pmap`: one program per device over its rows; the step's own `sum_over_devices` are the collectives.
 
-A step written with `wavejax.parallel.sum_over_devices` and `example_indices` serves both unchanged. The state has the
-same shapes under both, so a checkpoint moves freely between them. `spmd` may split fields of the state that no device
-needs whole (moments, averages) over the devices (ZeRO stage 1; Rajbhandari et al. 2020, arXiv 1910.02054, section 5.1).
+A step written with `wavejax.parallel.sum_over_devices` and `example_indices` works with both. The state has the same
+shapes under both, so a checkpoint of one can be restored under the other. `spmd` can shard fields of the state that no
+device needs whole (moments, averages): ZeRO stage 1 (Rajbhandari et al. 2020, arXiv 1910.02054, section 5.1).
 """
 
 import abc
@@ -32,10 +32,10 @@ class Strategy(abc.ABC):
 
     Attributes:
       name: the strategy's name, e.g. `"spmd"`.
-      devices: the devices of the run, those of other processes included, process by process.
-      num_devices: how many they are.
-      mesh: their mesh, of the one axis `DATA_AXIS`.
-      replicated: the sharding of what every device holds whole: the state, or most of it (`state_sharding`).
+      devices: the devices of the run, those of other processes included, ordered by process.
+      num_devices: the number of devices.
+      mesh: their mesh, with the single axis `DATA_AXIS`.
+      replicated: the sharding of arrays that every device holds whole: the state, or most of it (`state_sharding`).
       batch_sharding: the sharding of every leaf of the batch (split along axis 0).
       sharded_fields: fields of the state that are split over the devices.
     """
@@ -49,7 +49,7 @@ class Strategy(abc.ABC):
         if not self.devices:
             raise ValueError("no device given: pass at least one, or devices=None for all of them")
         self.num_devices = len(self.devices)
-        # Not jax.make_mesh, which may mix the devices of TPU hosts: a process's rows are to be contiguous.
+        # Not jax.make_mesh, which may interleave the devices of TPU hosts: a process's rows must be contiguous.
         self.mesh = Mesh(np.asarray(self.devices), (DATA_AXIS,), axis_types=(AxisType.Auto,))
         self.replicated = NamedSharding(self.mesh, PartitionSpec())
         self.batch_sharding = NamedSharding(self.mesh, PartitionSpec(DATA_AXIS))
@@ -58,8 +58,8 @@ class Strategy(abc.ABC):
     def state_sharding(self, state: PyTree) -> PyTree:
         """The sharding of every leaf of a state (arrays or their shapes), as a tree of the same structure.
 
-        Replicated, except below `sharded_fields` (names of attributes or keys at the top): there an array is split
-        along its largest dimension of those that the number of devices divides, if there is one.
+        Leaves are replicated, except below `sharded_fields` (top-level attributes or keys): there an array is split
+        along its largest dimension that the number of devices divides, if there is one.
         """
 
         def choose(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
@@ -73,10 +73,10 @@ class Strategy(abc.ABC):
         return jax.tree.map_with_path(choose, state)
 
     def place(self, state: PyTree) -> PyTree:
-        """A copy of a state on the devices, as `state_sharding` says. The argument stays valid: steps donate the copy.
+        """Copies a state to the devices with `state_sharding`. The argument stays valid: steps donate only the copy.
 
-        Leaves may be arrays of JAX or NumPy, typed PRNG keys or Python numbers; weak types become strong ones, so that
-        a step's output has the avals of its input and nothing compiles twice.
+        Leaves may be JAX or NumPy arrays, typed PRNG keys or Python numbers. Weak types become strong ones, so that a
+        step's output has the same types as its input and nothing compiles twice.
         """
         return jax.tree.map(placement.place, state, self.state_sharding(state))
 
@@ -89,14 +89,14 @@ class Strategy(abc.ABC):
         return jax.tree.map(placement.abstract, state, self.state_sharding(state))
 
     def shard_batch(self, batch: PyTree) -> PyTree:
-        """Splits a batch over the devices along axis 0, asynchronously; what is split already passes through.
+        """Splits a batch over the devices along axis 0, asynchronously; an already split batch is returned as it is.
 
         Args:
           batch: a pytree of arrays [rows, ...]; with several processes, the rows of this process.
 
         Raises:
-          ValueError: leaves that are no numbers, without a batch axis or of different numbers of rows, or rows that the
-            devices do not divide.
+          ValueError: leaves that are not numeric, have no batch axis or different numbers of rows, or a number of rows
+            that this process's devices do not divide.
         """
         leaves = jax.tree.leaves_with_path(batch)
         if all(isinstance(leaf, jax.Array) and leaf.sharding == self.batch_sharding for _, leaf in leaves):
@@ -125,10 +125,10 @@ class Strategy(abc.ABC):
         )
 
     def process_rows(self, batch_size: int) -> slice:
-        """The contiguous rows of a global batch that this process is to bring: `shard_batch` of them is its part.
+        """The contiguous rows of a global batch that this process must load and pass to `shard_batch`.
 
         Raises:
-          ValueError: the devices do not divide the batch, or none of them is this process's.
+          ValueError: the devices do not divide the batch, or none of them belongs to this process.
         """
         if batch_size % self.num_devices:
             processes = len({device.process_index for device in self.devices})
@@ -143,9 +143,9 @@ class Strategy(abc.ABC):
         return slice(before * per_device, (before + self.num_local_devices) * per_device)
 
     def fetch(self, tree: PyTree) -> PyTree:
-        """A pytree of a state's or metrics' arrays as NumPy arrays on the host; PRNG keys come as their uint32 words.
+        """Fetches a pytree of arrays (a state, metrics) to the host as NumPy arrays; PRNG keys as their uint32 words.
 
-        Where several processes hold parts of an array (`sharded_fields`), all of them have to make this call.
+        If several processes hold parts of an array (`sharded_fields`), all of them must make this call.
         """
         return jax.tree.map(placement.fetch, tree)
 
@@ -155,23 +155,23 @@ class Strategy(abc.ABC):
 
         The state must come from `place` (or a restored checkpoint with this strategy's sharding) and is donated: use
         only the returned one. The batch may be a host batch (this process's rows) or one from `shard_batch`. Metrics
-        are replicated. The first call compiles; later ones of equal shapes do not.
+        are replicated. The first call compiles; later calls with equal shapes do not.
         """
 
     @abc.abstractmethod
     def compile_evaluation(self, evaluate_fn: Callable[[PyTree, PyTree], PyTree]) -> Callable[[PyTree, PyTree], PyTree]:
-        """Like `compile` for `evaluate_fn(state, batch) -> tree of replicated values`; nothing is donated."""
+        """Like `compile`, but for `evaluate_fn(state, batch) -> tree of replicated values`; nothing is donated."""
 
     def lower(self, step_fn: StepFn, state: PyTree, batch: PyTree) -> jax.stages.Lowered:
-        """The program that `compile` would make, not yet compiled, for devices that need not be there.
+        """The program of `compile`, lowered but not yet compiled; the devices need not exist.
 
         Args:
           step_fn: as for `compile`.
           state: arrays, or their shapes as `jax.eval_shape` gives them.
-          batch: the same of the whole global batch.
+          batch: the whole global batch, as arrays or shapes.
 
         Raises:
-          ValueError: the devices do not divide the batch, or the strategy compiles only for devices that are there.
+          ValueError: the devices do not divide the batch, or the strategy compiles only for existing devices.
         """
         raise ValueError(f"the {self.name} strategy compiles only for devices that are there; use strategy 'spmd'")
 
@@ -202,7 +202,7 @@ class SpmdStrategy(Strategy):
         return self._program(step_fn, is_step=True)(state).lower(self.abstract(state), described)
 
     def _program(self, function: Callable[..., Any], *, is_step: bool) -> Callable[[PyTree], Any]:
-        """The jitted function for a state: one for all, or one for each set of shapes where their sharding differs."""
+        """Maps a state to its jitted function: one for all states or, with sharded fields, one per set of shapes."""
 
         def traced(state: PyTree, batch: PyTree) -> Any:
             with jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh):  # for `on_each_device`
@@ -234,7 +234,7 @@ class SpmdStrategy(Strategy):
 class PmapStrategy(Strategy):
     """One program per device over its rows, with `jax.pmap`; the step's `sum_over_devices` are the collectives.
 
-    The step must reduce over devices itself: a step that forgets to would train every device on its own rows.
+    The step must sum over devices itself; otherwise every device would train on its own rows only.
     """
 
     name = "pmap"
@@ -273,7 +273,7 @@ class PmapStrategy(Strategy):
         return lambda state, batch: mapped(state, split(self.shard_batch(batch)))
 
     def _split_rows(self, batch: PyTree) -> PyTree:
-        """[rows, ...] -> [devices, rows per device, ...], which moves no data."""
+        """[rows, ...] -> [devices, rows per device, ...]; moves no data."""
         return jax.tree.map(lambda x: x.reshape(self.num_devices, x.shape[0] // self.num_devices, *x.shape[1:]), batch)
 
 
@@ -284,11 +284,11 @@ STRATEGIES: dict[str, type[Strategy]] = {"spmd": SpmdStrategy, "pmap": PmapStrat
 def get_strategy(
     name: str, devices: Sequence[jax.Device] | None = None, *, sharded_fields: Collection[str] = ()
 ) -> Strategy:
-    """The data-parallel strategy of a name, over the given devices (None: all of them).
+    """The data-parallel strategy with this name, over the given devices (None: all of them).
 
     Args:
       name: `spmd` or `pmap`.
-      devices: of this process and the others; compile-only ones serve `lower`.
+      devices: devices of all processes; compile-only devices can be used for `lower`.
       sharded_fields: fields of the state to split over the devices (`Strategy.state_sharding`); `spmd` only.
 
     Raises:

@@ -1,10 +1,10 @@
-"""Devices that need not be there: slices of TPU pods and GPU servers whose compilers run on any machine (extra `aot`).
+"""Topologies to compile for without the devices: TPU slices and GPU servers. The compilers run anywhere (extra `aot`).
 
     topology = get_topology("v5e:16x16")
     strategy = get_strategy("spmd", topology.devices())
     compiled = strategy.lower(step, state, batch).compile()     # the vendor's own compiler; nothing is computed
 
-`v5e:16x16` is a TPU generation and the shape of the slice in chips; `h100x8` a number of GPUs, 8 to a server.
+`v5e:16x16` is a TPU generation and the shape of the slice in chips; `h100x8` is a number of GPUs, 8 per server.
 """
 
 import importlib.metadata
@@ -26,24 +26,24 @@ SEVERAL_PROCESSES = "ALLOW_MULTIPLE_LIBTPU_LOAD"
 
 @dataclass(frozen=True, kw_only=True)
 class Chip:
-    """One accelerator as a compiler sees it."""
+    """The compiler's view of one accelerator."""
 
     name: str
     platform: Literal["tpu", "gpu"]
     packages: tuple[str, ...]
-    """What its compiler consists of."""
+    """The packages of its compiler."""
     memory_bytes: int
-    """What a program may use of its memory."""
+    """The part of its memory that a program may use."""
     memory_note: str
     dimensions: int
-    """Of a slice's shape."""
+    """Number of dimensions of a slice's shape."""
 
 
 _TPU = ("libtpu",)
 _CUDA = ("jax-cuda13-plugin", "jax-cuda13-pjrt", "nvidia-cuda-nvcc", "nvidia-nvvm")
 _OF_LIBTPU = "what libtpu leaves to programs"
 
-# Of an NVIDIA H100 SXM5 80 GB, as XLA describes its targets (a GpuTargetConfigProto in text form).
+# XLA's target description of an NVIDIA H100 SXM5 80 GB (a GpuTargetConfigProto in text form).
 _H100_MEMORY = 84_942_979_072
 _H100 = f"""
 gpu_device_info {{
@@ -74,7 +74,7 @@ def _tpu(name: str, gib: float, dimensions: int) -> Chip:
 
 
 CHIPS = {
-    # GiB as libtpu 0.0.42 states them where a program does not fit; `tests/parallel/test_topologies.py` asks it again.
+    # GiB as stated by libtpu 0.0.42 when a program does not fit; `tests/parallel/test_topologies.py` checks them.
     "v4": _tpu("v4", 30.75, 3),
     "v5e": _tpu("v5e", 15.75, 2),
     "v5p": _tpu("v5p", 95.74, 3),
@@ -116,12 +116,12 @@ class Topology:
         return tuple(absent)
 
     def devices(self) -> Sequence[jax.Device]:
-        """Compile-only devices, process by process. What is computed meanwhile runs on the devices that are there.
+        """Compile-only devices, ordered by process. Computations still run on the devices that exist.
 
         Raises:
           MissingExtra: the compiler is not installed.
-          ValueError: it knows no slice of this shape.
-          RuntimeError: another process uses libtpu, which serves one at a time unless told otherwise.
+          ValueError: the compiler knows no slice of this shape.
+          RuntimeError: another process uses libtpu, which by default only one process may use at a time.
         """
         if absent := self.missing_packages():
             raise MissingExtra(
@@ -158,10 +158,10 @@ class Topology:
 
 
 def get_topology(name: str) -> Topology:
-    """The topology of a name such as `v5e:16x16`, `v5p:4x4x4` or `h100x8`.
+    """The topology with a name such as `v5e:16x16`, `v5p:4x4x4` or `h100x8`.
 
     Raises:
-      ValueError: no chip or shape that is known; the message says what a name looks like.
+      ValueError: unknown chip or shape; the message shows valid names.
     """
     examples = f"names look like v5e:16x16, v6e:2x4, v5p:4x4x4, v4:2x2x4, h100x8; chips are {', '.join(CHIPS)}"
     tpu, gpu = re.fullmatch(r"(v\w+):(\d+(?:x\d+)*)", name), re.fullmatch(r"(h100)x(\d+)", name)
@@ -178,28 +178,28 @@ def get_topology(name: str) -> Topology:
 
 
 class CompilerFailed(ValueError):
-    """A program on which the vendor's compiler itself fails."""
+    """The vendor's compiler itself failed on a program."""
 
 
 class DoesNotFit(Exception):
-    """A program that the compiler refuses because it takes more memory than the device has."""
+    """The compiler refused a program because it needs more memory than the device has."""
 
 
 class MemoryUse(NamedTuple):
-    """Bytes of a compiled program on each device."""
+    """Memory use of a compiled program, in bytes on each device."""
 
     arguments: int
     """The state and this device's rows."""
     peak: int
-    """At most in use at once: arguments, outputs that do not take their place, temporaries and the program itself."""
+    """Peak use: arguments, outputs that do not reuse their memory, temporaries and the program itself."""
 
 
 def compile_lowered(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
-    """Compiles for the lowered program's devices.
+    """Compiles a lowered program for its devices.
 
     Raises:
-      DoesNotFit: more memory is needed than there is; the compiler's own words.
-      CompilerFailed: it ends for another reason; its first line, and what may help.
+      DoesNotFit: the program needs too much memory; the message is the compiler's.
+      CompilerFailed: any other failure; the message is its first line, and what may help.
     """
     try:
         return lowered.compile()
@@ -213,9 +213,9 @@ def compile_lowered(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
 
 
 def memory_use(compiled: jax.stages.Compiled) -> MemoryUse:
-    """What a compiled program takes on each device, by the compiler's own account.
+    """The memory that a compiled program uses on each device, according to the compiler.
 
-    Compilers differ in what they count as peak, so it is the larger of their figure and the sum of its parts.
+    Compilers differ in what they count as peak, so the peak is the larger of their figure and the sum of its parts.
     """
     analysis: Any = compiled.memory_analysis()
     arguments = int(analysis.argument_size_in_bytes)

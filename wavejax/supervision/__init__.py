@@ -1,1 +1,1 @@
-"""Supervision of a training that runs in a process of its own: restarts, heartbeats, incidents of a job."""
+"""Supervision of a training that runs in a child process: restarts, heartbeats, incidents of a job."""

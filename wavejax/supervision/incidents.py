@@ -1,8 +1,8 @@
-"""What the supervisors of one job tell each other: a file of lines in the folder that all of them see.
+"""Messages between the supervisors of one job: lines of a file in a folder that all of them can access.
 
-Every line is an incident with a number. A supervisor whose process has failed writes the next number; the others, who
-find a number that is new to them, start theirs again. Two that fail together write the same number, or one of them
-finds the other's, so one incident is one restart for all.
+Every line is an incident with a number. A supervisor whose process has failed writes the next number; the others read
+the new number and restart their processes. If two fail together, they write the same number, or one of them finds the
+other's, so one incident causes one restart of all.
 """
 
 import contextlib
@@ -22,23 +22,23 @@ class Incident:
     """One line of the file."""
 
     number: int
-    """Of the incident; several lines may have the same."""
+    """Number of the incident; several lines may have the same number."""
     process: str
-    """Whose process it was."""
+    """Name of the process that ended."""
     what: str
     """How it ended, in words."""
     code: int | None = None
-    """None: all start again. Otherwise the job is over, and this is the exit code."""
+    """None: all processes restart. Otherwise the job is over, and this is the exit code."""
     time: float = 0.0
     """Unix seconds."""
 
 
 class Incidents:
-    """The file as one supervisor sees it; what was there before is not news.
+    """One supervisor's view of the file; lines that are there at the start are not news.
 
     Args:
-      path: the file; every supervisor of the job has the same.
-      process: the name of this supervisor's process, as the others are to read it.
+      path: the file; the same for every supervisor of the job.
+      process: the name of this supervisor's process, shown to the others.
     """
 
     def __init__(self, path: str | os.PathLike[str], process: str) -> None:
@@ -48,7 +48,7 @@ class Incidents:
         self._asked = 0.0
 
     def news(self) -> Incident | None:
-        """An incident that another supervisor has reported since; each is told once. Reads the file once a second."""
+        """A new incident reported by another supervisor; each is returned once. Reads the file once a second."""
         if time.monotonic() - self._asked < POLL_SECONDS:
             return None
         return self._news()
@@ -57,17 +57,17 @@ class Incidents:
         """Tells the others that this supervisor's process has ended.
 
         Args:
-          what: how, in words.
-          code: None when all are to start again; the exit code where the job is over.
+          what: how it ended, in words.
+          code: None if all processes must restart; the exit code if the job is over.
 
         Returns:
-          The incident of another process, where that was reported first: this one is likely to have followed from it.
+          The incident of another process if it was reported first: it is the likely cause of this one.
         """
         first = self._news()
-        if first is None or code is not None:  # the end of the job is news to those who know the incident, too
+        if first is None or code is not None:  # the end of the job is news even after the incident
             self._seen += 1
         incident = Incident(number=self._seen, process=self.process, what=what, code=code, time=round(time.time(), 3))
-        with contextlib.suppress(OSError):  # the others find out by themselves, later
+        with contextlib.suppress(OSError):  # the others will notice later by themselves
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(incident)) + "\n")
@@ -83,11 +83,11 @@ class Incidents:
         return (over or unseen)[-1]
 
     def _read(self) -> list[Incident]:
-        """Opened anew each time, and never replaced by a rename: so network file systems show what others wrote."""
+        """Reads the file, opening it anew and never renaming it: so network file systems show what others wrote."""
         incidents = []
         with contextlib.suppress(OSError):
             for record in read_records(self.path):
                 if isinstance(record.get("number"), int):
-                    with contextlib.suppress(TypeError):  # a line of something else
+                    with contextlib.suppress(TypeError):  # not a line of ours
                         incidents.append(Incident(**record))
         return incidents

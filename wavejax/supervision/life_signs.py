@@ -1,4 +1,4 @@
-"""The half of supervision that runs inside the training: signs of life, and an end when the supervisor is gone."""
+"""The part of supervision that runs inside the training: heartbeats, and an end when the supervisor is gone."""
 
 import contextlib
 import faulthandler
@@ -17,28 +17,28 @@ from wavejax.extras import MissingExtra
 from wavejax.training import Hook, NonFiniteError
 
 HEARTBEAT = "WAVEJAX_HEARTBEAT"
-"""Environment variable by which a supervisor tells its child which file to touch."""
+"""Environment variable with the heartbeat file that the supervisor's child must touch."""
 
 LIFELINE = "WAVEJAX_LIFELINE"
-"""Environment variable that names a file descriptor: a pipe whose other end the supervisor alone holds."""
+"""Environment variable with a file descriptor: a pipe whose other end only the supervisor holds."""
 
 STARTING, COMPILING, STEPPING, FINAL = "starting", "compiling", "step", "final"
-"""What the heartbeat file may begin with: before the first step is made; while a program is compiled; afterwards, with
-the step's number; after an error that would only come again."""
+"""First words of the heartbeat file: before the first step; while a program is compiled; after a step, with its number;
+after an error that would occur again."""
 
 _BEAT_SECONDS = 2.0
-_GRACE_SECONDS = 300.0  # for a training that has lost its supervisor to save
+_GRACE_SECONDS = 300.0  # time to save for a training that has lost its supervisor
 _LOWERED = "/jax/core/compile/jaxpr_to_mlir_module_duration"  # the compiler comes next
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
 @contextlib.contextmanager
 def life_signs(heartbeat: str | None, lifeline: str | None = None) -> Iterator[list[Hook]]:
-    """Makes this process one that `supervise` can watch; where `heartbeat` is None, nothing happens.
+    """Lets `supervise` watch this process; does nothing if `heartbeat` is None.
 
     Args:
-      heartbeat: the file that the environment variable `HEARTBEAT` names.
-      lifeline: what the environment variable `LIFELINE` holds.
+      heartbeat: the value of the environment variable `HEARTBEAT`.
+      lifeline: the value of the environment variable `LIFELINE`.
 
     Yields:
       Hooks for the training.
@@ -46,7 +46,7 @@ def life_signs(heartbeat: str | None, lifeline: str | None = None) -> Iterator[l
     if heartbeat is None:
         yield []
         return
-    faulthandler.enable(2)  # SIGABRT shows where every thread is
+    faulthandler.enable(2)  # on SIGABRT it prints every thread's traceback
     if lifeline is not None:
         _end_with_supervisor(int(lifeline))
     hook = HeartbeatHook(heartbeat)
@@ -62,7 +62,7 @@ def life_signs(heartbeat: str | None, lifeline: str | None = None) -> Iterator[l
 
 
 class HeartbeatHook(Hook):
-    """Writes into a file how far the training is, every few seconds, and when it compiles."""
+    """Writes the training's progress to a file every few seconds, and when it compiles."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -72,31 +72,31 @@ class HeartbeatHook(Hook):
         self._beat(STARTING)
 
     def is_due(self, step: int, num_steps: int) -> bool:
-        """Whether it is time: after the first step, then rarely enough that the device does not wait for it."""
+        """Whether a heartbeat is due: after the first step, then rarely enough that the device does not wait for it."""
         return self._phase == STARTING or time.monotonic() - self._last > _BEAT_SECONDS
 
     def on_start(self, step: int, state: Any) -> None:
-        """The training is set up; its first step has yet to be compiled."""
+        """Writes that the training is set up; its first step is not yet compiled."""
         self.has_started = True
         self._beat(STARTING)
 
     def on_step(self, step: int, state: Any, metrics: Mapping[str, float]) -> None:
-        """A sign of life."""
+        """Writes a heartbeat."""
         self._beat(f"{STEPPING} {step}")
 
     def on_end(self, step: int, state: Any, reason: str) -> None:
-        """The last one: what follows is written in its own time."""
+        """Writes the last heartbeat; the work after the steps may take longer."""
         self._beat(f"{STEPPING} {step}")
 
     def hear(self, event: str, duration_secs: float, **details: str | int) -> None:
-        """Listens to JAX: what is being compiled may take its time."""
+        """Listens to JAX's events and writes that a program is being compiled, which may take long."""
         if event == _LOWERED:
             self.write(COMPILING if self._phase == STARTING else f"{COMPILING} after {self._phase}")
         elif event == _COMPILED:
             self._beat(self._phase)
 
     def write(self, words: str) -> None:
-        """Puts words into the file; on a disk that is full, a newer time at least."""
+        """Writes words into the file; if the disk is full, at least updates its time."""
         try:
             self.path.write_text(words, encoding="utf-8")
         except OSError:
@@ -109,20 +109,20 @@ class HeartbeatHook(Hook):
 
 
 def _may_be_mended(error: Exception, has_started: bool) -> bool:
-    """Whether the same command may succeed another time: not where it was refused for what it asks or what it found.
+    """Whether the same command may succeed if repeated: not if its arguments or its inputs were refused.
 
-    A file that cannot be read or written is a wrong path before training has started, and a sick disk after that.
+    An unreadable or unwritable file is a wrong path before training has started, and a failing disk after that.
     """
     refusals = (ValueError, MissingExtra, NonFiniteError, CheckpointMismatch, CheckpointDamaged)
     return not isinstance(error, refusals if has_started else (*refusals, OSError))
 
 
 def _end_with_supervisor(descriptor: int, grace_seconds: float = _GRACE_SECONDS) -> None:
-    """Sends this process one SIGTERM when no one holds the other end of a pipe any more, and SIGKILL after the grace.
+    """Sends this process one SIGTERM when the other end of a pipe is closed, and SIGKILL after the grace period.
 
-    Two trainings must not write into one folder, so a child does not outlive its supervisor; it saves first. (Linux'
-    parent-death signal is no way to do this: it comes once for each thread of the parent, and a training that is asked
-    to end twice does not save.)
+    Two trainings must not write into one folder, so a child saves and ends when its supervisor is gone. (Linux's
+    parent-death signal cannot be used: it is sent once for each thread of the parent, and a training that gets two
+    signals does not save.)
     """
 
     def watch() -> None:

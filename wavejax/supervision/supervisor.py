@@ -1,9 +1,9 @@
-"""A program that is started again when it dies or hangs, until it is done or makes no progress any more.
+"""Restarts a program that dies or hangs, until it finishes or makes no more progress.
 
-`supervise` runs in a process that touches no device, and so survives whatever the training does: out of memory, a crash
-in native code, a collective that waits forever. `life_signs` runs inside the training: it touches a file as steps are
-made, and marks an error that would only come again. Where a job has several processes, each has its supervisor, and
-`Incidents` tells the supervisors of each other's.
+`supervise` runs in a process that uses no device, so it survives any failure of the training: out of memory, a crash in
+native code, a collective that waits forever. `life_signs` runs inside the training: it touches a file as steps are
+made, and marks an error that would occur again. If a job has several processes, each has its own supervisor, and the
+supervisors communicate through `Incidents`.
 """
 
 import contextlib
@@ -22,26 +22,26 @@ from wavejax.supervision.incidents import Incident, Incidents
 from wavejax.supervision.life_signs import FINAL, HEARTBEAT, LIFELINE, STEPPING
 
 _USAGE = 2  # exit code of a wrong command line
-_STOPPED = (0, 128 + signal.SIGINT, 128 + signal.SIGTERM)  # exit codes of a child that is done, or was asked to end
+_STOPPED = (0, 128 + signal.SIGINT, 128 + signal.SIGTERM)  # exit codes of a child that finished or was asked to end
 _POLL_SECONDS = 0.1
-_TRACEBACK_SECONDS = 5.0  # for a hanging child to say where
+_TRACEBACK_SECONDS = 5.0  # time for a hanging child to print its traceback
 
 
 @dataclass(frozen=True, kw_only=True)
 class RestartPolicy:
-    """When to start again, and when to give up."""
+    """When to restart, and when to give up."""
 
     restarts: int = 3
-    """Restarts in a row that bring no progress (no new checkpoint) before giving up."""
+    """Consecutive restarts without progress (no new checkpoint) before giving up."""
     hang_seconds: float = 1800.0
-    """A child that made no step for so long hangs. Validation and audio have to fit in; compilation has not."""
+    """A child without a step for this long counts as hanging. It must cover validation and audio, not compilation."""
     compile_seconds: float = 7200.0
-    """The same of a child that is starting or compiling a program."""
+    """The same limit for a child that is starting or compiling a program."""
     first_delay_seconds: float = 5.0
-    """Before the first restart; doubled with each further one without progress."""
+    """Delay before the first restart; doubled for each further restart without progress."""
     longest_delay_seconds: float = 300.0
     grace_seconds: float = 300.0
-    """How long a child that was asked to end may take to save; then it is killed."""
+    """Time for a child to save when it is asked to end; then it is killed."""
 
     def __post_init__(self) -> None:
         if self.restarts < 1:
@@ -57,7 +57,7 @@ class RestartPolicy:
                 raise ValueError(f"{name}={getattr(self, name)} must be above 0")
 
     def delay_seconds(self, failures: int) -> float:
-        """The wait after so many failures (1 or more) without progress."""
+        """The wait after this many failures (1 or more) without progress."""
         return min(self.first_delay_seconds * 2.0 ** (failures - 1), self.longest_delay_seconds)
 
 
@@ -72,26 +72,26 @@ def supervise(
 ) -> int:
     """Runs a command until it succeeds, restarting it when it dies or hangs.
 
-    A child counts as hanging when it has not touched the file that the environment variable `HEARTBEAT` names for
-    `hang_seconds` (`compile_seconds`, before its first step and while it compiles); it is then asked (SIGABRT) to show
-    where, and killed. It is not started again after a wrong command line (exit code 2) or an error that `life_signs`
-    has marked, which would only come again; nor after 130 or 143, by which it says that it was asked to end and has
-    saved. SIGINT and SIGTERM are passed on to it; it ends, and so does this function. Should this process be killed,
-    the child notices (`LIFELINE`), saves and ends. Call it in the main thread.
+    A child counts as hanging when it has not touched the file in the environment variable `HEARTBEAT` for
+    `hang_seconds` (before its first step and while it compiles: `compile_seconds`). It is then told by SIGABRT to print
+    its traceback, and killed. It is not restarted after a wrong command line (exit code 2) or an error that
+    `life_signs` has marked as one that would occur again; nor after exit code 130 or 143, which means that it was asked
+    to end and has saved. SIGINT and SIGTERM are passed on to the child; it ends, and this function returns. If this
+    process is killed, the child notices (`LIFELINE`), saves and ends. Call this function in the main thread.
 
-    Of a job of several processes, one of which has failed, all are killed and started again, whoever supervises them.
+    If one process of a job of several fails, all of them are killed and restarted by their supervisors.
 
     Args:
-      command: the program and its arguments; it has to go on where an earlier one was stopped.
-      progress: how far the job has come (the newest checkpoint's step); None where nothing is there.
-      policy: how often, how long.
+      command: the program and its arguments; a restarted program must continue where the last one stopped.
+      progress: returns the progress of the job (the newest checkpoint's step); None if there is none yet.
+      policy: the limits and delays.
       say: receives one sentence per event.
-      incidents: where the supervisors of a job of several processes tell each other; None for one process.
-      environment: of the child; None for this process's.
+      incidents: messages between the supervisors of a job of several processes; None for one process.
+      environment: the child's environment; None for this process's own.
 
     Returns:
-      0 when it succeeded; where it was stopped or given up, the exit code of the last child, 128 + N for one that
-      signal N ended; that of another process' supervisor, where that one ended the job.
+      0 if it succeeded; if it was stopped or given up, the exit code of the last child (128 + N if signal N ended it);
+      if another process's supervisor ended the job, that supervisor's code.
     """
     with _Forwarding(policy, say, incidents) as signals, tempfile.TemporaryDirectory(prefix="wavejax-") as folder:
         job = _Job(signals, progress, policy, say, incidents)
@@ -106,7 +106,7 @@ def supervise(
 
 
 class _Job:
-    """What is decided between two starts."""
+    """The decisions between two starts of the command."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class _Job:
         self.best = progress()
 
     def after(self, child: "_Child", code: int) -> int | None:
-        """Waits until another start is due, and returns None; or the exit code, where there is none."""
+        """Waits until the next start is due, and returns None; if there is no further start, returns the exit code."""
         if self.signals.received or code in _STOPPED:
             return self._over(f"it ended with exit code {code}", code)
         reached = self.progress()
@@ -187,20 +187,20 @@ class _Child:
         self.started = time.monotonic()
         self.hung_for: float | None = None
         self._seen: tuple[int, float] | None = None
-        reading, self._lifeline = os.pipe()  # the end that this process holds is closed with it, however it ends
+        reading, self._lifeline = os.pipe()  # the OS closes this process's end when it ends, in any way
         signs = {HEARTBEAT: str(heartbeat), LIFELINE: str(reading)}
-        # A session of its own: the terminal's Ctrl-C reaches the supervisor alone, which passes it on once.
+        # In a new session, so that the terminal's Ctrl-C reaches only the supervisor, which passes it on once.
         self.process = subprocess.Popen(
             command, env={**environment, **signs}, start_new_session=True, pass_fds=[reading]
         )
         os.close(reading)
 
     def cut_lifeline(self) -> None:
-        """To be called once, when it has ended."""
+        """Closes the lifeline; call it once, when the child has ended."""
         os.close(self._lifeline)
 
     def silence(self) -> float:
-        """Seconds since the last sign of life, by this process's clock."""
+        """Seconds since the last heartbeat, by this process's clock."""
         try:
             stamp = self.heartbeat.stat().st_mtime_ns
         except FileNotFoundError:
@@ -210,12 +210,12 @@ class _Child:
         return time.monotonic() - self._seen[1]
 
     def send(self, number: int) -> None:
-        """Sends a signal, where it still runs."""
+        """Sends a signal to the child if it is still running."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
 
     def hangs(self, policy: RestartPolicy) -> bool:
-        """Whether it has been silent for too long; what compiles may be, for longer."""
+        """Whether the child has been silent for too long; while it compiles, the limit is longer."""
         silence = self.silence()
         if silence <= min(policy.hang_seconds, policy.compile_seconds):
             return False
@@ -223,7 +223,7 @@ class _Child:
         return silence > (policy.hang_seconds if is_stepping else policy.compile_seconds)
 
     def kill_hung(self) -> None:
-        """Lets it show where it hangs, then kills it and what it has started."""
+        """Lets the child print where it hangs, then kills it and its child processes."""
         self.hung_for = self.silence()
         self.send(signal.SIGABRT)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -231,13 +231,13 @@ class _Child:
         self.kill()
 
     def kill(self) -> None:
-        """Kills it and all that it has started."""
+        """Kills the child and its child processes."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def last_words(self) -> str:
-        """What the file holds."""
+        """The contents of the heartbeat file."""
         with contextlib.suppress(OSError):
             return self.heartbeat.read_text(encoding="utf-8")
         return ""
@@ -290,13 +290,13 @@ class _Forwarding:
             self._child.send(number)
 
     def watch(self, child: _Child) -> int:
-        """The exit code of a child, 128 + N where signal N ended it.
+        """Waits for a child and returns its exit code, 128 + N if signal N ended it.
 
-        One that hangs is killed, and one whose job has failed elsewhere; where the job is over elsewhere, it may end by
-        itself first.
+        A child is killed if it hangs, or if another process of the job has failed. If another process has ended the
+        job, the child may first end by itself.
         """
         self._child, self.elsewhere = child, None
-        if self.received:  # it came while the child was being started
+        if self.received:  # the signal came while the child was being started
             child.send(self.received)
         while child.process.poll() is None:
             if (self.received or self.elsewhere) and time.monotonic() > self._deadline:
@@ -320,12 +320,12 @@ class _Forwarding:
                 child.kill()
 
     def wait(self, seconds: float) -> bool:
-        """Waits between two starts; True at once when a signal comes, False at once when the job is over elsewhere."""
+        """Waits between two starts. Returns True at once on a signal, False at once if another process ends the job."""
         self._child, self.elsewhere = None, None
         end = time.monotonic() + seconds
         while not self.received and time.monotonic() < end:
             time.sleep(min(_POLL_SECONDS, seconds))
-            if self.incidents is not None:  # that others fail meanwhile is no news: all are about to start again
+            if self.incidents is not None:  # ignore failures of others meanwhile: all will restart anyway
                 self.elsewhere = self.incidents.news()
                 if self.elsewhere is not None and self.elsewhere.code is not None:
                     break

@@ -1,4 +1,4 @@
-"""Training of anything: state, step, schedules, the loop, its hooks and loggers. Knows no audio and no model."""
+"""Generic training: state, step, schedules, the loop, its hooks and loggers. Independent of audio and models."""
 
 from wavejax.training.evaluation import evaluate, make_eval_step
 from wavejax.training.fit import FitResult, NonFiniteError, fit

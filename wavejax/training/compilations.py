@@ -1,4 +1,4 @@
-"""What JAX compiles while somebody watches."""
+"""Records what JAX compiles."""
 
 import threading
 
@@ -8,11 +8,11 @@ _COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
 class CompilationWatch:
-    """Inside a `with` statement it hears of every program that the thread which made it compiles.
+    """Inside a `with` statement, records every program that is compiled by the thread that created the watch.
 
     Attributes:
-      names: of the programs, in order, as JAX calls them ("jit(train_step)"); clear it to begin anew. A program that
-        came from a cache on disk is among them: it was not compiled, but it was not there either.
+      names: the programs' names in order, as JAX calls them ("jit(train_step)"); clear the list to start again. A
+        program loaded from a cache on disk is included, because it was not in memory either.
     """
 
     def __init__(self) -> None:

@@ -17,13 +17,13 @@ EvalStep = Callable[[TrainState, PyTree], dict[str, Array]]
 def make_eval_step(loss_fn: LossFn, *, use_ema: bool = True, seed: int = 0) -> EvalStep:
     """A pure `step(state, batch) -> sums`, for `Strategy.compile_evaluation` and `evaluate`.
 
-    It returns the sums, [] float32, over the global batch: `loss`, `weight` and the loss function's metrics. The state
-    is not changed. Keys are those of `seed` and the position in the batch, the same for every batch.
+    It returns sums, [] float32, over the global batch: `loss`, `weight` and the loss function's metrics. The state is
+    not changed. Keys depend on `seed` and the position in the batch, and are the same for every batch.
 
     Args:
       loss_fn: as for `make_train_step`, without dropout.
       use_ema: evaluate the averaged parameters, in the dtypes of `params`; else the current ones.
-      seed: of the examples' keys.
+      seed: seed of the examples' keys.
     """
 
     def eval_step(state: TrainState, batch: PyTree) -> dict[str, Array]:
@@ -38,10 +38,10 @@ def make_eval_step(loss_fn: LossFn, *, use_ema: bool = True, seed: int = 0) -> E
 
 
 def evaluate(eval_step: Callable[[Any, Any], dict[str, Array]], state: Any, batches: Iterable[Any]) -> dict[str, float]:
-    """Means over all batches, weighted: every sum of `eval_step` divided by the total weight, and that `weight`.
+    """Weighted means over all batches: every sum of `eval_step` divided by the total weight; and that total `weight`.
 
     Raises:
-      ValueError: there is no batch, or nothing in them has weight.
+      ValueError: there is no batch, or the total weight is zero.
     """
     totals: dict[str, float] = {}
     for batch in batches:

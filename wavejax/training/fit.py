@@ -1,4 +1,4 @@
-"""The training loop: generic, interruptible, and never silent about a number that is not finite."""
+"""The training loop: generic, interruptible, and stopped by any loss or gradient that is not finite."""
 
 import contextlib
 import logging
@@ -19,15 +19,15 @@ from wavejax.training.hooks import Hook
 from wavejax.training.signals import SignalFlag
 
 LOOKAHEAD = 2
-"""Steps that may be under way before the loop looks at the oldest one's metrics; the device never waits."""
+"""Steps that may be dispatched before the loop reads the oldest one's metrics, so that the device never waits."""
 
 LAST_VALUE_METRICS = frozenset({"learning_rate", "discriminator_learning_rate"})
-"""Metrics of which a hook sees the last value; of all others the mean since its last call."""
+"""Metrics for which a hook gets the last value; for all others it gets the mean since its last call."""
 
 Reason = Literal["finished", "interrupted", "terminated", "exhausted", "failed"]
 
 _LOG = logging.getLogger(__name__)
-_MOST_ALARMS = 5  # warnings of compilations in one run
+_MOST_ALARMS = 5  # the most warnings about compilations in one run
 _TIME_IS_UP = 1  # below every signal's number
 _ENDINGS: dict[int, Reason] = {
     _TIME_IS_UP: "exhausted",
@@ -37,13 +37,13 @@ _ENDINGS: dict[int, Reason] = {
 
 
 class NonFiniteError(FloatingPointError):
-    """A step's loss or gradient was not finite; the run stopped, and the state is that before the step.
+    """A step's loss or gradient was not finite; the run stopped, with the state from before the step.
 
     Attributes:
       step: the update that failed (the first is 1).
-      batch_ids: the `id` entries of its batch, empty where it has none.
-      checkpoint: the last good checkpoint as a hook named it, or None.
-      metrics: what the step reported.
+      batch_ids: the `id` entries of its batch; empty if it has none.
+      checkpoint: the last good checkpoint, as named by a hook, or None.
+      metrics: the metrics of the step.
     """
 
     def __init__(self, step: int, batch_ids: Sequence[Any], checkpoint: str | None, metrics: Mapping[str, float]):
@@ -84,33 +84,33 @@ def fit(
     num_steps: int,
     max_seconds: float | None = None,
 ) -> FitResult:
-    """Trains until `num_steps` updates are made in all, counted from `state.step`.
+    """Trains until `num_steps` updates have been made in total, counted by `state.step`.
 
-    Metrics are fetched a few steps behind the device, so that it never waits; where a hook is due the loop catches up
-    first, so that no hook ever sees (or saves) a state that a non-finite step has been skipped in. A hook sees the mean
-    of each metric over the steps since its last call; and of those steps but the first, which compiles, without the
-    time that hooks took: `step_seconds`, the mean wall time, of which `data_seconds` were spent waiting for the batch
-    and `own_seconds` for nothing that other processes or the devices do (the batch, and the dispatch where the backend
-    does not run the step in it).
+    Metrics are fetched a few steps behind the device, so that the device never waits. When a hook is due, the loop
+    catches up first, so a hook never sees (or saves) a state after a skipped non-finite step. A hook gets the mean of
+    each metric over the steps since its last call. It also gets three times, means over these steps without the first
+    one, which compiles, and without the time spent in hooks: `step_seconds`, the wall time; `data_seconds`, the wait
+    for the batch; and `own_seconds`, the process's own part, spent waiting for neither other processes nor devices (the
+    batch, and the dispatch unless the backend runs the step in it).
 
-    A program that is compiled for any later step is warned about: something changes its shape or type.
+    A program that is compiled in a later step causes a warning: something changes its shape or type.
 
-    Ctrl-C and SIGTERM let the step under way finish; the hooks' `on_end` are called, and the result says
-    `interrupted` or `terminated`. A second signal acts at once (a second SIGTERM: after `REPEAT_SECONDS`). Hooks'
-    `on_end` run in the reverse order of the hooks, after a failure too (with the state None and the reason "failed");
-    what failed carries a note that names the last good checkpoint.
+    On Ctrl-C and SIGTERM the current step finishes, the hooks' `on_end` are called, and the result's reason is
+    `interrupted` or `terminated`. A second signal acts immediately (a second SIGTERM: after `REPEAT_SECONDS`). Hooks'
+    `on_end` run in the reverse order of the hooks, also after a failure (with state None and reason "failed"); the
+    error carries a note that names the last good checkpoint.
 
-    In a run of several processes all end after the same step, though the signal may have reached one of them only, or
-    their clocks differ: `LOOKAHEAD` steps after they have told each other.
+    In a run of several processes all end after the same step, even if the signal reached only one of them, or their
+    clocks differ: `LOOKAHEAD` steps after they have exchanged it.
 
     Args:
       step: compiled `step(state, batch) -> (state, metrics)`; metrics are scalars. `finite` (1 or
-        0) says whether the state was updated; without it, all metrics have to be finite.
+        0) says whether the state was updated; without it, all metrics must be finite.
       state: has an attribute `step`; the caller's copy is donated.
-      batches: the batches from this state's step on (`fit` draws exactly one per step); as many on every process.
+      batches: the batches from this state's step on (`fit` draws exactly one per step); equally many on every process.
       hooks: called in order.
-      num_steps: updates in all; a state that has them already is returned as it is.
-      max_seconds: begin no step after so long.
+      num_steps: total number of updates; a state that already has them is returned unchanged.
+      max_seconds: no step begins after this time.
 
     Raises:
       NonFiniteError: names the step, the ids of its batch and the last good checkpoint.
@@ -134,7 +134,7 @@ def fit(
 
 @dataclass
 class _Pending:
-    """A step that was dispatched and whose metrics have not been looked at."""
+    """A dispatched step whose metrics have not been read yet."""
 
     step: int
     batch_ids: list[Any]
@@ -221,7 +221,7 @@ class _Loop:
         return "finished"
 
     def raise_alarm(self) -> None:
-        """Warns where the step, or what drew its batch, has compiled something."""
+        """Warns if the step, or the code that drew its batch, has compiled something."""
         names = self.compilations.names
         if not names or self.alarms >= _MOST_ALARMS:
             return
@@ -240,7 +240,7 @@ class _Loop:
             self.hooks[i].on_step(self.step, self.state, self.means[i].take())
 
     def check_pending(self, allowed: int) -> None:
-        """Looks at the metrics of dispatched steps until at most `allowed` are unseen."""
+        """Reads the metrics of dispatched steps until at most `allowed` are unread."""
         while len(self.pending) > allowed:
             seen = self.pending.popleft()
             metrics = {name: float(value) for name, value in jax.device_get(dict(seen.metrics)).items()}
@@ -260,7 +260,7 @@ def _batch_ids(batch: Any) -> list[Any]:
 
 
 def _end_hooks(hooks: Sequence[Hook], step: int, state: Any, reason: Reason) -> list[Exception]:
-    """Calls every `on_end`, in reverse order, even where one of them fails; returns the failures."""
+    """Calls every `on_end`, in reverse order, even if one of them fails; returns the failures."""
     failures = []
     for hook in reversed(hooks):
         try:
@@ -273,12 +273,12 @@ def _end_hooks(hooks: Sequence[Hook], step: int, state: Any, reason: Reason) -> 
 def _note(error: BaseException, failures: Sequence[Exception], hooks: Sequence[Hook]) -> None:
     for failure in failures:
         error.add_note(f"The end of a hook failed, too: {failure!r}")
-    if not isinstance(error, NonFiniteError):  # which says so itself
-        with contextlib.suppress(Exception):  # a folder that cannot be read any more
+    if not isinstance(error, NonFiniteError):  # its message says so itself
+        with contextlib.suppress(Exception):  # the folder may have become unreadable
             error.add_note(f"Last good checkpoint: {_last_checkpoint(hooks) or 'none'}")
 
 
 def _last_checkpoint(hooks: Sequence[Hook]) -> str | None:
-    """As the last hook names it that knows one."""
+    """The last good checkpoint, as named by the last hook that knows one."""
     named = [name for hook in hooks if (name := hook.last_checkpoint()) is not None]
     return named[-1] if named else None

@@ -1,4 +1,4 @@
-"""What happens around the steps of a run: logging, checkpoints, and whatever a task adds."""
+"""Hooks around the steps of a run: logging, checkpoints, and what a task adds."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -13,16 +13,16 @@ from wavejax.training.loggers import Logger
 _LOG = logging.getLogger(__name__)
 _SECONDS = ("step_seconds", "own_seconds", "data_seconds")
 SLOW_HOST = 1.5
-"""A host is reported that needs more than so many times the median host's time for its own part of a step..."""
+"""A host is reported as slow if its own part of a step takes more than this many times the median..."""
 SLOW_PART = 0.1
-"""...where the difference is more than this part of the step."""
+"""...and the difference is more than this fraction of the step."""
 
 
 class Hook:
-    """Called by `fit`; the methods do nothing here, so a hook defines those that it needs.
+    """Called by `fit`. The methods here do nothing; a hook overrides those that it needs.
 
     Attributes:
-      every: `on_step` is called after each step that is a multiple of it, and after the last one.
+      every: `on_step` is called after each step that is a multiple of this, and after the last step.
     """
 
     every: int = 1
@@ -32,23 +32,23 @@ class Hook:
         return step % self.every == 0 or step == num_steps
 
     def on_start(self, step: int, state: Any) -> None:
-        """Before the first step; `step` updates have been made by earlier runs."""
+        """Called before the first step; `step` updates have been made by earlier runs."""
 
     def on_step(self, step: int, state: Any, metrics: Mapping[str, float]) -> None:
-        """After a step. The state is valid only during the call (the next step donates it): copy what must stay.
+        """Called after a step. The state is valid only during the call (the next step donates it): copy what you keep.
 
         Args:
-          step: updates made.
-          state: the state after them, known to be sound.
-          metrics: means over the steps since the last call (`learning_rate`: the last value), and the seconds of a
-            step, see `fit`.
+          step: number of updates made.
+          state: the state after them, known to be finite.
+          metrics: means over the steps since the last call (`learning_rate`: the last value), and times per step in
+            seconds (see `fit`).
         """
 
     def on_end(self, step: int, state: Any, reason: str) -> None:
-        """Once, however the run ends: a reason of `FitResult`; or "failed", where state is None."""
+        """Called once at the end, with a reason of `FitResult`, or with "failed" and state None."""
 
     def last_checkpoint(self) -> str | None:
-        """Names the newest checkpoint that this hook knows to be good, for error messages."""
+        """The newest checkpoint that this hook knows to be good, for error messages."""
         return None
 
 
@@ -59,7 +59,7 @@ def _checked_interval(every: int) -> int:
 
 
 class CallHook(Hook):
-    """Calls `function(step, state, metrics)` every so many steps: an evaluation, an audio sample."""
+    """Calls `function(step, state, metrics)` at regular steps, e.g. for an evaluation or an audio sample."""
 
     def __init__(self, function: Callable[[int, Any, Mapping[str, float]], None], *, every: int) -> None:
         self.function = function
@@ -71,18 +71,18 @@ class CallHook(Hook):
 
 
 class LogHook(Hook):
-    """Writes the metrics and the throughput to a logger; put it first, so that it is closed last.
+    """Writes the metrics and the throughput to a logger. Put it first, so that it is closed last.
 
-    `data_wait_share` is the part of a step that was spent waiting for its batch. In a run of several processes, on each
-    of which it has to stand, it compares them: `step_seconds_max` and `step_seconds_median`, the same of `own_seconds`
-    (see `fit`), and `slowest_process`, the one with the largest of these; one that is much slower than the others is
-    warned about by name, on process 0.
+    `data_wait_share` is the fraction of a step that was spent waiting for its batch. In a run of several processes,
+    every process needs this hook, and it compares them: `step_seconds_max` and `step_seconds_median`, the same for
+    `own_seconds` (see `fit`), and `slowest_process`, the process with the largest `own_seconds`. Process 0 warns about
+    a process that is much slower than the others.
 
     Args:
-      logger: where to; closed at the end of the run.
+      logger: the destination; closed at the end of the run.
       every: steps between two records.
-      units_per_step: what one step works through, e.g. batch size times samples of a crop; None for no throughput.
-      unit: its name: the metric is `{unit}_per_second`.
+      units_per_step: units that one step processes, e.g. batch size times samples of a crop; None for no throughput.
+      unit: the unit's name: the metric is `{unit}_per_second`.
     """
 
     def __init__(
@@ -95,12 +95,12 @@ class LogHook(Hook):
         self._hosts: tuple[str, ...] = ()
 
     def on_start(self, step: int, state: Any) -> None:
-        """Tells the logger where the run starts."""
+        """Tells the logger the step at which the run starts."""
         self.logger.start(step)
         self._hosts = host_names()
 
     def on_step(self, step: int, state: Any, metrics: Mapping[str, float]) -> None:
-        """Writes one record; `finite`, which is 1 for every step that a hook sees, is left out."""
+        """Writes one record, without `finite`, which is 1 for every step that a hook sees."""
         record = {name: value for name, value in metrics.items() if name not in ("finite", *_SECONDS)}
         seconds = metrics.get("step_seconds")
         if seconds:
@@ -123,14 +123,14 @@ class LogHook(Hook):
 
 
 def compare_hosts(seconds: np.ndarray, names: Sequence[str]) -> tuple[dict[str, float], str | None]:
-    """What a record says of the hosts, and a sentence about one that holds the others up (None: there is none).
+    """The metrics of a record that compare the hosts, and a sentence about a host that slows the others (or None).
 
-    All hosts end a step together, so a slow one shows in the time that it needs itself: the others wait that long. A
-    device that is slow by itself does not show here; a profile has it.
+    All hosts end a step together, so a slow host is recognised by its own part of the step: the others wait for it. A
+    slow device is not visible here; a profile shows it.
 
     Args:
-      seconds: [processes, 3]: of a step in all, of the process' own part, and of that the wait for the batch.
-      names: of the hosts, [processes].
+      seconds: [processes, 3]: time of a whole step, of the process's own part, and of the wait for the batch within it.
+      names: the hosts' names, [processes].
     """
     total, own, data = np.asarray(seconds, np.float64).T
     slowest, median = int(np.argmax(own)), float(np.median(own))
@@ -157,12 +157,12 @@ class Store(Protocol):
     def save(self, step: int, state: Any, meta: Mapping[str, Any], *, metrics: Mapping[str, float]) -> bool:
         """Waits for an earlier save, starts this one and returns once the state may be changed.
 
-        Raises what went wrong with the earlier one; False where the step is saved already.
+        Raises the error of a failed earlier save; returns False if the step is already saved.
         """
         ...
 
     def wait(self) -> None:
-        """Returns once everything is on disk; raises what went wrong."""
+        """Returns once everything is on disk; raises the error of a failed save."""
         ...
 
     def steps(self) -> tuple[int, ...]:
@@ -171,13 +171,13 @@ class Store(Protocol):
 
 
 class CheckpointHook(Hook):
-    """Saves the state every so many steps and at the end, an interrupted end too; the caller closes the store.
+    """Saves the state at regular steps and at the end, also if interrupted; the caller closes the store.
 
     Args:
-      store: where to.
+      store: the checkpoint store.
       meta: JSON-able description that every checkpoint carries (config, feature spec).
       every: steps between two checkpoints.
-      measured: gives what is known of a step, to be saved with it (the store may choose by it which steps to keep).
+      measured: returns the metrics known for a step, which are saved with it (the store may use them to choose steps).
     """
 
     def __init__(
@@ -192,11 +192,11 @@ class CheckpointHook(Hook):
         self.meta = meta
         self.measured = measured
         self.every = _checked_interval(every)
-        self._newest: int | None = None  # known to have been on disk
+        self._newest: int | None = None  # newest step known to have been on disk
         self._saving: int | None = None
 
     def on_start(self, step: int, state: Any) -> None:
-        """Looks what is there."""
+        """Looks up the newest saved step."""
         self._newest = max(self.store.steps(), default=None)
 
     def on_step(self, step: int, state: Any, metrics: Mapping[str, float]) -> None:
@@ -214,7 +214,7 @@ class CheckpointHook(Hook):
         try:
             self.store.save(step, state, self.meta, metrics=self.measured(step))
         except OSError as error:
-            if getattr(error, "step", None) == step:  # so the earlier one was written
+            if getattr(error, "step", None) == step:  # this step failed, so the earlier one was written
                 self._newest = self._newest if saving is None else saving
             raise
         self._newest = self._newest if saving is None else saving
@@ -226,7 +226,7 @@ class CheckpointHook(Hook):
         self._newest = self._newest if saving is None else saving
 
     def last_checkpoint(self) -> str | None:
-        """The newest step on disk; where none is there any more, what the newest was."""
+        """The newest step on disk; if there is none any more, the step that was the newest."""
         self._wait()
         steps = self.store.steps()
         if steps:

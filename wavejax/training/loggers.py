@@ -1,4 +1,4 @@
-"""Where metrics, audio and images of a run go: the console, JSON lines, TensorBoard."""
+"""Loggers for metrics, audio and images of a run: the console, JSON lines, TensorBoard."""
 
 import contextlib
 import errno
@@ -21,10 +21,10 @@ _LONGEST_LINE = 1 << 20
 
 
 class Logger:
-    """A destination; the methods do nothing here, so a logger defines those that it can serve."""
+    """A destination. The methods here do nothing; a logger overrides those that it supports."""
 
     def start(self, step: int) -> None:
-        """The run (re)starts after `step` updates: records of later steps, by a run that was killed, are obsolete."""
+        """The run (re)starts after `step` updates: records of later steps, from a killed run, are obsolete."""
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Numbers by name, e.g. {"loss": 5.1}; a group is written as a prefix: "validation/loss"."""
@@ -36,10 +36,10 @@ class Logger:
         """An image [height, width, 3] or [height, width], uint8, or float in [0, 1]."""
 
     def text(self, step: int, name: str, text: str) -> None:
-        """Words, such as what a recogniser has heard."""
+        """Text, such as a recogniser's transcript."""
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes what is still buffered, and closes the logger."""
 
 
 class LoggerGroup(Logger):
@@ -82,11 +82,11 @@ class LoggerGroup(Logger):
 class JsonLinesLogger(Logger):
     """One JSON object per record, appended to a file: `{"step": 10, "time": unix seconds, "loss": 5.1, ...}`.
 
-    A restarted run drops the records of steps it is about to repeat, and a line that a kill cut short. Numbers that
-    are not finite are written as null, so every line is JSON.
+    A restarted run drops the records of the steps that it will repeat, and a line that a kill cut short. Numbers that
+    are not finite are written as null, so every line is valid JSON.
 
     Args:
-      path: the file; its folder is made.
+      path: the file; its folder is created.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -104,7 +104,7 @@ class JsonLinesLogger(Logger):
         write_text(self.path, "".join(line + "\n" for line in kept))
 
     def refuse_foreign(self) -> None:
-        """Whether the file is missing, empty, or such a log: lines that are none are dropped.
+        """Checks that the file is missing, empty, or a log of this kind, whose invalid lines will be dropped.
 
         Raises:
           FileExistsError: it is something else.
@@ -153,7 +153,7 @@ class TensorBoardLogger(Logger):
         self._writer: Any = None
 
     def start(self, step: int) -> None:
-        """Opens a new event file, before whose first step TensorBoard forgets what was later."""
+        """Opens a new event file; TensorBoard then discards earlier records from its first step on."""
         self._open(purge_step=step + 1 if step else None)
 
     def _open(self, purge_step: int | None = None) -> Any:
@@ -169,7 +169,7 @@ class TensorBoardLogger(Logger):
             self._open().add_scalar(name, float(value), global_step=step)
 
     def audio(self, step: int, name: str, waveform: np.ndarray, sample_rate: int) -> None:
-        """See `Logger.audio`; what lies outside [-1, 1] is clipped."""
+        """See `Logger.audio`; samples outside [-1, 1] are clipped."""
         clipped = np.clip(np.asarray(waveform, np.float32).reshape(-1, 1), -1, 1)
         self._open().add_audio(name, clipped, global_step=step, sample_rate=sample_rate)
 
@@ -194,15 +194,15 @@ class TensorBoardLogger(Logger):
 
 
 class ConsoleLogger(Logger):
-    """A progress bar with the falling loss; where the output is no terminal, one line per record.
+    """A progress bar with metrics; if the output is not a terminal, one line per record.
 
-    A terminal that is closed, or a pipe that nobody reads any more, does not end the training.
+    A closed terminal, or a pipe that is no longer read, does not end the training.
 
     Args:
-      num_steps: updates of the whole run.
+      num_steps: total updates of the run.
       names: the metrics to show and how, e.g. {"loss": "loss {:.3f}", "samples_per_second": "{:,.0f} samples/s"};
         None shows the loss, the gradient norm and every throughput.
-      console: where to; None for standard error.
+      console: the output; None for standard error.
     """
 
     def __init__(
@@ -229,7 +229,7 @@ class ConsoleLogger(Logger):
                 self._progress.start()
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Moves the bar, or prints a line; evaluations (names with a "/") always get a line of their own."""
+        """Advances the bar, or prints a line; evaluations (names with a "/") always get their own line."""
         shown = self._describe(values)
         with self._whether_read_or_not():
             if self._progress is not None and not any("/" in name for name in values):
@@ -240,7 +240,7 @@ class ConsoleLogger(Logger):
 
     @contextlib.contextmanager
     def _whether_read_or_not(self) -> Iterator[None]:
-        """Goes on in silence where the terminal or pipe is gone; rich would end the program."""
+        """Continues silently if the terminal or pipe is gone; rich would end the program."""
         try:
             yield
         except (OSError, SystemExit):
@@ -257,7 +257,7 @@ class ConsoleLogger(Logger):
         return "  ".join(parts)
 
     def close(self) -> None:
-        """Takes the bar away, its last line stays."""
+        """Stops the bar; its last line stays on the screen."""
         if self._progress is not None:
             with self._whether_read_or_not():
                 self._progress.stop()

@@ -1,4 +1,4 @@
-"""What each of two players does with the rows of one device: losses, keys and gradients (`on_each_device`)."""
+"""Losses, keys and gradients of the two players on the rows of one device (`on_each_device`)."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -25,26 +25,25 @@ if TYPE_CHECKING:
     import optax
 
 DISCRIMINATOR_PREFIX = "discriminator_"
-"""What the names of the discriminator's metrics begin with; the generator's are those of a step of one player."""
+"""Prefix of the discriminator's metrics; the generator's metrics have the names of `make_train_step`."""
 
 Batch = Mapping[str, Array]
 
 
 class TwoPlayerLoss(NamedTuple):
-    """What each player does with a batch. Sums and weights are those of `LossFn`; keys are one per example, [rows].
+    """The functions of both players. Sums and weights are as in `LossFn`; there is one key per example, [rows].
 
-    No function sees the other player's parameters where it could change them: the generator's outputs are all that
-    the losses know of it. A loss of the generator's own parameters or states (a codebook's commitment) is therefore an
-    entry of `outputs`.
+    The losses depend on the generator only through its outputs. A loss of the generator's own parameters or states (a
+    codebook's commitment) must therefore be an entry of `outputs`.
 
     Attributes:
       forward: `(generator_params, model_state, batch, keys) -> (outputs, model_state)`. `outputs` is any pytree: the
-        fake waveform and whatever else the losses need.
+        fake waveform and everything else that the losses need.
       generator: `(discriminator_params, outputs, batch, keys, adversarial_weight) -> (loss_sum, weight, metrics)`.
-        `adversarial_weight`, [] float32, is 0 before the adversarial start and 1 from then on: it multiplies what the
-        discriminator says (adversarial and feature matching loss), not the generator's own loss.
-      discriminator: `(discriminator_params, outputs, batch, keys) -> (loss_sum, weight, metrics)`, a gradient penalty
-        included; its keys differ from those that `forward` had.
+        `adversarial_weight`, [] float32, is 0 before the adversarial start and 1 from then on: it multiplies the losses
+        from the discriminator (adversarial and feature matching), not the generator's own loss.
+      discriminator: `(discriminator_params, outputs, batch, keys) -> (loss_sum, weight, metrics)`, including a gradient
+        penalty; its keys differ from those of `forward`.
     """
 
     forward: Callable[[PyTree, PyTree, Batch, PRNGKeyArray], tuple[PyTree, PyTree]]
@@ -54,7 +53,7 @@ class TwoPlayerLoss(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Game:
-    """What does not change from step to step."""
+    """The settings that do not change from step to step."""
 
     loss: TwoPlayerLoss
     discriminator_optimizer: "optax.GradientTransformation"
@@ -64,7 +63,7 @@ class Game:
 
 
 class GeneratorTurn(NamedTuple):
-    """What the generator's turn found: means, the gradient and its norm, the sum of weights, the next model state."""
+    """Results of the generator's turn: means, the gradient and its norm, the sum of weights, the next model state."""
 
     loss: Float[Array, ""]
     metrics: dict[str, Array]
@@ -75,25 +74,25 @@ class GeneratorTurn(NamedTuple):
 
 
 class DiscriminatorTurns(NamedTuple):
-    """After its turns: (parameters, optimizer state), and their mean `loss`, `gradient_norm` and metrics."""
+    """Results of its turns: (parameters, optimizer state), and means of `loss`, `gradient_norm` and the metrics."""
 
     reached: tuple[PyTree, PyTree]
     report: dict[str, Array]
 
 
 def _player_keys(step_key: PRNGKeyArray, player: Array, rows: int) -> Key[Array, "rows"]:
-    """Keys of the examples: player 0 is the generator, player t + 1 the discriminator in its turn t."""
+    """The examples' keys: player 0 is the generator, player t + 1 is the discriminator in its turn t."""
     return example_keys(jax.random.fold_in(step_key, player), rows)
 
 
 def _halves(keys: Key[Array, "rows"]) -> tuple[Key[Array, "rows"], Key[Array, "rows"]]:
-    """Of each key one for the forward and one for the loss."""
+    """Splits each key into one for the forward and one for the loss."""
     both = jax.vmap(jax.random.split)(keys)
     return both[:, 0], both[:, 1]
 
 
 def generator_loss(loss: TwoPlayerLoss, discriminator_params: PyTree, adversarial_weight: Array) -> LossFn:
-    """The generator's loss against a fixed discriminator, as a loss of one player."""
+    """The generator's loss against a fixed discriminator, as a single-player `LossFn`."""
 
     def loss_fn(params: PyTree, model_state: PyTree, batch: Batch, keys: Key[Array, "rows"]) -> tuple[Any, ...]:
         forward_keys, loss_keys = _halves(keys)
@@ -124,7 +123,7 @@ def generator_gradients(game: Game, whole: tuple[Any, ...], rows: PyTree) -> Gen
 
 
 def discriminator_gradients(game: Game, whole: tuple[Any, ...], rows: PyTree) -> tuple[PyTree, dict[str, Array]]:
-    """Its gradient in one turn and what to report; `whole`: (generator, discriminator, model state, step key, turn)."""
+    """Gradient and metrics of one turn; `whole`: (generator, discriminator, model state, step key, turn)."""
     generator, params, model_state, step_key, turn = whole
     count = num_rows(rows)
     keys = _player_keys(step_key, turn + jnp.int32(1), count)
@@ -146,7 +145,7 @@ def discriminator_gradients(game: Game, whole: tuple[Any, ...], rows: PyTree) ->
 def _gradients_on_fakes(
     game: Game, params: PyTree, rows: PyTree, keys: Key[Array, "rows"], fakes: Callable[..., tuple[PyTree, Any]]
 ) -> tuple[PyTree, dict[str, Array]]:
-    """The discriminator's gradient and report; `fakes(batch, keys)` are the generator's outputs and the loss's keys."""
+    """The discriminator's gradient and metrics; `fakes(batch, keys)` gives the generator's outputs and loss keys."""
 
     def loss_fn(params: PyTree, nothing: PyTree, batch: Batch, keys: Key[Array, "rows"]) -> tuple[Any, ...]:
         outputs, loss_keys = fakes(batch, keys)
@@ -159,7 +158,7 @@ def _gradients_on_fakes(
 
 
 def both_gradients(game: Game, whole: tuple[Any, ...], rows: PyTree) -> tuple[GeneratorTurn, DiscriminatorTurns]:
-    """The generator's gradient and the updated discriminator, through one forward.
+    """The generator's gradient and the updated discriminator, from a single forward.
 
     `whole`: (both players' parameters, the discriminator's optimizer state, model state, step key, whether the
     adversarial part has started).
@@ -178,7 +177,7 @@ def both_gradients(game: Game, whole: tuple[Any, ...], rows: PyTree) -> tuple[Ge
     )
     after = apply_gradients(game.discriminator_optimizer, gradients, opt_state, before[0])
     discriminator = DiscriminatorTurns(where_tree(started, after, before), report)
-    # From here on the generator's outputs take the place of its parameters.
+    # From here on the loss is a function of the generator's outputs, not of its parameters.
     outputs_loss = game.loss._replace(forward=lambda outputs, nothing, batch, keys: (outputs, nothing))
     loss_fn = generator_loss(outputs_loss, discriminator.reached[0], started.astype(jnp.float32))
 
@@ -186,7 +185,7 @@ def both_gradients(game: Game, whole: tuple[Any, ...], rows: PyTree) -> tuple[Ge
         loss_sum, weight, _, metrics = checked_loss(loss_fn, outputs, {}, rows, own_keys)
         return loss_sum, (weight, metrics)
 
-    # Whole numbers among the outputs have no gradient, which JAX wants to be told.
+    # Integer outputs have no gradient; JAX needs `allow_int` for them.
     (loss_sum, (weight, metrics)), slopes = jax.value_and_grad(loss_of, has_aux=True, allow_int=True)(outputs)
     (gradients,) = pull_back(slopes)
     gradients = jax.tree.map(lambda g: g.astype(jnp.float32), gradients)

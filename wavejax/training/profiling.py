@@ -1,4 +1,4 @@
-"""A trace of some steps of a run, as TensorBoard's profiler and Perfetto read it."""
+"""Writes a trace of some steps of a run, for TensorBoard's profiler and Perfetto."""
 
 import logging
 import os
@@ -14,20 +14,20 @@ _LOG = logging.getLogger(__name__)
 
 
 class ProfileHook(Hook):
-    """Writes a trace by `jax.profiler` of the steps `first` to `last`, both included, one per process.
+    """Writes a `jax.profiler` trace of the steps `first` to `last` (inclusive), one per process.
 
-    The loop waits for the device before the first and after the last of them, and the tracing itself takes time: the
-    steps are not to be timed by the log. Where the run starts within them, so does the trace; beyond, nothing is
-    written. The first step of a run compiles: choose later ones.
+    The loop waits for the device before the first and after the last of these steps, and tracing itself takes time, so
+    the log's times for these steps are not representative. If the run starts within these steps, so does the trace; if
+    it starts after them, nothing is written. The first step of a run compiles, so choose later ones.
 
     Args:
-      folder: where to; with several processes each has a sub-folder `process-N`. Look at it with
+      folder: the output folder; with several processes each has a sub-folder `process-N`. View it with
         `tensorboard --logdir FOLDER` (package xprof), or unpack a trace and open it on ui.perfetto.dev.
-      first: number of a step (the first of all is 1).
-      last: number of the same or a later step.
+      first: number of the first step to trace (the first step of a training is 1).
+      last: number of the last step, the same or a later one.
 
     Raises:
-      ValueError: first and last are no range of steps.
+      ValueError: `first` and `last` are not a range of steps.
     """
 
     def __init__(self, folder: str | os.PathLike[str], first: int, last: int) -> None:
@@ -38,30 +38,30 @@ class ProfileHook(Hook):
         self._is_tracing = False
 
     def is_due(self, step: int, num_steps: int) -> bool:
-        """Before the first of the steps and after the last."""
+        """Whether the step is the one before `first`, or `last`."""
         return step + 1 == self.first or step == self.last
 
     def on_start(self, step: int, state: Any) -> None:
-        """Begins, where the run does so within the steps."""
+        """Starts the trace if the run starts within the steps."""
         if step >= self.last:
             _LOG.warning("steps %d to %d are not profiled: %d are made already", self.first, self.last, step)
         elif step + 1 >= self.first:
             self._begin()
 
     def on_step(self, step: int, state: Any, metrics: Mapping[str, float]) -> None:
-        """Begins or ends."""
+        """Starts or ends the trace."""
         if step == self.last:
             self._end()
         elif not self._is_tracing:
             self._begin()
 
     def on_end(self, step: int, state: Any, reason: str) -> None:
-        """Ends, where the run does so first."""
+        """Ends the trace if the run ends before `last`."""
         self._end()
 
     def _begin(self) -> None:
         folder = self.folder
-        if jax.process_count() > 1:  # several of one machine would write files of one name
+        if jax.process_count() > 1:  # several processes of one machine would use the same file names
             folder = folder / f"process-{jax.process_index()}"
         jax.profiler.start_trace(str(folder))
         self._is_tracing = True

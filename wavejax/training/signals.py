@@ -1,4 +1,4 @@
-"""Being asked to end: the first signal is kept, so that the step under way can finish and be saved."""
+"""Remembers the first signal to end, so that the current step can finish and be saved."""
 
 import contextlib
 import os
@@ -11,15 +11,15 @@ from typing import Any
 from wavejax import interruption
 
 REPEAT_SECONDS = 5.0
-"""A second SIGTERM within so long of the first is the same one, sent to every process of a job."""
+"""A second SIGTERM within this time after the first counts as the same request, sent to every process of a job."""
 
 
 class SignalFlag:
-    """Keeps the number of the first SIGINT or SIGTERM; the handlers of before act on a second one, and return on exit.
+    """Keeps the number of the first SIGINT or SIGTERM. Previous handlers act on a second signal, and return on exit.
 
-    A SIGTERM that soon follows another says the same again: schedulers send it to every process of a job, and a
-    supervisor passes its own on. Signals reach the main thread only; elsewhere it changes nothing. In a command, whose
-    signals `wavejax.interruption` handles, a second one acts at once whatever the main thread is busy with.
+    A SIGTERM shortly after another is the same request: schedulers send it to every process of a job, and a supervisor
+    passes its own on. Signals reach the main thread only; in another thread this class does nothing. In a command,
+    whose signals `wavejax.interruption` handles, a second signal acts immediately, whatever the main thread is doing.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class SignalFlag:
         return self
 
     def _is_kept(self, number: int) -> bool:
-        """Keeps the first; says of a later one whether it says the same again."""
+        """Keeps the first signal; for a later one, returns whether it is the same request again."""
         if not self.number:
             self.number, self._received = number, time.monotonic()
             return True

@@ -1,4 +1,4 @@
-"""What a training run carries from step to step."""
+"""The state that a training run carries from step to step."""
 
 from typing import TYPE_CHECKING
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     import optax
 
 SHARDABLE_FIELDS = ("ema_params", "opt_state")
-"""Fields of a `TrainState` that the gradient does not need, so that each device may hold a part of them only."""
+"""Fields of a `TrainState` that the gradient does not need, so each device may hold only a part of them."""
 
 
 @flax.struct.dataclass
 class TrainState:
-    """Everything that a step changes, and the key that it draws from: a pytree that checkpoints hold whole.
+    """Everything that a step changes, and the PRNG key of the run: a pytree that checkpoints save completely.
 
     Attributes:
-      step: [] int32, updates made so far.
+      step: [] int32, number of updates made so far.
       params: the parameters that are optimised.
       ema_params: their exponential moving average, in float32; evaluation and export use these.
       opt_state: the optimizer's state.
-      model_state: what the loss carries besides parameters (running statistics); an empty dict where nothing.
+      model_state: what the loss carries besides parameters (running statistics); an empty dict if nothing.
       key: typed PRNG key of the run, never changed; a step draws from `fold_in(key, step)`.
     """
 
@@ -46,7 +46,7 @@ def create_train_state(
 ) -> TrainState:
     """The state before the first step: the average starts as a copy of the parameters.
 
-    Traceable: `jax.eval_shape` of it gives the shapes that a checkpoint restores to.
+    Traceable: `jax.eval_shape` of it gives the shapes of a checkpoint's restore target.
 
     Args:
       params: initial parameters.

@@ -1,4 +1,4 @@
-"""One update: sums over micro-batches and devices, one division, one optimizer step, the moving average, a guard."""
+"""One update: sums over micro-batches and devices, one division, one optimizer step, moving average, finite guard."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import optax
 
 RESERVED_METRICS = ("loss", "weight", "gradient_norm", "learning_rate", "finite")
-"""Names that the step itself reports; a loss function's metrics have others."""
+"""Metrics that the step itself reports; a loss function's metrics must have other names."""
 
 TrainStep = Callable[[TrainState, PyTree], tuple[TrainState, dict[str, Array]]]
 
@@ -31,20 +31,20 @@ def make_train_step(
 ) -> TrainStep:
     """A pure `step(state, batch) -> (state, metrics)`, the same for every strategy; compile it with one.
 
-    The gradient is that of (sum of losses) / (sum of weights) over the whole global batch: all sums are completed over
-    micro-batches and devices before the one division, so masks and uneven weights give the same update however the
-    batch is cut. Weights must not depend on the parameters. Each example has a key of its own, folded from the step's
-    key and its position in the global batch. `model_state` passes through the micro-batches in turn and is averaged
-    over devices.
+    The gradient is that of (sum of losses) / (sum of weights) over the global batch. All sums are completed over
+    micro-batches and devices before this single division, so with masks and uneven weights the update does not depend
+    on how the batch is split. Weights must not depend on the parameters. Each example has its own key, folded from the
+    step's key and its position in the global batch. `model_state` passes through the micro-batches one after the other
+    and is averaged over devices.
 
     Metrics, [] float32 each: `loss` (mean per unit of weight), `weight` (their sum), `gradient_norm` (global, before
-    clipping), `finite` (1, or 0 where loss or gradient is not: then the returned state equals the given one),
-    `learning_rate` where given, and each of the loss function's sums divided by the weight.
+    clipping), `finite` (1; or 0 if the loss or gradient is not finite, and then the returned state equals the given
+    one), `learning_rate` if given, and each of the loss function's sums divided by the weight.
 
     Args:
       loss_fn: `(params, model_state, batch, keys) -> (loss_sum, weight, model_state, metrics)`, with arrays
         [rows, ...] in `batch`, keys [rows], scalars for both sums and for each metric (a sum, too).
-      optimizer: e.g. `OptimizerConfig(...).build()`; clipping is its part.
+      optimizer: e.g. `OptimizerConfig(...).build()`, which includes clipping.
       ema_decay: final decay of the average of parameters; at update t (from 0) it is min(ema_decay, (1+t)/(10+t)).
       accumulation_steps: micro-batches per update; the rows must be a multiple of it.
       learning_rate: schedule to report, e.g. `config.learning_rate_at`.
@@ -84,7 +84,7 @@ def make_train_step(
 
 
 def check_settings(ema_decay: float, accumulation_steps: int) -> None:
-    """Refuses what no step can use.
+    """Refuses invalid settings of a step.
 
     Raises:
       ValueError: arguments out of range.
@@ -104,7 +104,7 @@ def num_rows(batch: PyTree) -> int:
     """Rows of a batch: the length of axis 0 of its arrays.
 
     Raises:
-      ValueError: there is no array.
+      ValueError: the batch holds no array.
     """
     leaves = jax.tree.leaves(batch)
     if not leaves:
@@ -116,7 +116,7 @@ def checked_loss(loss_fn: LossFn, *arguments: Any) -> tuple[Array, Array, PyTree
     """Calls a loss function and returns its sums in float32.
 
     Raises:
-      ValueError: a sum that is no scalar, or a metric whose name the step itself reports.
+      ValueError: a sum is not a scalar, or a metric has one of the step's reserved names.
     """
     loss_sum, weight, model_state, metrics = loss_fn(*arguments)
     sums: Mapping[str, Array] = {"loss_sum": loss_sum, "weight": weight, **metrics}
@@ -144,7 +144,7 @@ def sum_over_batch(
 ) -> tuple[Sums, PyTree]:
     """The sums of a loss and of its gradient over micro-batches and devices, and the next model state.
 
-    Call it where a step sees the rows of one device (`on_each_device`), with their `example_keys`.
+    Call it inside `on_each_device`, where a step sees the rows of one device, with their `example_keys`.
 
     Raises:
       ValueError: when traced: rows not divisible, or a loss of the wrong form.
@@ -186,14 +186,14 @@ def sum_over_batch(
 
 
 def interleave(x: Array, parts: int) -> Array:
-    """[rows, ...] -> [parts, rows/parts, ...] with row i in part i % parts: rows stay on the device that has them."""
+    """[rows, ...] -> [parts, rows/parts, ...] with row i in part i % parts; rows stay on their device."""
     return jnp.swapaxes(x.reshape(x.shape[0] // parts, parts, *x.shape[1:]), 0, 1)
 
 
 def divide_sums(sums: Sums, params: PyTree) -> tuple[Array, dict[str, Array], PyTree, Array]:
     """Mean loss and metrics per unit of weight, the gradient in the parameters' dtypes, and its global norm."""
     loss_sum, weight, metric_sums, gradient_sums = sums
-    divisor = jnp.where(weight > 0, weight, jnp.float32(1))  # a batch that is all masked: no loss, no gradient
+    divisor = jnp.where(weight > 0, weight, jnp.float32(1))  # a fully masked batch has no loss and no gradient
     gradients = jax.tree.map(lambda g: g / divisor, gradient_sums)
     norm = jnp.sqrt(sum((jnp.sum(jnp.square(g)) for g in jax.tree.leaves(gradients)), start=jnp.float32(0)))
     metrics = {name: value / divisor for name, value in metric_sums.items()}
@@ -204,7 +204,7 @@ def apply_gradients(
     optimizer: "optax.GradientTransformation", gradients: PyTree, opt_state: PyTree, params: PyTree
 ) -> tuple[PyTree, PyTree]:
     """Parameters and optimizer state after one update."""
-    import optax  # here, because configurations import this package, and whoever only generates trains nothing
+    import optax  # here, because configurations import this package, and generation does not need optax
 
     with jax.numpy_dtype_promotion("standard"):  # optax mixes Python numbers and integer counters
         updates, opt_state = optimizer.update(gradients, opt_state, params)

@@ -2,7 +2,7 @@
 
 The players are those of Goodfellow et al. 2014 (arXiv 1406.2661); the discriminator may be a critic that takes several
 turns for each of the generator's (Arjovsky et al. 2017, arXiv 1701.07875, algorithm 1). Everything else (strategies,
-accumulation, guard, average, keys) is that of `make_train_step`, whose pieces this step is made of.
+accumulation, guard, average, keys) is as in `make_train_step`, whose functions this step uses.
 """
 
 import dataclasses
@@ -48,8 +48,8 @@ def create_two_player_state(
 ) -> TrainState:
     """The state before the first step of `make_two_player_step`; traceable.
 
-    `params` and `opt_state` are {"generator": ..., "discriminator": ...}; `ema_params` is the average of the generator
-    alone, so exports and everything that loads them hold the generator's tree.
+    `params` and `opt_state` are {"generator": ..., "discriminator": ...}. `ema_params` is the average of the generator
+    alone, so exports hold only the generator's tree.
 
     Args:
       generator_params, discriminator_params: initial parameters.
@@ -81,35 +81,36 @@ def make_two_player_step(
     generator_learning_rate: Schedule | None = None,
     discriminator_learning_rate: Schedule | None = None,
 ) -> TrainStep:
-    """A pure `step(state, batch) -> (state, metrics)` like `make_train_step`'s; for `create_two_player_state`.
+    """A pure `step(state, batch) -> (state, metrics)` like that of `make_train_step`; for `create_two_player_state`.
 
-    First the discriminator is updated `turns` times, each time on a fake of its own keys; then the generator once, on
-    a fake of other keys, against the updated discriminator. `model_state` is what the generator's own forward left.
-    Where any loss or gradient is not finite, also before the adversarial start, the step changes nothing.
+    First the discriminator is updated `turns` times, each time on a fake with its own keys. Then the generator is
+    updated once, on a fake with other keys, against the updated discriminator. `model_state` is that of the generator's
+    own forward. If any loss or gradient is not finite, also before the adversarial start, the step changes nothing.
 
-    Metrics, [] float32: `loss`, `weight`, `gradient_norm`, `learning_rate` (where given), `finite` and the generator's
-    own metrics as in `make_train_step`; `discriminator_loss`, `discriminator_gradient_norm`, and the discriminator's
-    own under `discriminator_{name}`, means over the turns; `discriminator_learning_rate` where given, that of the first
-    turn.
+    Metrics, [] float32: `loss`, `weight`, `gradient_norm`, `learning_rate` (if given), `finite` and the generator's own
+    metrics as in `make_train_step`; means over the turns of `discriminator_loss`, `discriminator_gradient_norm` and the
+    discriminator's own metrics as `discriminator_{name}`; and, if given, `discriminator_learning_rate`, that of the
+    first turn.
 
     Args:
       loss: the two players.
-      generator_optimizer, discriminator_optimizer: clipping is their part.
-      turns: updates of the discriminator for each of the generator's.
-      split_rows: each turn takes its own part of the batch (turn t the rows i with i % turns = t), so that a batch of
-        `turns` times the rows gives each turn new data; else each takes the whole batch, as the generator always does.
-      adversarial_start: the update from which on the discriminator learns; until then `adversarial_weight` is 0. One
-        program serves before and after: what the discriminator would have learnt is computed and dropped.
-      share_forward: compute the fake once for both updates. It needs one turn and no accumulation, as the fake and what
-        its gradient needs stay in memory, and each device holds the discriminator's optimizer state whole meanwhile.
-      ema_decay: of the generator's average, as in `make_train_step`.
+      generator_optimizer, discriminator_optimizer: the optimizers, which include clipping.
+      turns: number of discriminator updates per generator update.
+      split_rows: each turn takes its own part of the batch (turn t takes the rows i with i % turns = t), so a batch of
+        `turns` times the rows gives each turn new data. Otherwise each turn takes the whole batch, as the generator
+        always does.
+      adversarial_start: the first update in which the discriminator learns; until then `adversarial_weight` is 0. The
+        same program runs before and after: before, the discriminator's update is computed and discarded.
+      share_forward: compute the fake once for both updates. It needs one turn and no accumulation, because the fake and
+        the values for its gradient stay in memory; each device then holds the discriminator's whole optimizer state.
+      ema_decay: decay of the generator's average, as in `make_train_step`.
       accumulation_steps: micro-batches of each update.
       generator_learning_rate, discriminator_learning_rate: schedules to report, e.g. `config.learning_rate_at`. A
         schedule counts its own player's updates: the discriminator's begins at the adversarial start and advances by
         `turns` each step.
 
     Raises:
-      ValueError: arguments out of range or that exclude each other; when traced: rows not divisible, or a loss of the
+      ValueError: arguments are out of range or exclude each other; when traced: rows not divisible, or a loss of the
         wrong form.
     """
     check_settings(ema_decay, accumulation_steps)
@@ -149,15 +150,15 @@ def make_two_player_step(
 def make_two_player_eval_step(
     loss: TwoPlayerLoss, *, use_ema: bool = True, seed: int = 0, adversarial_weight: float = 1.0
 ) -> EvalStep:
-    """`make_eval_step` of the generator: its loss and metrics over held-out batches, the sums of `evaluate`.
+    """Like `make_eval_step`, for the generator: its loss and metrics over held-out batches, as sums for `evaluate`.
 
     Args:
       loss: the two players.
-      use_ema: evaluate the generator's averaged parameters, else the current ones; the discriminator's are the
+      use_ema: evaluate the generator's averaged parameters, else its current ones; the discriminator's are always the
         current ones.
-      seed: of the examples' keys.
-      adversarial_weight: 1 gives the loss that training reports. With 0 only the generator's own loss counts: unlike a
-        discriminator's opinion, which moves, it can be compared between the checkpoints of a run.
+      seed: seed of the examples' keys.
+      adversarial_weight: 1 gives the loss that training reports. With 0 only the generator's own loss counts; it can be
+        compared between the checkpoints of a run, while the discriminator changes from one to the next.
     """
 
     def eval_step(state: TrainState, batch: PyTree) -> dict[str, Array]:
@@ -171,7 +172,7 @@ def make_two_player_eval_step(
 def _report(
     generator: GeneratorTurn, discriminator: DiscriminatorTurns, schedules: tuple[tuple[Schedule | None, Array], ...]
 ) -> dict[str, Array]:
-    """Metrics of a step; of the schedules the generator's comes first, each with the number of its player's updates."""
+    """Metrics of a step; schedules: the generator's, then the discriminator's, each with its player's update count."""
     numbers = (generator.loss, generator.norm, discriminator.report["loss"], discriminator.report["gradient_norm"])
     finite = jnp.all(jnp.isfinite(jnp.stack(numbers)))
     mine = {"loss": generator.loss, "weight": generator.weight, "gradient_norm": generator.norm}
@@ -210,7 +211,7 @@ def _play(game: Game, state: TrainState, batch: PyTree, started: Array) -> tuple
         gradients, report = on_each_device(partial(discriminator_gradients, game), whole, batch)
         return apply_gradients(game.discriminator_optimizer, gradients, opt_state, discriminator), report
 
-    # One turn is no loop: the compiler may then run it together with what follows.
+    # A single turn is not run as a loop, so that the compiler can overlap it with what follows.
     turns = jnp.arange(game.turns, dtype=jnp.int32)
     after, reports = jax.lax.scan(take_turn, before, turns, unroll=game.turns == 1)
     discriminator = DiscriminatorTurns(

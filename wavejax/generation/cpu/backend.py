@@ -1,4 +1,4 @@
-"""`CpuBackend`: the driver's side of the compiled kernels."""
+"""`CpuBackend`: calls the compiled kernels for the drivers."""
 
 import dataclasses
 import functools
@@ -23,17 +23,17 @@ from wavejax.types import AnyArray, Params
 
 
 class CpuBackend:
-    """A WaveNet on the CPU: see `wavejax.generation.cpu.kernels`. Streams of a batch are shared out among the cores.
+    """A WaveNet on the CPU: see `wavejax.generation.cpu.kernels`. The streams of a batch are divided among the cores.
 
     Args:
         decoder: the model packed in float32, for conditioning and first states.
         params: the model's parameters.
         weights: "float32", "bfloat16" or "int8". Activations and sums are float32; int8 weights have one scale for
-            each output and layer, and meet activations rounded to 16 bits.
-        block: samples that noise is drawn for at once.
-        threads: default one for each core.
-        instead: makes the blocks where numba is installed and does not work; without it, the first block raises
-            ValueError. That is known late: numba is imported while XLA compiles.
+            each output and layer, and are multiplied with activations rounded to 16 bits.
+        block: number of samples for which noise is drawn at once.
+        threads: number of threads; default one per core.
+        instead: fallback backend for the case that numba is installed but does not work; without it, the first block
+            raises ValueError. This is found out late, because numba is imported while XLA compiles.
     """
 
     name = "cpu"
@@ -52,7 +52,7 @@ class CpuBackend:
         self._kernels = ahead(weights)
         try:
             self._packed, self._sizes = packing.pack(decoder.model, params, weights, lanes())
-        except (ImportError, AttributeError, OSError):  # of LLVM: then numba cannot be imported either
+        except (ImportError, AttributeError, OSError):  # from LLVM: then numba cannot be imported either
             if instead is None or numba_trouble() is None:
                 raise
         self._threads = threads or available_cores()
@@ -76,7 +76,7 @@ class CpuBackend:
     def replay(
         self, state: GenerationState, conditioning: Conditioning, values: AnyArray
     ) -> tuple[GenerationState, Float[np.ndarray, "batch time outputs"]]:
-        """`wavejax.generation.replay`: values [B, N] are taken instead of drawn."""
+        """See `wavejax.generation.replay`: values [B, N] are used instead of drawn ones."""
         given = np.ascontiguousarray(np.asarray(values, np.float32).T)
         noise = np.zeros((*given.shape, 1), np.float32)
         state, job = self._work(state, conditioning, noise, given=given)
@@ -142,14 +142,14 @@ class CpuBackend:
 
 
 def _read_only(array: AnyArray) -> np.ndarray:
-    """One type for numba, wherever an input comes from."""
+    """A read-only view of an input, so that numba sees one type for all inputs."""
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -162,7 +162,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 def _block_quantiles(
     decoder: Decoder, state: GenerationState, block: int, probability_floor: float
 ) -> Float[Array, "block batch noise"]:
-    """The block's noise, with a mixture's last uniform already turned into the quantile that it stands for."""
+    """The block's noise; for a mixture, the last uniform is already converted to its quantile."""
     noise, distribution = block_noise(decoder, state, block), decoder.model.distribution
     if not isinstance(distribution, LogisticMixture | GaussianMixture):
         return noise

@@ -1,7 +1,7 @@
-"""What the compiled kernels index with, checked before they run: machine code does not look where it reads and writes.
+"""Checks the numbers that the compiled kernels index with before they run: machine code does not check array bounds.
 
-What comes from outside has been refused in better words before (`wavejax.generation.states`); this holds for whoever
-calls the backend.
+States from outside have been checked before, with better messages (`wavejax.generation.states`); this check covers
+every caller of the backend.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from wavejax.generation.cpu import kernels
 
 
 def check_bounds(p: kernels.Packed, sizes: kernels.Sizes, cache: kernels.Cache, job: kernels.Job) -> None:
-    """Raises ValueError where a block would read or write outside of its arrays: says which, and what is expected."""
+    """Raises ValueError if a block would read or write outside its arrays; names the array and the expected shape."""
     count, batch = job.noise.shape[:2]
     layers, taps = p.dilations.shape[0], sizes.kernel_size - 1
     _shape("cache['ring']", cache.ring, (taps * int(p.dilations.sum()), batch, sizes.residual))
@@ -36,7 +36,7 @@ def check_bounds(p: kernels.Packed, sizes: kernels.Sizes, cache: kernels.Cache, 
 
 
 def _check_conditioning(p: kernels.Packed, sizes: kernels.Sizes, job: kernels.Job, count: int, batch: int) -> None:
-    """That entries of this model cover the samples start .. start + count - 1 of the conditioning."""
+    """Checks that the entries fit this model and cover samples start .. start + count - 1 of the conditioning."""
     layers, last = p.dilations.shape[0], job.start + count - 1
     frames, _, *_ = job.gates.shape
     _one_of("conditioning 'gates'", job.gates, (frames, 1, layers, (1, batch), 2 * sizes.gate))
@@ -69,14 +69,14 @@ def _shape(name: str, array: np.ndarray, expected: tuple[int, ...]) -> None:
 
 
 def _one_of(name: str, array: np.ndarray, expected: tuple[Any, ...]) -> None:
-    """`_shape`, where a size may be one of several."""
+    """Like `_shape`, but a size may be one of several."""
     sizes = [each if isinstance(each, tuple) else (each,) for each in expected]
     if array.ndim != len(sizes) or any(size not in known for size, known in zip(array.shape, sizes, strict=True)):
         raise ValueError(f"{name} must have shape {expected}, got {array.shape}: it is that of another model or batch")
 
 
 def _below(name: str, array: np.ndarray, limit: int | np.ndarray) -> None:
-    if not ((array >= 0) & (array < limit)).all():  # not-a-number is neither
+    if not ((array >= 0) & (array < limit)).all():  # NaN fails both comparisons
         raise ValueError(f"{name} must lie in 0 .. {np.max(limit) - 1}, got {array.min()} to {array.max()}")
 
 

@@ -1,4 +1,4 @@
-"""From the kernels' Python to machine code, kept on disk between processes."""
+"""Compiles the kernels' Python to machine code, which is cached on disk between processes."""
 
 import atexit
 import contextlib
@@ -28,24 +28,24 @@ from wavejax.generation.cpu import kernels, vectors
 _LOGGER = logging.getLogger(__name__)
 
 CALLED = ("gated", "draw_class", "exp")
-"""Kernels that tests call from Python, beside `run`."""
+"""Kernels besides `run` that tests call from Python."""
 Weights = Literal["float32", "bfloat16", "int8"]
 _PACKED_TYPES = {"float32": np.float32, "bfloat16": np.uint32, "int8": np.int8}
 
 
 @functools.cache
 def lanes() -> int:
-    """float32 in a vector: 16 where the processor has AVX-512, else 8 (LLVM makes two of one where it must)."""
+    """Number of float32 in a vector: 16 if the processor has AVX-512, else 8 (LLVM splits vectors if necessary)."""
     llvm = require_extra("llvmlite.binding", "cpu", "the cpu backend")
     return 16 if llvm.get_host_cpu_features().get("avx512bw") else 8
 
 
 @functools.cache
 def numba_trouble() -> str | None:
-    """Why numba, which is installed, cannot compile the kernels here; None where it can."""
+    """Why the installed numba cannot compile the kernels here; None if it can."""
     try:
         numba = importlib.import_module("numba")
-    except (ImportError, AttributeError, OSError) as error:  # made for another numpy, or its LLVM cannot be loaded
+    except (ImportError, AttributeError, OSError) as error:  # built for another numpy, or its LLVM cannot be loaded
         said = str(error).strip().splitlines() or [type(error).__name__]
         return f"cannot import numba ({said[0]}): pip install --upgrade 'wavejax-audio[cpu]'"
     if numba.config.DISABLE_JIT:
@@ -55,18 +55,18 @@ def numba_trouble() -> str | None:
 
 @functools.cache
 def note_scan(trouble: str) -> None:
-    """Says once that generation is slower than it could be."""
+    """Reports, once, that generation is slower than it could be."""
     _LOGGER.warning("generating with backend 'scan', which is slower here: backend 'cpu' %s", trouble)
 
 
 @functools.cache
 def compiled(weights: Weights) -> dict[str, Callable]:
-    """The kernels by name, for weights of this type: compiled when first called, or read from where they are kept.
+    """The kernels by name, for weights of this type: compiled on the first call, or loaded from a cache on disk.
 
-    That is the folder of `wavejax.compilation_cache` where one is in use, else numba's own cache.
+    The cache is the folder of `wavejax.compilation_cache` if one is in use, else numba's own cache.
     """
     numba = require_extra("numba", "cpu", "the cpu backend")
-    # numba compares a function's own file only: the name of what it keeps says which files went into it.
+    # numba checks only the function's own file for changes, so the cached name holds a hash of all source files.
     sources = "".join(inspect.getsource(module) for module in (kernels, vectors))
     version = hashlib.sha256(sources.encode()).hexdigest()[:12]
     space: dict[str, Any] = {**vars(kernels), "LANES": lanes(), "TILE": 4 if lanes() == 16 else 2}
@@ -78,7 +78,7 @@ def compiled(weights: Weights) -> dict[str, Callable]:
         clone = types.FunctionType(function.__code__, space, name)
         clone.__module__, clone.__qualname__ = kernels.__name__, f"{name}_{version}"
         if name == "run":
-            store = None if numba.config.CACHE_DIR else compilation_cache.active()  # the user's own folder comes first
+            store = None if numba.config.CACHE_DIR else compilation_cache.active()  # the user's own folder has priority
             if store is None:
                 space[name] = _cached(numba, clone, options)
             else:
@@ -93,19 +93,19 @@ def compiled(weights: Weights) -> dict[str, Callable]:
 def _cached(numba: Any, function: Callable, options: dict[str, Any]) -> Callable:
     try:
         return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder to write to, neither beside the source nor the user's own
+    except RuntimeError:  # numba can write neither beside the source nor to the user's cache
         return numba.njit(**options)(function)
 
 
 def _kept(
     numba: Any, function: Callable, options: dict[str, Any], store: SealedStore, name: str, weights: Weights
 ) -> Callable:
-    """`function` compiled at once, for the one signature that `CpuBackend` calls it with.
+    """Compiles `function` immediately, for the only signature that `CpuBackend` calls.
 
-    numba unpickles what it finds in its cache and runs it, so it is only ever shown a folder of this process's own,
-    with what came out of the store unharmed.
+    numba unpickles and runs whatever is in its cache. So its cache is a private folder of this process, with only
+    verified files from the store.
     """
-    place = hashlib.sha256(str(Path(kernels.__file__).resolve()).encode()).hexdigest()[:8]  # numba's own names hold it
+    place = hashlib.sha256(str(Path(kernels.__file__).resolve()).encode()).hexdigest()[:8]  # numba's names contain it
     name = f"numba-{name}-{place}"
     try:
         scratch = tempfile.TemporaryDirectory(prefix="wavejax-")
@@ -122,16 +122,16 @@ def _kept(
                 dispatcher.compile(signature(numba, weights))
         if not sum(dispatcher.stats.cache_hits.values()):
             store.put(name, _packed(Path(folder)))
-    dispatcher.disable_compile()  # the folder is gone, and other arguments than these would be a mistake
+    dispatcher.disable_compile()  # the folder is gone, and a call with other types would be a mistake
     return dispatcher
 
 
 @contextlib.contextmanager
 def _numba_keeps_in(numba: Any, folder: str) -> Iterator[None]:
-    """numba with this folder for its cache, and LLVM at the level that a first call need not wait longer for.
+    """Sets numba's cache folder, and the LLVM optimisation level that makes the first call fastest.
 
-    The kernels are written in vectors already: level 3 finds nothing in them that level 1 does not, and takes a tenth
-    more time. A NUMBA_OPT of the user's own comes first.
+    The kernels are already written with vectors: level 3 makes them no faster than level 1, and takes a tenth more
+    time. A NUMBA_OPT set by the user has priority.
     """
     config = numba.config
     before = config.CACHE_DIR, config.OPT
@@ -160,7 +160,7 @@ def _unpack(archive: bytes | None, folder: Path) -> None:
 
 
 def signature(numba: Any, weights: Weights) -> tuple[Any, ...]:
-    """The types of `run`'s arguments, the same for all models whose weights are of one type."""
+    """The types of `run`'s arguments; they are the same for all models with weights of one type."""
 
     def array(dimensions: int, dtype: Any = np.float32) -> np.ndarray:
         return np.zeros((0,) * dimensions, dtype)
@@ -207,15 +207,15 @@ def signature(numba: Any, weights: Weights) -> tuple[Any, ...]:
 
 @functools.cache
 def ahead(weights: Weights) -> "Ahead":
-    """Begins to compile the kernels for weights of this type, if that has not begun."""
+    """Starts to compile the kernels for weights of this type, unless that has already started."""
     return Ahead(weights)
 
 
 class Ahead:
-    """The kernels, compiled in a thread while XLA compiles something else: both compilers let Python run.
+    """Compiles the kernels in a thread while XLA compiles something else: both compilers let other Python threads run.
 
     Args:
-      weights: as of `compiled`.
+      weights: as for `compiled`.
     """
 
     def __init__(self, weights: Weights) -> None:
@@ -226,7 +226,7 @@ class Ahead:
         atexit.register(self._abandon)
 
     def result(self) -> dict[str, Callable]:
-        """As `compiled`, when it is done. Raises what compiling raised."""
+        """Waits, and returns the result of `compiled`. Raises what compiling raised."""
         self._thread.join()
         atexit.unregister(self._abandon)
         if self._error is not None:
@@ -245,7 +245,7 @@ class Ahead:
             self._error = error
 
     def _abandon(self) -> None:
-        """The program ends early, after Ctrl-C say: a thread must not be in the compiler when the process goes."""
+        """Called when the program ends early, e.g. after Ctrl-C: no thread may be in the compiler when it exits."""
         if self._thread.is_alive():
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
                 ctypes.c_ulong(self._thread.ident or 0), ctypes.py_object(SystemExit)

@@ -1,16 +1,16 @@
-"""The compiled loop of a WaveNet, in the subset of Python that numba compiles, around one product of matrices.
+"""The compiled loop of a WaveNet, in the subset of Python that numba compiles, built on one matrix product.
 
 Functions marked `@kernel` are plain Python until `compiled` turns them into machine code, cached on disk. They allocate
-their own scratch, hold no lock while they run, and take every size at run time: one compilation serves all models.
-All of them stand in this one file because numba's cache watches the file that a function is written in.
+their own scratch memory, hold no lock while they run, and take every size at run time: one compilation works for all
+models. They are all in this one file because numba's cache checks only the file in which a function is defined.
 
-The arithmetic is in `product`, y += x W for a few rows of x. Its innermost loops are written as vector instructions of
-LLVM's own language (`_emit_tile`): sums stay in registers, and every output adds up its terms in the order of the
-inputs, whatever else is computed with it. So a sample depends neither on how a stream is cut into blocks nor, for
-float32 and bfloat16, on what runs beside it.
+The arithmetic is in `product`, y += x W for a few rows of x. Its innermost loops are written as vector instructions in
+LLVM's own language (`_emit_tile`): sums stay in registers, and every output adds its terms in the order of the inputs,
+whatever else is computed with it. So a sample does not depend on how a stream is cut into blocks. For float32 and
+bfloat16 it does not depend on the other streams of the batch either.
 
-A layer's old taps are known `dilation` steps ahead, so they are computed for as many steps at once (up to
-`STEPS_AHEAD` rows of a product): their weights are read once for all of them.
+A layer's old taps are known `dilation` steps ahead, so they are computed for that many steps at once (up to
+`STEPS_AHEAD` rows of a product): their weights are read only once for all these steps.
 """
 
 import inspect
@@ -22,12 +22,12 @@ import numpy as np
 KERNELS: list[Callable] = []
 
 PANEL = 8
-"""Vectors in a panel of packed weights: its columns lie side by side for every input."""
+"""Vectors in a panel of packed weights; for each input, the panel's columns are adjacent in memory."""
 STEPS_AHEAD = 16
 
 LOG2_E, LN_2_HIGH, LN_2_LOW = np.float32(1.4426950408889634), np.float32(0.693145751953125), np.float32(1.428606765e-6)
 ROUNDER = np.float32(1.5 * 2**23)
-"""Added to a float32 below 2^22 it leaves the nearest integer in the low bits."""
+"""Adding it to a float32 below 2^22 leaves the nearest integer in the low bits."""
 SERIES = tuple(np.float32(1 / factorial) for factorial in (720, 120, 24, 6, 2, 1, 1))
 ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 TINY = np.finfo(np.float32).tiny
@@ -35,19 +35,19 @@ NAN = np.float32(np.nan)
 INFINITY_BITS = np.int32(0x7F800000)
 
 OFFSET, INPUTS, VECTORS, SCALES, GROUP = range(5)
-"""Columns of `Packed.matrices`: where it begins in `weights`, its inputs, its outputs in vectors; for int8 where its
-scales begin and how many inputs share one."""
+"""Columns of `Packed.matrices`: the matrix's offset in `weights`, its inputs, its outputs in vectors; for int8 also the
+offset of its scales and the number of inputs that share one."""
 
 NONE, SAMPLES, REPEAT, LINEAR = range(4)
-"""How a sample finds its conditioning: one entry for all, an entry's own row, the nearest entry, between two."""
+"""How a sample finds its conditioning: one entry for all, a row of an entry, the nearest entry, or interpolated."""
 
 CATEGORICAL, COARSE_FINE, MIXTURE = range(3)
 
 
 class Packed(NamedTuple):
-    """A model's weights, as the kernels read them. Matrices: the layers' old taps, their current taps, their residual
-    maps (L of each), the skips of all layers, the skip of the input, where conditioning is known at the sample rate the
-    layers' maps of it (L), the tail."""
+    """A model's weights in the kernels' layout. The matrices are, in order: the layers' old taps, current taps and
+    residual maps (L of each), the skips of all layers, the skip of the input, the layers' maps of conditioning at the
+    sample rate, if there is any (L), and the tail."""
 
     weights: np.ndarray
     scales: np.ndarray
@@ -59,16 +59,16 @@ class Packed(NamedTuple):
     tail_bias: np.ndarray
     dilations: np.ndarray
     starts: np.ndarray
-    """First row of each layer in the ring."""
+    """The first row of each layer in the ring."""
     levels: np.ndarray
     """Signal value of every class; empty for continuous values."""
     scalars: np.ndarray
     tilt: np.ndarray
-    """[2, fine]: what a coarse class's slope and curvature multiply; empty for other distributions."""
+    """[2, fine]: the factors of a coarse class's slope and curvature; empty for other distributions."""
 
 
 class Sizes(NamedTuple):
-    """A model's numbers."""
+    """The sizes and other numbers of a model."""
 
     kernel_size: int
     residual: int
@@ -81,7 +81,7 @@ class Sizes(NamedTuple):
     residual_scale: np.float32
     distribution: int
     classes: int
-    """Of a categorical; coarse classes; components of a mixture."""
+    """Classes of a categorical, coarse classes, or components of a mixture."""
     fine: int
     log_scale_min: np.float32
     pre_emphasis: np.float32
@@ -93,7 +93,7 @@ class Sizes(NamedTuple):
 
 
 class Cache(NamedTuple):
-    """The state's arrays, changed in place, for all streams of the batch: see `WaveNetDecoder`."""
+    """The arrays of the state for all streams of the batch, changed in place: see `WaveNetDecoder`."""
 
     ring: np.ndarray
     phase: np.ndarray
@@ -108,24 +108,24 @@ class Job(NamedTuple):
     gates: np.ndarray
     """[frames, 1, L, B or 1, 2G]."""
     local: np.ndarray
-    """[frames, hop, B, C]: what each sample adds to the gates once projected, or empty."""
+    """[frames, hop, B, C]: conditioning of each sample, which is projected and added to the gates; or empty."""
     tail: np.ndarray
     """[frames, rows, B, tail width], or empty."""
     temperature: np.ndarray
     noise: np.ndarray
-    """[count, B, noise_size]; a mixture's last uniform has become its quantile."""
+    """[count, B, noise_size]; a mixture's last uniform is already converted to its quantile."""
     floor: np.float32
     start: int
     given: np.ndarray
-    """[count, B]: values to take instead of drawing, or empty."""
+    """[count, B]: values to use instead of drawing, or empty."""
     values: np.ndarray
     waveform: np.ndarray
     outputs: np.ndarray
-    """[count, B, outputs], written if not empty."""
+    """[count, B, outputs]: written if not empty."""
 
 
 def kernel(function: Callable) -> Callable:
-    """Marks what `compiled` compiles."""
+    """Marks a function for `compiled` to compile."""
     KERNELS.append(inspect.unwrap(function))
     return function
 
@@ -142,7 +142,7 @@ def exp(x):
 
 @kernel
 def gated(tanh, sigmoid, h):
-    """h = tanh(tanh) sigmoid(sigmoid), absolute error below 4e-7; not-a-number stays so."""
+    """h = tanh(tanh) sigmoid(sigmoid), absolute error below 4e-7; NaN stays NaN."""
     for i in range(len(h)):
         a, b = TWO * tanh[i], -sigmoid[i]
         a = np.float32(30) if a > np.float32(30) else np.float32(-30) if a < np.float32(-30) else a
@@ -247,7 +247,7 @@ def draw_class(logits, uniform, heat, floor, weights, sums):
     """`wavejax.distributions.draw_class`, summed in float64."""
     count = len(logits)
     bits, key = logits.view(np.int32), np.int32(-0x80000000)
-    for i in range(count):  # floats in order as integers: a maximum that is a vector instruction
+    for i in range(count):  # float order as integer order: the maximum is then a vector instruction
         b = bits[i]
         key = max(key, np.int32(b ^ ((b >> 31) & 0x7FFFFFFF)))
     largest = as_float(np.int32(key ^ ((key >> 31) & 0x7FFFFFFF)))
@@ -296,7 +296,7 @@ def draw_class(logits, uniform, heat, floor, weights, sums):
 
 @kernel
 def draw(p, sizes, output, noise, heat, floor, weights, sums):
-    """A value, a class as a float32 too."""
+    """Draws a value and returns it as a float32, also if it is a class."""
     classes, fine = sizes.classes, sizes.fine
     if sizes.distribution == CATEGORICAL:
         return np.float32(draw_class(output, noise[0], heat, floor, weights, sums))
@@ -328,8 +328,8 @@ def copy(source, target):
 
 @kernel
 def place(sizes, offset):
-    """Where the sample `offset` samples after interval 0 began finds its conditioning: (entry, next entry, row in it,
-    weight of the next one)."""
+    """The conditioning of the sample `offset` samples after the start of interval 0: (entry, next entry, row in it,
+    weight of the next entry)."""
     hop = sizes.hop
     if sizes.conditioning == SAMPLES:
         entry = offset // hop
@@ -354,7 +354,7 @@ def mix(low, high, weight, z):
 
 @kernel
 def input_layer(p, sizes, cache, first, streams, x, stride):
-    """x = the input layer over the last values, the oldest first; then the history moves on by one."""
+    """x = the input layer over the last values, oldest first; then the history advances by one."""
     lag = p.table.shape[0] - 1
     for s in range(streams):
         to = x[s * stride : s * stride + sizes.residual]
@@ -376,7 +376,7 @@ def input_layer(p, sizes, cache, first, streams, x, stride):
 
 @kernel
 def old_taps(p, sizes, cache, layer, phase, first, streams, ahead, old, z, width, scratch):
-    """Add to z [ahead * streams, width] what the layer's old taps give to the next `ahead` steps."""
+    """Adds the layer's old taps of the next `ahead` steps to z [ahead * streams, width]."""
     taps, dilation = sizes.kernel_size - 1, p.dilations[layer]
     rows, inputs, to = taps * dilation, taps * sizes.residual, 0
     for later in range(ahead):
@@ -390,7 +390,7 @@ def old_taps(p, sizes, cache, layer, phase, first, streams, ahead, old, z, width
 
 @kernel
 def tail(p, sizes, job, found, first, streams, s, t, stride, scratch):
-    """The network from the summed skips s to its output; returns the buffer of the two that holds it."""
+    """The network from the summed skips s to its output; returns the one of the two buffers that holds the output."""
     index = p.matrices.shape[0] - sizes.tails
     for i in range(sizes.tails):
         inputs = p.matrices[index + i, INPUTS]
@@ -414,7 +414,7 @@ def tail(p, sizes, job, found, first, streams, s, t, stride, scratch):
 
 @kernel
 def conditioning(p, sizes, job, done, steps, first, streams, local, z, width, stride, scratch):
-    """z = the gates' conditioning of `steps` steps from `done` on, layer by layer."""
+    """z = the conditioning of the gates for `steps` steps from `done` on, layer by layer."""
     layers, channels, to = job.gates.shape[2], job.local.shape[3], 0
     for step in range(steps):
         entry, following, row, weight = place(sizes, job.start + done + step)
@@ -435,7 +435,7 @@ def conditioning(p, sizes, job, done, steps, first, streams, local, z, width, st
 
 @kernel
 def decide(p, sizes, cache, job, now, stream, output, weights, sums):
-    """Draw a stream's value, or take the given one, and make it heard."""
+    """Draws a stream's value, or takes the given one, and writes its sample and state."""
     if job.outputs.shape[0]:
         copy(output, job.outputs[now, stream])
     if job.given.shape[0]:

@@ -1,4 +1,4 @@
-"""A WaveNet's parameters as the kernels read them, packed once."""
+"""Packs a WaveNet's parameters into the kernels' layout."""
 
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from wavejax.models.wavenet import WaveNet, WaveNetConfig
 from wavejax.types import Params
 
 _LARGEST_GROUP = 512
-"""Inputs that share a scale in int8: with 16-bit inputs the sum of as many products fits an int32."""
+"""Inputs that share a scale in int8: with 16-bit inputs, the sum of this many products fits an int32."""
 
 
 def pack(model: WaveNet, params: Params, weights: Weights, lanes: int) -> tuple[kernels.Packed, kernels.Sizes]:
@@ -27,7 +27,7 @@ def pack(model: WaveNet, params: Params, weights: Weights, lanes: int) -> tuple[
     matrices = _matrices(config, arrays)
     groups = [config.residual_channels] * layers + [_LARGEST_GROUP] * (2 * layers) + [gate]
     groups += [_LARGEST_GROUP] * (len(matrices) - len(groups))
-    # In memory they lie in the order in which a step reads them.
+    # They are stored in the order in which a step reads them.
     order = [layer + kind * layers for layer in range(layers) for kind in range(3)]
     order += range(3 * layers, len(matrices))
     packer = _Packer(weights, lanes)
@@ -58,7 +58,7 @@ def pack(model: WaveNet, params: Params, weights: Weights, lanes: int) -> tuple[
 
 
 def exact_weights(model: WaveNet, params: Params) -> Weights:
-    """The smaller of bfloat16 and float32 that holds every weight as it is, factors folded in."""
+    """The smaller of bfloat16 and float32 that holds every weight exactly, factors folded in."""
     arrays = {name: np.asarray(array, np.float32) for name, array in _kernels(model, params).items()}
     # A bfloat16 is the upper half of a float32.
     exact = all(not np.any(matrix.view(np.uint32) & 0xFFFF) for matrix in _matrices(model.config, arrays))
@@ -66,10 +66,10 @@ def exact_weights(model: WaveNet, params: Params) -> Weights:
 
 
 def _matrices(config: WaveNetConfig, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
-    """All that a step multiplies with, [inputs, outputs] each."""
+    """All matrices of a step, [inputs, outputs] each."""
     layers, gate, taps = config.num_layers, config.gate_channels, config.kernel_size - 1
     coefficients = np.asarray(config.skip_coefficients, np.float32)
-    # What the last layer's residual map would make is heard by nobody.
+    # The output of the last layer's residual map is not used.
     residual = arrays["residual"][: layers - 1] * np.float32(config.residual_coefficient)
     return [
         *arrays["dilated"][:, :taps].reshape(layers, taps * config.residual_channels, 2 * gate),
@@ -85,7 +85,7 @@ def _matrices(config: WaveNetConfig, arrays: dict[str, np.ndarray]) -> list[np.n
 
 @partial(jax.jit, static_argnames="model")
 def _kernels(model: WaveNet, params: Params) -> Any:
-    params = jax.tree.map(jnp.asarray, params)  # without jit they are still NumPy's
+    params = jax.tree.map(jnp.asarray, params)  # without jit they are still NumPy arrays
     return model.apply({"params": params}, method="kernels")
 
 
@@ -137,7 +137,7 @@ def _sizes(config: Any) -> kernels.Sizes:
 
 
 class _Packer:
-    """Lays matrices [inputs, outputs] one after the other, each in panels whose columns lie side by side."""
+    """Packs matrices [inputs, outputs] one after the other, each in panels with adjacent columns."""
 
     def __init__(self, weights: Weights, lanes: int) -> None:
         self.kind, self.lanes = weights, lanes
@@ -146,12 +146,12 @@ class _Packer:
         self.size = self.num_scales = 0
 
     def padded(self, columns: int) -> int:
-        """Columns with the zeros after them: whole vectors, in bfloat16 pairs of vectors."""
+        """The number of columns padded with zeros to whole vectors; for bfloat16, to pairs of vectors."""
         unit = self.lanes * (2 if self.kind == "bfloat16" else 1)
         return -(-columns // unit) * unit
 
     def add(self, matrix: np.ndarray, group: int) -> tuple[int, ...]:
-        """Packs one more; returns its row of `Packed.matrices`."""
+        """Packs one more matrix; returns its row of `Packed.matrices`."""
         inputs, columns = matrix.shape
         matrix = np.pad(matrix, ((0, 0), (0, self.padded(columns) - columns)))
         place = (self.size, inputs, matrix.shape[1] // self.lanes, self.num_scales, min(group, inputs))
@@ -165,7 +165,7 @@ class _Packer:
         return place
 
     def _whole(self, block: np.ndarray) -> np.ndarray:
-        """Multiples of a scale for each column, -127 .. 127; an even number of inputs."""
+        """The block as integers -127 .. 127 times one scale per column, padded to an even number of inputs."""
         scale = np.abs(block).max(axis=0) / np.float32(127)
         self.scales.append(scale.astype(np.float32))
         self.num_scales += scale.size
@@ -184,7 +184,7 @@ class _Packer:
         self.size += flat.size
 
     def weights(self) -> np.ndarray:
-        """All of them, from an address that a vector may begin at."""
+        """All packed weights, at an address that is aligned for vectors."""
         dtype = self.pieces[0].dtype
         align = 64 // dtype.itemsize
         memory = np.empty(self.size + align, dtype)
@@ -193,9 +193,9 @@ class _Packer:
 
 
 def _bfloat16_pairs(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Words of two weights. Read as float32 a word is the high one: its half is chosen so that the word comes nearest.
+    """Words of two weights. The whole word, as float32, is used as the high weight; its high half is chosen to fit.
 
-    Each is off by at most half a unit of bfloat16's last place, as in plain rounding.
+    Each weight is off by at most half a unit in bfloat16's last place, as with plain rounding.
     """
     bits = np.ascontiguousarray(low, np.float32).view(np.uint32).astype(np.int64)
     below = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16) & 0xFFFF

@@ -1,11 +1,11 @@
-"""Vector instructions for the kernels, written in LLVM's own language through llvmlite; any processor has them."""
+"""Vector instructions for the kernels, written in LLVM's own language with llvmlite; they work on any processor."""
 
 from collections.abc import Callable
 from typing import Any
 
 
 def vector_instructions(lanes: int) -> dict[str, Any]:
-    """What the kernels call beyond Python: bit casts and the innermost loop of a product, in LLVM's language."""
+    """The functions in LLVM's language that the kernels call: bit casts and the innermost loop of a product."""
     from llvmlite import ir
     from numba.core import cgutils
     from numba.core import types as nt
@@ -40,7 +40,7 @@ def vector_instructions(lanes: int) -> dict[str, Any]:
 
 
 class _Emitter:
-    """A few words of LLVM's language that both kinds of product share."""
+    """LLVM code that both kinds of product share."""
 
     def __init__(self, ir: Any, builder: Any, lanes: int) -> None:
         self.ir, self.builder, self.lanes = ir, builder, lanes
@@ -63,14 +63,14 @@ class _Emitter:
         self.builder.store(value, self.pointer(base, at, value.type)).align = 4
 
     def spread(self, scalar: Any) -> Any:
-        """A vector of one value."""
+        """A vector with one value in all lanes."""
         kind = self.ir.VectorType(scalar.type, self.lanes)
         undefined = self.ir.Constant(kind, self.ir.Undefined)
         one = self.builder.insert_element(undefined, scalar, self.word(0))
         return self.builder.shuffle_vector(one, undefined, self.ir.Constant(self.words, [0] * self.lanes))
 
     def call(self, name: str, result: Any, *args: Any) -> Any:
-        """A function of LLVM's, declared when first used."""
+        """Calls an LLVM function, declared on its first use."""
         module = self.builder.module
         kind = self.ir.FunctionType(result, [arg.type for arg in args])
         function = module.globals.get(name) or self.ir.Function(module, kind, name)
@@ -97,9 +97,9 @@ class _Emitter:
 
 
 def _emit_float(e, size, is_bfloat16, x, x_at, x_stride, w, w_at, w_stride, inputs, y, y_at, y_stride):
-    """float32 weights; or pairs of bfloat16: a word's low half is one vector's weight, its high half the next one's.
+    """float32 weights, or pairs of bfloat16: a word's low half is a weight of one vector, its high half of the next.
 
-    The high weight is used with the low one's bits still in it: packing has chosen its half with them in mind.
+    The high weight is used with the low one's bits still in it: packing has taken them into account.
     """
     rows, vectors = size
     places = [e.add(e.add(y_at, y_stride, row), e.long(v * e.lanes)) for row in range(rows) for v in range(vectors)]
@@ -133,7 +133,7 @@ def _emit_int8(e, size, _, x, x_at, x_stride, w, w_at, w_stride, inputs, y, y_at
     halves = [ir.Constant(e.words, [2 * lane + odd for lane in range(e.lanes)]) for odd in (0, 1)]
 
     def dot(a, b):
-        """Sums of neighbouring products; LLVM knows the instruction for it (pmaddwd; with the addition vpdpwssd)."""
+        """Sums of neighbouring products; LLVM has an instruction for it (pmaddwd, or vpdpwssd with the addition)."""
         products = builder.mul(builder.sext(a, wide), builder.sext(b, wide))
         return builder.add(*(builder.shuffle_vector(products, products, half) for half in halves))
 
