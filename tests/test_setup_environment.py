@@ -51,7 +51,7 @@ def test_what_others_have_made_is_left_as_it_is(set_up, tmp_path: Path, make) ->
     before = sorted((path, path.read_bytes()) for path in venv.rglob("*") if path.is_file())
     said = set_up(venv)
     assert said.returncode == 1
-    assert f"{venv} is there, has no bin/python with pip, and was not made by this script" in said.stderr
+    assert f"{venv} is there and was not made by this script, so it is left alone" in said.stderr
     assert sorted((path, path.read_bytes()) for path in venv.rglob("*") if path.is_file()) == before
 
 

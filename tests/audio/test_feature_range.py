@@ -51,6 +51,7 @@ def test_what_no_recording_has_is_refused_with_the_likely_cause(name: str) -> No
 
 def test_features_of_integer_samples_are_named() -> None:
     spec = get_spec("speech-16k")
-    samples = (32_767 * np.sin(np.arange(8000))).astype(np.float32)
+    samples = np.sin(np.arange(8000)).astype(np.float32)
+    integers = log_mel_numpy(samples, spec) + np.float32(np.log(32_767))  # as another program makes them
     with pytest.raises(OutOfRange, match=r"look like those of integer samples, or of another spec: .* in \[-1, 1\]"):
-        check_range(log_mel_numpy(samples, spec), spec)
+        check_range(integers, spec)

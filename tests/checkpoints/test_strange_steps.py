@@ -34,9 +34,7 @@ def test_what_never_ends_is_not_read(run: Path, name: str, make: str) -> None:
     else:
         path.symlink_to("/dev/zero")
     started = time.monotonic()
-    with pytest.raises(
-        CheckpointDamaged, match=rf"step 1: its record cannot be read: '.*{path.name}' is {make}, not a reg"
-    ):
+    with pytest.raises(CheckpointDamaged, match=rf"step 1: {name} is no regular file"):
         read_checkpoint_params(run)
     assert time.monotonic() - started < 5
 

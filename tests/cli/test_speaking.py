@@ -206,7 +206,7 @@ def test_ctrl_c_keeps_what_was_made(run, tmp_path, voice, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("wavejax.experiments.autoregressive.product.stream", interrupted)
+        patch.setattr("wavejax.experiments.sound.stream", interrupted)
         said = run("vocode", voice, wav, "--out", tmp_path / "out")
     assert said.code == 130
     assert "interrupted: the first 0.10 s are kept in" in said.error

@@ -92,7 +92,7 @@ def test_restarts_leave_the_training_to_another_process(run, tmp_path, monkeypat
     assert calls == [([sys.executable, "-m", "wavejax", *arguments], 30, 4, 120.0, 180.0, None)]
     said = run(*arguments[:-1], "0")
     assert said.code == 2
-    assert "hang_seconds=0.0 must be above 0" in said.error
+    assert "--hang-minutes must be above 0" in said.error
     where = ["--coordinator", "host:1", "--num-processes", "2", "--process-id", "1"]
     assert run(*arguments, *where).code == 137
     incidents = calls[-1][-1]

@@ -111,7 +111,7 @@ def test_a_voice_draws_with_the_temperature_it_was_exported_with(tmp_path):
     np.testing.assert_array_equal(voice(mel), voice(mel, temperature=0.25))
     np.testing.assert_array_equal(np.concatenate(list(voice.stream(mel))), voice(mel))
     assert not np.array_equal(voice(mel), load(tmp_path / "run")(mel)), "where none was given it is 1"
-    with pytest.raises(ValueError, match="temperature must be a number of at least 0, got -1"):
+    with pytest.raises(ValueError, match=r"temperature must be at least 0 .*, got -1"):
         export(tmp_path / "run", tmp_path / "other", temperature=-1.0)
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wavejax.generation import ConditioningError, StateError, generate, stream, stream_keys, uniforms
+from wavejax.generation import ConditioningError, GenerationState, StateError, generate, stream, stream_keys, uniforms
 from wavejax.generation.noise import split_index
 from wavejax.generation.windows import (
     ParallelStreamer,
@@ -391,8 +391,10 @@ def test_more_of_what_is_asked_wrongly() -> None:
         later.push(frames_of(9))
     with pytest.raises(StateError, match="the state is that of 2 streams, not of batch_size=3"):
         ParallelStreamer(PLAIN, params, batch_size=3, state=state)
-    with pytest.raises(StateError, match=r"state must be .* got int"):
-        ParallelStreamer(PLAIN, params, batch_size=3, state=3)
+    nothing = np.zeros(2, np.float32)
+    other = GenerationState(state.position, state.keys, np.zeros((2, 2), np.uint32), nothing, nothing, {})
+    with pytest.raises(StateError, match="state must be a WindowState, got GenerationState: Convolutional continues"):
+        generate(PLAIN, params, local_conditioning=frames_of(9), state=other)
     with pytest.raises(ConditioningError, match=r"stream_ids must be 2 integers, got an array of shape \(1,\)"):
         ParallelStreamer(PLAIN, params, batch_size=2, stream_ids=np.asarray([1]))
     with pytest.raises(ValueError, match="block_size must be at least 1 sample, got 0"):

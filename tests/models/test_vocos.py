@@ -11,9 +11,9 @@ import pytest
 from tests.models import golden
 from tests.tiny.models import cheap_jit
 from wavejax.audio import FeatureSpec, get_spec, log_mel_numpy
-from wavejax.generation import stream_keys
+from wavejax.generation import generate, stream_keys
 from wavejax.generation.noise import split_index
-from wavejax.generation.windows import ParallelStreamer, frame_noise, generate_windows, noise_pairs
+from wavejax.generation.windows import ParallelStreamer, frame_noise, noise_pairs
 from wavejax.models.vocos import HarmonicVocosConfig, VocosConfig, mel_to_magnitudes
 from wavejax.models.vocos_presets import PRESETS, VOCOS_24K, get_preset
 from wavejax.nn.parallel import initial_parallel_params
@@ -209,7 +209,7 @@ def test_any_cutting_of_the_frames_makes_the_same_samples() -> None:
     """Through the driver, whose windows carry the phase on: to the bit those of a stream, and those of one window."""
     model, params = make("harmonic")
     frames = np.random.default_rng(4).normal(-4, 1.5, (1, 13, 8)).astype(np.float32)
-    whole = generate_windows(model, params, local_conditioning=frames, window_frames=4, seed=5)
+    whole = generate(model, params, local_conditioning=frames, window_frames=4, seed=5)
     streamer, pieces = ParallelStreamer(model, params, window_frames=4, seed=5), []
     for first, last in ((0, 1), (1, 9), (9, 13)):
         pieces.append(streamer.push(frames[:, first:last]))

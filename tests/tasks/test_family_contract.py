@@ -150,7 +150,7 @@ def test_a_training_starts_from_given_parameters(name: str, trained: Any, experi
     config = experiment(name)
     frozen = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, learning_rate=1e-12))
     adopted = train_and_evaluate(longer(frozen, 1), tmp_path / "a", init_from=folder, console=Quiet(), devices=ONE)
-    for a, b in zip(jax.tree.leaves(state.ema_params), jax.tree.leaves(adopted.params), strict=True):
+    for a, b in zip(jax.tree.leaves(state.ema_params), jax.tree.leaves(adopted.ema_params), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 

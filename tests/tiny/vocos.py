@@ -6,6 +6,9 @@ from typing import Any
 from wavejax.nn.discriminators import DiscriminatorsConfig, PeriodsConfig, SpectrogramsConfig
 from wavejax.tasks.families import preset
 
+EPSILON = 1e-2
+"""Of Adam: with the usual one a gradient that is nothing but rounding moves a parameter as far as any other."""
+
 
 def tiny_vocos(**changes: Any) -> Any:
     """The experiment with a network of two thin blocks and examples of 12 frames."""
@@ -15,7 +18,7 @@ def tiny_vocos(**changes: Any) -> Any:
         config,
         model=model,
         data=dataclasses.replace(config.data, crop_length=12 * model.hop_length),
-        optimizer=dataclasses.replace(config.optimizer, learning_rate=1e-3, warmup_steps=0),
+        optimizer=dataclasses.replace(config.optimizer, learning_rate=1e-3, warmup_steps=0, epsilon=EPSILON),
         training=dataclasses.replace(config.training, audio_seconds=0.2),
         **changes,
     )
@@ -43,15 +46,15 @@ def tiny_hifi_gan() -> Any:
 
 def _tiny(name: str, **sizes: Any) -> Any:
     config, speech = preset(name), preset("speech-16k")
-    model = dataclasses.replace(
-        config.model, **sizes, **({"padding": "same"} if hasattr(config.model, "padding") else {})
-    )
+    centred = {"padding": "same"} if hasattr(config.model, "padding") else {}  # as the features of the recordings are
+    model = dataclasses.replace(config.model, **sizes, **centred)
     return dataclasses.replace(
         config,
         model=model,
         spec=speech.spec,
         data=dataclasses.replace(config.data, crop_length=12 * model.hop_length),
-        optimizer=dataclasses.replace(config.optimizer, learning_rate=1e-3),
+        optimizer=dataclasses.replace(config.optimizer, learning_rate=1e-3, epsilon=EPSILON),
+        discriminator_optimizer=dataclasses.replace(config.discriminator_optimizer, epsilon=EPSILON),
         training=dataclasses.replace(config.training, audio_seconds=0.2),
         discriminators=JUDGES,
     )

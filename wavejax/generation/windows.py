@@ -282,8 +282,8 @@ class ParallelStreamer:
             array = np.asarray(leaf)
             fits &= array.shape == form.shape and array.dtype == form.dtype
             fits &= array.dtype.kind != "f" or bool(np.isfinite(array).all())
-        last = self._position - 1
-        if not fits or self._carried not in (self._window_of(max(last, 0)), self._window_of(self._position)):
+        behind = self._window_of(self._position) - self._carried
+        if not fits or not 0 <= behind <= 2 + self.lookahead // self.window_frames:
             raise StateError(
                 f"the state's carry and window are not what {type(self.model).__name__} hands on with "
                 f"window_frames={self.window_frames}: continue with the model and the window that made it"
@@ -397,26 +397,35 @@ class ParallelStreamer:
 
     def _window(self, index: int) -> np.ndarray:
         """The samples of a window; it is made again only if missing frames have arrived since."""
-        if self._carries:
-            while self._carried < index:
-                self._carry, self._carried = self._made_window(self._carried).after, self._carried + 1
-        return self._made_window(index).waveform
-
-    def _made_window(self, index: int) -> _Made:
-        end = (index + 1) * self.window_frames + self.lookahead
+        end = self._end_of(index)
         label = (index, self._frames.end if self._frames.end < end else None)
         if self._made is None or self._made.label != label:
             if self._carries:
-                after, waveform = self._advanced(end)
+                after, waveform = self._continued(index)
             else:
                 first = index * self.window_frames - self.model.lookback
                 after, waveform = None, _synthesize(self.model, self._params, *self._given(first, end - first))
             self._made = _Made(label, np.asarray(waveform), after)
-        return self._made
+        return self._made.waveform
 
-    def _advanced(self, end: int) -> tuple[PyTree, Array]:
-        """Continues from the carried state with the window whose frames and look-ahead end at `end`."""
-        carry = self._carry
+    def _end_of(self, index: int) -> int:
+        """The frame after the last one that a window depends on."""
+        return (index + 1) * self.window_frames + self.lookahead
+
+    def _continued(self, index: int) -> tuple[PyTree, Array]:
+        """The state after a window and its samples, from the last state for which no frame was missing."""
+        if self._made is not None and self._made.label == (self._carried, None) and index > self._carried:
+            self._carry, self._carried = self._made.after, self._carried + 1
+        after, waveform = self._advanced(self._carry, self._end_of(self._carried))
+        while (window := self._carried) < index and self._frames.end >= self._end_of(window):
+            self._carry, self._carried = after, window + 1
+            after, waveform = self._advanced(after, self._end_of(window + 1))
+        for window in range(self._carried + 1, index + 1):  # these lack frames, and will be made again
+            after, waveform = self._advanced(after, self._end_of(window))
+        return after, waveform
+
+    def _advanced(self, carry: PyTree, end: int) -> tuple[PyTree, Array]:
+        """Continues from a state with the window whose frames and look-ahead end at `end`."""
         if carry is None:
             given = self._given(-self.model.lookback, self.model.lookback + self.lookahead)
             carry = _begin(self.model, self._params, *given)

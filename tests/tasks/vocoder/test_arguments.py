@@ -18,10 +18,10 @@ from wavejax.experiments.metadata import ExperimentError
 from wavejax.generation import ConditioningError, encode_conditioning, forks, init_state, pack, replay, run_block
 from wavejax.generation.engine import block_noise
 from wavejax.generation.noise import seed_words, split_index
-from wavejax.tasks.vocoder.product import Vocoder
+from wavejax.tasks.vocoder.product import SampleVocoder
 
 CONFIG = config(num_speakers=2, global_channels=3)
-VOICE = Vocoder(config=CONFIG, params=params_of(CONFIG), labels={"speakers": ["anna", "bert"]})
+VOICE = SampleVocoder(config=CONFIG, params=params_of(CONFIG), labels={"speakers": ["anna", "bert"]})
 MEL = np.full((3, 80), -5.0, np.float32)
 INTEGERS = [np.int32(3), np.int64(3), np.uint8(3), jnp.int32(3), jnp.uint32(3), np.asarray(3)]
 
@@ -96,7 +96,7 @@ def test_a_mel_that_no_recording_has_is_refused_at_every_door() -> None:
 
 def test_a_product_compares_and_shows_itself() -> None:
     assert VOICE == VOICE
-    assert Vocoder(config=CONFIG, params=VOICE.params) != VOICE
+    assert SampleVocoder(config=CONFIG, params=VOICE.params) != VOICE
     assert len(repr(VOICE)) < 200
     assert len({VOICE, VOICE}) == 1
 
