@@ -267,7 +267,8 @@ def test_a_flipped_byte_in_the_newest_checkpoint_is_named_and_the_older_one_used
     copy = tmp_path / "run"
     shutil.copytree(training, copy)
     newest = max((p for p in (copy / "checkpoints" / "2").rglob("d/*") if p.is_file()), key=lambda p: p.stat().st_size)
-    tiny.flip_byte(newest)
+    for place in (0.2, 0.35, 0.5, 0.65, 0.8):  # one of them is in the averaged parameters, which `info` reads
+        tiny.flip_byte(newest, place)
     said = run("info", copy)
     assert said.code == 0
     assert "training folder, step 1" in said.out

@@ -23,6 +23,7 @@ def config_of(**training):
     config = tiny_vocos()
     return dataclasses.replace(
         config,
+        losses=LossWeights(),
         data=dataclasses.replace(config.data, num_threads=0),
         training=dataclasses.replace(config.training, batch_size=4, **training),
     )
