@@ -1,6 +1,6 @@
 """How a model of whole windows learns: spectral losses, and against discriminators if the experiment has some."""
 
-import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,19 +40,13 @@ Outputs = dict[str, Any]
 Batch = Mapping[str, Array]
 
 
-@dataclasses.dataclass(frozen=True)
 class Spoken:
     """The model's part: what it makes of a batch, and how near that is to the recordings."""
 
-    config: ParallelConfig
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "taught_pitch", is_taught_pitch(self.config))
-        dtype = jnp.dtype(self.config.training.dtype)
-        object.__setattr__(self, "model", self.config.model.build(dtype=dtype))
-
-    taught_pitch: bool = dataclasses.field(init=False)
-    model: Any = dataclasses.field(init=False)
+    def __init__(self, config: ParallelConfig) -> None:
+        self.config = config
+        self.taught_pitch = is_taught_pitch(config)
+        self.model = config.model.build(dtype=jnp.dtype(config.training.dtype))
 
     def __call__(self, params: Params, batch: Batch, keys: Key[Array, "rows"] | None) -> Outputs:
         """The model's sound and the recordings', "fake" and "real" [B, T], of varied gain where there are keys."""
@@ -60,7 +54,7 @@ class Spoken:
         gain = jnp.ones((window.shape[0],), jnp.float32)
         if keys is not None and config.data.gain_db:
             drawn = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 1), (), jnp.float32, -1, 1))(keys)
-            gain = jnp.exp(drawn * jnp.float32(config.data.gain_db * 0.1151292546))  # ln(10) / 20
+            gain = jnp.exp(drawn * jnp.float32(config.data.gain_db * math.log(10.0) / 20))
             window = louder(window, gain, config.spec)
         noise, frames = None, window.shape[:2]
         if self.model.noise_size:
