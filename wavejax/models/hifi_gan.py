@@ -21,6 +21,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from wavejax.nn.configured import ReadsFrames
 from wavejax.nn.kernels import Initializer, declare, declare_kernel
 
 _SLOPE, _LAST_SLOPE = 0.1, 0.01
@@ -166,7 +167,7 @@ def get_preset(name: str) -> HiFiGANConfig:
     return PRESETS[name]
 
 
-class HiFiGAN(nn.Module):
+class HiFiGAN(ReadsFrames, nn.Module):
     """The generator, a `ParallelModel`.
 
     `model.apply({"params": params}, mel)` is the source's own form, whose every layer sees zeros beyond a recording's
@@ -177,26 +178,6 @@ class HiFiGAN(nn.Module):
     dtype: DTypeLike = jnp.float32
     precision: Any = None
     noise_size: int = 0
-
-    @property
-    def hop_length(self) -> int:
-        """Samples per frame."""
-        return self.config.hop_length
-
-    @property
-    def local_channels(self) -> int:
-        """Mel bands of a frame."""
-        return self.config.local_channels
-
-    @property
-    def lookback(self) -> int:
-        """Past frames that a frame's samples depend on."""
-        return self.config.lookback
-
-    @property
-    def lookahead(self) -> int:
-        """Future frames that a frame's samples depend on."""
-        return self.config.lookahead
 
     def __call__(self, mel: Float[Array, "batch frames channels"]) -> Float[Array, "batch samples"]:
         """Waveform [B, F * hop_length] of a whole recording."""

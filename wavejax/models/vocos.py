@@ -29,6 +29,7 @@ from jaxtyping import Array, Float
 from wavejax.audio import FeatureSpec, get_spec
 from wavejax.audio.feature_spec import LOG_FACTORS
 from wavejax.audio.filterbanks import hz_to_mel, mel_filterbank, mel_to_hz
+from wavejax.nn.configured import ReadsFrames
 from wavejax.nn.convnext import ConvNeXt, Histories
 from wavejax.nn.harmonics import Pitch, PitchNetwork, Rotation, candidates, harmonic_spectrum, rotate
 from wavejax.nn.inverse_stft import InverseSTFT, cosine_sine
@@ -101,7 +102,7 @@ class VocosConfig:
         return _body_macs(self) + self.channels * 2 * self.inverse.bins
 
 
-class Vocos(nn.Module):
+class Vocos(ReadsFrames, nn.Module):
     """The published network, a `ParallelModel`.
 
     `model.apply({"params": params}, mel)` is the source's own form. `synthesize` gives the same samples wherever all of
@@ -113,26 +114,6 @@ class Vocos(nn.Module):
     dtype: DTypeLike = jnp.float32
     precision: Any = None
     noise_size: int = 0
-
-    @property
-    def hop_length(self) -> int:
-        """Samples per frame."""
-        return self.config.hop_length
-
-    @property
-    def local_channels(self) -> int:
-        """Mel bands of a frame."""
-        return self.config.local_channels
-
-    @property
-    def lookback(self) -> int:
-        """Past frames that a frame's samples depend on."""
-        return self.config.lookback
-
-    @property
-    def lookahead(self) -> int:
-        """Future frames that a frame's samples depend on."""
-        return self.config.lookahead
 
     def setup(self) -> None:
         """Declare the parameters."""
@@ -278,7 +259,7 @@ class HarmonicState(NamedTuple):
     """Its last transformed frames, which still overlap what follows."""
 
 
-class HarmonicVocos(nn.Module):
+class HarmonicVocos(ReadsFrames, nn.Module):
     """Our network: a `ParallelModel` that also passes a state from window to window.
 
     Without that state each window's pitch would begin at phase 0, so the drivers run `begin` and then `advance`. A
@@ -288,26 +269,6 @@ class HarmonicVocos(nn.Module):
     config: HarmonicVocosConfig
     dtype: DTypeLike = jnp.float32
     precision: Any = None
-
-    @property
-    def hop_length(self) -> int:
-        """Samples per frame."""
-        return self.config.hop_length
-
-    @property
-    def local_channels(self) -> int:
-        """Mel bands of a frame."""
-        return self.config.local_channels
-
-    @property
-    def lookback(self) -> int:
-        """Past frames that a frame's samples depend on."""
-        return self.config.lookback
-
-    @property
-    def lookahead(self) -> int:
-        """Future frames that a frame's samples depend on."""
-        return self.config.lookahead
 
     @property
     def noise_size(self) -> int:

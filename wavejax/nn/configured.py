@@ -1,32 +1,17 @@
-"""Properties of a model that predicts samples, read from its configuration."""
+"""Properties of a model that are read from its configuration."""
 
 from typing import Any
 
 from jaxtyping import Array, Float
 
 
-class ReadsConfig:
-    """A mixin for linen modules: the attributes of an `AutoregressiveModel` that its `config` already has.
+class ReadsFrames:
+    """A mixin for linen modules: what their `config` already says of the frames that they read.
 
-    It holds no parameters and computes nothing: a model inherits these attributes and a check of its input.
+    It holds no parameters and computes nothing.
     """
 
     config: Any
-
-    @property
-    def distribution(self) -> Any:
-        """The output distribution, a `Distribution`."""
-        return self.config.distribution
-
-    @property
-    def coding(self) -> Any:
-        """How the waveform becomes values, a `Coding`."""
-        return self.config.coding
-
-    @property
-    def receptive_field(self) -> int:
-        """Number of past values that one prediction sees."""
-        return int(self.config.receptive_field)
 
     @property
     def hop_length(self) -> int | None:
@@ -44,11 +29,6 @@ class ReadsConfig:
         return int(self.config.num_speakers)
 
     @property
-    def global_channels(self) -> int:
-        """Channels of a speaker's embedding, or of the given vectors; 0 without global conditioning."""
-        return int(self.config.global_channels)
-
-    @property
     def lookback(self) -> int:
         """Past frames that a frame interval's samples depend on."""
         return int(self.config.lookback)
@@ -57,6 +37,33 @@ class ReadsConfig:
     def lookahead(self) -> int:
         """Future frames that a frame interval's samples depend on."""
         return int(self.config.lookahead)
+
+
+class ReadsConfig(ReadsFrames):
+    """A mixin for linen modules: the attributes of an `AutoregressiveModel` that its `config` already has.
+
+    A model inherits these attributes and a check of its input.
+    """
+
+    @property
+    def distribution(self) -> Any:
+        """The output distribution, a `Distribution`."""
+        return self.config.distribution
+
+    @property
+    def coding(self) -> Any:
+        """How the waveform becomes values, a `Coding`."""
+        return self.config.coding
+
+    @property
+    def receptive_field(self) -> int:
+        """Number of past values that one prediction sees."""
+        return int(self.config.receptive_field)
+
+    @property
+    def global_channels(self) -> int:
+        """Channels of a speaker's embedding, or of the given vectors; 0 without global conditioning."""
+        return int(self.config.global_channels)
 
     def checked_frames(
         self, frames: Float[Array, "batch frames channels"] | None, first: int, length: int
