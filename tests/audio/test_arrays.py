@@ -1,4 +1,4 @@
-"""Files of features: what is announced is held against what is there."""
+"""Files of features: what a file announces is compared with what it holds."""
 
 import io
 import struct

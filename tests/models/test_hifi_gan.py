@@ -27,7 +27,7 @@ CONFIGS = {
 
 @functools.cache
 def make(name: str):
-    """A tiny generator and parameters of which none is zero."""
+    """A tiny generator with parameters that are all different from zero."""
     model = CONFIGS[name].build(precision="highest")
     rng = np.random.default_rng(0)
     shapes = jax.eval_shape(lambda: initial_parallel_params(model, jax.random.key(0)))

@@ -35,7 +35,7 @@ BATCH = 2
 
 @functools.cache
 def make(name: str):
-    """A tiny model and parameters of which none is zero."""
+    """A tiny model with parameters that are all different from zero."""
     model = CONFIGS[name].build(precision="highest")
     rng = np.random.default_rng(0)
     shapes = jax.eval_shape(lambda: initial_parallel_params(model, jax.random.key(0)))
@@ -43,7 +43,7 @@ def make(name: str):
 
 
 def given(model, frames: int, seed: int = 1) -> tuple:
-    """Window, noise and temperature of so many frames."""
+    """Window, noise and temperature for a number of frames."""
     rng = np.random.default_rng(seed)
     window = jnp.asarray(rng.normal(-4, 1.5, (BATCH, frames, 8)), jnp.float32)
     noise = jnp.asarray(rng.uniform(size=(BATCH, frames, model.noise_size)), jnp.float32) if model.noise_size else None

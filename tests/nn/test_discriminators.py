@@ -48,7 +48,7 @@ def shapes(config: DiscriminatorsConfig, samples: int = 4096) -> dict:
 
 
 def make(config: DiscriminatorsConfig):
-    """Parameters of which none is zero."""
+    """Parameters that are all different from zero."""
     return jax.tree.map(lambda leaf: jnp.asarray(RNG.normal(0, 0.5, leaf.shape), leaf.dtype), shapes(config, 128))
 
 

@@ -22,6 +22,8 @@ def test_a_new_an_empty_and_an_own_folder_are_taken(open_folder, tmp_path):
         open_folder(tmp_path / "new" / "demo")
     (tmp_path / "empty").mkdir()
     open_folder(tmp_path / "empty")
+    for folder in (tmp_path / "new" / "demo", tmp_path / "empty"):
+        assert any(folder.iterdir()), "it carries the mark by which the next demo knows it"
 
 
 @pytest.mark.parametrize("script", ["train_and_vocode.py", "speak_and_report.py"])

@@ -73,7 +73,7 @@ class Archive:
         return data
 
     def beginning(self, name: str, count: int) -> bytes | bytearray:
-        """The first `count` bytes of a file, or all that it has; its checksum is not verified."""
+        """The first `count` bytes of a file, or the whole file if it is shorter. The checksum is not verified."""
         member = self._member(name)
         packed = min(member.packed, count if not member.is_compressed else _CHUNK)
         data: bytes | bytearray = self._source.read(self.data_offset(name), packed, f"{shown(name)} in the archive")

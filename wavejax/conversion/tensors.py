@@ -1,4 +1,4 @@
-"""Tensors of a weight file before they are read: where their numbers stand, checked against what is there."""
+"""Tensors of a weight file before they are read: where their numbers are, checked against the size of the file."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
