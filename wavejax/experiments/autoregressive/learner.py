@@ -1,5 +1,6 @@
 """How a model that predicts the next sample learns: likelihood of crops, in bits per sample."""
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -121,8 +122,9 @@ def merged_params(fresh: Any, given: Params, where: str) -> Any:
     return merged
 
 
+@functools.lru_cache(maxsize=8)
 def crop_param_shapes(config: Any) -> Any:
-    """Shapes of the model's parameters."""
+    """Shapes of the model's parameters, kept for those who load a model again: not to be changed."""
     return jax.eval_shape(lambda: initial_params(config.model.build(), jax.random.key(0)))
 
 

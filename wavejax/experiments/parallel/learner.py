@@ -1,5 +1,6 @@
 """How a model of whole windows learns: spectral losses, and against discriminators if the experiment has some."""
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -213,8 +214,9 @@ def _against(config: ParallelConfig, judges: DiscriminatorsConfig) -> Learner:
     return Learner(init=init, step=step, evaluate=evaluate, adopt=adopt)
 
 
+@functools.lru_cache(maxsize=8)
 def window_param_shapes(config: Any) -> Any:
-    """Shapes of the model's parameters."""
+    """Shapes of the model's parameters, kept for those who load a model again: not to be changed."""
     return jax.eval_shape(lambda: initial_parallel_params(config.model.build(), jax.random.key(0)))
 
 
