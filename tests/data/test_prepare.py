@@ -237,6 +237,12 @@ def test_output_folders_that_are_refused(many, tmp_path):
         _prepare(many, tmp_path / "busy" / "thesis.doc" / "out")
 
 
+def test_a_folder_that_another_preparation_is_just_proving_is_not_taken_for_a_full_one(many, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".97848b0499c1.partial").touch()  # both then ask for the lock
+    assert _prepare(many, tmp_path / "out").shards_made == 3
+
+
 def test_the_folder_is_refused_before_the_source_is_looked_through(many, tmp_path, monkeypatch):
     module = importlib.import_module("wavejax.data.prepare")  # the function has the same name
     monkeypatch.setattr(module, "list_source", lambda *_: pytest.fail("work began"))

@@ -193,7 +193,9 @@ def _refuse_what_is_not_ours(folder: Path, source: Path) -> None:
         raise PrepareError(f"{folder} is the source itself; choose another folder to write to")
     if not folder.is_dir():
         return
-    names, journal = sorted(path.name for path in folder.iterdir()), folder / "journal"
+    # Another preparation that is just starting may be proving that it can write here.
+    names = sorted(path.name for path in folder.iterdir() if not is_leftover(path.name))
+    journal = folder / "journal"
     inside = [path.name for path in journal.iterdir()] if journal.is_dir() else []
     if not names or _settings(folder) is not None or any(map(_JOURNAL.fullmatch, inside)):
         return
