@@ -18,7 +18,6 @@ from wavejax.conversion.rules import folded
 from wavejax.experiments.serialization import from_json
 from wavejax.models.hifi_gan import PRESETS, HiFiGANConfig
 from wavejax.models.vocos import VocosConfig
-from wavejax.models.vocos_presets import VOCOS_24K
 from wavejax.tasks.vocoder.product import Vocoder
 
 
@@ -57,7 +56,7 @@ def test_vocos(tmp_path: Path) -> None:
     converted = convert(saved(tmp_path, state, old=True))
     assert (converted.family, converted.name) == ("published-vocos", "vocos-24k")
     assert converted.model_config == VocosConfig(channels=12, hidden_channels=20, num_blocks=2)
-    assert converted.spec == VOCOS_24K
+    assert converted.spec == get_spec("vocos-24k")
     assert converted.report.format == "torch (older form)"
     assert set(converted.report.ignored) == {
         "feature_extractor.mel_spec.spectrogram.window",
@@ -84,9 +83,10 @@ def test_an_exported_folder_says_all_that_it_is(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.concatenate(list(vocoder.stream(iter(mel[:, None])))), spoken)
 
 
-def test_names_of_data_parallel_are_understood(tmp_path: Path) -> None:
+@pytest.mark.parametrize("prefix", ["module.", "generator.", "module.generator.", "generator.module."])
+def test_names_of_data_parallel_and_of_a_larger_module_are_understood(prefix: str, tmp_path: Path) -> None:
     state = networks.vocos(channels=8, hidden=8, blocks=1)
-    path = saved(tmp_path, {f"module.{name}": array for name, array in state.items()})
+    path = saved(tmp_path, {prefix + name: array for name, array in state.items()})
     assert convert(path).report.tensors == len(state)
 
 

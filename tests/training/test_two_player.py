@@ -1,6 +1,7 @@
 """The step of two players finds a known equilibrium, and is one update whatever the devices and the accumulation."""
 
 import functools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.training.two_players import (
     DISCRIMINATOR,
     GENERATOR,
     LOSS,
+    PLAIN,
     discriminator_params,
     generator_params,
     make_batch,
@@ -139,8 +141,8 @@ def keys_of(step: int, player: int, rows: int) -> tuple[jax.Array, jax.Array]:
     return pairs[:, 0], pairs[:, 1]
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3))
-def by_hand(state: TrainState, batch: dict, turns: int, share: bool) -> tuple[Any, dict]:
+@functools.partial(jax.jit, static_argnums=(2, 3, 4))
+def by_hand(state: TrainState, batch: dict, turns: int, share: bool, together: bool) -> tuple[Any, dict]:
     """The first step without any of the package's pieces."""
     params, rows = state.params, batch["real"].shape[0]
     own_keys = keys_of(0, 0, rows)
@@ -168,7 +170,8 @@ def by_hand(state: TrainState, batch: dict, turns: int, share: bool) -> tuple[An
 
     def generator_loss(p: dict) -> tuple:
         outputs, _ = LOSS.forward(p, {}, batch, own_keys[0])
-        return mean(LOSS.generator(theirs, outputs, batch, own_keys[1], jnp.float32(1)))
+        against = params["discriminator"] if together else theirs
+        return mean(LOSS.generator(against, outputs, batch, own_keys[1], jnp.float32(1)))
 
     (loss, metrics), gradient = jax.value_and_grad(generator_loss, has_aux=True)(params["generator"])
     ours, _ = optimize(GENERATOR, gradient, state.opt_state["generator"], params["generator"])
@@ -181,12 +184,15 @@ def by_hand(state: TrainState, batch: dict, turns: int, share: bool) -> tuple[An
     }
 
 
-@pytest.mark.parametrize(("turns", "share"), [(1, False), (5, False), (1, True)])
-def test_a_step_is_the_one_that_is_written_out(turns: int, share: bool) -> None:
+@pytest.mark.parametrize(
+    ("turns", "share", "together"), [(1, False, False), (5, False, False), (1, True, False), (1, True, True)]
+)
+def test_a_step_is_the_one_that_is_written_out(turns: int, share: bool, together: bool) -> None:
     """So each player moves by its own gradient only: here it is taken with respect to nothing else."""
     batch = jax.tree.map(jnp.asarray, make_batch(0))
-    state, metrics = jax.jit(make_step(turns=turns, share_forward=share))(start(), batch)
-    params, expected = by_hand(start(), batch, turns, share)
+    options = {"turns": turns, "share_forward": share, "simultaneous": together}
+    state, metrics = jax.jit(make_step(**options))(start(), batch)
+    params, expected = by_hand(start(), batch, turns, share, together)
     jax.tree.map(lambda got, want: np.testing.assert_allclose(got, want, rtol=0, atol=1e-6), state.params, params)
     got = {name: float(value) for name, value in metrics.items()}
     assert {name: got[name] for name in expected} == pytest.approx(
@@ -218,6 +224,17 @@ def test_the_players_gradients_are_separate(share: bool) -> None:
         assert min(jax.tree.leaves(moved)) > 1e-4
 
 
+def test_simultaneous_players_share_the_forward_of_the_discriminator() -> None:
+    """The compiler finds it: products of [16 rows, 2] x [2, 16] and [16, 16] x [16, 1], each computed once less."""
+
+    def products(**options: Any) -> int:
+        step = jax.jit(make_step(PLAIN, share_forward=True, **options))
+        text = step.lower(start(), make_batch(0)).compile().as_text()
+        return len(re.findall(r" dot\(", text))
+
+    assert products(simultaneous=True) <= products() - 4  # of real and of fake, two layers
+
+
 # --------------------------------------------------------------------------- the same update, however it is cut
 
 SPLIT = {"turns": 2, "split_rows": True}
@@ -240,6 +257,7 @@ def reference(*options: tuple[str, Any]) -> tuple[TrainState, list]:
         ("spmd", 8, 2, SPLIT),
         pytest.param(*("pmap", 4, 1, SPLIT), marks=pytest.mark.slow),
         ("spmd", 8, 1, {"share_forward": True}),
+        pytest.param(*("spmd", 8, 1, {"share_forward": True, "simultaneous": True}), marks=pytest.mark.slow),
         pytest.param(*("pmap", 8, 1, {"share_forward": True}), marks=pytest.mark.slow),
     ],
 )
@@ -450,6 +468,7 @@ def test_hooks_see_the_last_learning_rates() -> None:
         ({"split_rows": True}, "split_rows cuts the batch into one part per turn and needs turns of 2 or more"),
         ({"share_forward": True, "turns": 2}, "share_forward needs turns=1 and accumulation_steps=1, got turns=2"),
         ({"share_forward": True, "accumulation_steps": 2}, "share_forward needs .* and accumulation_steps=2: one fake"),
+        ({"simultaneous": True}, "simultaneous needs share_forward: without it the players see different fakes"),
         ({"accumulation_steps": 0}, "accumulation_steps=0 must be 1 or more"),
         ({"turns": 3, "split_rows": True}, "16 rows cannot be split over turns=3; .* a multiple of 3 on each device"),
         ({"turns": 2, "split_rows": True, "accumulation_steps": 3}, "8 rows cannot be split into accumulation_steps=3"),

@@ -58,7 +58,14 @@ def discriminator(params: dict, outputs: dict, batch: Mapping, keys: jax.Array) 
     return weighted(total, batch["mask"]), jnp.sum(batch["mask"]), {"real": jnp.sum(opinion(params, batch["real"]))}
 
 
+def plain(params: dict, outputs: dict, batch: Mapping, keys: jax.Array) -> tuple:
+    """Least squares alone."""
+    total = (opinion(params, batch["real"]) - 1) ** 2 + opinion(params, outputs["fake"]) ** 2
+    return weighted(total, batch["mask"]), jnp.sum(batch["mask"]), {}
+
+
 LOSS = TwoPlayerLoss(forward, generator, discriminator)
+PLAIN = LOSS._replace(discriminator=plain)
 
 
 def generator_params() -> dict:

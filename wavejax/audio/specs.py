@@ -79,6 +79,19 @@ _PARALLEL_WAVEGAN_24K = dataclasses.replace(
 _NV_WAVENET = dataclasses.replace(
     _TACOTRON2, name="nv-wavenet", sample_rate=16000, n_fft=800, win_length=800, hop_length=200
 )
+# charactr/vocos-mel-24khz: torchaudio's mel spectrogram (HTK bands, peaks of 1), magnitudes, ln of at least 1e-7.
+_VOCOS_24K = FeatureSpec(
+    name="vocos-24k",
+    sample_rate=24000,
+    n_fft=1024,
+    win_length=1024,
+    hop_length=256,
+    padding="centre",
+    n_mels=100,
+    mel_scale="htk",
+    mel_norm="none",
+    floor=1e-7,
+)
 
 SPECS: dict[str, FeatureSpec] = {
     spec.name: spec
@@ -92,6 +105,7 @@ SPECS: dict[str, FeatureSpec] = {
         _PARALLEL_WAVEGAN,
         _PARALLEL_WAVEGAN_24K,
         _NV_WAVENET,
+        _VOCOS_24K,
     )
 }
 

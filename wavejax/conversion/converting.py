@@ -34,8 +34,8 @@ T = TypeVar("T")
 _FRAMES = 8
 _LARGEST_DIFFERENCE = 1e-3
 """Of full scale: more is no rounding, it is another network."""
-_PARALLEL = "module."
-"""What PyTorch's DataParallel puts before each name."""
+_PREFIXES = ("module.", "generator.")
+"""What may stand before each name: by PyTorch's DataParallel, and where the generator was part of a larger module."""
 
 
 class Parity(NamedTuple):
@@ -171,9 +171,11 @@ def _shapes(part: Part) -> dict[str, tuple[int, ...]]:
 
 
 def _plain(named: Mapping[str, T]) -> dict[str, T]:
-    """Tensors under their names without what DataParallel puts before all of them."""
-    prefix = _PARALLEL if all(name.startswith(_PARALLEL) for name in named) else ""
-    return {name.removeprefix(prefix): value for name, value in named.items()}
+    """Tensors under their names without the prefixes that all of them have."""
+    for prefix in _PREFIXES * 2:  # in either order
+        if all(name.startswith(prefix) for name in named):
+            named = {name.removeprefix(prefix): value for name, value in named.items()}
+    return dict(named)
 
 
 def _compared(plan: Plan, source: Source, model: Any, params: Params, tensors: Mapping[str, Any], path: str) -> Parity:

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from wavejax.audio import get_spec
 from wavejax.audio.filterbanks import hann_window, mel_filterbank
 from wavejax.conversion.plan import LARGEST_WIDTH, MOST_BLOCKS, Plan, Shapes
 from wavejax.conversion.rules import Ignored, Rule, moved
 from wavejax.conversion.source import RefusedFile
 from wavejax.models.vocos import VocosConfig
-from wavejax.models.vocos_presets import VOCOS_24K, get_preset
+from wavejax.models.vocos_presets import get_preset
 
 
 def recognises(shapes: Shapes) -> bool:
@@ -26,7 +27,7 @@ def plan(shapes: Shapes) -> Plan:
         raise RefusedFile("it holds a Vocos whose layers have no possible shapes: it is damaged or another network")
     if "backbone.norm.scale.weight" in shapes:
         raise RefusedFile("it holds a Vocos that reads EnCodec's tokens; only those that read a mel are converted")
-    spec = VOCOS_24K
+    spec = get_spec("vocos-24k")
     if (embed[1], head[0]) != (spec.n_mels, spec.n_fft + 2):
         raise RefusedFile(
             f"it holds a Vocos for {embed[1]} mel bands and {head[0] - 2} samples a frame, whose features are not in "
@@ -85,7 +86,7 @@ def _depthwise(array: np.ndarray) -> list[np.ndarray]:
 
 def _ignored() -> tuple[Ignored, ...]:
     """The source's own features and windows are constants; they have to be those of our spec."""
-    spec = VOCOS_24K
+    spec = get_spec("vocos-24k")
     window = hann_window(spec.n_fft)
     bands = mel_filterbank(
         spec.sample_rate, spec.n_fft, spec.n_mels, spec.f_min, spec.f_max, spec.mel_scale, spec.mel_norm

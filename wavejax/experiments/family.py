@@ -165,7 +165,10 @@ class Family(Generic[C, P]):
     with_speakers: Callable[[C, Sequence[str]], C] | None = None
     """The configuration for a model that tells these speakers apart; None where the family knows none."""
     matters: tuple[str, ...] = ("model",)
-    """Fields of the configuration that cannot change when a training goes on."""
+    """Fields of the configuration that cannot change when a training goes on. All but `model` also have to be those of
+    a model whose parameters a training starts from."""
+    matters_to_state: tuple[str, ...] = ()
+    """Further fields that cannot change when a training goes on, because they shape its state and not the product."""
     follow_labels: Callable[[Any, Mapping[str, Any]], Any] | None = None
     """(data, labels that a checkpoint remembers) -> the same data under those labels, so that what a model learnt of a
     speaker stays that speaker's; ExperimentError where that cannot be. None: other speakers are refused."""

@@ -153,7 +153,7 @@ def _check_same_run(family: Family[Any, Any], config: Any, meta: Mapping[str, An
     """The labels of a run that is to go on."""
     saved = read_metadata(meta, family, where)
     _refuse_changes(
-        family.matters,
+        (*family.matters, *family.matters_to_state),
         saved.config,
         config,
         f"{_literal(where)} belongs to another {{name}} ({{changed}}): use another "

@@ -40,8 +40,30 @@ _QUIETEST = 1e-4
 """Power of the harmonics' spectrum between two of them, that of a harmonic being 1: -40 dB."""
 
 
+class _ConvNeXtSizes:
+    """What both configurations say of their ConvNeXt; it holds no fields."""
+
+    channels: int
+    hidden_channels: int
+    num_blocks: int
+
+    @property
+    def num_speakers(self) -> int:
+        """None: it speaks with the voice of its features."""
+        return 0
+
+    @property
+    def size(self) -> str:
+        """In a few words."""
+        return f"{self.num_blocks} blocks of {self.channels} channels"
+
+    def typical_product(self, rows: int) -> tuple[int, int, int]:
+        """[rows, inputs] x [inputs, outputs] of its typical matrix product."""
+        return rows, self.channels, self.hidden_channels
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class VocosConfig:
+class VocosConfig(_ConvNeXtSizes):
     """Sizes of the published network; the defaults are those of the 24 kHz mel model."""
 
     local_channels: int = 100
@@ -81,20 +103,6 @@ class VocosConfig:
     def frame_centre(self) -> int:
         """The sample on which the features' frame 0 is to be centred."""
         return self.inverse.n_fft // 2 - self.inverse.left
-
-    @property
-    def num_speakers(self) -> int:
-        """None: it speaks with the voice of its features."""
-        return 0
-
-    @property
-    def size(self) -> str:
-        """In a few words."""
-        return f"{self.num_blocks} blocks of {self.channels} channels"
-
-    def typical_product(self, rows: int) -> tuple[int, int, int]:
-        """[rows, inputs] x [inputs, outputs] of its typical matrix product."""
-        return rows, self.channels, self.hidden_channels
 
     @property
     def macs_per_frame(self) -> int:
@@ -149,7 +157,7 @@ class Vocos(ReadsFrames, nn.Module):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class HarmonicVocosConfig:
+class HarmonicVocosConfig(_ConvNeXtSizes):
     """Sizes of our network, and the features that it inverts."""
 
     spec: FeatureSpec = get_spec("speech-16k")
@@ -223,20 +231,6 @@ class HarmonicVocosConfig:
     def frame_centre(self) -> int:
         """The sample on which the features' frame 0 is to be centred."""
         return self.spec.frame_centre
-
-    @property
-    def num_speakers(self) -> int:
-        """None: it speaks with the voice of its features."""
-        return 0
-
-    @property
-    def size(self) -> str:
-        """In a few words."""
-        return f"{self.num_blocks} blocks of {self.channels} channels"
-
-    def typical_product(self, rows: int) -> tuple[int, int, int]:
-        """[rows, inputs] x [inputs, outputs] of its typical matrix product."""
-        return rows, self.channels, self.hidden_channels
 
     @property
     def macs_per_frame(self) -> int:

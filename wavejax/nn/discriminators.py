@@ -23,11 +23,15 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from wavejax.audio.spectral import frame_window, magnitudes, pad_waveform, stft
+from wavejax.nn.convolution import convolve_strided
 from wavejax.nn.kernels import declare, declare_kernel
 
 _GAIN = math.sqrt(1 / 3)
 """Of initial kernels, whose variance is a third of the inverse of the inputs: PyTorch's initial values."""
 _POWER_ITERATIONS = 4
+_SMALLEST_ENERGY = 1e-4
+"""Added to the square of a magnitude that is raised to a power: that of sound at about -60 dB, below which the slope
+of the power would go to infinity."""
 
 
 class Opinions(NamedTuple):
@@ -87,6 +91,10 @@ class SpectrogramsConfig:
     resolutions: tuple[tuple[int, int, int], ...] = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
     """(n_fft, hop_length, win_length) of each discriminator."""
     channels: int = 32
+    layers: tuple[tuple[int, int], ...] = ((9, 1), (9, 2), (9, 2), (9, 2), (3, 1))
+    """(taps over frequencies, stride) of each; all have three taps over frames."""
+    exponent: float = 1.0
+    """Of the magnitude. A third shows the network what is quiet, too; 1 shows it mostly what is loud."""
     bands: tuple[float, ...] = (0.0, 1.0)
     """Borders of bands of frequencies, as shares of half the sample rate; each band has layers of its own."""
     complex_input: bool = False
@@ -102,6 +110,8 @@ class SpectrogramsConfig:
             or self.bands[-1] > 1
         ):
             raise ValueError(f"bands must be two or more growing numbers from 0 to 1, got {self.bands}")
+        if not 0 < self.exponent <= 1:
+            raise ValueError(f"exponent must be above 0 and at most 1, got {self.exponent}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -134,11 +144,17 @@ DISCRIMINATORS: dict[str, DiscriminatorsConfig] = {
             slope=0.1,
         ),
     ),
-    # For a CPU, at 16 kHz: by periods at a fifteenth of the multiplications, and magnitudes at 32, 64 and 16 ms.
+    # For a CPU, at 16 kHz: by periods at a sixtieth of the multiplications, and what is audible of magnitudes at 32, 64
+    # and 16 ms, a quarter of whose frequencies are looked at by half as wide layers.
     "small": DiscriminatorsConfig(
-        periods=PeriodsConfig(channels=(16, 64, 128, 256, 256)),
+        periods=PeriodsConfig(channels=(16, 32, 64, 128, 128)),
         scales=None,
-        spectrograms=SpectrogramsConfig(resolutions=((512, 128, 512), (1024, 256, 1024), (256, 64, 256)), channels=16),
+        spectrograms=SpectrogramsConfig(
+            resolutions=((512, 128, 512), (1024, 256, 1024), (256, 64, 256)),
+            channels=16,
+            layers=((9, 4), (9, 2), (9, 2), (3, 1)),
+            exponent=0.3,
+        ),
     ),
 }
 
@@ -189,10 +205,10 @@ class ByPeriod(nn.Module):
         features = []
         for layer, channels in enumerate(config.channels):
             stride = config.stride if layer < len(config.channels) - 1 else 1
-            x = _layer(self, f"layer_{layer}", x, channels, (config.kernel_size,), (stride,))
+            x = _layer(self, f"layer_{layer}", x, channels, (config.kernel_size,), stride)
             x = jax.nn.leaky_relu(x, 0.1)
             features.append(x)
-        features.append(_layer(self, "output", x, 1, (3,), (1,)))
+        features.append(_layer(self, "output", x, 1, (3,), 1))
         return tuple(x.reshape(batch, self.period, *x.shape[1:]) for x in features)
 
 
@@ -215,20 +231,20 @@ class ByScale(nn.Module):
                 x,
                 layer.channels,
                 (layer.kernel_size,),
-                (layer.stride,),
+                layer.stride,
                 layer.groups,
                 self.spectral,
             )
             x = jax.nn.leaky_relu(x, 0.1)
             features.append(x)
-        features.append(_layer(self, "output", x, 1, (3,), (1,), 1, self.spectral))
+        features.append(_layer(self, "output", x, 1, (3,), 1, 1, self.spectral))
         return tuple(features)
 
 
 class BySpectrogram(nn.Module):
     """[B, T] -> feature maps [B, frames, frequencies, channels], band by band; the last are the logits, one channel.
 
-    Each band has five layers, three of which halve the frequencies; the last ones, side by side, give the logits.
+    Each band has layers of its own, most of which halve the frequencies; the last ones, side by side, give the logits.
     """
 
     config: SpectrogramsConfig
@@ -246,13 +262,13 @@ class BySpectrogram(nn.Module):
         features, last = [], []
         for band, (low, high) in enumerate(itertools.pairwise(borders)):
             x = spectrum[:, :, low:high].astype(self.dtype)
-            for layer, (size, stride) in enumerate(((9, 1), (9, 2), (9, 2), (9, 2), (3, 1))):
+            for layer, (size, stride) in enumerate(config.layers):
                 name = f"band_{band}_layer_{layer}"
-                x = _layer(self, name, x, config.channels, (3, size), (1, stride))
+                x = _layer(self, name, x, config.channels, (3, size), stride)
                 x = jax.nn.leaky_relu(x, config.slope)
                 features.append(x)
             last.append(x)
-        features.append(_layer(self, "output", jnp.concatenate(last, axis=2), 1, (3, 3), (1, 1)))
+        features.append(_layer(self, "output", jnp.concatenate(last, axis=2), 1, (3, 3), 1))
         return tuple(features)
 
     def _spectrum(self, waveform: Array) -> Float[Array, "batch frames bins parts"]:
@@ -268,7 +284,11 @@ class BySpectrogram(nn.Module):
         # UnivNet's padding: as many frames as hops.
         left, right = (n_fft - hop) // 2, n_fft - hop - (n_fft - hop) // 2
         window = frame_window(n_fft, win, hop)
-        return magnitudes(stft(waveform, window=window, hop_length=hop, pad_left=left, pad_right=right))[..., None]
+        spectrum = stft(waveform, window=window, hop_length=hop, pad_left=left, pad_right=right)
+        if self.config.exponent == 1:
+            return magnitudes(spectrum)[..., None]
+        energy = magnitudes(spectrum, power=2) + jnp.float32(_SMALLEST_ENERGY)
+        return jnp.exp(jnp.log(energy) * jnp.float32(self.config.exponent / 2))[..., None]
 
 
 def _layer(
@@ -277,25 +297,16 @@ def _layer(
     x: Array,
     channels: int,
     sizes: tuple[int, ...],
-    strides: tuple[int, ...],
+    stride: int,
     groups: int = 1,
     spectral: bool = False,
 ) -> Array:
-    """A convolution over the middle axes of [N, ..., C], zeros at the edges, with a bias."""
+    """A convolution over the middle axes of [N, ..., C], zeros at the edges, with a bias; the last has the stride."""
     shape = (*sizes, x.shape[-1] // groups, channels)
     kernel = declare_kernel(module, f"{name}_kernel", shape, weight_normalization=not spectral, gain=_GAIN)
     if spectral:
         kernel = _spectrally_normalized(module, f"{name}_u", kernel)
-    letters = "TF"[: len(sizes)]
-    y = lax.conv_general_dilated(
-        x,
-        kernel.astype(x.dtype),
-        strides,
-        [(size // 2, size // 2) for size in sizes],
-        dimension_numbers=(f"N{letters}C", f"{letters}IO", f"N{letters}C"),
-        feature_group_count=groups,
-        precision=module.precision,
-    )
+    y = convolve_strided(x, kernel.astype(x.dtype), stride, groups=groups, precision=module.precision)
     bias = declare(module, f"{name}_bias", nn.initializers.zeros, (channels,)).astype(x.dtype)
     return y + bias.reshape((1,) * (y.ndim - 1) + (-1,))
 

@@ -107,11 +107,8 @@ def rotate(
     turns = means * jnp.float32(seconds)
     scale = jnp.float32(2**_FRACTION_BITS)
     steps = ((turns - jnp.floor(turns)) * scale).astype(jnp.uint32) << (32 - _FRACTION_BITS)
-    if before is None:
-        steps = steps.at[:, 0].set(0)
-    else:
-        steps = steps.at[:, 0].add(before.phase)
-    phase = jnp.cumsum(steps, axis=1, dtype=jnp.uint32)
+    first = jnp.zeros_like(steps[:, :1]) if before is None else steps[:, :1] + before.phase[:, None]
+    phase = jnp.cumsum(jnp.concatenate([first, steps[:, 1:]], axis=1), axis=1, dtype=jnp.uint32)
     return phase, Rotation(phase[:, -1], frequency[:, -1])
 
 

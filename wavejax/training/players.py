@@ -59,6 +59,7 @@ class Game:
     discriminator_optimizer: "optax.GradientTransformation"
     turns: int
     split_rows: bool
+    simultaneous: bool
     accumulation_steps: int
 
 
@@ -179,7 +180,9 @@ def both_gradients(game: Game, whole: tuple[Any, ...], rows: PyTree) -> tuple[Ge
     discriminator = DiscriminatorTurns(where_tree(started, after, before), report)
     # From here on the loss is a function of the generator's outputs, not of its parameters.
     outputs_loss = game.loss._replace(forward=lambda outputs, nothing, batch, keys: (outputs, nothing))
-    loss_fn = generator_loss(outputs_loss, discriminator.reached[0], started.astype(jnp.float32))
+    # Against the discriminator as it was, the compiler finds that its forward has been computed already.
+    against = before[0] if game.simultaneous else discriminator.reached[0]
+    loss_fn = generator_loss(outputs_loss, against, started.astype(jnp.float32))
 
     def loss_of(outputs: PyTree) -> tuple[Array, Any]:
         loss_sum, weight, _, metrics = checked_loss(loss_fn, outputs, {}, rows, own_keys)

@@ -76,6 +76,7 @@ def make_two_player_step(
     split_rows: bool = False,
     adversarial_start: int = 0,
     share_forward: bool = False,
+    simultaneous: bool = False,
     ema_decay: float = 0.9999,
     accumulation_steps: int = 1,
     generator_learning_rate: Schedule | None = None,
@@ -84,8 +85,9 @@ def make_two_player_step(
     """A pure `step(state, batch) -> (state, metrics)` like that of `make_train_step`; for `create_two_player_state`.
 
     First the discriminator is updated `turns` times, each time on a fake with its own keys. Then the generator is
-    updated once, on a fake with other keys, against the updated discriminator. `model_state` is that of the generator's
-    own forward. If any loss or gradient is not finite, also before the adversarial start, the step changes nothing.
+    updated once, on a fake with other keys, against the updated discriminator (but see `simultaneous`). `model_state`
+    is that of the generator's own forward. If any loss or gradient is not finite, also before the adversarial start,
+    the step changes nothing.
 
     Metrics, [] float32: `loss`, `weight`, `gradient_norm`, `learning_rate` (if given), `finite` and the generator's own
     metrics as in `make_train_step`; means over the turns of `discriminator_loss`, `discriminator_gradient_norm` and the
@@ -103,6 +105,9 @@ def make_two_player_step(
         same program runs before and after: before, the discriminator's update is computed and discarded.
       share_forward: compute the fake once for both updates. It needs one turn and no accumulation, because the fake and
         the values for its gradient stay in memory; each device then holds the discriminator's whole optimizer state.
+      simultaneous: the generator learns against the discriminator as it was before this step's update, from the same
+        forward of it, which is thus computed once for both (with `share_forward` only). Losses should call the
+        discriminator on real and fake in the same way in both, so that the compiler sees that it is one computation.
       ema_decay: decay of the generator's average, as in `make_train_step`.
       accumulation_steps: micro-batches of each update.
       generator_learning_rate, discriminator_learning_rate: schedules to report, e.g. `config.learning_rate_at`. A
@@ -115,11 +120,14 @@ def make_two_player_step(
     """
     check_settings(ema_decay, accumulation_steps)
     _check_game(turns, adversarial_start, split_rows, share_forward, accumulation_steps)
+    if simultaneous and not share_forward:
+        raise ValueError("simultaneous needs share_forward: without it the players see different fakes; set both")
     game = Game(
         loss=loss,
         discriminator_optimizer=discriminator_optimizer,
         turns=turns,
         split_rows=split_rows,
+        simultaneous=simultaneous,
         accumulation_steps=accumulation_steps,
     )
     play = _play_shared if share_forward else _play

@@ -11,12 +11,29 @@ from tests.tiny.experiments import tiny_corpus
 from tests.tiny.vocos import JUDGES, tiny_vocos
 from wavejax.audio import log_mel_numpy
 from wavejax.audio.specs import get_spec
-from wavejax.experiments.parallel.config import LossWeights, WindowConfig
+from wavejax.experiments.metadata import ExperimentError
+from wavejax.experiments.parallel.config import LossWeights, ParallelTrainingConfig, WindowConfig
 from wavejax.experiments.parallel.data import open_windows
-from wavejax.experiments.parallel.learner import Spoken, counts, louder, window_figures, window_learner
+from wavejax.experiments.parallel.learner import (
+    Spoken,
+    counts,
+    louder,
+    two_player_loss,
+    window_figures,
+    window_learner,
+)
 from wavejax.parallel import get_strategy
+from wavejax.tasks.families import train_and_evaluate
+from wavejax.training import Logger
 
 SPEC, ONE = get_spec("speech-16k"), get_strategy("spmd", jax.devices()[:1])
+
+
+class Silent(Logger):
+    """Keeps nothing."""
+
+    def scalars(self, step, values):
+        pass
 
 
 def config_of(**training):
@@ -126,6 +143,11 @@ def test_pitch_is_that_of_the_crop_at_its_frames() -> None:
         ({"data": WindowConfig(crop_length=2400, resident=True)}, "data.resident is for models of samples"),
         ({"spec": get_spec("hifi-gan")}, "the model's hop_length is 200, that of the spec hifi-gan is 256"),
         ({"temperature": -1.0}, "temperature must be at least 0"),
+        ({"training": ParallelTrainingConfig(judged_frames=13)}, "judged_frames 13 is more than the 12 frames of a"),
+        (
+            {"training": ParallelTrainingConfig(simultaneous=True, accumulation_steps=2)},
+            "simultaneous keeps the discriminators' forward of the whole batch, which accumulation_steps 2 is there",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(changes: dict, message: str) -> None:
@@ -156,6 +178,48 @@ def test_two_players_learn_and_only_the_model_is_kept() -> None:
     np.testing.assert_array_equal(
         jax.tree.leaves(adopted.params["generator"])[0], jax.tree.leaves(state.ema_params)[0] + 1
     )
+
+
+def test_the_discriminators_hear_the_middle_of_an_example() -> None:
+    config = two_players(judged_frames=4)
+    batch, hop = batch_of(config), SPEC.hop_length
+    learner, loss = window_learner(config), two_player_loss(config, JUDGES, quiet=True)
+    params = learner.init(jax.random.key(0)).params
+
+    @jax.jit
+    def told(real):
+        outputs, _ = loss.forward(params["generator"], {}, {**batch, "waveform": real}, None)
+        total, _, parts = loss.generator(params["discriminator"], outputs, batch, None, jnp.float32(0))
+        their, _, metrics = loss.discriminator(params["discriminator"], outputs, batch, None)
+        return total, parts, their, metrics
+
+    _, parts, their, metrics = told(batch["waveform"])
+    np.testing.assert_array_equal((parts["judges_loss"], parts["judges_accuracy"]), (their, metrics["accuracy"]))
+    middle = slice(4 * hop, 8 * hop)
+    outside = batch["waveform"].at[:, middle].set(0) * 0.5 + jnp.zeros_like(batch["waveform"])
+    outside = outside.at[:, middle].set(batch["waveform"][:, middle])
+    total, same, _, _ = told(outside)
+    np.testing.assert_array_equal(same["feature_matching"], parts["feature_matching"])
+    assert same["mel"] != parts["mel"]
+    np.testing.assert_allclose(total, 15 * same["mel"] + 2.5 * same["stft"] + same["pitch"], rtol=1e-4)
+    other = told(batch["waveform"].at[:, middle].multiply(0.5))[1]
+    assert other["feature_matching"] != parts["feature_matching"]
+
+
+def test_the_adversary_may_come_to_a_model_that_has_learnt_without(tmp_path) -> None:
+    """And its discriminators stay what they are when that training goes on."""
+    config = config_of(num_steps=1, validate_every=0, exhibit_every=0, checkpoint_every=1, tensorboard=False)
+    first, second = tmp_path / "spectral", tmp_path / "adversarial"
+    frozen = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, learning_rate=1e-12))
+    options = {"corpus": tiny_corpus(), "console": Silent(), "devices": jax.devices()[:1]}
+    before = train_and_evaluate(config, first, **options)
+    judged = dataclasses.replace(frozen, discriminators=JUDGES)
+    after = train_and_evaluate(judged, second, init_from=first, **options)
+    for a, b in zip(jax.tree.leaves(before.ema_params), jax.tree.leaves(after.ema_params), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    other = dataclasses.replace(JUDGES, periods=None)
+    with pytest.raises(ExperimentError, match=r"belongs to another discriminators .*use another workdir"):
+        train_and_evaluate(dataclasses.replace(judged, discriminators=other), second, **options)
 
 
 @pytest.mark.slow

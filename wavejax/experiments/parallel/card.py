@@ -20,6 +20,7 @@ def window_family(**own: Any) -> Family[Any, Any]:
         "learner": window_learner,
         "param_shapes": window_param_shapes,
         "figures": window_figures,
-        "matters": ("model", "spec", "discriminators"),
+        "matters": ("model", "spec"),
+        "matters_to_state": ("discriminators",),
     }
     return Family(**{**shared, **own})

@@ -65,6 +65,11 @@ class ParallelTrainingConfig(TrainingConfig):
     """Length of the sound among the exhibits."""
     adversarial_start: Annotated[int, AT_LEAST_NONE] = 0
     """The update from which on the discriminators learn and are heard."""
+    judged_frames: Annotated[int, AT_LEAST_NONE] = 0
+    """The discriminators hear so many frames in the middle of each example; 0: all of it."""
+    simultaneous: bool = False
+    """Both players learn from one forward of the discriminators, which is faster; else the model learns against what
+    the discriminators have just become."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,6 +107,16 @@ class ParallelConfig(SoundConfig):
             raise ValueError(
                 f"data.crop_length {self.data.crop_length} is not a multiple of the hop length {spec.hop_length}: use "
                 f"{fit}"
+            )
+        if self.training.judged_frames > self.num_frames:
+            raise ValueError(
+                f"training.judged_frames {self.training.judged_frames} is more than the {self.num_frames} frames of an "
+                "example: use fewer, or 0 for all of them"
+            )
+        if self.training.simultaneous and self.training.accumulation_steps > 1:
+            raise ValueError(
+                "training.simultaneous keeps the discriminators' forward of the whole batch, which accumulation_steps "
+                f"{self.training.accumulation_steps} is there to avoid: leave one of them out"
             )
         if self.data.resident:
             raise ValueError(

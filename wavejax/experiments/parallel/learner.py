@@ -147,42 +147,53 @@ def _alone(config: ParallelConfig) -> Learner:
     return Learner(init=init, step=step, evaluate=make_eval_step(quiet), adopt=adopt)
 
 
-def two_player_loss(config: ParallelConfig, judges: DiscriminatorsConfig) -> TwoPlayerLoss:
-    """The generator's own losses and what the discriminators say, and theirs."""
+def two_player_loss(config: ParallelConfig, judges: DiscriminatorsConfig, *, quiet: bool = False) -> TwoPlayerLoss:
+    """The generator's own losses and what the discriminators say, and theirs.
+
+    `quiet` is for held-out examples: nothing is varied, and the generator's metrics also say how well the
+    discriminators do.
+    """
     spoken, weights, opinions = Spoken(config), config.losses, judges.build()
+    adversary, judged = weights.adversary, _judged_samples(config)
 
-    adversary = weights.adversary
-
-    def judged(params: Params, outputs: Outputs) -> tuple[Opinions, Opinions]:
-        """Of the recordings and of what the model made, in one pass."""
-        said = opinions.apply({"params": params}, jnp.concatenate([outputs["real"], outputs["fake"]]))
-        rows = outputs["real"].shape[0]
-        return jax.tree.map(lambda x: x[:rows], said), jax.tree.map(lambda x: x[rows:], said)
+    def heard(params: Params, outputs: Outputs) -> tuple[Opinions, Opinions]:
+        """What they say of the recordings and of what the model made."""
+        real, fake = (opinions.apply({"params": params}, outputs[name][:, judged]) for name in ("real", "fake"))
+        return real, fake
 
     def forward(params: Params, model_state: Any, batch: Batch, keys: Any) -> tuple[Outputs, Any]:
-        return spoken(params, batch, keys), model_state
+        return spoken(params, batch, None if quiet else keys), model_state
 
     def generator(params: Params, outputs: Outputs, batch: Batch, keys: Any, weight: Array) -> tuple[Any, ...]:
         del keys
         own, parts = spoken.losses(outputs, batch)
-        real, fake = judged(params, outputs)
-        adversarial = generator_loss(fake.logits, adversary)
-        matching = feature_matching(real.features, fake.features)
-        said = jnp.float32(weights.adversarial) * adversarial + jnp.float32(weights.feature_matching) * matching
+        real, fake = heard(params, outputs)
+        said = {"adversarial": generator_loss(fake.logits, adversary)}
+        said["feature_matching"] = feature_matching(real.features, fake.features)
+        total = own + weight * sum(jnp.float32(getattr(weights, name)) * part for name, part in said.items())
+        if quiet:
+            said["judges_loss"] = discriminator_loss(real.logits, fake.logits, adversary)
+            said["judges_accuracy"] = accuracy(real.logits, fake.logits, adversary)
         counted = counts(batch)
-        parts |= {"adversarial": weighted_sums(adversarial, counted)[0]}
-        parts |= {"feature_matching": weighted_sums(matching, counted)[0]}
-        return *weighted_sums(own + weight * said, counted), parts
+        parts |= {name: weighted_sums(part, counted)[0] for name, part in said.items()}
+        return *weighted_sums(total, counted), parts
 
     def discriminator(params: Params, outputs: Outputs, batch: Batch, keys: Any) -> tuple[Any, ...]:
         del keys
-        real, fake = judged(params, outputs)
+        real, fake = heard(params, outputs)
         counted = counts(batch)
         loss = discriminator_loss(real.logits, fake.logits, adversary)
         right = weighted_sums(accuracy(real.logits, fake.logits, adversary), counted)[0]
         return *weighted_sums(loss, counted), {"accuracy": right}
 
     return TwoPlayerLoss(forward=forward, generator=generator, discriminator=discriminator)
+
+
+def _judged_samples(config: ParallelConfig) -> slice:
+    """Those of an example that the discriminators hear."""
+    count = config.training.judged_frames or config.num_frames
+    first = (config.num_frames - count) // 2
+    return slice(first * config.spec.hop_length, (first + count) * config.spec.hop_length)
 
 
 def _against(config: ParallelConfig, judges: DiscriminatorsConfig) -> Learner:
@@ -205,12 +216,13 @@ def _against(config: ParallelConfig, judges: DiscriminatorsConfig) -> Learner:
         their_optimizer,
         adversarial_start=training.adversarial_start,
         share_forward=training.accumulation_steps == 1,
+        simultaneous=training.simultaneous,
         ema_decay=training.ema_decay,
         accumulation_steps=training.accumulation_steps,
         generator_learning_rate=config.optimizer.learning_rate_at,
         discriminator_learning_rate=config.discriminator_optimizer.learning_rate_at,
     )
-    evaluate = make_two_player_eval_step(loss, adversarial_weight=0.0)
+    evaluate = make_two_player_eval_step(two_player_loss(config, judges, quiet=True), adversarial_weight=0.0)
     return Learner(init=init, step=step, evaluate=evaluate, adopt=adopt)
 
 

@@ -4,14 +4,10 @@ import dataclasses
 from typing import ClassVar
 
 from wavejax.audio.specs import get_spec
-from wavejax.experiments.parallel.card import window_family
 from wavejax.experiments.parallel.config import LossWeights, ParallelConfig, ParallelTrainingConfig, WindowConfig
 from wavejax.models.hifi_gan import PRESETS, HiFiGANConfig
 from wavejax.nn.discriminators import DISCRIMINATORS, DiscriminatorsConfig
-from wavejax.tasks.vocoder.diagnosis import SoundDoctorOptions
-from wavejax.tasks.vocoder.evaluation import ListeningOptions
-from wavejax.tasks.vocoder.exhibits import exhibits, usage
-from wavejax.tasks.vocoder.product import Vocoder
+from wavejax.tasks.vocoder.parallel import window_vocoder
 from wavejax.training.optimizers import OptimizerConfig
 
 OPTIMIZER = OptimizerConfig(optimizer="adamw", learning_rate=2e-4, betas=(0.8, 0.99), weight_decay=0.01)
@@ -36,14 +32,7 @@ class HiFiGANVocoderConfig(ParallelConfig):
     discriminator_optimizer: OptimizerConfig = OPTIMIZER
 
 
-FAMILY = window_family(
-    config=HiFiGANVocoderConfig,
-    product=Vocoder,
-    presets={
-        name: HiFiGANVocoderConfig(name=name, model=model, spec=get_spec("hifi-gan")) for name, model in PRESETS.items()
-    },
-    usage=usage,
-    exhibits=exhibits,
-    evaluator=ListeningOptions,
-    doctor=SoundDoctorOptions,
+FAMILY = window_vocoder(
+    HiFiGANVocoderConfig,
+    (HiFiGANVocoderConfig(name=name, model=model, spec=get_spec("hifi-gan")) for name, model in PRESETS.items()),
 )

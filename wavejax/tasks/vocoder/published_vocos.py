@@ -3,15 +3,12 @@
 import dataclasses
 from typing import ClassVar
 
-from wavejax.experiments.parallel.card import window_family
+from wavejax.audio.specs import get_spec
 from wavejax.experiments.parallel.config import LossWeights, ParallelConfig, ParallelTrainingConfig, WindowConfig
 from wavejax.models.vocos import VocosConfig
-from wavejax.models.vocos_presets import PRESETS, VOCOS_24K
+from wavejax.models.vocos_presets import PRESETS
 from wavejax.nn.discriminators import DISCRIMINATORS, DiscriminatorsConfig
-from wavejax.tasks.vocoder.diagnosis import SoundDoctorOptions
-from wavejax.tasks.vocoder.evaluation import ListeningOptions
-from wavejax.tasks.vocoder.exhibits import exhibits, usage
-from wavejax.tasks.vocoder.product import Vocoder
+from wavejax.tasks.vocoder.parallel import window_vocoder
 from wavejax.training.optimizers import OptimizerConfig
 
 OPTIMIZER = OptimizerConfig(
@@ -38,16 +35,11 @@ class PublishedVocosConfig(ParallelConfig):
     discriminator_optimizer: OptimizerConfig = OPTIMIZER
 
 
-FAMILY = window_family(
-    config=PublishedVocosConfig,
-    product=Vocoder,
-    presets={
-        name: PublishedVocosConfig(name=name, model=model, spec=VOCOS_24K)
+FAMILY = window_vocoder(
+    PublishedVocosConfig,
+    (
+        PublishedVocosConfig(name=name, model=model, spec=get_spec(name))
         for name, model in PRESETS.items()
         if isinstance(model, VocosConfig)
-    },
-    usage=usage,
-    exhibits=exhibits,
-    evaluator=ListeningOptions,
-    doctor=SoundDoctorOptions,
+    ),
 )

@@ -3,14 +3,11 @@
 import dataclasses
 from typing import ClassVar
 
-from wavejax.experiments.parallel.card import window_family
 from wavejax.experiments.parallel.config import ParallelConfig, ParallelTrainingConfig, WindowConfig
 from wavejax.models.vocos import HarmonicVocosConfig
 from wavejax.models.vocos_presets import PRESETS
-from wavejax.tasks.vocoder.diagnosis import SoundDoctorOptions
-from wavejax.tasks.vocoder.evaluation import ListeningOptions
-from wavejax.tasks.vocoder.exhibits import exhibits, usage
-from wavejax.tasks.vocoder.product import Vocoder
+from wavejax.nn.discriminators import DISCRIMINATORS
+from wavejax.tasks.vocoder.parallel import window_vocoder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,12 +35,22 @@ def experiment(name: str) -> VocosVocoderConfig:
     )
 
 
-FAMILY = window_family(
-    config=VocosVocoderConfig,
-    product=Vocoder,
-    presets={name: experiment(name) for name in _MODELS},
-    usage=usage,
-    exhibits=exhibits,
-    evaluator=ListeningOptions,
-    doctor=SoundDoctorOptions,
+def adversarial_experiment(name: str) -> VocosVocoderConfig:
+    """What follows the spectral losses: start it with `init_from` a training of the preset `name`.
+
+    The model makes 96 frames of each example, the discriminators hear 40 of them. The model's learning rate rises over
+    twice as many updates as theirs, so that they have learnt something before it follows them.
+    """
+    config = experiment(name)
+    return dataclasses.replace(
+        config,
+        name=f"{name}-adversarial",
+        optimizer=dataclasses.replace(config.optimizer, learning_rate=3e-4, warmup_steps=400),
+        training=dataclasses.replace(config.training, judged_frames=40, simultaneous=True),
+        discriminators=DISCRIMINATORS["small"],
+    )
+
+
+FAMILY = window_vocoder(
+    VocosVocoderConfig, (make(name) for name in _MODELS for make in (experiment, adversarial_experiment))
 )
