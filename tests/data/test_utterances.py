@@ -84,7 +84,9 @@ def test_a_batch_is_a_function_of_seed_and_step(many: Utterances) -> None:
 
 def test_processes_take_their_rows_of_one_global_batch(many: Utterances) -> None:
     whole = taken(many.batches(batch_size=6, seed=1, num_threads=0), 20)
-    parts = [taken(many.batches(batch_size=6, seed=1, rows=rows, num_threads=0), 20) for rows in (slice(0, 2), slice(2, 6))]
+    parts = [
+        taken(many.batches(batch_size=6, seed=1, rows=rows, num_threads=0), 20) for rows in (slice(0, 2), slice(2, 6))
+    ]
     for batch, one, other in zip(whole, *parts, strict=True):
         for name in batch:
             np.testing.assert_array_equal(batch[name], np.concatenate([one[name], other[name]]))
@@ -143,7 +145,9 @@ def test_repeats_need_a_frame_between_them(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_a_split_that_holds_nothing_says_why() -> None:
-    with pytest.raises(ValueError, match=r"no utterance of the split 'train' can be learnt from \(2 with no transcript: u0, u1\)"):
+    with pytest.raises(
+        ValueError, match=r"no utterance of the split 'train' can be learnt from \(2 with no transcript: u0, u1\)"
+    ):
         listed(corpus([8, 8], ["", "[beep]"]))
     with pytest.raises(ValueError, match="buckets must grow"):
         listed(corpus([8], ["ab"]), (Bucket(20, 6), Bucket(10, 12)))

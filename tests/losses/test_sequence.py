@@ -50,7 +50,12 @@ def test_it_is_the_sum_over_all_paths() -> None:
         texts.append(padded(labels, width))
         lengths.append(length)
         expected.append(all_paths(log_probs[:count], labels))
-    given = (np.stack(logs).astype(np.float32), np.asarray(counts, np.int32), np.stack(texts), np.asarray(lengths, np.int32))
+    given = (
+        np.stack(logs).astype(np.float32),
+        np.asarray(counts, np.int32),
+        np.stack(texts),
+        np.asarray(lengths, np.int32),
+    )
     found = ctc_loss(*map(jnp.asarray, given))
     possible = np.isfinite(expected)
     assert 20 < possible.sum() < 110, "both kinds are tried"

@@ -18,7 +18,13 @@ from wavejax.tasks.vocoder.product import Vocoder
 from wavejax.tasks.vocoder.wavenet import FAMILY as VOCODERS
 from wavejax.tasks.vocoder.wavenet import WaveNetVocoderConfig
 
-PRODUCTS = {"vocoder": Vocoder, "babbler": Babbler, "instrument": Instrument, "recognizer": Recognizer}
+PRODUCTS = {
+    "vocoder": Vocoder,
+    "babbler": Babbler,
+    "instrument": Instrument,
+    "recognizer": Recognizer,
+    "deep-speech": Recognizer,
+}
 
 
 def as_before(config: AutoregressiveConfig, speakers: tuple[str, ...] = ()) -> dict:

@@ -39,7 +39,9 @@ def test_accents_that_are_no_symbols_are_left_out() -> None:
 
 def test_a_character_that_is_no_symbol_is_named_with_the_remedy() -> None:
     spec = get_text_spec("letters-ru")
-    with pytest.raises(TextError, match=r"'w' \(latin small letter w\) at 0 of 'window' is none of the 34 symbols .*normalise"):
+    with pytest.raises(
+        TextError, match=r"'w' \(latin small letter w\) at 0 of 'window' is none of the 34 symbols .*normalise"
+    ):
         spec.labels("Window")
     with pytest.raises(TextError, match=r"the character 'A' .*'letters-en': normalise the text first"):
         get_text_spec("letters-en").encode("A")
@@ -48,7 +50,8 @@ def test_a_character_that_is_no_symbol_is_named_with_the_remedy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("symbols", "said"), [((" ", "ab"), "single characters"), ((" ", "a", "a"), "'a'.*twice"), (("a",), "needs the space")]
+    ("symbols", "said"),
+    [((" ", "ab"), "single characters"), ((" ", "a", "a"), "'a'.*twice"), (("a",), "needs the space")],
 )
 def test_symbols_that_make_no_sense_are_refused(symbols: tuple[str, ...], said: str) -> None:
     with pytest.raises(ValueError, match=said):

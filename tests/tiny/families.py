@@ -9,7 +9,7 @@ import soundfile
 
 from tests.tiny import commands
 from tests.tiny.notes import recordings, tiny_piano
-from tests.tiny.recognizers import tiny_recognizer
+from tests.tiny.recognizers import tiny_deep_speech, tiny_recognizer
 from tests.tiny.vocos import tiny_hifi_gan, tiny_published_vocos, tiny_vocos
 from tests.tiny.wavernn import tiny_wavernn
 
@@ -49,6 +49,7 @@ TINY: dict[str, Tiny] = {
     "babbler": Tiny(commands.unconditional, embedded),
     "instrument": Tiny(tiny_piano, notes),
     "recognizer": Tiny(tiny_recognizer, embedded),
+    "deep-speech": Tiny(tiny_deep_speech, embedded),
 }
 
 

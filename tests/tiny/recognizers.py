@@ -16,6 +16,14 @@ def tiny_recognizer(name: str = "listener-16k", **changes: Any) -> Any:
     return _small(dataclasses.replace(config, model=dataclasses.replace(config.model, **sizes)), **changes)
 
 
+def tiny_deep_speech() -> Any:
+    """DeepSpeech's experiment with 8 units in each layer."""
+    config = preset("deep-speech")
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, hidden_channels=8))
+    config = _small(config)
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, bucket_seconds=(3.0,)))
+
+
 def _small(config: Any, **changes: Any) -> Any:
     return dataclasses.replace(
         config,

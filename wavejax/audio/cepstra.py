@@ -48,8 +48,8 @@ class CepstralSpec:
             )
         if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
             raise ValueError(
-                f"mel bands of spec {self.name!r} run from {self.f_min} to {self.f_max} Hz; expected 0 <= f_min < f_max "
-                f"<= {self.sample_rate / 2} Hz (half the sample rate)."
+                f"mel bands of spec {self.name!r} run from {self.f_min} to {self.f_max} Hz; expected 0 <= f_min < "
+                f"f_max <= {self.sample_rate / 2} Hz (half the sample rate)."
             )
 
     @property

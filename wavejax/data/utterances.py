@@ -251,7 +251,7 @@ def _generator(seed: int, stream: int, number: int) -> np.random.Generator:
 def _check(batch_size: int, start_step: int, num_threads: int) -> None:
     if batch_size < 1 or min(start_step, num_threads) < 0:
         raise ValueError(
-            f"batch_size {batch_size} must be 1 or more, start_step {start_step} and num_threads {num_threads} 0 or more"
+            f"batch_size {batch_size} must be 1 or more; start_step {start_step}, num_threads {num_threads} 0 or more"
         )
 
 

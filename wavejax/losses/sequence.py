@@ -25,9 +25,7 @@ class SequenceLosses(NamedTuple):
     """1; 0 for an example without labels or with fewer frames than its labels need."""
 
 
-def frames_needed(
-    labels: Int[Array, "batch labels"], num_labels: Int[Array, " batch"]
-) -> Int[Array, " batch"]:
+def frames_needed(labels: Int[Array, "batch labels"], num_labels: Int[Array, " batch"]) -> Int[Array, " batch"]:
     """The fewest frames that can carry these labels: one for each, and a blank between two that are equal."""
     place = jnp.arange(1, labels.shape[1], dtype=num_labels.dtype).reshape(1, -1)
     repeated = (labels[:, 1:] == labels[:, :-1]) & (place < num_labels[:, None])
@@ -82,7 +80,9 @@ def _log_likelihood(
     path = jnp.full((batch, states), blank, labels.dtype).at[:, 1::2].set(labels)
     # Two states on: from a label to the next one, if it is another; the blank between them may be left out.
     skips = jnp.zeros((batch, states), jnp.bool_).at[:, 3::2].set(labels[:, 1:] != labels[:, :-1])
-    scores = jnp.take_along_axis(log_probs, jnp.broadcast_to(path[:, None], (batch, log_probs.shape[1], states)), axis=2)
+    scores = jnp.take_along_axis(
+        log_probs, jnp.broadcast_to(path[:, None], (batch, log_probs.shape[1], states)), axis=2
+    )
     impossible = jnp.asarray(IMPOSSIBLE, log_probs.dtype)
     first = jnp.full((batch, states), impossible).at[:, 0].set(0.0)  # before frame 0: in the first blank
 

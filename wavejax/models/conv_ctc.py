@@ -148,7 +148,9 @@ class ConvCTC(nn.Module):
         if not self.config.causal:
             raise ValueError("this network sees the future, so it cannot read piece by piece: build a causal one")
         if features.shape[1] % SUBSAMPLING:
-            raise ValueError(f"a piece must be a multiple of {SUBSAMPLING} frames, got {features.shape[1]}: pad the last")
+            raise ValueError(
+                f"a piece must be a multiple of {SUBSAMPLING} frames, got {features.shape[1]}: pad the last"
+            )
         count = jnp.full((features.shape[0],), features.shape[1], jnp.int32) if num_frames is None else num_frames
         return self._network(*self._read(features, count), None, state)
 
@@ -166,7 +168,9 @@ class ConvCTC(nn.Module):
         config, kept = self.config, {}
         for index in range(2):
             before, after = (_TAPS - 2, 0) if config.causal else (_TAPS // 2, _TAPS // 2)
-            x, kept[f"stem_{index}"] = _with_context(x, before, after, None if state is None else state[f"stem_{index}"])
+            x, kept[f"stem_{index}"] = _with_context(
+                x, before, after, None if state is None else state[f"stem_{index}"]
+            )
             kernel = declare_kernel(self, f"stem_{index}_kernel", (_TAPS, x.shape[-1], config.channels))
             x = _strided(x.astype(self.dtype), kernel.astype(self.dtype), self.precision)
             x = x + declare(self, f"stem_{index}_bias", _zeros, (config.channels,))[None, None]
@@ -187,7 +191,9 @@ class ConvCTC(nn.Module):
 
     def _norm(self, name: str, x: Array) -> Array:
         ones, of = nn.initializers.ones, (self.config.channels,)
-        return layer_norm(x, declare(self, f"{name}_norm_scale", ones, of), declare(self, f"{name}_norm_bias", _zeros, of))
+        return layer_norm(
+            x, declare(self, f"{name}_norm_scale", ones, of), declare(self, f"{name}_norm_bias", _zeros, of)
+        )
 
     def _initial_bias(self, key: Array, shape: tuple[int, ...]) -> Array:
         del key
@@ -239,9 +245,9 @@ class Block(nn.Module):
             return sums, sums
 
         start = jnp.zeros_like(counted[:, 0]) if sums is None else sums
-        sums, each = lax.scan(frame, start, jnp.moveaxis(counted, 1, 0))
+        newest, each = lax.scan(frame, start, jnp.moveaxis(counted, 1, 0))
         each = jnp.moveaxis(each, 0, 1)
-        return each[..., :-1] / jnp.maximum(each[..., -1:], jnp.float32(1e-3)), sums
+        return each[..., :-1] / jnp.maximum(each[..., -1:], jnp.float32(1e-3)), newest
 
     def _linear(self, name: str, x: Array, width: int) -> Array:
         kernel = declare_kernel(self, f"{name}_kernel", (x.shape[-1], width))

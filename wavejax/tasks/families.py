@@ -35,6 +35,7 @@ FAMILIES: Mapping[str, str] = {
     "babbler": "wavejax.tasks.babbler.family",
     "instrument": "wavejax.tasks.instrument.family",
     "recognizer": "wavejax.tasks.recognizer.conv_ctc",
+    "deep-speech": "wavejax.tasks.recognizer.deep_speech",
 }
 """Name -> the module whose `FAMILY` is the card; strings, so that nothing is imported before it is asked for."""
 

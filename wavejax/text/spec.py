@@ -106,7 +106,9 @@ class TextSpec:
         given = [int(label) for label in labels]
         for label in given:
             if not 0 <= label < self.num_classes:
-                raise TextError(f"{label} is no class of the text spec {self.name!r}: there are 0 to {len(self.symbols)}")
+                raise TextError(
+                    f"{label} is no class of the text spec {self.name!r}: there are 0 to {len(self.symbols)}"
+                )
         return "".join(self.symbols[label - 1] for label in given if label != BLANK)
 
 

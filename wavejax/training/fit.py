@@ -90,9 +90,9 @@ def fit(
     Metrics are fetched a few steps behind the device, so that the device never waits. When a hook is due, the loop
     catches up first, so a hook never sees (or saves) a state after a skipped non-finite step. A hook gets the mean of
     each metric over the steps since its last call. It also gets three times, means over these steps without those that
-    compile (the first with each shape of batches), and without the time spent in hooks: `step_seconds`, the wall time; `data_seconds`, the wait
-    for the batch; and `own_seconds`, the process's own part, spent waiting for neither other processes nor devices (the
-    batch, and the dispatch unless the backend runs the step in it).
+    compile (the first with each shape of batches), and without the time spent in hooks: `step_seconds`, the wall time;
+    `data_seconds`, the wait for the batch; and `own_seconds`, the process's own part, spent waiting for neither other
+    processes nor devices (the batch, and the dispatch unless the backend runs the step in it).
 
     A program that is compiled in any other step causes a warning: something changes its shape or type.
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from wavejax.experiments.family import Family
 from wavejax.tasks.recognizer.data import batch_shapes, open_utterances, smaller_batches
+from wavejax.tasks.recognizer.evaluation import RecognitionOptions, RecognizerDoctorOptions
 from wavejax.tasks.recognizer.learner import figures, param_shapes, recognizer_learner
 from wavejax.tasks.recognizer.product import Recognizer
 from wavejax.tasks.recognizer.showing import exhibits, usage
@@ -25,6 +26,8 @@ def recognizer_family(**own: Any) -> Family[Any, Any]:
         "param_shapes": param_shapes,
         "figures": figures,
         "exhibits": exhibits,
+        "evaluator": RecognitionOptions,
+        "doctor": RecognizerDoctorOptions,
         "matters": ("model", "spec", "text"),
     }
     return Family(**{**shared, **own})

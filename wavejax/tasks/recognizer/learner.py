@@ -11,7 +11,7 @@ from wavejax.decoding import greedy_errors
 from wavejax.experiments.family import Figures, Learner
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.losses.sequence import consistency, ctc_loss, updated_prior
-from wavejax.nn.parameters import count_parameters
+from wavejax.nn.parameters import count_parameters, initial_recognizer_params
 from wavejax.nn.spec_augment import spec_augment
 from wavejax.tasks.recognizer.config import RecognizerConfig
 from wavejax.training import TrainState, create_train_state, make_eval_step, make_train_step
@@ -20,16 +20,9 @@ from wavejax.types import Params
 Batch = Mapping[str, Array]
 
 
-def initial_params(config: Any, key: PRNGKeyArray) -> Params:
-    """Parameters of the experiment's model, drawn from `key`."""
-    features = jnp.zeros((1, 4 * config.model.subsampling, config.model.local_channels), jnp.float32)
-    params: Params = config.model.build().init(key, features, jnp.full((1,), features.shape[1], jnp.int32))["params"]
-    return params
-
-
 def param_shapes(config: Any) -> Any:
     """Shapes of the model's parameters."""
-    return jax.eval_shape(lambda: initial_params(config, jax.random.key(0)))
+    return jax.eval_shape(lambda: initial_recognizer_params(config.model.build(), jax.random.key(0)))
 
 
 def recognition_loss(config: RecognizerConfig) -> Any:
@@ -99,11 +92,15 @@ def recognizer_learner(config: Any) -> Learner:
         return create_train_state(params, optimizer, key=key, model_state=state)
 
     def init(key: PRNGKeyArray) -> TrainState:
-        return start(initial_params(config, jax.random.fold_in(key, 0)), jax.random.fold_in(key, 1))
+        params = initial_recognizer_params(config.model.build(), jax.random.fold_in(key, 0))
+        return start(params, jax.random.fold_in(key, 1))
 
     def adopt(state: TrainState, given: Params, where: str) -> TrainState:
         wanted, found = (
-            {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
+            {
+                jax.tree_util.keystr(path, simple=True, separator="/"): leaf
+                for path, leaf in jax.tree.leaves_with_path(tree)
+            }
             for tree in (state.params, given)
         )
         wrong = [

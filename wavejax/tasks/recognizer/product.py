@@ -81,6 +81,17 @@ class Recognizer(Product[RecognizerConfig]):
         read = self._read(self._on_device, padded, np.asarray([count], np.int32))
         return np.asarray(read[0, : model.output_frames(count)], np.float32)
 
+    def compile(self, num_samples: int) -> None:
+        """Makes the program that reads a recording of so many samples, if it is not there yet."""
+        size = _size(max(self.config.spec.num_frames(num_samples), 1))
+        if size not in self._compiled:
+            self._compiled.add(size)
+            self.log_probs(np.zeros((size, self.config.spec.num_channels), np.float32))
+
+    @functools.cached_property
+    def _compiled(self) -> set[int]:
+        return set()
+
     def transcribe(self, waveform: Num[AnyArray, " time"]) -> Transcript:
         """What is said in a recording at `sample_rate`: the text, and each word with its time and confidence.
 

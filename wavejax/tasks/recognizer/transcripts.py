@@ -88,9 +88,7 @@ class Heard:
         return f"{self.final} {self.partial}".strip()
 
 
-def transcript_of(
-    spikes: Sequence[Spike], text: TextSpec, seconds_per_frame: float, duration: float
-) -> Transcript:
+def transcript_of(spikes: Sequence[Spike], text: TextSpec, seconds_per_frame: float, duration: float) -> Transcript:
     """The words of a sequence of symbols, split at spaces.
 
     Args:
