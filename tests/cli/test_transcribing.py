@@ -118,4 +118,4 @@ def test_a_model_is_judged(run: Any, listener: Path, tmp_path: Path) -> None:
     assert said.code == 0, said.error
     assert "letter error" in said.out
     assert (tmp_path / "index.html").exists()
-    assert tiny.RATE == load(listener, kind=Recognizer).sample_rate
+    assert load(listener, kind=Recognizer).sample_rate == tiny.RATE

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from typing import Any
 
 import jax
@@ -62,7 +63,7 @@ def test_a_stream_is_read_as_the_whole() -> None:
     assert heard[-1].is_last
     assert (heard[-1].text, heard[-1].partial) == (whole.text, "")
     assert not any(each.is_last for each in heard[:-1])
-    for before, after in zip(heard, heard[1:], strict=False):
+    for before, after in itertools.pairwise(heard):
         assert after.final.startswith(before.final), "what is final stays"
         assert after.text.startswith(before.text), "and a word only grows"
     assert heard[len(heard) // 2].text
