@@ -1,7 +1,7 @@
 """Prefix beam search over CTC probabilities (Hannun et al. 2014, arXiv 1408.2873), with whatever scores words.
 
-All paths that read the same labels are added up, which reading the best label of each frame does not do. Of a frame only
-the labels that are not improbable are tried, two or three as a rule, so that plain Python keeps up.
+All paths that read the same labels are added up, which reading the best label of each frame does not do. Of a frame
+only the labels that are not improbable are tried, two or three as a rule, so that plain Python keeps up.
 """
 
 import math
@@ -99,12 +99,10 @@ def beam_search(
         tried = set(np.flatnonzero(row >= least).tolist()) | {int(np.argmax(row))}
         beam = _after_frame(beam, {label: float(row[label]) for label in tried}, scorer, blank)
         beam = sorted(beam, key=lambda node: -(node.total + node.added))[:width]
-    found = [
-        Hypothesis(
-            node.labels(), node.total + node.added + (0.0 if scorer is None else scorer.end(node.state)), node.total
-        )
-        for node in beam
-    ]
+    found = []
+    for node in beam:
+        ending = 0.0 if scorer is None else scorer.end(node.state)
+        found.append(Hypothesis(node.labels(), node.total + node.added + ending, node.total))
     return sorted(found, key=lambda each: (-each.score, each.labels))[:num_best]
 
 

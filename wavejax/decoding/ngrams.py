@@ -143,9 +143,8 @@ def read_arpa(text: str, name: str = "the language model") -> NGrams:
         elif fields != ["\\data\\"]:
             raise NGramError(f"{where} is {line!r}; expected a line like ngram 1=5000")
     if not logs or not ended:
-        raise NGramError(
-            f"{name} is no ARPA language model: {'it does not end with \\end\\' if logs else 'no n-grams'}"
-        )
+        why = "it does not end with \\end\\" if logs else "no n-grams"
+        raise NGramError(f"{name} is no ARPA language model: {why}")
     for n, count in announced.items():
         found = sum(len(gram) == n for gram in logs)
         if found != count:
