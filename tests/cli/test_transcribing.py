@@ -11,6 +11,7 @@ import soundfile
 from tests.tasks.recognizer.test_product import recognizer, sound
 from tests.tiny import commands as tiny
 from wavejax.checkpoints import export_params
+from wavejax.decoding import build_ngrams
 from wavejax.experiments.metadata import metadata
 from wavejax.tasks.families import load
 from wavejax.tasks.recognizer.product import Recognizer
@@ -79,7 +80,10 @@ def test_what_is_wrong_is_said_in_a_sentence(run: Any, listener: Path, voice: Pa
         in run("vocode", listener, recordings, "--out", ".").error
     )
     assert "--stream and the input - belong together" in run("transcribe", listener, "-").error
-    assert "leave --out and --format out" in run("transcribe", listener, "-", "--stream", "--format", "srt").error
+    assert (
+        "leave --out, --format, --beam, --lm and --hot-words out"
+        in run("transcribe", listener, "-", "--stream", "--format", "srt").error
+    )
     missing = run("transcribe", listener, "nowhere.wav")
     assert (missing.code, "nowhere.wav" in missing.error) == (1, True)
 
@@ -109,6 +113,25 @@ def test_a_text_is_aligned(run: Any, listener: Path, recordings: Path, tmp_path:
     assert "said.TextGrid is there already: choose another name, or --overwrite" in again.error
     assert "is none of the 28 symbols" in run("align", listener, recording, "слово").error
     assert "the text is longer than what can be said" in run("align", listener, recording, "word " * 50).error
+
+
+def test_a_language_model_and_hot_words_change_the_text(
+    run: Any, listener: Path, recordings: Path, tmp_path: Path
+) -> None:
+    recording = recordings / "say 0.wav"
+    (tmp_path / "lines.txt").write_text("So be it.\nIt is so 2.\n")
+    with_text = run("transcribe", listener, recording, "--lm", tmp_path / "lines.txt", "--lm-weight", "3")
+    assert with_text.code == 0, with_text.error
+    assert with_text.out != run("transcribe", listener, recording).out
+    words = [line.split() for line in ("so be it", "it is so two")]
+    (tmp_path / "lines.arpa").write_text(build_ngrams(words).to_arpa())
+    arpa = run("transcribe", listener, recording, "--lm", tmp_path / "lines.arpa", "--lm-weight", "3")
+    assert arpa.out == with_text.out
+    (tmp_path / "damaged.arpa").write_text("\\data\\\nngram 1=x\n")
+    damaged = run("transcribe", listener, recording, "--lm", tmp_path / "damaged.arpa")
+    assert (damaged.code, "line 2 of" in damaged.error) == (1, True)
+    assert "is none of the 28 symbols" in run("transcribe", listener, recording, "--hot-words", "слово").error
+    assert run("transcribe", listener, recording, "--beam", "4", "--hot-words", "so").code == 0
 
 
 def test_a_model_is_judged(run: Any, listener: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Annotated
 
 import numpy as np
 from tyro.conf import Positional
@@ -15,7 +15,9 @@ from wavejax.audio.files import AUDIO_SUFFIXES, read_audio
 from wavejax.cli.inputs import InputError, OutputError, list_inputs
 from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.cli.results import check_file, check_folder, refusals
-from wavejax.data.texts import MAX_TRANSCRIPT_BYTES, read_text
+from wavejax.data.texts import MAX_TRANSCRIPT_BYTES, read_text, text_lines
+from wavejax.decoding import Search, build_ngrams, read_arpa
+from wavejax.ranges import Range
 from wavejax.tasks.families import load
 from wavejax.tasks.recognizer.formats import SUFFIXES, Format, written
 from wavejax.tasks.recognizer.product import Recognizer
@@ -42,6 +44,17 @@ class Transcribe:
     """Folder for <name>.txt, or what the format is called."""
     format: Format = "txt"
     """txt: the words; json: with times and confidences; srt, vtt: subtitles; textgrid: Praat's, words and symbols."""
+    beam: Annotated[int, Range(0, 1000)] = 0
+    """Texts that are followed side by side; 0 reads the most probable symbol of each frame. 16 with --lm or
+    --hot-words."""
+    lm: Path | None = None
+    """A language model: an ARPA file, or a text (NAME.txt) with a sentence on each line, of which one is made."""
+    lm_weight: Annotated[float, Range(0, 100)] = 0.5
+    """What the language model counts."""
+    word_bonus: Annotated[float, Range(-100, 100)] = 1.0
+    """With --lm: added for each word, which makes up for what the language model takes."""
+    hot_words: tuple[str, ...] = ()
+    """Words that are expected."""
     stream: bool = False
     """Standard input to standard output, with a causal model."""
     overwrite: bool = False
@@ -70,14 +83,15 @@ def run_transcribe(arguments: Sequence[str]) -> int:
     """`wavejax transcribe`."""
     example = (
         "wavejax transcribe run/ speech.wav\n"
-        "wavejax transcribe run/ recordings/ --out texts/ --format srt\n"
+        "wavejax transcribe run/ recordings/ --out texts/ --format srt --lm sentences.txt\n"
         "arecord -t raw -r 16000 -f S16_LE | wavejax transcribe run/ - --stream"
     )
     given = parse(Transcribe, "transcribe", arguments, example=example)
     if given.stream != (given.inputs == ("-",)):
         raise UsageError("--stream and the input - belong together: wavejax transcribe MODEL - --stream")
-    if given.stream and (given.out is not None or given.format != "txt"):
-        raise UsageError("--stream prints words as they come: leave --out and --format out")
+    searches = bool(given.beam or given.lm or given.hot_words)
+    if given.stream and (given.out is not None or given.format != "txt" or searches):
+        raise UsageError("--stream prints words as they come: leave --out, --format, --beam, --lm and --hot-words out")
     check_folder(given.out)
     recognizer = load(given.model, kind=Recognizer)  # refuses what is none before any input is looked at
     if given.stream:
@@ -85,6 +99,7 @@ def run_transcribe(arguments: Sequence[str]) -> int:
     inputs = list_inputs(given.inputs, AUDIO_SUFFIXES)
     if given.out is None and len(inputs) > 1 and given.format != "txt":
         raise UsageError(f"several recordings as {given.format} need a folder to go to: --out FOLDER")
+    search = _search(given, recognizer) if searches else None
     failed = 0
     for path in inputs:
         target = None if given.out is None else given.out / f"{path.stem}{SUFFIXES[given.format]}"
@@ -92,7 +107,7 @@ def run_transcribe(arguments: Sequence[str]) -> int:
             print(f"{target} is there already (--overwrite makes it again)")
             continue
         try:
-            _transcribe(recognizer, path, given.format, target, named=len(inputs) > 1)
+            _transcribe(recognizer, path, given.format, target, search, named=len(inputs) > 1)
         except OutputError:
             raise  # the next would go the same way
         except ValueError as error:
@@ -102,12 +117,34 @@ def run_transcribe(arguments: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
-def _transcribe(recognizer: Recognizer, path: Path, form: Format, target: Path | None, *, named: bool) -> None:
+def _search(given: Transcribe, recognizer: Recognizer) -> Search:
+    """How texts are searched. Raises SourceError, NGramError or TextError where a file or a word cannot be used."""
+    ngrams = None
+    if given.lm is not None:
+        text = read_text(given.lm)
+        if given.lm.suffix.lower() == ".txt":
+            ngrams = build_ngrams(recognizer.text.normalize(line).split() for line in text_lines(text))
+        else:
+            ngrams = read_arpa(text, str(given.lm))
+    search = Search(
+        width=given.beam or 16,
+        ngrams=ngrams,
+        weight=given.lm_weight,
+        word_bonus=given.word_bonus,
+        hot_words=given.hot_words,
+    )
+    search.scorer(recognizer.text)  # refuses hot words before any recording is read
+    return search
+
+
+def _transcribe(
+    recognizer: Recognizer, path: Path, form: Format, target: Path | None, search: Search | None, *, named: bool
+) -> None:
     """Reads one recording and prints or writes what it says."""
     check_file(target)
     waveform, _ = read_audio(path, recognizer.sample_rate)
     start = time.perf_counter()
-    transcript = recognizer.transcribe(waveform)
+    transcript = recognizer.transcribe(waveform, search)
     took = time.perf_counter() - start
     if target is None:
         print(f"{path}: {transcript.text}" if named else written(transcript, form).rstrip("\n"))

@@ -2,7 +2,7 @@
 
 from wavejax.decoding.beam import Hypothesis, Scorer, beam_search
 from wavejax.decoding.ctc import Alignment, Spike, align, greedy, greedy_errors
-from wavejax.decoding.ngrams import NGramError, NGrams, WordScorer, build_ngrams, read_arpa
+from wavejax.decoding.ngrams import NGramError, NGrams, Search, WordScorer, build_ngrams, read_arpa
 
 __all__ = [
     "Alignment",
@@ -10,6 +10,7 @@ __all__ = [
     "NGramError",
     "NGrams",
     "Scorer",
+    "Search",
     "Spike",
     "WordScorer",
     "align",

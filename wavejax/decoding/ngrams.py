@@ -226,4 +226,30 @@ class WordScorer:
         return total + self.weight * math.log(10.0) * log_prob + self.word_bonus
 
 
-__all__ = ["NGramError", "NGrams", "WordScorer", "build_ngrams", "read_arpa"]
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """How a beam is searched: its width, and what its words are scored by (see `WordScorer`)."""
+
+    width: int = 16
+    """Texts that are kept after each frame."""
+    ngrams: NGrams | None = None
+    weight: float = 0.5
+    word_bonus: float = 1.0
+    hot_words: tuple[str, ...] = ()
+    hot_bonus: float = 5.0
+
+    def scorer(self, text: TextSpec) -> WordScorer | None:
+        """For labels of this spec; None where nothing but the probabilities counts.
+
+        Raises TextError: a hot word that the spec cannot express.
+        """
+        if self.ngrams is None and not self.hot_words:
+            return None
+        words = [text.normalize(word) for word in self.hot_words]
+        for word in words:
+            text.encode(word)
+        split = {part for word in words for part in word.split()}
+        return WordScorer(text, self.ngrams, self.weight, self.word_bonus, frozenset(split), self.hot_bonus)
+
+
+__all__ = ["NGramError", "NGrams", "Search", "WordScorer", "build_ngrams", "read_arpa"]

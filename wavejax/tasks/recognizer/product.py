@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from wavejax.audio.waveforms import check_waveform
-from wavejax.decoding import Spike, align, greedy
+from wavejax.decoding import Alignment, Search, Spike, align, beam_search, greedy
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.experiments.product import Product
 from wavejax.tasks.recognizer.config import RecognizerConfig
@@ -92,14 +92,37 @@ class Recognizer(Product[RecognizerConfig]):
     def _compiled(self) -> set[int]:
         return set()
 
-    def transcribe(self, waveform: Num[AnyArray, " time"]) -> Transcript:
+    def transcribe(self, waveform: Num[AnyArray, " time"], search: Search | None = None) -> Transcript:
         """What is said in a recording at `sample_rate`: the text, and each word with its time and confidence.
 
-        The most probable symbol of each frame is read (no language model). Silence gives an empty text.
+        Silence gives an empty text.
+
+        Args:
+            waveform: floating point in [-1, 1], or int16.
+            search: how texts are searched, with a language model for instance; None: the most probable symbol of each
+                frame is read, which is fast and nearly as good without one.
+
+        Raises TextError: a hot word that the model does not write.
         """
         signal = np.asarray(waveform)
-        spikes = greedy(self.log_probs(self.features(signal)))
-        return self._transcript(spikes, len(signal))
+        log_probs = self.log_probs(self.features(signal))
+        if search is None:
+            return self._transcript(greedy(log_probs), len(signal))
+        best = beam_search(log_probs, width=search.width, scorer=search.scorer(self.text))[0]
+        found = align(log_probs, np.asarray(best.labels, np.int64)) if len(log_probs) else Alignment((), 0.0)
+        return self._transcript(found.spikes, len(signal))
+
+    def alternatives(
+        self, waveform: Num[AnyArray, " time"], search: Search | None = None, num_best: int = 5
+    ) -> list[tuple[str, float]]:
+        """The best texts of a recording, each with its score: natural log of its probability, and what words add.
+
+        Args and errors as `transcribe`; the search is a beam of 16 without a language model by default.
+        """
+        chosen, log_probs = search or Search(), self.log_probs(self.features(np.asarray(waveform)))
+        width = max(chosen.width, num_best)
+        found = beam_search(log_probs, width=width, num_best=num_best, scorer=chosen.scorer(self.text))
+        return [(self.text.decode(each.labels).strip(), each.score) for each in found]
 
     def align(self, waveform: Num[AnyArray, " time"], text: str) -> Transcript:
         """When each word and letter of a known text is said.
