@@ -1,6 +1,7 @@
 """Recordings with transcripts as the data of an experiment."""
 
 import functools
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from wavejax.experiments.metadata import ExperimentError
 from wavejax.parallel import Strategy
 from wavejax.tasks.recognizer.config import RecognizerConfig
 from wavejax.tasks.recognizer.features import features_of
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +41,14 @@ class RecognizerData:
         return {}
 
     def has(self, split: str) -> bool:
-        """Whether a split holds an utterance."""
-        return self.corpus.has(split)
+        """Whether a split holds an utterance that can be read; where it holds only others, the log says why."""
+        if not self.corpus.has(split):
+            return False
+        try:
+            return bool(self.utterances(split))
+        except ValueError as error:
+            _LOG.warning("%s", error)
+            return False
 
     def training(self, start_step: int, rows: slice, strategy: Strategy) -> Iterator[Mapping[str, Any]]:
         """Utterances of about equal length, without end."""
