@@ -1,4 +1,4 @@
-"""Cepstral coefficients against loops over bins and bands, as TensorFlow's kernels have them."""
+"""Cepstral coefficients against loops over bands and coefficients."""
 
 import math
 
@@ -13,40 +13,27 @@ def mel(hertz: float) -> float:
 
 
 def slow(waveform: np.ndarray, spec: CepstralSpec) -> np.ndarray:
-    """Bin by bin: each bin falls between two centres and is shared by their bands."""
-    size, bands = spec.n_fft, spec.n_mels
-    bins = size // 2 + 1
-    width = 0.5 * spec.sample_rate / (bins - 1)
-    low, high = mel(spec.f_min), mel(spec.f_max)
-    centres = [low + (high - low) / (bands + 1) * (i + 1) for i in range(bands + 1)]
-    start, end = int(1.5 + spec.f_min / width), int(spec.f_max / width)
+    """Frame by frame, band by band, coefficient by coefficient."""
+    window = np.asarray([0.5 - 0.5 * math.cos(2 * math.pi * n / spec.win_length) for n in range(spec.win_length)])
+    width = spec.sample_rate / spec.n_fft
+    corners = np.linspace(mel(spec.f_min), mel(spec.f_max), spec.n_mels + 2)
+    used = range(math.floor(1.5 + spec.f_min / width), math.floor(spec.f_max / width) + 1)
     frames = []
     for first in range(0, len(waveform) - spec.win_length + 1, spec.hop_length):
-        window = [0.5 - 0.5 * math.cos(2 * math.pi * i / spec.win_length) for i in range(spec.win_length)]
-        spectrum = np.abs(np.fft.rfft(waveform[first : first + spec.win_length] * np.asarray(window), size))
-        energy = [0.0] * bands
-        for number in range(start, end + 1):
-            at, channel = mel(number * width), 0
-            while channel < bands and centres[channel] < at:
-                channel += 1
-            channel -= 1
-            left = centres[channel] if channel >= 0 else low
-            share = (centres[channel + 1] - at) / (centres[channel + 1] - left)
-            if channel >= 0:
-                energy[channel] += spectrum[number] * share
-            if channel + 1 < bands:
-                energy[channel + 1] += spectrum[number] * (1 - share)
-        logs = [math.log(max(value, 1e-12)) for value in energy]
-        frames.append(
-            [
-                math.sqrt(2 / bands) * sum(logs[j] * math.cos(i * math.pi / bands * (j + 0.5)) for j in range(bands))
-                for i in range(spec.n_cepstra)
-            ]
-        )
+        spectrum = np.abs(np.fft.rfft(waveform[first : first + spec.win_length] * window, spec.n_fft))
+        logs = []
+        for band in range(spec.n_mels):
+            triangle = [np.interp(mel(n * width), corners[band : band + 3], [0, 1, 0], 0, 0) for n in used]
+            logs.append(math.log(max(sum(spectrum[n] * part for n, part in zip(used, triangle, strict=True)), 1e-12)))
+        waves = [
+            [math.cos(math.pi * k * (band + 0.5) / spec.n_mels) for band in range(spec.n_mels)]
+            for k in range(spec.n_cepstra)
+        ]
+        frames.append([math.sqrt(2 / spec.n_mels) * float(np.dot(wave, logs)) for wave in waves])
     return np.asarray(frames)
 
 
-def test_they_are_tensorflows() -> None:
+def test_they_are_what_the_loops_give() -> None:
     waveform = np.random.default_rng(0).uniform(-0.5, 0.5, 1500).astype(np.float32)
     found = cepstra_numpy(waveform, DEEP_SPEECH)
     assert found.shape == (DEEP_SPEECH.num_frames(1500), 26) == (4, 26)

@@ -1,8 +1,8 @@
 """Mel-frequency cepstral coefficients as TensorFlow's `audio_spectrogram` and `mfcc` compute them, in numpy.
 
-Mozilla's DeepSpeech reads these (its `features.py`, until 0.9.3): magnitudes of Hann-windowed frames, 40 triangular mel
-bands of 1127 ln(1 + f / 700), the logarithm, and the first 26 coefficients of a cosine transform. Facts from
-tensorflow/core/kernels/mfcc*.cc and spectrogram.cc.
+Mozilla's DeepSpeech 0.9.3 reads these (`samples_to_mfccs` of its training code): magnitudes of Hann-windowed frames, 40
+triangular mel bands of 1127 ln(1 + f / 700), the logarithm, and the first 26 coefficients of a cosine transform. Facts:
+tensorflow/core/kernels/mfcc_mel_filterbank.cc, mfcc_dct.cc and spectrogram.cc.
 """
 
 import dataclasses
