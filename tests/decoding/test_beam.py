@@ -42,9 +42,9 @@ def test_it_is_exhaustive_search_on_500_lattices(frames: int) -> None:
 
 
 def test_a_narrow_beam_on_sure_frames_finds_the_same() -> None:
-    log_probs = 3 * lattice(np.random.default_rng(9), 40, 6)
+    log_probs = 3 * lattice(np.random.default_rng(9), 20, 5)
     log_probs -= np.logaddexp.reduce(log_probs, axis=1, keepdims=True)
-    wide = beam_search(log_probs, width=200, least=-math.inf)[0]
+    wide = beam_search(log_probs, width=100, least=-math.inf)[0]
     narrow = beam_search(log_probs, width=16)[0]
     assert narrow.labels == wide.labels
     assert narrow.log_prob == pytest.approx(wide.log_prob, abs=0.05)

@@ -55,7 +55,7 @@ def test_what_lies_past_an_utterance_changes_nothing_in_it(config: ConvCTCConfig
     np.testing.assert_allclose(alone[0], batch[1, :8], atol=2e-5)
 
 
-@pytest.mark.parametrize("sizes", [(4,) * 8, (12, 4, 16), (28, 4)])
+@pytest.mark.parametrize("sizes", [(4,) * 8, (12, 4, 16)])
 def test_pieces_are_read_as_the_whole(sizes: tuple[int, ...]) -> None:
     model, params = CAUSAL.build(precision="highest"), {"params": random_params(CAUSAL)}
     x = features(2, sum(sizes))
@@ -87,11 +87,11 @@ def test_a_causal_network_hears_no_future_and_the_other_one_does() -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    params = {"params": random_params(TINY)}
+    params, x = {"params": random_params(TINY)}, jnp.asarray(features(1, 6))
     with pytest.raises(ValueError, match="this network sees the future, so it cannot read piece by piece"):
-        TINY.build().apply(params, TINY.build().initial_state(1), features(1, 4), method="advance")
+        TINY.build().apply(params, TINY.build().initial_state(1), x[:, :4], method="advance")
     with pytest.raises(ValueError, match="a piece must be a multiple of 4 frames, got 6: pad the last"):
-        CAUSAL.build().apply(params, CAUSAL.build().initial_state(1), features(1, 6), method="advance")
+        CAUSAL.build().apply(params, CAUSAL.build().initial_state(1), x, method="advance")
     with pytest.raises(ValueError, match=r"model\.kernel_size must be odd, got 4: use 5"):
         ConvCTCConfig(kernel_size=4)
     with pytest.raises(ValueError, match=r"model\.channels must be at least 1, got 0"):
