@@ -4,8 +4,9 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated, cast
 
 import numpy as np
 from tyro.conf import Positional
@@ -95,7 +96,7 @@ def run_transcribe(arguments: Sequence[str]) -> int:
     check_folder(given.out)
     recognizer = load(given.model, kind=Recognizer)  # refuses what is none before any input is looked at
     if given.stream:
-        return _stream(recognizer, sys.stdin.buffer)
+        return _stream(recognizer, cast(BufferedIOBase, sys.stdin.buffer))
     inputs = list_inputs(given.inputs, AUDIO_SUFFIXES)
     if given.out is None and len(inputs) > 1 and given.format != "txt":
         raise UsageError(f"several recordings as {given.format} need a folder to go to: --out FOLDER")
@@ -153,7 +154,7 @@ def _transcribe(
     print(f"{target}: {len(transcript.words)} words of {transcript.duration:.2f} s in {took:.2f} s")
 
 
-def _stream(recognizer: Recognizer, source: IO[bytes]) -> int:
+def _stream(recognizer: Recognizer, source: BufferedIOBase) -> int:
     """16-bit samples from `source`; words to standard output as they become final."""
     said, shown = "", 0
     for heard in recognizer.stream(_pieces(source)):
@@ -168,11 +169,10 @@ def _stream(recognizer: Recognizer, source: IO[bytes]) -> int:
     return 0
 
 
-def _pieces(source: IO[bytes]) -> Iterator[np.ndarray]:
+def _pieces(source: BufferedIOBase) -> Iterator[np.ndarray]:
     """Waveforms int16 [n], as they come; a last odd byte is no sample."""
     left = b""
-    read = getattr(source, "read1", source.read)
-    while data := read(_PIECE_BYTES):
+    while data := source.read1(_PIECE_BYTES):
         data = left + data
         whole = len(data) // 2 * 2
         left = data[whole:]

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+from tests.tiny.models import cheap_jit
 from tests.tiny.recognizers import tiny_deep_speech, tiny_recognizer
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.nn.parameters import initial_recognizer_params
@@ -22,11 +23,12 @@ from wavejax.text import TextError, get_text_spec
 
 @functools.cache
 def recognizer(name: str = "listener-16k-causal") -> Recognizer:
-    """Random parameters, large enough that it reads something."""
+    """Initial parameters with a larger last layer, so that it reads something, spaces among it."""
     config: Any = tiny_recognizer(name) if name.startswith("listener") else tiny_deep_speech()
-    rng, model = np.random.default_rng(3), config.model.build()
-    shapes = jax.eval_shape(lambda: initial_recognizer_params(model, jax.random.key(0)))
-    params = jax.tree.map(lambda leaf: rng.normal(0, 0.6, leaf.shape).astype(np.float32), shapes)
+    drawn = cheap_jit(lambda: initial_recognizer_params(config.model.build(), jax.random.key(3)))()
+    params = jax.tree.map(np.array, drawn)
+    params["output_kernel"] *= 2
+    params["output_bias"][config.text.space] += 5
     return Recognizer(config=config, params=params)
 
 
@@ -130,9 +132,9 @@ def test_what_does_not_fit_is_refused() -> None:
     ):
         list(listener.stream([sound(100)]))
     with pytest.raises(ValueError, match=r"waveform has shape \(2, 50\); expected one channel"):
-        listener.transcribe(np.zeros((2, 50), np.float32))
+        listener.features(np.zeros((2, 50), np.float32))
     with pytest.raises(ValueError, match=r"expected floating point in \[-1, 1\], or int16"):
-        listener.transcribe(np.zeros(500, np.int32))
+        listener.features(np.zeros(500, np.int32))
     config = tiny_recognizer()
     with pytest.raises(ValueError, match=r"num_classes is 29, that of the text spec letters-ru is 35: set model\.num"):
         dataclasses.replace(config, text=get_text_spec("letters-ru"))

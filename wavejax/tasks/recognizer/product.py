@@ -58,8 +58,8 @@ class Recognizer(Product[RecognizerConfig]):
             )
         )
 
-    def features(self, waveform: Num[AnyArray, " time"]) -> Float[np.ndarray, "frames channels"]:
-        """Frames float32 [F, C] of a waveform at `sample_rate`: floating point in [-1, 1], or int16.
+    def features(self, waveform: AnyArray) -> Float[np.ndarray, "frames channels"]:
+        """Frames float32 [F, C] of a waveform [T] at `sample_rate`: floating point in [-1, 1], or int16.
 
         Raises ValueError where it is neither, or not one channel.
         """
