@@ -10,17 +10,25 @@ import functools
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 
-from wavejax.models import hifi_gan, vocos_presets, wavenet_presets, wavernn_presets
+from wavejax.models import conv_ctc, deep_speech, hifi_gan, vocos_presets, wavenet_presets, wavernn_presets
 from wavejax.models.wavenet import WaveNet, WaveNetConfig
 from wavejax.nn.parallel import initial_parallel_params
-from wavejax.nn.parameters import initial_params
+from wavejax.nn.parameters import initial_params, initial_recognizer_params
 from wavejax.types import ParallelModel
 
 FOLDER = Path(__file__).parent / "golden"
-PRESETS = {**wavenet_presets.PRESETS, **wavernn_presets.PRESETS, **vocos_presets.PRESETS, **hifi_gan.PRESETS}
+RECOGNIZERS = {**conv_ctc.PRESETS, **deep_speech.PRESETS}
+PRESETS = {
+    **wavenet_presets.PRESETS,
+    **wavernn_presets.PRESETS,
+    **vocos_presets.PRESETS,
+    **hifi_gan.PRESETS,
+    **RECOGNIZERS,
+}
 
 
 @functools.cache
@@ -28,7 +36,9 @@ def tree(name: str) -> dict[str, dict]:
     """Path -> shape and dtype of each parameter of a preset, from its abstract initialisation."""
     config = PRESETS[name]
     model = WaveNet(config) if isinstance(config, WaveNetConfig) else config.build()
-    initial = initial_parallel_params if isinstance(model, ParallelModel) else initial_params
+    initial: Any = initial_parallel_params if isinstance(model, ParallelModel) else initial_params
+    if name in RECOGNIZERS:
+        initial = initial_recognizer_params
     shapes = jax.eval_shape(lambda: initial(model, jax.random.key(0)))
     return {
         "/".join(key.key for key in path): {"shape": list(leaf.shape), "dtype": str(leaf.dtype)}

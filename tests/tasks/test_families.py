@@ -13,11 +13,18 @@ from wavejax.experiments.metadata import ExperimentError, metadata
 from wavejax.tasks.babbler.product import Babbler
 from wavejax.tasks.families import FAMILIES, export, get_family, load, load_any_family, preset, presets
 from wavejax.tasks.instrument.product import Instrument
+from wavejax.tasks.recognizer.product import Recognizer
 from wavejax.tasks.vocoder.product import Vocoder
 from wavejax.tasks.vocoder.wavenet import FAMILY as VOCODERS
 from wavejax.tasks.vocoder.wavenet import WaveNetVocoderConfig
 
-PRODUCTS = {"vocoder": Vocoder, "babbler": Babbler, "instrument": Instrument}
+PRODUCTS = {
+    "vocoder": Vocoder,
+    "babbler": Babbler,
+    "instrument": Instrument,
+    "recognizer": Recognizer,
+    "deep-speech": Recognizer,
+}
 
 
 def as_before(config: AutoregressiveConfig, speakers: tuple[str, ...] = ()) -> dict:

@@ -71,6 +71,23 @@ def test_a_compilation_after_the_first_step_is_warned_about(caplog: pytest.LogCa
         assert caplog.messages[-1].endswith("later ones are not reported")
 
 
+def test_each_announced_shape_may_compile_once(caplog: pytest.LogCaptureFixture) -> None:
+    def batches(sizes: tuple[int, ...]) -> Iterator[np.ndarray]:
+        for size in sizes:
+            yield np.ones(size, np.float32)
+
+    with caplog.at_level(logging.WARNING, logger="wavejax"):
+        hook = Recorder(every=6)
+        fit(compiled_step, Counter(), batches((41, 42, 41, 43, 42, 43)), [hook], num_steps=6, num_shapes=3)
+        assert caplog.messages == []
+        assert "step_seconds" in next(entry[4] for entry in hook.journal if entry[1] == "step")
+        fit(compiled_step, Counter(), batches((44, 45, 44, 46, 45)), num_steps=5, num_shapes=2)
+    (message,) = caplog.messages
+    assert message.startswith(
+        "step 4 compiled again, which none but the first with each of 2 shapes of batches should: "
+    )
+
+
 def test_a_host_that_holds_the_others_up_is_named() -> None:
     names = [f"host-{i}" for i in range(4)]
     even = np.asarray([[1.0, 0.20, 0.1], [1.0, 0.21, 0.1], [1.0, 0.22, 0.1], [1.0, 0.25, 0.1]])

@@ -26,6 +26,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compile": ("wavejax.cli.compiling", "the train step, compiled for a pod that need not be there: does it fit"),
     "vocode": ("wavejax.cli.speaking", "recordings or features -> sound, through a model"),
     "play": ("wavejax.cli.playing", "notes -> sound, with an instrument"),
+    "transcribe": ("wavejax.cli.transcribing", "recordings -> text, with a recogniser"),
+    "align": ("wavejax.cli.transcribing", "a recording and its text -> when each word is said"),
     "generate": ("wavejax.cli.speaking", "sound from a model alone, or after a prompt"),
     "voices": ("wavejax.cli.describing", "models that ship with wavejax"),
     "info": ("wavejax.cli.describing", "what a folder or file is"),

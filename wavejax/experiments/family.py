@@ -153,7 +153,9 @@ class Family(Generic[C, P]):
     open_data: Callable[[C, Any], Data]
     """(configuration, corpus) -> data. The corpus is one that is open already, or None: the one that is configured."""
     batch_shapes: Callable[[C], Mapping[str, Any]]
-    """`jax.ShapeDtypeStruct`s of the global batch."""
+    """`jax.ShapeDtypeStruct`s of the global batch; of the largest, where batches come in several shapes."""
+    smaller_batches: Callable[[C], Sequence[Mapping[str, Any]]] = lambda config: ()
+    """The other shapes of the global batch, such as those of shorter utterances: the step is compiled for each."""
     learner: Callable[[C], Learner]
     param_shapes: Callable[[C], PyTree] | None = None
     """Shapes of the parameters that a product holds, where they can be had sooner than from the learner's state."""

@@ -97,6 +97,7 @@ def _train(
             all_hooks,
             num_steps=training.num_steps,
             max_seconds=60.0 * training.max_minutes or None,
+            num_shapes=1 + len(family.smaller_batches(config)),
         )
     return result.state
 

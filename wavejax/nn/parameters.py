@@ -61,9 +61,15 @@ def initial_params(model: Initialisable, key: PRNGKeyArray) -> Any:
     return model.init(key, values, frames, speaker)["params"]
 
 
+def initial_recognizer_params(model: Any, key: PRNGKeyArray) -> Any:
+    """Parameters of a model that maps (features [B, F, C], num_frames [B]) to classes, drawn from `key`; traceable."""
+    features = jnp.zeros((1, 2 * model.config.subsampling, model.config.local_channels), jnp.float32)
+    return model.init(key, features, jnp.full((1,), features.shape[1], jnp.int32))["params"]
+
+
 def count_parameters(params: PyTree) -> int:
     """Number of values in a tree of parameters, or of their shapes."""
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
 
 
-__all__ = ["Initialisable", "count_parameters", "initial_params"]
+__all__ = ["Initialisable", "count_parameters", "initial_params", "initial_recognizer_params"]

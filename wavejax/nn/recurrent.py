@@ -26,6 +26,8 @@ class _Recurrent(nn.Module):
     dtype: DTypeLike = jnp.float32
     """Type of the products' operands; gates, states and outputs are float32."""
     precision: Any = None
+    one_bias: bool = False
+    """Leave the recurrent bias out, which for an LSTM only adds to the other one: TensorFlow's form."""
 
     num_gates = 0
 
@@ -36,7 +38,8 @@ class _Recurrent(nn.Module):
         shape = (self.hidden_channels, width)
         self.recurrent_kernel = self.param("recurrent_kernel", _orthogonal_gates, shape)
         self.input_bias = self.param("input_bias", self._initial_bias, (width,))
-        self.recurrent_bias = self.param("recurrent_bias", nn.initializers.zeros, (width,))
+        if not self.one_bias:
+            self.recurrent_bias = self.param("recurrent_bias", nn.initializers.zeros, (width,))
 
     def _initial_bias(self, key: Array, shape: tuple[int, ...]) -> Array:
         return jnp.zeros(shape, jnp.float32)
@@ -51,7 +54,10 @@ class _Recurrent(nn.Module):
         return jnp.matmul(*operands, precision=self.precision, preferred_element_type=jnp.float32)
 
     def _recurrence(self) -> tuple[Array, Array]:
-        return self.recurrent_kernel.astype(self.dtype), self.recurrent_bias.astype(jnp.float32)
+        kernel = self.recurrent_kernel.astype(self.dtype)
+        return kernel, jnp.zeros(kernel.shape[1], jnp.float32) if self.one_bias else self.recurrent_bias.astype(
+            jnp.float32
+        )
 
 
 class GRU(_Recurrent):

@@ -34,6 +34,8 @@ FAMILIES: Mapping[str, str] = {
     "hifi-gan": "wavejax.tasks.vocoder.hifi_gan",
     "babbler": "wavejax.tasks.babbler.family",
     "instrument": "wavejax.tasks.instrument.family",
+    "recognizer": "wavejax.tasks.recognizer.conv_ctc",
+    "deep-speech": "wavejax.tasks.recognizer.deep_speech",
 }
 """Name -> the module whose `FAMILY` is the card; strings, so that nothing is imported before it is asked for."""
 

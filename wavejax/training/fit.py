@@ -83,17 +83,18 @@ def fit(
     *,
     num_steps: int,
     max_seconds: float | None = None,
+    num_shapes: int = 1,
 ) -> FitResult:
     """Trains until `num_steps` updates have been made in total, counted by `state.step`.
 
     Metrics are fetched a few steps behind the device, so that the device never waits. When a hook is due, the loop
     catches up first, so a hook never sees (or saves) a state after a skipped non-finite step. A hook gets the mean of
-    each metric over the steps since its last call. It also gets three times, means over these steps without the first
-    one, which compiles, and without the time spent in hooks: `step_seconds`, the wall time; `data_seconds`, the wait
-    for the batch; and `own_seconds`, the process's own part, spent waiting for neither other processes nor devices (the
-    batch, and the dispatch unless the backend runs the step in it).
+    each metric over the steps since its last call. It also gets three times, means over these steps without those that
+    compile (the first with each shape of batches), and without the time spent in hooks: `step_seconds`, the wall time;
+    `data_seconds`, the wait for the batch; and `own_seconds`, the process's own part, spent waiting for neither other
+    processes nor devices (the batch, and the dispatch unless the backend runs the step in it).
 
-    A program that is compiled in a later step causes a warning: something changes its shape or type.
+    A program that is compiled in any other step causes a warning: something changes its shape or type.
 
     On Ctrl-C and SIGTERM the current step finishes, the hooks' `on_end` are called, and the result's reason is
     `interrupted` or `terminated`. A second signal acts immediately (a second SIGTERM: after `REPEAT_SECONDS`). Hooks'
@@ -111,11 +112,12 @@ def fit(
       hooks: called in order.
       num_steps: total number of updates; a state that already has them is returned unchanged.
       max_seconds: no step begins after this time.
+      num_shapes: how many shapes batches come in; the first step with each of them compiles.
 
     Raises:
       NonFiniteError: names the step, the ids of its batch and the last good checkpoint.
     """
-    loop = _Loop(state, hooks, max_seconds)
+    loop = _Loop(state, hooks, max_seconds, num_shapes)
     iterator = iter(batches)
     with SignalFlag() as stop, loop.compilations:
         try:
@@ -174,7 +176,9 @@ class _Means:
 class _Loop:
     """The state of one call of `fit`."""
 
-    def __init__(self, state: Any, hooks: Sequence[Hook], max_seconds: float | None) -> None:
+    def __init__(self, state: Any, hooks: Sequence[Hook], max_seconds: float | None, num_shapes: int) -> None:
+        self.num_shapes = num_shapes
+        self.shapes: set[Any] = set()
         self.deadline = math.inf if max_seconds is None else time.monotonic() + max_seconds
         self.vote = Vote(LOOKAHEAD)
         self.compilations = CompilationWatch()
@@ -187,7 +191,6 @@ class _Loop:
         self.means = [_Means() for _ in hooks]
 
     def run(self, step: Callable[..., Any], iterator: Iterator[Any], num_steps: int, stop: SignalFlag) -> Reason:
-        first = self.step
         started = time.perf_counter()
         while self.step < num_steps:
             if ending := self.vote.cast(stop.number or (_TIME_IS_UP if time.monotonic() >= self.deadline else 0)):
@@ -206,7 +209,7 @@ class _Loop:
             self.step += 1
             self.pending.append(_Pending(self.step, _batch_ids(batch), metrics))
             due = [i for i, hook in enumerate(self.hooks) if hook.is_due(self.step, num_steps)]
-            compiles = self.step == first + 1
+            compiles = self.is_new_shape(batch)
             if not compiles:
                 self.raise_alarm()
             self.check_pending(0 if due or compiles else LOOKAHEAD)
@@ -220,6 +223,15 @@ class _Loop:
         self.check_pending(0)
         return "finished"
 
+    def is_new_shape(self, batch: Any) -> bool:
+        """Whether a batch is the first of its shape, and no more shapes have come than were announced."""
+        if len(self.shapes) >= self.num_shapes:
+            return False
+        shape = tuple((np.shape(leaf), getattr(leaf, "dtype", None)) for leaf in jax.tree.leaves(batch))
+        is_new = shape not in self.shapes
+        self.shapes.add(shape)
+        return is_new
+
     def raise_alarm(self) -> None:
         """Warns if the step, or the code that drew its batch, has compiled something."""
         names = self.compilations.names
@@ -228,9 +240,10 @@ class _Loop:
         self.alarms += 1
         last = "; later ones are not reported" if self.alarms == _MOST_ALARMS else ""
         _LOG.warning(
-            "step %d compiled again, which none but the first should: %s. Look for a batch, or a part of the state, "
+            "step %d compiled again, which none but the first%s should: %s. Look for a batch, or a part of the state, "
             "whose shape or type has changed%s",
             self.step,
+            f" with each of {self.num_shapes} shapes of batches" if self.num_shapes > 1 else "",
             ", ".join(dict.fromkeys(names)),
             last,
         )

@@ -1,0 +1,144 @@
+"""`transcribe` and `align`."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+from tests.tasks.recognizer.test_product import recognizer, sound
+from tests.tiny import commands as tiny
+from wavejax.checkpoints import export_params
+from wavejax.decoding import build_ngrams
+from wavejax.experiments.metadata import metadata
+from wavejax.tasks.families import load
+from wavejax.tasks.recognizer.product import Recognizer
+
+
+@pytest.fixture(scope="module")
+def listener(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exported causal recogniser of random parameters."""
+    product = recognizer()
+    return export_params(tmp_path_factory.mktemp("exports") / "listener", product.params, metadata(product.config, {}))
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recordings")
+    for number in range(2):
+        soundfile.write(folder / f"say {number}.wav", sound(12_000, seed=number), 16_000)
+    return folder
+
+
+def text_of(listener: Path, recording: Path) -> str:
+    waveform, _ = soundfile.read(recording, dtype="float32")
+    return load(listener, kind=Recognizer).transcribe(waveform).text
+
+
+def test_text_is_printed(run: Any, listener: Path, recordings: Path) -> None:
+    one, two = sorted(recordings.iterdir())
+    assert run("transcribe", listener, one).out == f"{text_of(listener, one)}\n"
+    both = run("transcribe", listener, recordings)
+    assert both.out == f"{one}: {text_of(listener, one)}\n{two}: {text_of(listener, two)}\n"
+    printed = run("transcribe", listener, one, "--format", "json")
+    assert json.loads(printed.out)["text"] == text_of(listener, one)
+
+
+def test_files_are_written_once(run: Any, listener: Path, recordings: Path, tmp_path: Path) -> None:
+    said = run("transcribe", listener, recordings, "--out", tmp_path, "--format", "srt")
+    assert said.code == 0, said.error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["say 0.srt", "say 1.srt"]
+    (tmp_path / "say 0.srt").write_text("mine")
+    (tmp_path / "say 1.srt").unlink()
+    again = run("transcribe", listener, recordings, "--out", tmp_path, "--format", "srt")
+    assert "say 0.srt is there already (--overwrite makes it again)" in again.out
+    assert (tmp_path / "say 0.srt").read_text() == "mine"
+    assert (tmp_path / "say 1.srt").exists()
+    run("transcribe", listener, recordings, "--out", tmp_path, "--format", "srt", "--overwrite")
+    assert "-->" in (tmp_path / "say 0.srt").read_text()
+
+
+def test_one_broken_recording_does_not_stop_the_others(
+    run: Any, listener: Path, recordings: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.wav").write_bytes(b"RIFF and then nothing")
+    said = run("transcribe", listener, tmp_path, *sorted(recordings.iterdir()), "--out", tmp_path / "texts")
+    assert said.code == 1
+    assert "broken.wav" in said.error
+    assert sorted(path.name for path in (tmp_path / "texts").iterdir()) == ["say 0.txt", "say 1.txt"]
+
+
+def test_what_is_wrong_is_said_in_a_sentence(run: Any, listener: Path, voice: Path, recordings: Path) -> None:
+    folder = run("transcribe", listener, recordings, "--format", "vtt")
+    assert (folder.code, "several recordings as vtt need a folder to go to: --out FOLDER" in folder.error) == (2, True)
+    other = run("transcribe", voice, recordings)
+    assert "is a vocoder, not a recognizer: use `wavejax vocode" in other.error
+    assert (
+        "is a recognizer, not a vocoder: use `wavejax transcribe"
+        in run("vocode", listener, recordings, "--out", ".").error
+    )
+    assert "--stream and the input - belong together" in run("transcribe", listener, "-").error
+    assert (
+        "leave --out, --format, --beam, --lm and --hot-words out"
+        in run("transcribe", listener, "-", "--stream", "--format", "srt").error
+    )
+    missing = run("transcribe", listener, "nowhere.wav")
+    assert (missing.code, "nowhere.wav" in missing.error) == (1, True)
+
+
+def test_a_stream_is_printed_as_it_is_heard(
+    run: Any, listener: Path, recordings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples, _ = soundfile.read(recordings / "say 0.wav", dtype="int16")
+    source = io.TextIOWrapper(io.BytesIO(samples.astype("<i2").tobytes() + b"\x01"))  # and an odd byte
+    monkeypatch.setattr("sys.stdin", source)
+    said = run("transcribe", listener, "-", "--stream")
+    assert said.code == 0, said.error
+    assert said.out == f"{text_of(listener, recordings / 'say 0.wav')}\n"
+
+
+def test_a_text_is_aligned(run: Any, listener: Path, recordings: Path, tmp_path: Path) -> None:
+    recording = recordings / "say 0.wav"
+    printed = run("align", listener, recording, "So be it.")
+    content = json.loads(printed.out)
+    assert [word["text"] for word in content["words"]] == ["so", "be", "it"]
+    (tmp_path / "said.txt").write_text("So\nbe it.")
+    target = tmp_path / "said.TextGrid"
+    said = run("align", listener, recording, tmp_path / "said.txt", "--out", target, "--format", "textgrid")
+    assert (said.code, "3 words of 0.75 s; the least sure one is" in said.out) == (0, True)
+    assert 'text = "so"' in target.read_text()
+    again = run("align", listener, recording, "So be it.", "--out", target)
+    assert "said.TextGrid is there already: choose another name, or --overwrite" in again.error
+    assert "is none of the 28 symbols" in run("align", listener, recording, "слово").error
+    assert "the text is longer than what can be said" in run("align", listener, recording, "word " * 50).error
+
+
+def test_a_language_model_and_hot_words_change_the_text(
+    run: Any, listener: Path, recordings: Path, tmp_path: Path
+) -> None:
+    recording = recordings / "say 0.wav"
+    (tmp_path / "lines.txt").write_text("So be it.\nIt is so 2.\n")
+    with_text = run("transcribe", listener, recording, "--lm", tmp_path / "lines.txt", "--lm-weight", "3")
+    assert with_text.code == 0, with_text.error
+    assert with_text.out != run("transcribe", listener, recording).out
+    words = [line.split() for line in ("so be it", "it is so two")]
+    (tmp_path / "lines.arpa").write_text(build_ngrams(words).to_arpa())
+    arpa = run("transcribe", listener, recording, "--lm", tmp_path / "lines.arpa", "--lm-weight", "3")
+    assert arpa.out == with_text.out
+    (tmp_path / "damaged.arpa").write_text("\\data\\\nngram 1=x\n")
+    damaged = run("transcribe", listener, recording, "--lm", tmp_path / "damaged.arpa")
+    assert (damaged.code, "line 2 of" in damaged.error) == (1, True)
+    assert "is none of the 28 symbols" in run("transcribe", listener, recording, "--hot-words", "слово").error
+    assert run("transcribe", listener, recording, "--beam", "4", "--hot-words", "so").code == 0
+
+
+def test_a_model_is_judged(run: Any, listener: Path, tmp_path: Path) -> None:
+    said = run(
+        "evaluate", listener, "--corpus", "embedded", "--split", "validation", "--at-most", "2", "--output", tmp_path
+    )
+    assert said.code == 0, said.error
+    assert "letter error" in said.out
+    assert (tmp_path / "index.html").exists()
+    assert load(listener, kind=Recognizer).sample_rate == tiny.RATE

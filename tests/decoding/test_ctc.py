@@ -1,0 +1,77 @@
+"""Greedy reading, alignment and edit distance against trying everything."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wavejax.decoding import align, greedy, greedy_errors
+from wavejax.evaluation.words import edit_distance
+
+
+def lattice(rng: np.random.Generator, frames: int, classes: int) -> np.ndarray:
+    logits = 2 * rng.normal(size=(frames, classes))
+    return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+
+
+def peaks(*classes: int, count: int = 4) -> np.ndarray:
+    """Probability 0.7 for one class of each frame."""
+    probabilities = np.full((len(classes), count), 0.3 / (count - 1))
+    probabilities[np.arange(len(classes)), classes] = 0.7
+    return np.log(probabilities)
+
+
+def test_greedy_collapses_runs_and_drops_blanks() -> None:
+    spikes = greedy(peaks(0, 1, 1, 0, 1, 2, 2, 2, 0))
+    assert [(spike.label, spike.first, spike.last) for spike in spikes] == [(1, 1, 3), (1, 4, 5), (2, 5, 8)]
+    assert all(spike.log_prob == pytest.approx(np.log(0.7)) for spike in spikes)
+    assert greedy(peaks(0, 0)) == greedy(np.zeros((0, 4))) == ()
+
+
+def best_path(log_probs: np.ndarray, labels: tuple[int, ...]) -> tuple[float, tuple[int, ...]]:
+    frames, classes = log_probs.shape
+    best = (-np.inf, ())
+    for path in itertools.product(range(classes), repeat=frames):
+        if tuple(label for label, _ in itertools.groupby(path) if label) == labels:
+            best = max(best, (float(log_probs[np.arange(frames), path].sum()), path))
+    return best
+
+
+def test_an_alignment_is_the_best_of_all_paths() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        log_probs = lattice(rng, int(rng.integers(2, 7)), 3)
+        labels = rng.integers(1, 3, int(rng.integers(1, 4)))
+        score, path = best_path(log_probs, tuple(labels.tolist()))
+        if not path:
+            with pytest.raises(ValueError, match=r"labels need at least \d+ frames, but there are \d"):
+                align(log_probs, labels)
+            continue
+        found = align(log_probs, labels)
+        assert found.log_prob == pytest.approx(score)
+        runs = [(label, len(list(run))) for label, run in itertools.groupby(path)]
+        ends = np.cumsum([length for _, length in runs])
+        expected = [(label, end - length, end) for (label, length), end in zip(runs, ends, strict=True) if label]
+        assert [(spike.label, spike.first, spike.last) for spike in found.spikes] == expected
+
+
+def test_no_labels_are_blanks_alone() -> None:
+    log_probs = peaks(0, 1)
+    found = align(log_probs, np.zeros(0, np.int32))
+    assert found.spikes == ()
+    assert found.log_prob == pytest.approx(log_probs[:, 0].sum())
+
+
+def test_the_compiled_distance_is_that_of_the_greedy_reading() -> None:
+    rng = np.random.default_rng(1)
+    log_probs = np.stack([lattice(rng, 12, 4) for _ in range(40)]).astype(np.float32)
+    frames = rng.integers(0, 13, 40).astype(np.int32)
+    labels, lengths = rng.integers(1, 4, (40, 6)).astype(np.int32), rng.integers(0, 7, 40).astype(np.int32)
+    found = jax.jit(greedy_errors)(*map(jnp.asarray, (log_probs, frames, labels, lengths)))
+    expected = [
+        edit_distance(label[:length].tolist(), [spike.label for spike in greedy(each[:count])])
+        for each, count, label, length in zip(log_probs, frames, labels, lengths, strict=True)
+    ]
+    np.testing.assert_array_equal(found, expected)

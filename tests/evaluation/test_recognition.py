@@ -1,0 +1,87 @@
+"""Error rates, what they consist of, and the page."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wavejax.evaluation.recognition import Edits, Reading, RecognitionReport, edits, rate
+from wavejax.evaluation.words import edit_distance
+
+
+@pytest.mark.parametrize(
+    ("said", "read", "expected"),
+    [
+        ("abcd", "abcd", (0, 0, 0, 4)),
+        ("abcd", "abxd", (1, 0, 0, 4)),
+        ("abcd", "abd", (0, 1, 0, 4)),
+        ("abcd", "abccd", (0, 0, 1, 4)),
+        ("", "ab", (0, 0, 2, 0)),
+        ("ab", "", (0, 2, 0, 2)),
+    ],
+)
+def test_changes_are_told_apart(said: str, read: str, expected: tuple[int, ...]) -> None:
+    assert edits(said, read) == Edits(*expected)
+
+
+def test_they_are_as_few_as_can_be() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        said, read = ("".join(rng.choice(list("abc"), rng.integers(0, 9))) for _ in range(2))
+        found = edits(said, read)
+        assert found.errors == edit_distance(said, read)
+        assert found.length + found.insertions - found.deletions == len(read)
+
+
+def test_a_rate_counts_letters_and_not_recordings() -> None:
+    found = rate([Edits(1, 0, 0, 1), Edits(0, 0, 1, 9)])
+    assert found.interval.mean == pytest.approx(0.2)
+    assert found.total == Edits(1, 0, 1, 10)
+    assert found.interval.low < 0.2 < found.interval.high
+    assert str(found).endswith("of 10: 1 substitutions, 0 deletions, 1 insertions")
+    assert rate([Edits(1, 1, 0, 4)]).interval == (0.5, 0.5, 0.5)
+    with pytest.raises(ValueError, match="nothing is said in these recordings"):
+        rate([Edits(0, 0, 1, 0)])
+
+
+def report(read: tuple[str, ...] = ("good morning", "how are you", "it is late")) -> RecognitionReport:
+    said = ("good morning", "how are you", "it is late")
+    readings = tuple(
+        Reading(id=f"r{n}", said=a, read=b, waveform=np.zeros(1600, np.float32), sample_rate=16000)
+        for n, (a, b) in enumerate(zip(said, read, strict=True))
+    )
+    silence = {"silence": "", "faint noise": "oh"}
+    return RecognitionReport(readings=readings, silence=silence, seconds=0.1, facts={"system": "mine", "corpus": "c"})
+
+
+def test_the_control_tells_reading_from_guessing() -> None:
+    perfect = report()
+    assert perfect.letters.interval.mean == 0
+    letters, words = perfect.shuffled or pytest.fail("there are several recordings")
+    assert words.interval.mean >= 1
+    assert letters.interval.mean > 0.6
+    same = report(("good morning",) * 3)
+    assert same.shuffled is not None
+    assert same.words.interval.mean == pytest.approx(same.shuffled[1].interval.mean), "what always says the same"
+
+
+def test_lines_and_page(tmp_path: Path) -> None:
+    found = report(("good morning", "how <are> you", "it is"))
+    lines = "\n".join(found.lines())
+    assert "letter error    21.2 % [" in lines
+    assert "word error      25.0 % [" in lines
+    assert "in silence      nothing, as it should be" in lines
+    assert "in faint noise  'oh'" in lines
+    assert "speed           3.0 times real time" in lines
+    page = found.write(tmp_path)
+    assert page == tmp_path / "index.html"
+    text = page.read_text()
+    assert "how &lt;are&gt; you" in text
+    assert text.index("r2:") < text.index("r1:") < text.index("r0:"), "the worst first"
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert content["words"]["deletions"] == 1
+    assert (tmp_path / "audio" / "r0.wav").exists()
+    (tmp_path / "report.json").write_text("{}")
+    with pytest.raises(FileExistsError, match="wavejax has not written it"):
+        found.write(tmp_path)

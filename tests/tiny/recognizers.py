@@ -1,0 +1,34 @@
+"""Recognisers small enough to train in a test."""
+
+import dataclasses
+from typing import Any
+
+from wavejax.tasks.families import preset
+
+EPSILON = 1e-2
+"""Of Adam: with the usual one a gradient that is nothing but rounding moves a parameter as far as any other."""
+
+
+def tiny_recognizer(name: str = "listener-16k", **changes: Any) -> Any:
+    """The experiment with two thin blocks, for utterances of up to 4 s in batches of two shapes."""
+    config = preset(name)
+    sizes = {"channels": 8, "hidden_channels": 8, "squeeze_channels": 4, "num_blocks": 2, "kernel_size": 3}
+    return _small(dataclasses.replace(config, model=dataclasses.replace(config.model, **sizes)), **changes)
+
+
+def tiny_deep_speech() -> Any:
+    """DeepSpeech's experiment with 8 units in each layer."""
+    config = preset("deep-speech")
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, hidden_channels=8))
+    config = _small(config)
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, bucket_seconds=(3.0,)))
+
+
+def _small(config: Any, **changes: Any) -> Any:
+    return dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, bucket_seconds=(2.0, 4.0), num_threads=0),
+        optimizer=dataclasses.replace(config.optimizer, learning_rate=1e-2, warmup_steps=1, epsilon=EPSILON),
+        losses=dataclasses.replace(config.losses, prior_strength=0.3, consistency=0.2),
+        **changes,
+    )

@@ -1,0 +1,22 @@
+"""From a recogniser's probabilities to labels, and from labels to when they are heard (floor 4)."""
+
+from wavejax.decoding.beam import Hypothesis, Scorer, beam_search
+from wavejax.decoding.ctc import Alignment, Spike, align, greedy, greedy_errors
+from wavejax.decoding.ngrams import NGramError, NGrams, Search, WordScorer, build_ngrams, read_arpa
+
+__all__ = [
+    "Alignment",
+    "Hypothesis",
+    "NGramError",
+    "NGrams",
+    "Scorer",
+    "Search",
+    "Spike",
+    "WordScorer",
+    "align",
+    "beam_search",
+    "build_ngrams",
+    "greedy",
+    "greedy_errors",
+    "read_arpa",
+]

@@ -1,0 +1,119 @@
+"""Reading CTC probabilities: the best label of each frame, and the best way to read given labels."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+_IMPOSSIBLE = -1e30
+
+
+class Spike(NamedTuple):
+    """A label that was read, and where."""
+
+    label: int
+    first: int
+    """Its first frame."""
+    last: int
+    """The frame after its last one."""
+    log_prob: float
+    """Mean natural log of its probability over these frames."""
+
+
+class Alignment(NamedTuple):
+    """The best way to read given labels."""
+
+    spikes: tuple[Spike, ...]
+    log_prob: float
+    """Natural log of the probability of this way."""
+
+
+def greedy(log_probs: Float[np.ndarray, "frames classes"], blank: int = 0) -> tuple[Spike, ...]:
+    """The most probable class of each frame: runs of one label are one label, blanks are none (Graves et al. 2006)."""
+    if not len(log_probs):
+        return ()
+    best = np.argmax(log_probs, axis=1)
+    edges = np.flatnonzero(np.diff(best)) + 1
+    runs = zip(np.concatenate([[0], edges]), np.concatenate([edges, [len(best)]]), strict=True)
+    return tuple(
+        Spike(int(best[first]), int(first), int(last), float(np.mean(log_probs[first:last, best[first]])))
+        for first, last in runs
+        if best[first] != blank
+    )
+
+
+def align(
+    log_probs: Float[np.ndarray, "frames classes"], labels: Int[np.ndarray, " labels"], blank: int = 0
+) -> Alignment:
+    """The most probable path through the frames that reads these labels, by the Viterbi algorithm.
+
+    Raises ValueError where the frames are too few: one for each label is needed, and one between two that are equal.
+    """
+    count, frames = len(labels), len(log_probs)
+    needed = count + int(np.sum(labels[1:] == labels[:-1]))
+    if frames < needed:
+        raise ValueError(
+            f"{count} labels need at least {needed} frames, but there are {frames}: the text is longer than what can "
+            "be said in this recording; check that they belong together"
+        )
+    if not count:
+        return Alignment((), float(np.sum(log_probs[:, blank])))
+    path = np.full(2 * count + 1, blank)
+    path[1::2] = labels
+    skips = np.zeros(len(path), bool)
+    skips[3::2] = labels[1:] != labels[:-1]
+    scores = np.asarray(log_probs, np.float64)[:, path]
+    best = np.full(len(path), _IMPOSSIBLE)
+    best[:2] = scores[0, :2]
+    steps = np.zeros((frames, len(path)), np.int8)  # states that the best way into each one has come forward
+    for frame in range(1, frames):
+        one = np.concatenate([[_IMPOSSIBLE], best[:-1]])
+        two = np.where(skips, np.concatenate([[_IMPOSSIBLE, _IMPOSSIBLE], best[:-2]]), _IMPOSSIBLE)
+        ways = np.stack([best, one, two])
+        steps[frame] = np.argmax(ways, axis=0)
+        best = np.max(ways, axis=0) + scores[frame]
+    state = len(path) - 1 if best[-1] >= best[-2] else len(path) - 2
+    total, states = float(best[state]), np.empty(frames, np.int64)
+    for frame in range(frames - 1, -1, -1):
+        states[frame] = state
+        state -= int(steps[frame, state])
+    spikes = []
+    for number in range(count):
+        where = np.flatnonzero(states == 2 * number + 1)
+        mean = float(np.mean(scores[where, 2 * number + 1]))
+        spikes.append(Spike(int(labels[number]), int(where[0]), int(where[-1]) + 1, mean))
+    return Alignment(tuple(spikes), total)
+
+
+def greedy_errors(
+    log_probs: Float[Array, "batch frames classes"],
+    num_frames: Int[Array, " batch"],
+    labels: Int[Array, "batch labels"],
+    num_labels: Int[Array, " batch"],
+    blank: int = 0,
+) -> Float[Array, " batch"]:
+    """Edit distance (Levenshtein 1966) between what `greedy` reads and the labels, within a compiled program.
+
+    One row of the usual table for each label that is read; along the row, insertions are a running minimum.
+    """
+    best = jnp.argmax(log_probs, axis=-1).astype(labels.dtype)
+    before = jnp.pad(best, ((0, 0), (1, 0)), constant_values=blank)[:, :-1]
+    valid = jnp.arange(best.shape[1]).reshape(1, -1) < num_frames[:, None]
+    read = (best != blank) & (best != before) & valid
+    columns = jnp.arange(labels.shape[1] + 1, dtype=jnp.int32).reshape(1, -1)
+
+    def frame(row: Array, given: tuple[Array, Array]) -> tuple[Array, None]:
+        label, is_read = given
+        changed = row[:, :-1] + (label[:, None] != labels).astype(jnp.int32)
+        reached = jnp.concatenate([row[:, :1] + 1, jnp.minimum(row[:, 1:] + 1, changed)], axis=1)
+        reached = lax.cummin(reached - columns, axis=1) + columns
+        return jnp.where(is_read[:, None], reached, row), None
+
+    start = jnp.broadcast_to(columns, (labels.shape[0], labels.shape[1] + 1))
+    row, _ = lax.scan(frame, start, (jnp.moveaxis(best, 1, 0), jnp.moveaxis(read, 1, 0)))
+    return jnp.take_along_axis(row, num_labels[:, None], axis=1)[:, 0].astype(jnp.float32)
+
+
+__all__ = ["Alignment", "Spike", "align", "greedy", "greedy_errors"]

@@ -1,0 +1,73 @@
+"""SpecAugment (Park et al. 2019, arXiv 1904.08779): whole bands and stretches of time of the features are blotted out.
+
+Without its time warping, which the paper finds to matter least (section 5).
+"""
+
+import dataclasses
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from wavejax.ranges import AT_LEAST_NONE, Range, check_ranges
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SpecAugmentConfig:
+    """How much is blotted out. Widths are drawn for each mask and example, from 0 to these limits."""
+
+    frequency_masks: Annotated[int, Range(0, 64)] = 2
+    frequency_share: Annotated[float, Range(0, 1)] = 0.2
+    """Of the channels, for each mask at most."""
+    time_masks: Annotated[int, Range(0, 64)] = 5
+    time_share: Annotated[float, Range(0, 1)] = 0.05
+    """Of an example's own frames, for each mask at most."""
+    gain: Annotated[float, AT_LEAST_NONE] = 0.0
+    """Above 0: a constant, drawn between minus and plus this, is added to all channels; for log features a gain."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, lambda name: f"augment.{name}")
+
+
+def spec_augment(
+    features: Float[Array, "batch frames channels"],
+    num_frames: Int[Array, " batch"],
+    keys: Key[Array, " batch"],
+    config: SpecAugmentConfig,
+    fill: float,
+) -> Float[Array, "batch frames channels"]:
+    """The features with masks drawn from each example's own key: the same, however a batch is split over devices.
+
+    Args:
+        features: of each example `num_frames` count; time masks fall among those.
+        num_frames: frames of each example.
+        keys: one for each example.
+        config: how much.
+        fill: what stands where something was blotted out.
+    """
+
+    def masked(x: Array, count: Array, key: Array) -> Array:
+        bands, times, gain = jax.random.split(key, 3)
+        channels = jnp.asarray(x.shape[1], jnp.int32)
+        kept = ~_covered(bands, config.frequency_masks, config.frequency_share, channels, x.shape[1])[None]
+        kept &= ~_covered(times, config.time_masks, config.time_share, count, x.shape[0])[:, None]
+        added = jax.random.uniform(gain, (), x.dtype, -1.0, 1.0) * x.dtype.type(config.gain)
+        return jnp.where(kept, x + added, x.dtype.type(fill))
+
+    return jax.vmap(masked)(features, num_frames, keys)
+
+
+def _covered(key: Array, count: int, share: float, length: Array, size: int) -> Bool[Array, " size"]:
+    """Which of `size` places lie below one of `count` masks, each at most `share` of the first `length` wide."""
+    if not count or not share:
+        return jnp.zeros((size,), jnp.bool_)
+    total = length.astype(jnp.float32)
+    width_key, start_key = jax.random.split(key)
+    width = jnp.floor(jax.random.uniform(width_key, (count, 1)) * (jnp.float32(share) * total + 1))
+    start = jnp.floor(jax.random.uniform(start_key, (count, 1)) * (total - width + 1))
+    place = jnp.arange(size, dtype=jnp.float32)[None]
+    return jnp.any((place >= start) & (place < start + width), axis=0)
+
+
+__all__ = ["SpecAugmentConfig", "spec_augment"]

@@ -1,0 +1,1 @@
+"""Recognisers: speech in, text out."""

@@ -1,0 +1,147 @@
+"""How a recogniser learns: CTC on masked utterances, in nats per letter."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from wavejax.decoding import greedy_errors
+from wavejax.experiments.family import Figures, Learner
+from wavejax.experiments.metadata import ExperimentError
+from wavejax.losses.sequence import consistency, ctc_loss, updated_prior
+from wavejax.nn.parameters import count_parameters, initial_recognizer_params
+from wavejax.nn.spec_augment import spec_augment
+from wavejax.tasks.recognizer.config import RecognizerConfig
+from wavejax.training import TrainState, create_train_state, make_eval_step, make_train_step
+from wavejax.types import Params
+
+Batch = Mapping[str, Array]
+
+
+def param_shapes(config: Any) -> Any:
+    """Shapes of the model's parameters."""
+    return jax.eval_shape(lambda: initial_recognizer_params(config.model.build(), jax.random.key(0)))
+
+
+def recognition_loss(config: RecognizerConfig) -> Any:
+    """The training loss: a `LossFn` over batches of `RecognizerData`; utterances count by their letters.
+
+    Those that have fewer frames than their labels need count nothing. With `losses.consistency` both masked views of an
+    utterance are read, and the loss is the mean of both.
+    """
+    model = config.model.build(dtype=jnp.dtype(config.training.dtype))
+    weights = config.losses
+
+    def view(params: Params, batch: Batch, keys: Any, number: int) -> Array:
+        own = jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
+        features = spec_augment(batch["features"], batch["num_frames"], own, config.augment, model.fill)
+        log_probs: Array = model.apply({"params": params}, features, batch["num_frames"], own)
+        return log_probs
+
+    def loss_fn(params: Params, model_state: Any, batch: Batch, keys: Any) -> tuple[Any, ...]:
+        frames = model.output_frames(batch["num_frames"])
+        views = [view(params, batch, keys, number) for number in range(2 if weights.consistency else 1)]
+        prior = model_state.get("log_prior")
+        given = (frames, batch["labels"], batch["num_labels"])
+        losses = [ctc_loss(each, *given, log_prior=prior, prior_strength=weights.prior_strength) for each in views]
+        loss = sum((each.loss for each in losses[1:]), losses[0].loss) / jnp.float32(len(losses))
+        valid = jnp.arange(views[0].shape[1]).reshape(1, -1) < frames[:, None]
+        metrics = {"ctc": jnp.sum(loss)}
+        if weights.consistency:
+            apart = consistency(views[0], views[1], valid) * losses[0].weight
+            metrics["consistency"] = jnp.sum(apart)
+            loss = loss + jnp.float32(weights.consistency) * apart
+        if prior is not None:
+            updated = updated_prior(prior, views[0], valid, momentum=weights.prior_momentum)
+            model_state = {**model_state, "log_prior": updated}
+        return jnp.sum(loss), _letters(losses[0].weight, batch), model_state, metrics
+
+    return loss_fn
+
+
+def _letters(weight: Array, batch: Batch) -> Array:
+    return jnp.sum(weight * batch["num_labels"].astype(jnp.float32))
+
+
+def held_out_loss(config: RecognizerConfig) -> Any:
+    """The plain CTC loss of unmasked utterances, and the letter error of reading them greedily."""
+    model = config.model.build(dtype=jnp.dtype(config.training.dtype))
+
+    def loss_fn(params: Params, model_state: Any, batch: Batch, keys: Any) -> tuple[Any, ...]:
+        del keys
+        log_probs = model.apply({"params": params}, batch["features"], batch["num_frames"])
+        given = (model.output_frames(batch["num_frames"]), batch["labels"], batch["num_labels"])
+        losses = ctc_loss(log_probs, *given)
+        errors = jnp.sum(losses.weight * greedy_errors(log_probs, *given))
+        return jnp.sum(losses.loss), _letters(losses.weight, batch), model_state, {"letter_error": errors}
+
+    return loss_fn
+
+
+def recognizer_learner(config: Any) -> Learner:
+    """The learner of an experiment."""
+    optimizer, training = config.optimizer.build(), config.training
+
+    def start(params: Params, key: PRNGKeyArray) -> TrainState:
+        state = {}
+        if config.losses.prior_strength:
+            count = config.model.num_classes
+            state["log_prior"] = jnp.full((count,), -jnp.log(jnp.float32(count)))
+        return create_train_state(params, optimizer, key=key, model_state=state)
+
+    def init(key: PRNGKeyArray) -> TrainState:
+        params = initial_recognizer_params(config.model.build(), jax.random.fold_in(key, 0))
+        return start(params, jax.random.fold_in(key, 1))
+
+    def adopt(state: TrainState, given: Params, where: str) -> TrainState:
+        wanted, found = (
+            {
+                jax.tree_util.keystr(path, simple=True, separator="/"): leaf
+                for path, leaf in jax.tree.leaves_with_path(tree)
+            }
+            for tree in (state.params, given)
+        )
+        wrong = [
+            f"{name}: expected {getattr(wanted.get(name), 'shape', 'nothing')}, got "
+            f"{getattr(found.get(name), 'shape', 'nothing')}"
+            for name in sorted(wanted.keys() | found.keys())
+            if getattr(wanted.get(name), "shape", None) != getattr(found.get(name), "shape", None)
+        ]
+        if wrong:
+            raise ExperimentError(f"{where} does not fit the model: {'; '.join(wrong[:5])}")
+        return start(jax.tree.map(jnp.asarray, given), state.key)
+
+    step = make_train_step(
+        recognition_loss(config),
+        optimizer,
+        ema_decay=training.ema_decay,
+        accumulation_steps=training.accumulation_steps,
+        learning_rate=config.optimizer.learning_rate_at,
+    )
+    return Learner(init=init, step=step, evaluate=make_eval_step(held_out_loss(config)), adopt=adopt)
+
+
+def figures(config: Any) -> Figures:
+    """Figures of an experiment; those of a step are means over the shapes of batches."""
+    model, spec, text = config.model, config.spec, config.text
+    frames = sum(bucket.num_frames for bucket in config.buckets) // len(config.buckets)
+    per_step = config.training.batch_size * frames
+    longest = config.buckets[-1]
+    return Figures(
+        parameters=count_parameters(param_shapes(config)),
+        macs_per_unit=model.macs_per_frame,
+        unit="frames",
+        units_per_second=spec.frame_rate,
+        units_per_step=per_step,
+        row_units=frames,
+        product=model.typical_product(per_step),
+        size=model.size,
+        rows=(
+            ("features", f"{spec.name}: {spec.sample_rate} Hz, hop {spec.hop_length}, {spec.num_channels} channels"),
+            ("text", f"{text.name}: {len(text.symbols)} symbols, {''.join(text.symbols).strip()}"),
+            ("utterances", f"up to {longest.num_frames / spec.frame_rate:g} s and {longest.num_labels} symbols"),
+            ("streams", "yes" if model.causal else "no: it hears a whole utterance before it reads"),
+        ),
+    )

@@ -1,0 +1,192 @@
+"""A trained recogniser: three lines from installation to text."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Num
+
+from wavejax.audio.waveforms import check_waveform
+from wavejax.decoding import Alignment, Search, Spike, align, beam_search, greedy
+from wavejax.experiments.metadata import ExperimentError
+from wavejax.experiments.product import Product
+from wavejax.tasks.recognizer.config import RecognizerConfig
+from wavejax.tasks.recognizer.features import features_of
+from wavejax.tasks.recognizer.transcripts import Heard, Transcript, Word, transcript_of
+from wavejax.text import TextSpec
+from wavejax.types import AnyArray
+
+_SMALLEST = 256
+"""Frames of the shortest program; longer ones have sizes that double, or half-way between."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Recognizer(Product[RecognizerConfig]):
+    """A model that writes down what it hears. `recognizer.transcribe(waveform).text` is the text of a recording."""
+
+    kind: ClassVar[str] = "recognizer"
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+        return int(self.config.spec.sample_rate)
+
+    @property
+    def text(self) -> TextSpec:
+        """The symbols that it writes."""
+        return self.config.text
+
+    @functools.cached_property
+    def _on_device(self) -> Any:
+        return jax.tree.map(jnp.asarray, self.params)
+
+    @functools.cached_property
+    def _read(self) -> Callable[[Any, Any, Any], Any]:
+        model = self.config.model.build()
+        return jax.jit(lambda params, features, count: model.apply({"params": params}, features, count))
+
+    @functools.cached_property
+    def _advance(self) -> Callable[[Any, Any, Any, Any], Any]:
+        model = self.config.model.build()
+        return jax.jit(
+            lambda params, state, features, count: model.apply(
+                {"params": params}, state, features, count, method="advance"
+            )
+        )
+
+    def features(self, waveform: AnyArray) -> Float[np.ndarray, "frames channels"]:
+        """Frames float32 [F, C] of a waveform [T] at `sample_rate`: floating point in [-1, 1], or int16.
+
+        Raises ValueError where it is neither, or not one channel.
+        """
+        signal = check_waveform(np.asarray(waveform))
+        if signal.ndim != 1:
+            raise ValueError(f"waveform has shape {signal.shape}; expected one channel, [T]")
+        return features_of(signal, self.config.spec)
+
+    def log_probs(self, features: Float[AnyArray, "frames channels"]) -> Float[np.ndarray, "out classes"]:
+        """Natural logs of the classes' probabilities, one frame for `config.model.subsampling` of features.
+
+        Features are padded to one of a few sizes, so that few programs are compiled.
+        """
+        count, model = len(features), self.config.model.build()
+        if not count:
+            return np.zeros((0, self.text.num_classes), np.float32)
+        padded = np.zeros((1, _size(count), features.shape[1]), np.float32)
+        padded[0, :count] = features
+        read = self._read(self._on_device, padded, np.asarray([count], np.int32))
+        return np.asarray(read[0, : model.output_frames(count)], np.float32)
+
+    def compile(self, num_samples: int) -> None:
+        """Makes the program that reads a recording of so many samples, if it is not there yet."""
+        size = _size(max(self.config.spec.num_frames(num_samples), 1))
+        if size not in self._compiled:
+            self._compiled.add(size)
+            self.log_probs(np.zeros((size, self.config.spec.num_channels), np.float32))
+
+    @functools.cached_property
+    def _compiled(self) -> set[int]:
+        return set()
+
+    def transcribe(self, waveform: Num[AnyArray, " time"], search: Search | None = None) -> Transcript:
+        """What is said in a recording at `sample_rate`: the text, and each word with its time and confidence.
+
+        Silence gives an empty text.
+
+        Args:
+            waveform: floating point in [-1, 1], or int16.
+            search: how texts are searched, with a language model for instance; None: the most probable symbol of each
+                frame is read, which is fast and nearly as good without one.
+
+        Raises TextError: a hot word that the model does not write.
+        """
+        signal = np.asarray(waveform)
+        log_probs = self.log_probs(self.features(signal))
+        if search is None:
+            return self._transcript(greedy(log_probs), len(signal))
+        best = beam_search(log_probs, width=search.width, scorer=search.scorer(self.text))[0]
+        found = align(log_probs, np.asarray(best.labels, np.int64)) if len(log_probs) else Alignment((), 0.0)
+        return self._transcript(found.spikes, len(signal))
+
+    def alternatives(
+        self, waveform: Num[AnyArray, " time"], search: Search | None = None, num_best: int = 5
+    ) -> list[tuple[str, float]]:
+        """The best texts of a recording, each with its score: natural log of its probability, and what words add.
+
+        Args and errors as `transcribe`; the search is a beam of 16 without a language model by default.
+        """
+        chosen, log_probs = search or Search(), self.log_probs(self.features(np.asarray(waveform)))
+        width = max(chosen.width, num_best)
+        found = beam_search(log_probs, width=width, num_best=num_best, scorer=chosen.scorer(self.text))
+        return [(self.text.decode(each.labels).strip(), each.score) for each in found]
+
+    def align(self, waveform: Num[AnyArray, " time"], text: str) -> Transcript:
+        """When each word and letter of a known text is said.
+
+        Args:
+            waveform: a recording at `sample_rate`.
+            text: what is said in it, as written; it is normalised as the model's texts were.
+
+        Raises:
+            TextError: a character that the model does not write, or a text without words.
+            ExperimentError: the text is longer than what can be said in the recording.
+        """
+        signal = np.asarray(waveform)
+        labels = self.text.labels(text)
+        if not len(labels):
+            raise ExperimentError(f"the text {text!r} holds no words: give the words that are said in the recording")
+        try:
+            found = align(self.log_probs(self.features(signal)), labels)
+        except ValueError as error:
+            raise ExperimentError(str(error)) from None
+        return self._transcript(found.spikes, len(signal))
+
+    def stream(self, pieces: Iterable[Num[AnyArray, " time"]]) -> Iterator[Heard]:
+        """What is said, while it is said: for each piece of a waveform [n] at `sample_rate` what was heard so far.
+
+        The last one, after the pieces end, is final as a whole; it is what `transcribe` gives of all pieces together.
+        Pieces may have any size.
+
+        Raises:
+            ExperimentError: the model hears a whole utterance before it reads.
+        """
+        if not self.config.model.causal:
+            raise ExperimentError(
+                f"{self.config.name} hears a whole utterance before it reads, so it cannot stream: use transcribe, or "
+                "train a causal model (listener-16k-causal)"
+            )
+        from wavejax.tasks.recognizer.streaming import Listening
+
+        listening = Listening(self)
+        for piece in pieces:
+            yield listening.hear(np.asarray(piece))
+        yield listening.end()
+
+    def advance(self, state: Any, features: Any, count: int) -> tuple[Any, np.ndarray]:
+        """(state, frames [F, C] of which `count` are heard) -> (state, log-probabilities), of a causal model."""
+        state, read = self._advance(self._on_device, state, features[None], np.asarray([count], np.int32))
+        return state, np.asarray(read[0], np.float32)
+
+    def initial_state(self) -> Any:
+        """The state of a causal model before the first frame."""
+        return jax.tree.map(jnp.asarray, self.config.model.build().initial_state(1))
+
+    def _transcript(self, spikes: tuple[Spike, ...], num_samples: int) -> Transcript:
+        config = self.config
+        seconds = config.model.subsampling * config.spec.hop_length / config.spec.sample_rate
+        return transcript_of(spikes, config.text, seconds, num_samples / config.spec.sample_rate)
+
+
+def _size(count: int) -> int:
+    """The next size of a program: 256 frames, 384, 512, 768, ..."""
+    size = _SMALLEST
+    while size < count:
+        size = size * 3 // 2 if (size & (size - 1)) == 0 else size // 3 * 4
+    return size
+
+
+__all__ = ["Heard", "Recognizer", "Transcript", "Word"]
