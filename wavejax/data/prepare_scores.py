@@ -1,7 +1,7 @@
 """From a folder of MIDI files to a corpus of scores (`wavejax.data.score_corpus`), with a report beside it.
 
-    OUT/manifest.json, OUT/notes-HASH.bin       the corpus
-    OUT/report.json                             counts, what was skipped and why, what was noticed
+OUT/manifest.json, OUT/notes-HASH.bin       the corpus
+OUT/report.json                             counts, what was skipped and why, what was noticed
 """
 
 import hashlib
