@@ -167,6 +167,10 @@ def _read(path: Path) -> dict[str, Any]:
         ) from error
     except (ValueError, NotRegular) as error:
         raise ManifestError(f"{path} is damaged ({error}); run `wavejax prepare` again to rewrite it") from error
+    if isinstance(content, dict) and content.get("kind") == "scores":
+        raise ManifestError(
+            f"{path.parent} is a corpus of scores, not of recordings: it holds notes for composers, and no sound"
+        )
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         got = content.get("format") if isinstance(content, dict) else type(content).__name__
         raise ManifestError(f"{path} has format {got!r}, this wavejax reads format {FORMAT}; prepare the corpus again")
