@@ -13,14 +13,20 @@ from pathlib import Path
 
 import jax
 
-from wavejax.models import hifi_gan, vocos_presets, wavenet_presets, wavernn_presets
+from wavejax.models import chorale, hifi_gan, vocos_presets, wavenet_presets, wavernn_presets
 from wavejax.models.wavenet import WaveNet, WaveNetConfig
 from wavejax.nn.parallel import initial_parallel_params
 from wavejax.nn.parameters import initial_params
 from wavejax.types import ParallelModel
 
 FOLDER = Path(__file__).parent / "golden"
-PRESETS = {**wavenet_presets.PRESETS, **wavernn_presets.PRESETS, **vocos_presets.PRESETS, **hifi_gan.PRESETS}
+PRESETS = {
+    **wavenet_presets.PRESETS,
+    **wavernn_presets.PRESETS,
+    **vocos_presets.PRESETS,
+    **hifi_gan.PRESETS,
+    **chorale.PRESETS,
+}
 
 
 @functools.cache
