@@ -12,6 +12,7 @@ from wavejax.audio.levels import loudness
 from wavejax.cli.inputs import FEATURE_SUFFIXES, InputError, read_features
 from wavejax.cli.parsing import Command, parse
 from wavejax.data.discovery import find_files
+from wavejax.data.midi import MIDI_SUFFIXES
 from wavejax.documents import read_records
 from wavejax.ranges import AT_LEAST_NONE, TEMPERATURE
 from wavejax.terminal import quoted
@@ -41,7 +42,7 @@ def run_voices(arguments: Sequence[str]) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Info:
-    """Say what a folder or file is: a training, an export, a voice, a prepared corpus, a recording, features."""
+    """Say what a folder or file is: a training, an export, a voice, a corpus, a recording, a score, features."""
 
     path: Positional[str]
     """The folder or file, or a shipped voice."""
@@ -61,19 +62,40 @@ def run_info(arguments: Sequence[str]) -> int:
     elif path.is_file() and path.suffix.lower() in FEATURE_SUFFIXES:
         mel = read_features(path)
         lines = [f"features: shape {mel.shape}, {mel.dtype}, from {mel.min():.2f} to {mel.max():.2f}"]
+    elif path.is_file() and path.suffix.lower() in MIDI_SUFFIXES:
+        lines = _describe_score(path)
     elif path.is_file():
         raise InputError(f"{path} is neither a recording ({', '.join(AUDIO_SUFFIXES)}) nor features (.npy, .npz)")
     elif path.is_dir() and (count := len(find_files(path, AUDIO_SUFFIXES).paths)):
         lines = [f"folder of {count} recordings: wavejax prepare {quoted(path)} CORPUS makes it ready for training"]
+    elif path.is_dir() and (count := len(find_files(path, MIDI_SUFFIXES).paths)):
+        lines = [f"folder of {count} MIDI files: wavejax prepare {quoted(path)} CORPUS makes it ready for training"]
     else:
         lines = _describe_model(given.path, path)
     print("\n".join(lines))
     return 0
 
 
+def _describe_score(path: Path) -> list[str]:
+    from wavejax.data.midi_scores import read_score
+
+    score, remarks = read_score(path)
+    names = [track.name or ("drums" if track.drums else f"program {track.program}") for track in score.tracks]
+    return [
+        f"score: {score.num_notes} notes in {len(score.tracks)} tracks, {score.seconds:.1f} s",
+        f"metre      {score.metre[0]}/{score.metre[1]}, {score.tempo:g} quarter notes a minute"
+        + (f", {score.key}" if score.key else ""),
+        f"tracks     {', '.join(names)}",
+        *(f"note       {remark}" for remark in remarks),
+    ]
+
+
 def _describe_corpus(path: Path) -> list[str]:
     from wavejax.data import Corpus
+    from wavejax.data.score_corpus import is_score_corpus
 
+    if is_score_corpus(path):
+        return _describe_scores(path)
     corpus = Corpus.open(path)
     splits = []
     for split in ("train", "validation", "test"):
@@ -85,6 +107,19 @@ def _describe_corpus(path: Path) -> list[str]:
         f"speakers   {', '.join(corpus.speakers)}",
         f"features   {corpus.spec.name}: {corpus.sample_rate} Hz, hop {corpus.spec.hop_length}, "
         f"{corpus.spec.num_channels} bands",
+    ]
+
+
+def _describe_scores(path: Path) -> list[str]:
+    from wavejax.data import ScoreCorpus
+
+    corpus = ScoreCorpus.open(path)
+    count = sum(sum(entry.counts) for entry in corpus.entries)
+    minutes = sum(entry.frame.seconds for entry in corpus.entries) / 60
+    return [
+        f"prepared corpus of scores: {len(corpus)} pieces, {count:,} notes, {minutes:.1f} minutes",
+        f"splits     {corpus.sizes()}",
+        f"grid       {corpus.steps_per_quarter} steps a quarter note",
     ]
 
 

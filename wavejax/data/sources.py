@@ -21,6 +21,7 @@ from typing import Literal
 
 from wavejax.audio.files import AUDIO_SUFFIXES
 from wavejax.data.discovery import FolderFiles, find_files
+from wavejax.data.midi import MIDI_SUFFIXES
 from wavejax.data.tables import (
     MetadataRow,
     RecordingNames,
@@ -87,7 +88,7 @@ def list_source(source: Path, layout: str = "auto") -> Listing:
     if not is_text(str(source.resolve())):
         raise SourceError(f"{shown(source.resolve())} is a name that is {NOT_TEXT}; rename the folder")
     try:
-        files = _listed(source)
+        files, scores = _listed(source)
         chosen = _detect(source) if layout == "auto" else layout
         found = {"ljspeech": _ljspeech_alone, "speakers": _speakers, "folder": _folder}[chosen](source, files)
     except OSError as error:
@@ -97,6 +98,11 @@ def list_source(source: Path, layout: str = "auto") -> Listing:
         _fix_splits(source, source, found)
     found.skipped += files.problems
     _name_the_rest(source, files, found, chosen)
+    if scores:
+        many = f" (one of {len(scores)})" if len(scores) > 1 else ""
+        found.notes.append(
+            (scores[0], f"is a MIDI file{many}, which a corpus of recordings leaves out; the layout scores reads those")
+        )
     if not found.recordings:
         listed = "; ".join(f"{name}: {reason}" for name, reason in found.skipped[:5])
         raise SourceError(
@@ -110,12 +116,16 @@ def list_source(source: Path, layout: str = "auto") -> Listing:
     )
 
 
-def _listed(source: Path) -> FolderFiles:
-    """The relevant files of the source; audio with a suffix that is not read is listed in its problems."""
-    files = find_files(source, (*AUDIO_SUFFIXES, *UNREAD_SUFFIXES, ".txt", ".csv", ".tsv"))
+def _listed(source: Path) -> tuple[FolderFiles, list[str]]:
+    """The relevant files of the source, and the names of MIDI files in it; audio with a suffix that is not read is
+    listed in the problems."""
+    files = find_files(source, (*AUDIO_SUFFIXES, *UNREAD_SUFFIXES, *MIDI_SUFFIXES, ".txt", ".csv", ".tsv"))
+    scores = [path for path in files.paths if path.suffix.lower() in MIDI_SUFFIXES]
+    files = replace(files, paths=tuple(path for path in files.paths if path.suffix.lower() not in MIDI_SUFFIXES))
+    names = [path.relative_to(source).as_posix() for path in scores]
     unread = [path for path in files.paths if path.suffix.lower() in UNREAD_SUFFIXES]
     if not unread:
-        return files
+        return files, names
     problems = [
         (
             path.relative_to(source).as_posix(),
@@ -124,7 +134,7 @@ def _listed(source: Path) -> FolderFiles:
         for path in unread
     ]
     paths = tuple(path for path in files.paths if path.suffix.lower() not in UNREAD_SUFFIXES)
-    return replace(files, paths=paths, problems=(*files.problems, *problems))
+    return replace(files, paths=paths, problems=(*files.problems, *problems)), names
 
 
 def _detect(source: Path) -> str:
