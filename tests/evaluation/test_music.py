@@ -78,7 +78,7 @@ def test_parallel_fifths_and_octaves_are_counted_and_nothing_else():
     assert music.parallels(fifths, Grid(steps_per_beat=1, steps_per_bar=5)) == 1
     octaves = np.asarray([[72, 60], [74, 62], [76, 64]])
     assert music.parallels(octaves, Grid(steps_per_beat=1, steps_per_bar=3)) == 2
-    contrary = np.asarray([[67, 60], [65, 46]])  # a fifth, and in contrary motion a twelfth
+    contrary = np.asarray([[67, 60], [69, 50]])  # a fifth, and in contrary motion a twelfth
     assert music.parallels(contrary, Grid(steps_per_beat=1, steps_per_bar=2)) == 0
     sixths = np.asarray([[69, 60], [71, 62]])
     assert music.parallels(sixths, Grid(steps_per_beat=1, steps_per_bar=2)) == 0

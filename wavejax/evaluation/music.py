@@ -29,7 +29,7 @@ _TRANSPOSITIONS = range(-12, 13)
 _NEVER = np.int8(127)
 """Of two notes one of which is missing: no transposition."""
 
-Codes = Int[np.ndarray, "steps voices"]
+Codes = Int[np.ndarray, "_ voices"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +239,7 @@ MEASURES: Mapping[str, Measure] = {
 """What is measured of each piece, by name."""
 
 
-def measure(codes: Codes, grid: Grid) -> dict[str, float]:
+def measure(codes: np.ndarray, grid: Grid) -> dict[str, float]:
     """All `MEASURES` of a piece; NaN where one means nothing. Raises ValueError on codes that are no [T >= 1, V]."""
     array = np.asarray(codes)
     if array.ndim != 2 or not array.size or not np.issubdtype(array.dtype, np.integer):

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int
 
 from wavejax.evaluation.music import HOLD, Codes, Grid, sounding
 
 
-def independent_codes(training: Sequence[Codes], num_steps: int, seed: int) -> Int[np.ndarray, "steps voices"]:
+def independent_codes(training: Sequence[Codes], num_steps: int, seed: int) -> Codes:
     """Each code drawn from how often its voice has it in the training pieces, whatever sounds before and beside it."""
     rng = np.random.default_rng(seed)
     every = np.concatenate(training)
@@ -34,7 +33,7 @@ class ChordChain:
     def _state(self, pitch: np.ndarray, step: int) -> tuple[int, ...]:
         return (step % self._grid.steps_per_beat, *map(int, pitch))
 
-    def draw(self, num_steps: int, seed: int) -> Int[np.ndarray, "steps voices"]:
+    def draw(self, num_steps: int, seed: int) -> Codes:
         """A walk of that many steps."""
         rng = np.random.default_rng(seed)
 
@@ -67,7 +66,7 @@ class BarsInARow:
         self._before = np.stack([sounding(before) for before, _ in pairs])
         self._bars, self._next = (np.stack(each) for each in zip(*pairs, strict=True))
 
-    def draw(self, num_bars: int, seed: int) -> Int[np.ndarray, "steps voices"]:
+    def draw(self, num_bars: int, seed: int) -> Codes:
         """That many bars."""
         rng = np.random.default_rng(seed)
         at = int(rng.integers(len(self._bars)))
@@ -84,14 +83,14 @@ class BarsInARow:
         return without_empty_holds(np.concatenate(bars[:num_bars]))
 
 
-def struck_anew(codes: Codes, every: int) -> Int[np.ndarray, "steps voices"]:
+def struck_anew(codes: Codes, every: int) -> Codes:
     """The piece with notes that last into a bar struck again at its beginning, so that bars can be taken out."""
     pitch = sounding(codes)
     begins = (np.arange(len(codes)) % every == 0)[:, None]
     return np.where(begins & (codes == HOLD), pitch, codes)
 
 
-def without_empty_holds(codes: Codes) -> Int[np.ndarray, "steps voices"]:
+def without_empty_holds(codes: Codes) -> Codes:
     """The codes with rests for holds of nothing."""
     return np.where((codes == HOLD) & (sounding(codes) == 0), 0, codes).astype(np.int16)
 
