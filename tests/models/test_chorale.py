@@ -180,7 +180,10 @@ def obvious(p: dict, config: ChoraleConfig, piece: np.ndarray, frames: np.ndarra
 
     def embedded(sounding, struck):
         chroma = [np.zeros(len(p["chroma_embedding"][0])), *p["chroma_embedding"][np.arange(config.lowest, 128) % 12]]
-        return [p["pitch_embedding"][n] + chroma[n] + p["struck_embedding"][s] for n, s in zip(sounding, struck)]
+        return [
+            p["pitch_embedding"][n] + chroma[n] + p["struck_embedding"][s]
+            for n, s in zip(sounding, struck, strict=True)
+        ]
 
     hidden, sounding, struck, out = np.zeros(size), [0] * voices, [0] * voices, []
     for t, row in enumerate(piece):
@@ -335,7 +338,7 @@ def test_frames_say_where_a_step_is():
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(ValueError, match="pitches go from lowest to highest within 1 .. 127, got 70 and 60"):
+    with pytest.raises(ValueError, match=r"pitches go from lowest to highest within 1 \.\. 127, got 70 and 60"):
         ChoraleConfig(lowest=70, highest=60)
     with pytest.raises(ValueError, match="voices must be one or more different names"):
         ChoraleConfig(voices=("alto", "alto"))

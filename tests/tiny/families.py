@@ -9,6 +9,7 @@ import soundfile
 
 from tests.tiny import commands
 from tests.tiny.notes import recordings, tiny_piano
+from tests.tiny.scores import scores, tiny_composer
 from tests.tiny.vocos import tiny_hifi_gan, tiny_published_vocos, tiny_vocos
 from tests.tiny.wavernn import tiny_wavernn
 
@@ -47,6 +48,7 @@ TINY: dict[str, Tiny] = {
     "hifi-gan": Tiny(tiny_hifi_gan, embedded),
     "babbler": Tiny(commands.unconditional, embedded),
     "instrument": Tiny(tiny_piano, notes),
+    "composer": Tiny(tiny_composer, scores),
 }
 
 

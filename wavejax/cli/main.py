@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compile": ("wavejax.cli.compiling", "the train step, compiled for a pod that need not be there: does it fit"),
     "vocode": ("wavejax.cli.speaking", "recordings or features -> sound, through a model"),
     "play": ("wavejax.cli.playing", "notes -> sound, with an instrument"),
+    "compose": ("wavejax.cli.composing", "music from a composer, freely or around a melody"),
     "generate": ("wavejax.cli.speaking", "sound from a model alone, or after a prompt"),
     "voices": ("wavejax.cli.describing", "models that ship with wavejax"),
     "info": ("wavejax.cli.describing", "what a folder or file is"),
@@ -41,7 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 WITHOUT_JAX = ("prepare", "features")
 """Commands that compile nothing and need not wait for JAX to be imported."""
 
-SHORT = ("vocode", "play", "generate", "voices", "info")
+SHORT = ("vocode", "play", "compose", "generate", "voices", "info")
 """Commands that are over before garbage could fill the memory."""
 
 EXAMPLE = """\

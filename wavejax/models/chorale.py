@@ -484,5 +484,8 @@ def _sounding(grid: Int[Array, "batch steps voices"]) -> tuple[Array, Array]:
 
 PRESETS: Mapping[str, ChoraleConfig] = {
     "chorales": ChoraleConfig(),
-    "chorales-quarters": ChoraleConfig(steps_per_beat=1, holds=False, lookahead=8, countdown=16),
+    # The published quarter notes reach from 43 to 96: they were transposed to C, some by an octave and more.
+    "chorales-quarters": ChoraleConfig(
+        lowest=38, highest=102, steps_per_beat=1, holds=False, lookahead=8, countdown=16
+    ),
 }

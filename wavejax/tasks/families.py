@@ -34,6 +34,7 @@ FAMILIES: Mapping[str, str] = {
     "hifi-gan": "wavejax.tasks.vocoder.hifi_gan",
     "babbler": "wavejax.tasks.babbler.family",
     "instrument": "wavejax.tasks.instrument.family",
+    "composer": "wavejax.tasks.composer.family",
 }
 """Name -> the module whose `FAMILY` is the card; strings, so that nothing is imported before it is asked for."""
 
