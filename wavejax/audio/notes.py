@@ -170,6 +170,14 @@ class NoteSpec:
         samples = np.asarray(samples, np.float32)
         return samples if strings is None else strings.ring(samples, onset * self.sample_rate)
 
+    def parts(self, samples: Float[np.ndarray, " time"], midi: float, *, onset: float) -> Float[np.ndarray, "2 time"]:
+        """`ring` as a sum [2, T] of stroke and tone (`StringFilter.parts`); without `strings` all of it is tone."""
+        strings = self._strings(midi, 0.0)
+        samples = np.asarray(samples, np.float32)
+        if strings is None:
+            return np.stack([np.zeros(len(samples)), samples.astype(np.float64)])
+        return strings.parts(samples, onset * self.sample_rate)
+
     def _strings(self, midi: float, shift: float) -> StringFilter | None:
         if self.strings is None:
             return None

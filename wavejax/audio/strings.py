@@ -139,10 +139,19 @@ class StringFilter:
 
     def ring(self, excitation: Float[np.ndarray, " time"], onset: float) -> Float[np.ndarray, " time"]:
         """The waveform float32 [T] of an excitation that starts in silence: the inverse of `damp`."""
+        return np.asarray(self._rung(excitation, onset)[1], np.float32)
+
+    def parts(self, excitation: Float[np.ndarray, " time"], onset: float) -> Float[np.ndarray, "2 time"]:
+        """`ring` as a sum of two waveforms, float64 [2, T]: the coloured stroke, and the tone of the strings."""
+        coloured, rung = self._rung(excitation, onset)
+        return np.stack([coloured, rung - coloured])
+
+    def _rung(self, excitation: np.ndarray, onset: float) -> tuple[np.ndarray, np.ndarray]:
+        """The coloured excitation, and what rings of it."""
         from scipy.signal import lfilter
 
         coloured = lfilter([1.0], self.predictor, excitation * self.gains(len(excitation), onset))
-        return np.asarray(_cascade(self.sections[:, [3, 4, 5, 0, 1, 2]], coloured), np.float32)
+        return coloured, _cascade(self.sections[:, [3, 4, 5, 0, 1, 2]], coloured)
 
     def whiten(self, waveform: Float[np.ndarray, " time"]) -> Float[np.ndarray, " time"]:
         """`damp` without the removal of the level, float64."""

@@ -43,6 +43,9 @@ class Play:
     """Of the noise: another seed, another stroke of the same key."""
     takes: Annotated[int, MOST_TAKES] = TAKES
     """Draws of each note, of which the most typical is kept; 1 takes what comes, strokes that differ more."""
+    voiced: bool = False
+    """Correct stroke, tone and level of each key by what was measured beside the recordings; the piano has such a
+    voicing."""
     temperature: Annotated[float | None, TEMPERATURE] = None
     """Below 1 more careful, 0 the most probable value throughout. Default: what the instrument was exported with."""
     backend: BackendName = "auto"
@@ -72,7 +75,10 @@ def run_play(arguments: Sequence[str]) -> int:
     options: dict[str, Any] = {"backend": given.backend}
     if given.temperature is not None:
         options["temperature"] = given.temperature
-    waveforms = instrument.play(given.notes, seconds=given.seconds, seed=given.seed, takes=given.takes, **options)
+    options |= {"seed": given.seed, "takes": given.takes, "voiced": given.voiced}
+    waveforms = instrument.play(given.notes, seconds=given.seconds, **options)
+        given.notes, seconds=given.seconds, seed=given.seed, takes=given.takes, voiced=given.voiced, **options
+    )
     took = time.perf_counter() - start
     sounds = [*waveforms, *([mix(waveforms, rate, every=given.every or 0.0)] if mixed else [])]
     for path, waveform in zip(targets, sounds, strict=True):

@@ -25,8 +25,8 @@ def roll_picture(
 ) -> None:
     """Writes a PNG, 1200 pixels wide, of one score or of several below each other.
 
-    Time runs to the right in rows of `bars_per_row` bars, pitch upwards with the names of the Cs; a bar line is drawn at
-    each bar, each note with a dark edge at its stroke, in its track's colour: the louder, the fuller. Drums are left out.
+    Time runs to the right in rows of `bars_per_row` bars, pitch upwards with the names of the Cs. Each note has a dark
+    edge at its stroke and its track's colour, the fuller the louder. Drums are left out.
 
     Args:
         path: the file; missing folders are created, and it is written whole or not at all.
@@ -62,9 +62,9 @@ def roll_picture(
 
 def _rows(score: Score, bars: int) -> list[tuple[int, int]]:
     """(first step, end) of each row, all of one width; the upbeat stands before the first bar."""
-    size = score.steps_per_bar * bars
-    starts = range(score.upbeat % score.steps_per_bar - (score.steps_per_bar if score.upbeat else 0), score.length, size)
-    return [(start, start + size) for start in starts] or [(0, size)]
+    bar = score.steps_per_bar
+    first = score.upbeat % bar - bar if score.upbeat % bar else 0
+    return [(start, start + bars * bar) for start in range(first, max(score.length, 1), bars * bar)]
 
 
 def _draw(axis: Any, score: Score, start: int, stop: int) -> None:

@@ -8,7 +8,9 @@ from jaxtyping import Float
 
 from wavejax.audio.notes import NoteSpec, midi_number
 from wavejax.audio.specs import get_spec
+from wavejax.audio.strings import KEYS
 from wavejax.data.notes import LEAD
+from wavejax.data.players import PlayedNote
 from wavejax.evaluation.spectra import mel_decibels
 from wavejax.ranges import Range
 
@@ -26,6 +28,15 @@ NOTE_SECONDS = Range(0, 60, above=True, why="by then a string has rung out")
 MOST_TAKES = Range(1, 2**15)
 MOST_HOURS = 3
 """Of all takes of all notes together, which are made side by side in memory."""
+
+
+_UNDAMPED = 90
+"""The lowest key of a piano without a damper."""
+_DAMPED = (0.5, 0.15)
+"""Seconds until a damped string is silent, of the lowest key and of the highest that has a damper."""
+_RINGING = 1.0
+"""Seconds for which the highest keys are heard on after they were released."""
+_USUAL_VELOCITY = 80
 
 
 class PlayingError(ValueError):
@@ -83,6 +94,36 @@ def mix(
     for number, waveform in enumerate(waveforms):
         total[number * step : number * step + length] += waveform
     return within_peak(total)
+
+
+def nearest_key(pitch: int) -> int:
+    """The pitch, or the same so many octaves nearer that it lies on the keyboard."""
+    low, high = (round(key) for key in KEYS)
+    while pitch < low:
+        pitch += 12
+    while pitch > high:
+        pitch -= 12
+    return pitch
+
+
+def ringing_after(key: int) -> float:
+    """Seconds for which a key is heard after it was released."""
+    if key >= _UNDAMPED:
+        return _RINGING
+    return float(np.interp(key, (KEYS[0], _UNDAMPED - 1), _DAMPED))
+
+
+def released(waveform: Float[np.ndarray, " _"], note: PlayedNote, sample_rate: int) -> Float[np.ndarray, " _"]:
+    """What is heard of a key that rings, from its stroke on, where it is released after the note's time.
+
+    A damper takes 60 dB within `ringing_after` seconds; where there is none, the sound fades in as long a time.
+    """
+    key = nearest_key(note.pitch)
+    held = round(note.seconds * sample_rate)
+    count = min(held + round(ringing_after(key) * sample_rate), len(waveform))
+    place = np.clip((np.arange(count) - held) / max(count - held, 1), 0.0, 1.0)
+    fade = np.cos(0.5 * np.pi * place) * 10.0 ** (-place * (0.0 if key >= _UNDAMPED else 3.0))
+    return (waveform[:count] * fade * (note.velocity / _USUAL_VELOCITY) ** 2).astype(np.float32)
 
 
 def within_peak(sound: np.ndarray) -> np.ndarray:

@@ -1,7 +1,11 @@
 """A trained instrument: notes in, sound out."""
 
 import dataclasses
+import functools
+import math
+from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar, SupportsIndex
 
 import numpy as np
@@ -9,7 +13,9 @@ from jaxtyping import Float
 
 from wavejax.audio.notes import NoteSpec, midi_number
 from wavejax.data.notes import LEAD
+from wavejax.data.players import PlayedNote
 from wavejax.experiments.autoregressive.product import SampleModel
+from wavejax.experiments.loading import shipped_folder
 from wavejax.tasks.instrument.config import InstrumentConfig
 from wavejax.tasks.instrument.playing import (
     NEXT_TAKE,
@@ -18,9 +24,13 @@ from wavejax.tasks.instrument.playing import (
     PlayingError,
     check_length,
     most_typical,
+    nearest_key,
     note_frames,
+    released,
+    ringing_after,
     within_peak,
 )
+from wavejax.tasks.instrument.voicing import Voicing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -41,12 +51,14 @@ class Instrument(SampleModel[InstrumentConfig]):
         *,
         seed: SupportsIndex = 0,
         takes: int = TAKES,
+        voiced: bool = False,
         **options: Any,
     ) -> Float[np.ndarray, "notes time"]:
         """Waveforms float32 [N, num_samples] of notes as recordings hold them: `LEAD` before the stroke, no fade.
 
         Two draws of one note differ, as a random stroke gives each partial more or less. So each note is drawn `takes`
-        times, and the `most_typical` take is kept. `options` are those of `wavejax.generate`; the temperature is the
+        times, and the `most_typical` take is kept. `voiced` corrects stroke, tone and level of each key by the
+        instrument's `voicing`, if it has one. `options` are those of `wavejax.generate`; the temperature is the
         instrument's own unless given. Raises what `note_frames` raises, and PlayingError on fewer than one take.
         """
         if not 1 <= takes <= 2**15:
@@ -61,7 +73,7 @@ class Instrument(SampleModel[InstrumentConfig]):
         chosen = []
         for number, note in enumerate(notes):
             struck = made[number :: len(notes)]
-            rung = np.stack([spec.ring(samples, midi_number(note), onset=LEAD) for samples in struck])
+            rung = np.stack([self._rung(samples, midi_number(note), voiced) for samples in struck])
             chosen.append(rung[most_typical(rung, spec.sample_rate)])
         return np.stack(chosen)
 
@@ -72,6 +84,7 @@ class Instrument(SampleModel[InstrumentConfig]):
         seconds: float = 3.0,
         seed: SupportsIndex = 0,
         takes: int = TAKES,
+        voiced: bool = False,
         **options: Any,
     ) -> Float[np.ndarray, "notes time"]:
         """Waveforms float32 [N, T] of single notes, rendered as one batch; T is `seconds` from the stroke.
@@ -83,6 +96,7 @@ class Instrument(SampleModel[InstrumentConfig]):
             seconds: length, from the stroke to the end of a fade of `RELEASE`.
             seed: of the noise; with it, a note sounds the same whenever it stands at the same place of `notes`.
             takes: draws of each note, of which the most typical is kept (see `strike`).
+            voiced: correct stroke, tone and level of each key by the instrument's `voicing`, if it has one.
             options: of `wavejax.generate`: temperature, progress, dtype, backend, ...
 
         Raises:
@@ -91,6 +105,50 @@ class Instrument(SampleModel[InstrumentConfig]):
         check_length(len(notes), takes, seconds)
         rate = self.sample_rate
         lead, length = round(LEAD * rate), max(round(seconds * rate), 1)
-        made = self.strike(notes, lead + length, seed=seed, takes=takes, **options)
+        made = self.strike(notes, lead + length, seed=seed, takes=takes, voiced=voiced, **options)
         fade = np.minimum(np.arange(length, 0, -1) / (RELEASE * rate), 1.0)
         return within_peak((made[:, lead:] * np.sin(0.5 * np.pi * fade)[None]).astype(np.float32))
+
+    def sounds(self, notes: Sequence[PlayedNote]) -> list[Float[np.ndarray, " _"]]:
+        """The waveform of each note, as `Score.waveform` asks for them: voiced, from its stroke to its damped end.
+
+        Each key is drawn once and kept: notes of other lengths and velocities are cut from it, damped (the highest keys
+        of a piano have no dampers), and made louder or softer by the square of the velocity; 80 is as recorded. Pitches
+        beyond the keyboard sound as many octaves nearer. With one seed, a key sounds the same in every score.
+        """
+        rate = self.sample_rate
+        seconds: dict[int, float] = {}
+        for note in notes:
+            key = nearest_key(note.pitch)
+            seconds[key] = max(seconds.get(key, 0.0), note.seconds + ringing_after(key))
+        self._draw(seconds)
+        return [released(self._keys[nearest_key(note.pitch)], note, rate) for note in notes]
+
+    @functools.cached_property
+    def voicing(self) -> Voicing | None:
+        """The corrections that lie beside its parameters; None if there are none. Raises ValueError on damaged ones."""
+        return Voicing.load(shipped_folder(self.source) or Path(self.source)) if self.source else None
+
+    @functools.cached_property
+    def _keys(self) -> dict[int, Float[np.ndarray, " _"]]:
+        """What was drawn of each key, from its stroke on."""
+        return {}
+
+    def _draw(self, seconds: dict[int, float]) -> None:
+        """Draws those keys that are not kept as long as wanted, in batches of one length."""
+        rate, lead = self.sample_rate, round(LEAD * self.sample_rate)
+        batches = defaultdict[int, list[int]](list)
+        for key, wanted in sorted(seconds.items()):
+            num_samples = math.ceil(2.0 * wanted) * rate // 2  # half seconds: few different lengths
+            if len(self._keys.get(key, ())) < num_samples:
+                batches[num_samples].append(key)
+        for num_samples, keys in batches.items():
+            made = self.strike(keys, lead + num_samples, takes=1, voiced=True, stream_ids=keys)
+            self._keys.update(zip(keys, made[:, lead:], strict=True))
+
+    def _rung(self, samples: Float[np.ndarray, " time"], midi: float, voiced: bool) -> Float[np.ndarray, " time"]:
+        """The waveform of drawn samples, struck `LEAD` after their first one."""
+        voicing = self.voicing if voiced else None
+        if voicing is None:
+            return self.spec.ring(samples, midi, onset=LEAD)
+        return voicing.apply(self.spec.parts(samples, midi, onset=LEAD), midi, self.sample_rate)
