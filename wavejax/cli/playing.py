@@ -77,8 +77,6 @@ def run_play(arguments: Sequence[str]) -> int:
         options["temperature"] = given.temperature
     options |= {"seed": given.seed, "takes": given.takes, "voiced": given.voiced}
     waveforms = instrument.play(given.notes, seconds=given.seconds, **options)
-        given.notes, seconds=given.seconds, seed=given.seed, takes=given.takes, voiced=given.voiced, **options
-    )
     took = time.perf_counter() - start
     sounds = [*waveforms, *([mix(waveforms, rate, every=given.every or 0.0)] if mixed else [])]
     for path, waveform in zip(targets, sounds, strict=True):

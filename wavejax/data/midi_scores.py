@@ -73,7 +73,9 @@ def read_score(path: str | os.PathLike[str], steps_per_quarter: int = 4, *, peda
     tracks, lost = _tracks(played, file, scale)
     if not tracks:
         raise ScoreError(f"{os.fspath(path)}: it holds no note")
-    remarks += _counted(lost, "is shorter than the grid shows, and left out", "are shorter than the grid shows")
+    remarks += _counted(
+        lost, "is shorter than the grid shows, and left out", "are shorter than the grid shows, left out"
+    )
     remarks += _counted(
         played.endless, "has no end and lasts until the file's", "have no end and last until the file's"
     )

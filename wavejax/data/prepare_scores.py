@@ -194,7 +194,7 @@ def _splits(
     source: Path, scores: dict[str, Score], validation: float, test: float
 ) -> tuple[list[str], list[tuple[str, str]]]:
     """The split of each piece, and remarks."""
-    groups = {name: _content(score) for name, score in scores.items()}
+    groups = {name: content_of(score) for name, score in scores.items()}
     fixed, notes = dict[str, str](), list[tuple[str, str]]()
     if (table := source / SPLITS_NAME).is_file():
         for written, split in read_splits(table).items():
@@ -215,8 +215,8 @@ def _splits(
     return splits, notes
 
 
-def _content(score: Score) -> str:
-    """A hash of the notes that is the same in every key."""
+def content_of(score: Score) -> str:
+    """A hash of the notes that is the same in every key: pieces that share it belong to one split."""
     low = (score.pitch_range or (0, 0))[0]
     notes: Sequence[tuple[int, int, int]] = sorted(
         (note.start, note.end, note.pitch - (0 if track.drums else low))
@@ -271,4 +271,4 @@ def _refuse_what_is_not_ours(folder: Path, source: Path, steps_per_quarter: int,
         )
 
 
-__all__ = ["ScoresReport", "is_score_source", "midi_files", "prepare_scores"]
+__all__ = ["ScoresReport", "content_of", "is_score_source", "midi_files", "prepare_scores"]

@@ -1,7 +1,7 @@
 """Notes as conditioning, takes of a note, and notes put together."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -37,6 +37,7 @@ _DAMPED = (0.5, 0.15)
 _RINGING = 1.0
 """Seconds for which the highest keys are heard on after they were released."""
 _USUAL_VELOCITY = 80
+_BATCH_SECONDS = 8.0
 
 
 class PlayingError(ValueError):
@@ -111,6 +112,26 @@ def ringing_after(key: int) -> float:
     if key >= _UNDAMPED:
         return _RINGING
     return float(np.interp(key, (KEYS[0], _UNDAMPED - 1), _DAMPED))
+
+
+def batches_of(seconds: Mapping[int, float]) -> list[list[int]]:
+    """The keys in batches that are drawn side by side, each as long as its longest key: those of the least work.
+
+    A batch costs as much as `_BATCH_SECONDS` more of one key, because its shape is compiled.
+    """
+    keys = sorted(seconds, key=lambda key: seconds[key])
+    # best[n]: (work, where the last batch begins) of the n shortest keys.
+    best = [(0.0, 0)]
+    for end in range(1, len(keys) + 1):
+        longest = seconds[keys[end - 1]]
+        ways = ((best[begin][0] + _BATCH_SECONDS + longest * (end - begin), begin) for begin in range(end))
+        best.append(min(ways))
+    batches, end = list[list[int]](), len(keys)
+    while end:
+        begin = best[end][1]
+        batches.append(keys[begin:end])
+        end = begin
+    return batches
 
 
 def released(waveform: Float[np.ndarray, " _"], note: PlayedNote, sample_rate: int) -> Float[np.ndarray, " _"]:

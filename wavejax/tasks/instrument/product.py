@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, SupportsIndex
@@ -22,6 +21,7 @@ from wavejax.tasks.instrument.playing import (
     RELEASE,
     TAKES,
     PlayingError,
+    batches_of,
     check_length,
     most_typical,
     nearest_key,
@@ -135,14 +135,11 @@ class Instrument(SampleModel[InstrumentConfig]):
         return {}
 
     def _draw(self, seconds: dict[int, float]) -> None:
-        """Draws those keys that are not kept as long as wanted, in batches of one length."""
+        """Draws those keys that are not kept as long as wanted."""
         rate, lead = self.sample_rate, round(LEAD * self.sample_rate)
-        batches = defaultdict[int, list[int]](list)
-        for key, wanted in sorted(seconds.items()):
-            num_samples = math.ceil(2.0 * wanted) * rate // 2  # half seconds: few different lengths
-            if len(self._keys.get(key, ())) < num_samples:
-                batches[num_samples].append(key)
-        for num_samples, keys in batches.items():
+        missing = {key: wanted for key, wanted in seconds.items() if len(self._keys.get(key, ())) < wanted * rate}
+        for keys in batches_of(missing):
+            num_samples = math.ceil(max(missing[key] for key in keys) * rate)
             made = self.strike(keys, lead + num_samples, takes=1, voiced=True, stream_ids=keys)
             self._keys.update(zip(keys, made[:, lead:], strict=True))
 

@@ -1,8 +1,8 @@
 """Voicing: what a trained instrument's notes are corrected by, measured beside the recordings that it learnt from.
 
-The strokes of a model are noise, and excite the strings more or less than a hammer does. On average over draws, the stroke
-of a note and the tone of its strings differ in level from the recordings', in a way that changes smoothly over the keys
-and over time; and draws of neighbouring keys differ at random. A voicing holds the smooth difference, which is taken
+The strokes of a model are noise, and excite the strings more or less than a hammer does. On average over draws, the
+stroke of a note and the tone of its strings differ in level from the recordings', in a way that changes smoothly over
+keys and time; and draws of neighbouring keys differ at random. A voicing holds the smooth difference, which is taken
 back, and the smooth level of the recordings, to which each key is brought.
 """
 
@@ -51,12 +51,10 @@ class Voicing:
             width = len(ENVELOPE_TIMES) if name != "level" else len(self.level)
             values = [value for row in table for value in row]
             if not values or any(len(row) != width for row in table) or any(value not in _FINITE for value in values):
-                raise ValueError(
-                    f"the table {name!r} of a voicing must be rows of {width} numbers of dB, got {table!r:.80}"
-                )
+                raise ValueError(f"the table {name!r} of a voicing must be rows of {width} dB, got {table!r:.80}")
 
     def apply(self, parts: Float[np.ndarray, "2 time"], midi: float, sample_rate: int) -> Float[np.ndarray, " time"]:
-        """The waveform float32 [T] of a note's stroke and tone (`NoteSpec.parts`), struck `LEAD` after its first sample."""
+        """The waveform float32 [T] of a note's stroke and tone (`NoteSpec.parts`), struck `LEAD` after sample 0."""
         seconds = np.arange(parts.shape[1]) / sample_rate - LEAD
         places, knots = envelope_places(seconds), envelope_places(np.asarray(ENVELOPE_TIMES))
         key = float(np.clip(midi, *KEYS))
