@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from wavejax.models import conv_ctc, deep_speech, hifi_gan, vocos_presets, wavenet_presets, wavernn_presets
+from wavejax.models import chorale, conv_ctc, deep_speech, hifi_gan, vocos_presets, wavenet_presets, wavernn_presets
 from wavejax.models.wavenet import WaveNet, WaveNetConfig
 from wavejax.nn.parallel import initial_parallel_params
 from wavejax.nn.parameters import initial_params, initial_recognizer_params
@@ -28,6 +28,7 @@ PRESETS = {
     **vocos_presets.PRESETS,
     **hifi_gan.PRESETS,
     **RECOGNIZERS,
+    **chorale.PRESETS,
 }
 
 
