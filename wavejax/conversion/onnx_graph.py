@@ -61,11 +61,15 @@ class Graph:
             self._constants[key] = name
         return self._constants[key]
 
+    def integers(self, *values: Any) -> str:
+        """The name of an int64 tensor [values]."""
+        return self.constant(np.asarray(values, np.int64))
+
     def dimensions(self, sizes: Sequence[Any]) -> str:
         """The name of an int64 tensor that holds lengths of axes, some of them symbolic."""
         if all(isinstance(size, int) for size in sizes):
-            return self.constant(np.asarray(sizes, np.int64))
-        parts = [self.constant(np.asarray([s], np.int64)) if isinstance(s, int) else self._length(s) for s in sizes]
+            return self.integers(*sizes)
+        parts = [self.integers(size) if isinstance(size, int) else self._length(size) for size in sizes]
         return parts[0] if len(parts) == 1 else self.add("Concat", parts, axis=0)
 
     def _length(self, size: Any) -> str:
@@ -74,8 +78,8 @@ class Graph:
         if (factor, offset) not in self._lengths:
             if self.length is None:
                 raise CannotExport(f"the length {size} follows from no input")
-            scaled = self.length if factor == 1 else self.add("Mul", [self.length, self.constant(np.int64([factor]))])
-            moved = self.add("Add", [scaled, self.constant(np.int64([offset]))]) if offset else scaled
+            scaled = self.length if factor == 1 else self.add("Mul", [self.length, self.integers(factor)])
+            moved = self.add("Add", [scaled, self.integers(offset)]) if offset else scaled
             self._lengths[factor, offset] = moved
         return self._lengths[factor, offset]
 

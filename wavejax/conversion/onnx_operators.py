@@ -105,7 +105,7 @@ def _concatenate(graph: Graph, equation: Any, given: list[Any]) -> str:
 
 def _stacked(graph: Graph, equation: Any, given: list[Any]) -> str:
     axis = equation.params["axis"]
-    apart = [graph.add("Unsqueeze", [name, graph.constant(np.int64([axis]))]) for name in given]
+    apart = [graph.add("Unsqueeze", [name, graph.integers(axis)]) for name in given]
     return graph.add("Concat", apart, axis=axis)
 
 
@@ -116,7 +116,7 @@ def _slice(graph: Graph, equation: Any, given: list[Any]) -> str:
     cut = [i for i in range(len(shape)) if not (starts[i] == 0 and ends[i] == shape[i] and strides[i] == 1)]
     if not cut:
         return str(given[0])
-    axes, steps = (graph.constant(np.asarray(each, np.int64)) for each in (cut, [strides[i] for i in cut]))
+    axes, steps = (graph.integers(*each) for each in (cut, [strides[i] for i in cut]))
     first, last = (graph.dimensions([each[i] for i in cut]) for each in (starts, ends))
     return graph.add("Slice", [given[0], first, last, axes, steps])
 
@@ -129,7 +129,7 @@ def _gathered(graph: Graph, equation: Any, given: list[Any]) -> str:
     if equation.invars[1].aval.shape != (len(axes),) or numbers.operand_batching_dims or not whole:
         raise CannotExport("looking up several places of an array has no translation to ONNX")
     ends = graph.add("Add", [given[1], graph.dimensions([sizes[axis] for axis in axes])])
-    cut = graph.add("Slice", [given[0], given[1], ends, graph.constant(np.asarray(axes, np.int64))])
+    cut = graph.add("Slice", [given[0], given[1], ends, graph.integers(*axes)])
     if not numbers.collapsed_slice_dims:
         return cut
     return graph.add("Reshape", [cut, graph.dimensions(equation.outvars[0].aval.shape)])
@@ -141,23 +141,23 @@ def _slice_from(graph: Graph, equation: Any, given: list[Any]) -> str:
     axes = [axis for axis in range(len(shape)) if sizes[axis] != shape[axis]]
     if not axes:
         return str(given[0])
-    one = graph.constant(np.int64([1]))
+    one = graph.integers(1)
     starts = graph.add("Concat", [graph.add("Reshape", [given[1 + axis], one]) for axis in axes], axis=0)
     ends = graph.add("Add", [starts, graph.dimensions([sizes[axis] for axis in axes])])
-    return graph.add("Slice", [given[0], starts, ends, graph.constant(np.asarray(axes, np.int64))])
+    return graph.add("Slice", [given[0], starts, ends, graph.integers(*axes)])
 
 
 def _length(graph: Graph, equation: Any, given: list[Any]) -> str:
     """The length of an axis as a number."""
     name = graph.dimensions([equation.params["dim"]])
-    return graph.add("Reshape", [name, graph.constant(np.zeros(0, np.int64))])
+    return graph.add("Reshape", [name, graph.integers()])
 
 
 def _split(graph: Graph, equation: Any, given: list[Any]) -> list[Operand]:
     sizes, axis = equation.params["sizes"], equation.params["axis"]
     names, begin = [], 0
     for size in sizes:
-        bounds = [graph.constant(np.asarray([each], np.int64)) for each in (begin, begin + size, axis)]
+        bounds = [graph.integers(each) for each in (begin, begin + size, axis)]
         names.append(graph.add("Slice", [given[0], *bounds]))
         begin += size
     return list(names)
@@ -172,7 +172,7 @@ def _pad(graph: Graph, equation: Any, given: list[Any]) -> Operand:
     ):
         raise CannotExport("padding between places or of a symbolic width has no translation to ONNX")
     pads = [low for low, _, _ in widths] + [high for _, high, _ in widths]
-    return graph.add("Pad", [given[0], graph.constant(np.asarray(pads, np.int64)), given[1]])
+    return graph.add("Pad", [given[0], graph.integers(*pads), given[1]])
 
 
 def _product(graph: Graph, equation: Any, given: list[Any]) -> str:
@@ -192,12 +192,12 @@ def _product(graph: Graph, equation: Any, given: list[Any]) -> str:
 
 
 def _sum(graph: Graph, equation: Any, given: list[Any]) -> str:
-    axes = graph.constant(np.asarray(equation.params["axes"], np.int64))
+    axes = graph.integers(*equation.params["axes"])
     return _wrapped(graph, equation, graph.add("ReduceSum", [given[0], axes], keepdims=0))
 
 
 def _largest(graph: Graph, equation: Any, given: list[Any]) -> str:
-    axes = graph.constant(np.asarray(equation.params["axes"], np.int64))
+    axes = graph.integers(*equation.params["axes"])
     return graph.add("ReduceMax", [given[0], axes], keepdims=0)
 
 

@@ -83,8 +83,8 @@ class PortableVocoder:
 
         Raises CannotExport: the model passes on no state.
         """
-        model = self.model
-        if not isinstance(model, ContinuedModel):
+        model, carries = self.model, isinstance(self.model, ContinuedModel)
+        if not carries:
             raise CannotExport(
                 f"{self.name} passes no state from window to window, so it has no streaming form: export the whole, "
                 f"and give it windows with {model.lookback} frames before and {model.lookahead} after"

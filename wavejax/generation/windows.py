@@ -256,7 +256,7 @@ class ParallelStreamer:
         self.model, self._batch = model, given.batch_size
         self._hop, self._lookahead, self._pairs = model.hop_length, model.lookahead, noise_pairs(model.noise_size)
         self.window_frames = WINDOW_FRAMES if sampling.window_frames is None else sampling.window_frames
-        self._programs = _programs(model)
+        self._programs = _programs(cast(Any, model))
         self._params = jax.device_put(params)
         self._speaker = given.speaker(model)
         self._temperature = check_temperature(sampling.temperature, self._batch)
