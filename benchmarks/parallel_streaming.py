@@ -63,7 +63,7 @@ def _rows(vocoder: Any, name: str, window: int, repeats: int, seconds: float) ->
         return np.concatenate(list(vocoder.stream(iter(mel), **options)))
 
     def check() -> dict[str, Any]:
-        if not np.array_equal(spoken(), vocoder(mel, window_frames=window)):
+        if not np.array_equal(spoken(), vocoder(mel, axes="frames-first", window_frames=window)):
             raise WrongResult(f"{labels}: a stream in blocks of {BLOCK_MS} ms differs from `generate`")
         return {"samples": count * spec.hop_length, "same": True}
 
