@@ -2,6 +2,7 @@
 
 generation  samples/s by backend, type of weights and batch; peers in torch and naive JAX; share of the roofline
 streaming   time to the first block, per block of 10, 20, 50 ms, and a paced run that counts underruns
+parallel    a parallel vocoder's stream in blocks of 20 ms: times real time, and milliseconds to the first sample
 training    samples/s and peak memory of one optimisation step, beside torch with the same weights
 dsp         log-mel, mu-law, resampling beside librosa; Griffin-Lim from the same mel
 data        batches of the training pipeline against what training consumes
@@ -28,6 +29,7 @@ from benchmarks.harness import WRONG, check_json, table, write_json
 MODULES = {
     "generation": "benchmarks.generation",
     "streaming": "benchmarks.streaming",
+    "parallel": "benchmarks.parallel_streaming",
     "training": "benchmarks.training",
     "dsp": "benchmarks.dsp",
     "data": "benchmarks.data",

@@ -72,7 +72,7 @@ OPTIONAL_PACKAGES = {
     *("array_record", "av", "grain", "librosa", "matplotlib", "numba"),
     *("tensorboardX", "tensorflow", "torch", "wavenet_vocoder"),
     *("distillmos", "hama", "onnxruntime", "pesq", "pocketsphinx", "pystoi", "pyworld", "resemblyzer", "speechmos"),
-    *("fsspec", "gcsfs", "s3fs", "tinysoundfont", "torchaudio"),
+    *("fsspec", "gcsfs", "onnx", "s3fs", "tinysoundfont", "torchaudio"),
 }
 
 

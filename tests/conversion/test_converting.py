@@ -13,7 +13,7 @@ from tests.conversion import networks
 from tests.conversion import weight_files as make
 from wavejax.audio import get_spec
 from wavejax.checkpoints import load_params
-from wavejax.conversion import ConversionError, RefusedFile, convert, originals
+from wavejax.conversion import ConversionError, RefusedFile, convert, hifi_gan, originals, vocos
 from wavejax.conversion.rules import folded
 from wavejax.experiments.serialization import from_json
 from wavejax.models.hifi_gan import PRESETS, HiFiGANConfig
@@ -81,6 +81,21 @@ def test_an_exported_folder_says_all_that_it_is(tmp_path: Path) -> None:
     spoken = vocoder(mel)
     assert spoken.shape == (9 * 256,)
     np.testing.assert_array_equal(np.concatenate(list(vocoder.stream(iter(mel[:, None])))), spoken)
+
+
+def test_the_published_networks_are_recognised_by_their_size() -> None:
+    """Their tensors' names and shapes; the weights themselves are not here."""
+
+    def planned(source, state):
+        shapes = {name: array.shape for name, array in state.items()}
+        assert source.recognises(shapes)
+        return source.plan(shapes)
+
+    for name in PRESETS:
+        plan = planned(hifi_gan, networks.hifi_gan(name, PRESETS[name].initial_channels))
+        assert (plan.name, plan.title) == (name, f"generator {name} of jik876/hifi-gan")
+    plan = planned(vocos, networks.vocos(channels=512, hidden=1536, blocks=8))
+    assert (plan.name, plan.title) == ("vocos-24k", "charactr/vocos-mel-24khz")
 
 
 @pytest.mark.parametrize("prefix", ["module.", "generator.", "module.generator.", "generator.module."])

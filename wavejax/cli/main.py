@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "info": ("wavejax.cli.describing", "what a folder or file is"),
     "checkpoints": ("wavejax.cli.checkpoints", "list, verify or prune the checkpoints of a training folder"),
     "export-params": ("wavejax.cli.describing", "a training folder -> a small folder for inference"),
+    "export-onnx": ("wavejax.cli.exporting_onnx", "a parallel vocoder -> an ONNX model, compared with the original"),
     "convert": ("wavejax.cli.converting", "a public project's weights -> a small folder for inference"),
     "evaluate": ("wavejax.cli.judging", "how a model predicts and sounds, beside baselines and anchors"),
     "evaluate-speakers": ("wavejax.cli.speakers", "what a speaker id does: held-out bits, babble, whose voice it is"),

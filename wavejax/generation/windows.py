@@ -10,6 +10,7 @@ unless the model is a `ContinuedModel`, which passes a state from window to wind
 different programs, whose samples agree up to rounding; with equal size and batch size they are equal bit for bit.
 """
 
+import functools
 import operator
 from collections.abc import Iterator
 from functools import partial
@@ -70,7 +71,6 @@ def noise_pairs(noise_size: int) -> int:
     return -(-noise_size // 2)
 
 
-@partial(jax.jit, static_argnums=0)
 def _synthesize(
     model: Any,
     params: Params,
@@ -93,7 +93,6 @@ def _synthesize(
     return waveform.astype(jnp.float32)
 
 
-@partial(jax.jit, static_argnums=0)
 def _begin(
     model: Any,
     params: Params,
@@ -107,7 +106,6 @@ def _begin(
     return model.apply({"params": params}, window, noise, temperature, speaker, method="begin")
 
 
-@partial(jax.jit, static_argnums=0)
 def _advance(
     model: Any,
     params: Params,
@@ -127,6 +125,20 @@ def _advance(
             f"{(batch, frames * model.hop_length)}: hop_length={model.hop_length} samples for each"
         )
     return carry, waveform.astype(jnp.float32)
+
+
+class _Programs(NamedTuple):
+    """What the driver calls of a model; each is compiled once for each size of window."""
+
+    synthesize: Any
+    begin: Any
+    advance: Any
+
+
+@functools.lru_cache(maxsize=32)
+def _programs(model: Any) -> _Programs:
+    """Kept by model: to find a compiled program by a linen module takes longer than to run a short window."""
+    return _Programs(*(jax.jit(partial(function, model)) for function in (_synthesize, _begin, _advance)))
 
 
 class _Made(NamedTuple):
@@ -158,6 +170,9 @@ class _Frames:
 
     def window(self, first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Frames [B, count, C] from an index on, and their temperatures; beyond both ends the edge is repeated."""
+        if self.first <= first and first + count <= self.end:
+            inside = slice(first - self.first, first - self.first + count)
+            return cast(np.ndarray, self.values)[:, inside], self.temperatures[:, inside]
         index = np.clip(np.arange(first, first + count), 0, self.end - 1) - self.first
         if index[0] < 0:
             raise ConditioningError(
@@ -239,7 +254,9 @@ class ParallelStreamer:
         refuse_after_fork()
         _refuse_unsuited(model, sampling, given)
         self.model, self._batch = model, given.batch_size
+        self._hop, self._lookahead, self._pairs = model.hop_length, model.lookahead, noise_pairs(model.noise_size)
         self.window_frames = WINDOW_FRAMES if sampling.window_frames is None else sampling.window_frames
+        self._programs = _programs(cast(Any, model))
         self._params = jax.device_put(params)
         self._speaker = given.speaker(model)
         self._temperature = check_temperature(sampling.temperature, self._batch)
@@ -302,7 +319,7 @@ class ParallelStreamer:
     @property
     def lookahead(self) -> int:
         """The number of frames that must have arrived after the last frame of a window before its samples are made."""
-        return self.model.lookahead
+        return self._lookahead
 
     @property
     def position(self) -> int:
@@ -336,7 +353,7 @@ class ParallelStreamer:
     @property
     def remaining(self) -> int:
         """The number of samples that can be made if no further frame arrives."""
-        return max(self._frames.end * self.model.hop_length - self._position, 0)
+        return max(self._frames.end * self._hop - self._position, 0)
 
     def push(self, frames: Float[AnyArray, "batch frames channels"], temperature: AnyArray | None = None) -> np.ndarray:
         """Add frames [B, f, C] (f >= 0), with temperatures [B, f] if they vary; returns samples [B, n], n >= 0."""
@@ -390,7 +407,7 @@ class ParallelStreamer:
 
     @property
     def _window_samples(self) -> int:
-        return self.window_frames * self.model.hop_length
+        return self.window_frames * self._hop
 
     def _window_of(self, sample: int) -> int:
         return sample // self._window_samples
@@ -404,7 +421,7 @@ class ParallelStreamer:
                 after, waveform = self._continued(index)
             else:
                 first = index * self.window_frames - self.model.lookback
-                after, waveform = None, _synthesize(self.model, self._params, *self._given(first, end - first))
+                after, waveform = None, self._programs.synthesize(self._params, *self._given(first, end - first))
             self._made = _Made(label, np.asarray(waveform), after)
         return self._made.waveform
 
@@ -428,14 +445,16 @@ class ParallelStreamer:
         """Continues from a state with the window whose frames and look-ahead end at `end`."""
         if carry is None:
             given = self._given(-self.model.lookback, self.model.lookback + self.lookahead)
-            carry = _begin(self.model, self._params, *given)
-        return _advance(self.model, self._params, carry, *self._given(end - self.window_frames, self.window_frames))
+            carry = self._programs.begin(self._params, *given)
+        given = self._given(end - self.window_frames, self.window_frames)
+        made: tuple[PyTree, Array] = self._programs.advance(self._params, carry, *given)
+        return made
 
     def _given(self, first: int, count: int) -> Any:
-        """Frames, temperatures, speaker, keys and the first index of the noise, on the device."""
+        """Frames, temperatures, speaker, keys and the first index of the noise; a program takes what the host holds."""
         frames, temperature = self._frames.window(first, count)
-        words = split_index(first * noise_pairs(self.model.noise_size))
-        return jax.device_put((frames, temperature, self._speaker, self._keys, words))
+        words = split_index(first * self._pairs)
+        return frames, temperature, self._speaker, self._keys, words
 
 
 def _refuse_unsuited(model: ParallelModel, sampling: Sampling, given: StreamInputs) -> None:

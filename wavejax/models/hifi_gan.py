@@ -291,7 +291,7 @@ class HiFiGAN(ReadsFrames, nn.Module):
             )
 
 
-def _middle(x: Array, length: int) -> Array:
-    """The middle of an array's second axis."""
+def _middle(x: Array, length: Any) -> Array:
+    """The middle of an array's second axis; `length` is an int, or symbolic where the model is exported."""
     first = (x.shape[1] - length) // 2
     return x[:, first : first + length]

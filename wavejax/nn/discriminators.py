@@ -144,8 +144,8 @@ DISCRIMINATORS: dict[str, DiscriminatorsConfig] = {
             slope=0.1,
         ),
     ),
-    # For a CPU, at 16 kHz: by periods at a sixtieth of the multiplications, and what is audible of magnitudes at 32, 64
-    # and 16 ms, a quarter of whose frequencies are looked at by half as wide layers.
+    # For a CPU, at 16 kHz: narrow layers by periods, and spectrograms of 32, 64 and 16 ms whose first layer passes on a
+    # quarter of the frequencies.
     "small": DiscriminatorsConfig(
         periods=PeriodsConfig(channels=(16, 32, 64, 128, 128)),
         scales=None,

@@ -85,9 +85,8 @@ def make_two_player_step(
     """A pure `step(state, batch) -> (state, metrics)` like that of `make_train_step`; for `create_two_player_state`.
 
     First the discriminator is updated `turns` times, each time on a fake with its own keys. Then the generator is
-    updated once, on a fake with other keys, against the updated discriminator (but see `simultaneous`). `model_state`
-    is that of the generator's own forward. If any loss or gradient is not finite, also before the adversarial start,
-    the step changes nothing.
+    updated once, on a fake with other keys, against the updated discriminator. `model_state` is that of the generator's
+    own forward. If any loss or gradient is not finite, also before the adversarial start, the step changes nothing.
 
     Metrics, [] float32: `loss`, `weight`, `gradient_norm`, `learning_rate` (if given), `finite` and the generator's own
     metrics as in `make_train_step`; means over the turns of `discriminator_loss`, `discriminator_gradient_norm` and the
@@ -105,9 +104,7 @@ def make_two_player_step(
         same program runs before and after: before, the discriminator's update is computed and discarded.
       share_forward: compute the fake once for both updates. It needs one turn and no accumulation, because the fake and
         the values for its gradient stay in memory; each device then holds the discriminator's whole optimizer state.
-      simultaneous: the generator learns against the discriminator as it was before this step's update, from the same
-        forward of it, which is thus computed once for both (with `share_forward` only). Losses should call the
-        discriminator on real and fake in the same way in both, so that the compiler sees that it is one computation.
+      simultaneous: with `share_forward`: the generator meets the discriminator before its update, in one forward of it.
       ema_decay: decay of the generator's average, as in `make_train_step`.
       accumulation_steps: micro-batches of each update.
       generator_learning_rate, discriminator_learning_rate: schedules to report, e.g. `config.learning_rate_at`. A
@@ -119,9 +116,7 @@ def make_two_player_step(
         wrong form.
     """
     check_settings(ema_decay, accumulation_steps)
-    _check_game(turns, adversarial_start, split_rows, share_forward, accumulation_steps)
-    if simultaneous and not share_forward:
-        raise ValueError("simultaneous needs share_forward: without it the players see different fakes; set both")
+    _check_game(turns, adversarial_start, split_rows, share_forward, simultaneous, accumulation_steps)
     game = Game(
         loss=loss,
         discriminator_optimizer=discriminator_optimizer,
@@ -138,13 +133,12 @@ def make_two_player_step(
         params, opt_state = apply_gradients(
             generator_optimizer, generator.gradients, state.opt_state["generator"], state.params["generator"]
         )
-        their_params, their_opt_state = discriminator.reached
         updated = dataclasses.replace(
             state,
             step=state.step + jnp.int32(1),
-            params={"generator": params, "discriminator": their_params},
+            params={"generator": params, "discriminator": discriminator.reached[0]},
             ema_params=update_average(state.ema_params, params, state.step, ema_decay),
-            opt_state={"generator": opt_state, "discriminator": their_opt_state},
+            opt_state={"generator": opt_state, "discriminator": discriminator.reached[1]},
             model_state=generator.model_state,
         )
         their_count = jnp.maximum(state.step - adversarial_start, 0) * turns
@@ -194,8 +188,15 @@ def _report(
 
 
 def _check_game(
-    turns: int, adversarial_start: int, split_rows: bool, share_forward: bool, accumulation_steps: int
+    turns: int,
+    adversarial_start: int,
+    split_rows: bool,
+    share_forward: bool,
+    simultaneous: bool,
+    accumulation_steps: int,
 ) -> None:
+    if simultaneous and not share_forward:
+        raise ValueError("simultaneous needs share_forward: without it the players see different fakes; set both")
     if turns < 1:
         raise ValueError(f"turns={turns} must be 1 or more")
     if adversarial_start < 0:

@@ -11,7 +11,8 @@ from tests.tiny.experiments import tiny_corpus
 from tests.tiny.vocos import JUDGES, tiny_vocos
 from wavejax.audio import log_mel_numpy
 from wavejax.audio.specs import get_spec
-from wavejax.experiments.metadata import ExperimentError
+from wavejax.experiments import running
+from wavejax.experiments.metadata import ExperimentError, metadata
 from wavejax.experiments.parallel.config import LossWeights, ParallelTrainingConfig, WindowConfig
 from wavejax.experiments.parallel.data import open_windows
 from wavejax.experiments.parallel.learner import (
@@ -23,17 +24,9 @@ from wavejax.experiments.parallel.learner import (
     window_learner,
 )
 from wavejax.parallel import get_strategy
-from wavejax.tasks.families import train_and_evaluate
-from wavejax.training import Logger
+from wavejax.tasks.families import get_family
 
 SPEC, ONE = get_spec("speech-16k"), get_strategy("spmd", jax.devices()[:1])
-
-
-class Silent(Logger):
-    """Keeps nothing."""
-
-    def scalars(self, step, values):
-        pass
 
 
 def config_of(**training):
@@ -206,20 +199,19 @@ def test_the_discriminators_hear_the_middle_of_an_example() -> None:
     assert other["feature_matching"] != parts["feature_matching"]
 
 
-def test_the_adversary_may_come_to_a_model_that_has_learnt_without(tmp_path) -> None:
+def test_the_adversary_may_come_to_a_model_that_has_learnt_without() -> None:
     """And its discriminators stay what they are when that training goes on."""
-    config = config_of(num_steps=1, validate_every=0, exhibit_every=0, checkpoint_every=1, tensorboard=False)
-    first, second = tmp_path / "spectral", tmp_path / "adversarial"
-    frozen = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, learning_rate=1e-12))
-    options = {"corpus": tiny_corpus(), "console": Silent(), "devices": jax.devices()[:1]}
-    before = train_and_evaluate(config, first, **options)
-    judged = dataclasses.replace(frozen, discriminators=JUDGES)
-    after = train_and_evaluate(judged, second, init_from=first, **options)
-    for a, b in zip(jax.tree.leaves(before.ema_params), jax.tree.leaves(after.ema_params), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
-    other = dataclasses.replace(JUDGES, periods=None)
-    with pytest.raises(ExperimentError, match=r"belongs to another discriminators .*use another workdir"):
-        train_and_evaluate(dataclasses.replace(judged, discriminators=other), second, **options)
+    family, alone, judged = get_family("vocos"), config_of(), two_players()
+    running._check_adopted(family, judged, alone, "spectral")
+    floored = dataclasses.replace(judged, spec=dataclasses.replace(judged.spec, floor=1e-3))
+    with pytest.raises(ExperimentError, match=r"spectral was trained with another spec \(floor: "):
+        running._check_adopted(family, floored, alone, "spectral")
+    labels = {"speakers": ["one"]}
+    assert running._check_same_run(family, judged, metadata(judged, labels), "run") == labels
+    other = dataclasses.replace(judged, discriminators=dataclasses.replace(JUDGES, periods=None))
+    for changed in (other, alone):
+        with pytest.raises(ExperimentError, match=r"run belongs to another discriminators .*: use another workdir"):
+            running._check_same_run(family, changed, metadata(judged, labels), "run")
 
 
 @pytest.mark.slow

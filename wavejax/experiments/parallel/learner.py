@@ -158,8 +158,8 @@ def two_player_loss(config: ParallelConfig, judges: DiscriminatorsConfig, *, qui
 
     def heard(params: Params, outputs: Outputs) -> tuple[Opinions, Opinions]:
         """What they say of the recordings and of what the model made."""
-        real, fake = (opinions.apply({"params": params}, outputs[name][:, judged]) for name in ("real", "fake"))
-        return real, fake
+        said: list[Any] = [opinions.apply({"params": params}, outputs[name][:, judged]) for name in ("real", "fake")]
+        return said[0], said[1]
 
     def forward(params: Params, model_state: Any, batch: Batch, keys: Any) -> tuple[Outputs, Any]:
         return spoken(params, batch, None if quiet else keys), model_state
