@@ -6,8 +6,8 @@
 
 `excite` scales each channel by what the whole utterance holds of it, which brings a convolutional recogniser near a
 recurrent one (Han et al. 2020, arXiv 2005.03191, section 2.2.2); depthwise convolutions keep it small (Kriman et al.
-2019, arXiv 1910.10261). Normalisation is over the channels of a frame, so that neither padding nor
-the rest of a batch changes a result.
+2019, arXiv 1910.10261). Normalisation is over the channels of a frame, so that neither padding nor the rest of a batch
+changes a result.
 
 A causal network sees the past alone: its convolutions end at the newest frame, and what excites a frame is a mean over
 the frames before it in which old ones fade. It runs over a whole utterance, or piece by piece with a state.
