@@ -4,10 +4,10 @@
     for each block:  x = x + excite(contract(swish(expand(norm(depthwise(x))))))
     log-probabilities = log softmax(linear(norm(x)))
 
-Convolutions that carry the context of a whole utterance in one number per channel, `excite`, are what brings a
-convolutional recogniser near a recurrent one (Han et al. 2020, arXiv 2005.03191, section 2.2.2); depthwise ones keep it
-small (Kriman et al. 2019, arXiv 1910.10261). Normalisation is over the channels of a frame, so that neither padding nor
-the rest of a batch changes a result.
+`excite` scales each channel by what the whole utterance holds of it, which brings a convolutional recogniser near a
+recurrent one (Han et al. 2020, arXiv 2005.03191, section 2.2.2); depthwise convolutions keep it small (Kriman et al.
+2019, arXiv 1910.10261). Normalisation is over the channels of a frame, so that neither padding nor the rest of a batch
+changes a result.
 
 A causal network sees the past alone: its convolutions end at the newest frame, and what excites a frame is a mean over
 the frames before it in which old ones fade. It runs over a whole utterance, or piece by piece with a state.
@@ -123,7 +123,7 @@ class ConvCTC(nn.Module):
         return self._network(*self._read(features, num_frames), keys, None)[1]
 
     def initial_state(self, batch_size: int) -> State:
-        """The state before the first frame: silence, so to speak, since zeros are the features' mean."""
+        """The state before the first frame: zeros, as `__call__` has them before an utterance."""
         config = self.config
         stem = (config.local_channels, config.channels)
         state = {

@@ -53,9 +53,8 @@ def english(number: int) -> str:
 def english_ordinal(number: int) -> str:
     """0 to `LARGEST` as an ordinal: 21 -> "twenty first"."""
     *before, last = english(number).split()
-    if last not in _EN_ORDINALS:
-        _EN_ORDINALS[last] = f"{last[:-1]}ieth" if last.endswith("y") else f"{last}th"
-    return " ".join([*before, _EN_ORDINALS[last]])
+    regular = f"{last[:-1]}ieth" if last.endswith("y") else f"{last}th"
+    return " ".join([*before, _EN_ORDINALS.get(last, regular)])
 
 
 def russian(number: int) -> str:

@@ -91,21 +91,8 @@ def judge_recognizer(
 
     Raises ExperimentError: no recording of the split has a text in the recogniser's symbols.
     """
-    said, unread = {}, 0
-    for position in corpus.indices(split):
-        try:
-            text = recognizer.text.normalize(corpus.entries[position].transcript)
-            recognizer.text.encode(text)
-        except TextError:
-            text = ""
-        if text:
-            said[position] = text
-        unread += not text
-    if not said:
-        raise ExperimentError(
-            f"no recording of {split} has a text that {recognizer.config.name} could write "
-            f"({recognizer.text.name}): give a corpus with transcripts in its language"
-        )
+    said = readable(recognizer, corpus, split)
+    unread = len(corpus.indices(split)) - len(said)
     positions = list(said)
     if 0 < at_most < len(positions):
         positions = [positions[round(place)] for place in np.linspace(0, len(positions) - 1, at_most)]
@@ -117,22 +104,40 @@ def judge_recognizer(
         start = time.perf_counter()
         read = recognizer.transcribe(utterance.waveform).text
         seconds += time.perf_counter() - start
-        readings.append(
-            Reading(
-                id=utterance.id,
-                said=said[position],
-                read=read,
-                waveform=utterance.waveform,
-                sample_rate=recognizer.sample_rate,
-            )
+        rate = recognizer.sample_rate
+        reading = Reading(
+            id=utterance.id, said=said[position], read=read, waveform=utterance.waveform, sample_rate=rate
         )
+        readings.append(reading)
+    left_out = f"; {unread} without a text that it could write" if unread else ""
     facts = {
         "system": recognizer.config.name + ("" if recognizer.step is None else f", step {recognizer.step}"),
-        "recordings": f"{len(positions)} of {split} of {name or 'the corpus'}"
-        + (f"; {unread} without a text that it could write" if unread else ""),
+        "recordings": f"{len(positions)} of {split} of {name or 'the corpus'}{left_out}",
         "reading": "the most probable symbol of each frame; no language model",
     }
     return RecognitionReport(readings=tuple(readings), silence=_silence(recognizer), seconds=seconds, facts=facts)
+
+
+def readable(recognizer: Recognizer, corpus: Corpus, split: str) -> dict[int, str]:
+    """The recordings of a split whose texts the recogniser could write: number in the corpus -> normalised text.
+
+    Raises ExperimentError: there is none.
+    """
+    said = {}
+    for position in corpus.indices(split):
+        try:
+            text = recognizer.text.normalize(corpus.entries[position].transcript)
+            recognizer.text.encode(text)
+        except TextError:
+            continue
+        if text:
+            said[position] = text
+    if not said:
+        raise ExperimentError(
+            f"no recording of {split} has a text that {recognizer.config.name} could write "
+            f"({recognizer.text.name}): give a corpus with transcripts in its language"
+        )
+    return said
 
 
 def diagnose(recognizer: Recognizer, report: RecognitionReport) -> Iterator[Finding]:

@@ -1,0 +1,61 @@
+"""What counts in a recogniser's loss, and what its figures say."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.tiny.models import cheap_jit
+from tests.tiny.recognizers import tiny_recognizer
+from wavejax.experiments.metadata import ExperimentError
+from wavejax.nn.parameters import initial_recognizer_params
+from wavejax.tasks.recognizer.config import in_language
+from wavejax.tasks.recognizer.learner import figures, recognition_loss, recognizer_learner
+from wavejax.text import get_text_spec
+
+
+def test_an_utterance_that_cannot_be_read_counts_nothing() -> None:
+    config = tiny_recognizer()
+    params = cheap_jit(lambda: initial_recognizer_params(config.model.build(), jax.random.key(0)))()
+    loss = cheap_jit(recognition_loss(config))
+    prior = {"log_prior": jnp.full((29,), -np.log(29.0), jnp.float32)}
+    rng = np.random.default_rng(0)
+    batch = {
+        "features": (3 * rng.normal(size=(2, 40, 80)) - 5).astype(np.float32),
+        "num_frames": np.asarray([40, 8], np.int32),
+        "labels": rng.integers(1, 29, (2, 6)).astype(np.int32),
+        "num_labels": np.asarray([4, 6], np.int32),  # 8 frames become 2
+    }
+    keys = jax.random.split(jax.random.key(1), 2)
+    total, weight, state, metrics = loss(params, prior, batch, keys)
+    assert float(weight) == 4
+    assert set(metrics) == {"ctc", "consistency"}
+    assert float(total) == pytest.approx(float(metrics["ctc"] + 0.2 * metrics["consistency"]), rel=1e-5)
+    assert float(metrics["consistency"]) > 0, "the two views differ"
+    other = {**batch, "labels": np.stack([batch["labels"][0], batch["labels"][1, ::-1]])}
+    assert float(loss(params, prior, other, keys)[0]) == pytest.approx(float(total), rel=1e-6)
+    moved = np.exp(state["log_prior"]) - np.exp(prior["log_prior"])
+    assert np.abs(moved).max() > 1e-4, "the running frequency has moved"
+
+
+def test_parameters_of_another_model_are_refused_by_name() -> None:
+    config = tiny_recognizer()
+    learner = recognizer_learner(config)
+    state = jax.eval_shape(learner.init, jax.random.key(0))
+    other = recognizer_learner(in_language(config, get_text_spec("letters-ru")))
+    with pytest.raises(
+        ExperimentError, match=r"there does not fit the model: output_bias: expected \(35,\), got \(29,\)"
+    ):
+        other.adopt(jax.eval_shape(other.init, jax.random.key(0)), state.params, "there")
+
+
+def test_figures_say_what_is_read() -> None:
+    config = tiny_recognizer()
+    found = figures(config)
+    assert (found.unit, found.units_per_second, found.row_units) == ("frames", 80.0, 240)
+    assert dict(found.rows)["utterances"] == "up to 4 s and 80 symbols"
+    assert dict(found.rows)["streams"].startswith("no")
+    causal = dataclasses.replace(config, model=dataclasses.replace(config.model, causal=True))
+    assert dict(figures(causal).rows)["streams"] == "yes"
