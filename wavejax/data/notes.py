@@ -120,7 +120,7 @@ def note_corpus(
             f"num_shifts {num_shifts} must be 0 or more and max_shift {max_shift} within {LARGEST_SHIFT} semitones"
         )
     notes = sorted(recordings, key=lambda note: note.midi)
-    gain = _common_gain(notes)
+    gain = common_gain(notes)
     wanted: list[tuple[NoteRecording, float, float]] = []
     for number, note in enumerate(notes):
         wanted.append((note, 0.0, LONGEST))
@@ -194,7 +194,7 @@ def _with_colour_and_envelope(
 ) -> StringSpec:
     """`colour` and `envelope` by least squares over all notes; the common level becomes `_LEVEL`."""
     keys = np.asarray([note.midi for note in notes])
-    gain = _common_gain(notes)
+    gain = common_gain(notes)
     struck = [_from_lead(gain * note.waveform, note.sample_rate) for note in notes]
     spectra = []
     for note, fundamental, waveform in zip(notes, fundamentals, struck, strict=True):
@@ -280,7 +280,7 @@ def find_onset(waveform: Float[np.ndarray, " time"], sample_rate: int) -> int:
     return int(np.argmax(loud)) * block
 
 
-def _common_gain(notes: Sequence[NoteRecording]) -> np.float32:
+def common_gain(notes: Sequence[NoteRecording]) -> np.float32:
     """The gain that scales the loudest sample of all notes to `_PEAK`."""
     return np.float32(_PEAK / max(float(np.max(np.abs(note.waveform))) for note in notes))
 

@@ -36,8 +36,8 @@ class SoundFont:
             import tinysoundfont
         except ModuleNotFoundError as error:
             raise MissingExtra(
-                "SoundFonts need the package tinysoundfont: pip install --no-deps tinysoundfont (what it requires besides "
-                "is for playing through a sound card, and needs a compiler)",
+                "SoundFonts need the package tinysoundfont: pip install --no-deps tinysoundfont (what it requires "
+                "besides is for a sound card, and needs a compiler)",
                 name="tinysoundfont",
             ) from error
         self.sample_rate = sample_rate

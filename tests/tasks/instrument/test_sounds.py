@@ -154,3 +154,18 @@ def test_a_voicing_is_kept_beside_the_parameters(tmp_path) -> None:
     piano = load("piano")
     assert len(piano.voicing.stroke) == len(piano.voicing.tone) == 3
     assert "voicing" not in repr(piano)
+
+
+def test_takes_are_drawn_with_streams_of_their_own(monkeypatch) -> None:
+    asked: dict = {}
+
+    def generate(self, **options):
+        asked.update(options)
+        return np.arange(6 * options["num_samples"], dtype=np.float32).reshape(6, -1)
+
+    monkeypatch.setattr(Instrument, "generate", generate)
+    made = untrained().drawn(["C4", 64], 160, takes=3, seed=7)
+    assert made.shape == (3, 2, 160)
+    assert made[1, 0, 0] == 2 * 160  # the first note of the second take
+    assert asked["stream_ids"].tolist() == [0, 1, 65_536, 65_537, 131_072, 131_073]
+    assert (asked["seed"], asked["local_conditioning"].shape) == (7, (6, SPEC.num_frames(160), SPEC.num_channels))

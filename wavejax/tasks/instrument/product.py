@@ -124,6 +124,20 @@ class Instrument(SampleModel[InstrumentConfig]):
         self._draw(seconds)
         return [released(self._keys[nearest_key(note.pitch)], note, rate) for note in notes]
 
+    def drawn(
+        self, notes: Sequence[str | float], num_samples: int, *, takes: int = 1, seed: SupportsIndex = 0
+    ) -> Float[np.ndarray, "takes notes time"]:
+        """What the model draws of each note, float32 [takes, N, num_samples]: with strings, their excitation.
+
+        `spec.ring`, or `spec.parts` and a voicing, make sound of it. Struck `LEAD` after sample 0. Take t of note n has
+        stream id n + `NEXT_TAKE` t. Raises what `note_frames` raises.
+        """
+        frames = np.concatenate([note_frames(self.spec, notes, num_samples)] * takes)
+        ids = np.concatenate([np.arange(len(notes)) + NEXT_TAKE * take for take in range(takes)])
+        options = self.with_temperature({})
+        made = self.generate(seed=seed, local_conditioning=frames, num_samples=num_samples, stream_ids=ids, **options)
+        return np.asarray(made, np.float32).reshape(takes, len(notes), num_samples)
+
     @functools.cached_property
     def voicing(self) -> Voicing | None:
         """The corrections that lie beside its parameters; None if there are none. Raises ValueError on damaged ones."""
