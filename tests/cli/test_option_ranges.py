@@ -20,6 +20,11 @@ OPTIONS = {
         "--takes": "at least 1 and at most 32768",
         "--temperature": "at least 0 and at most 10",
     },
+    ("compose", "chorales", "--out", "tune"): {
+        "--bars": "at least 1 and at most 4096",
+        "--tempo": "at least 1 and at most 1000",
+        "--temperature": "at least 0 and at most 10",
+    },
     ("prepare", "source", "corpus"): {
         "--min-seconds": "at least 0 and at most 3600",
         "--validation": "at least 0 and below 1",

@@ -196,9 +196,9 @@ def obvious(p: dict, config: ChoraleConfig, piece: np.ndarray, frames: np.ndarra
         given, recurrent = x @ q["input_kernel"] + q["input_bias"], hidden @ q["recurrent_kernel"] + q["recurrent_bias"]
         r, z = sigmoid((given + recurrent)[:size]), sigmoid((given + recurrent)[size : 2 * size])
         hidden = (1 - z) * np.tanh(given[2 * size :] + r * recurrent[2 * size :]) + z * hidden
-        logits = []
+        logits, before = [], embedded(sounding, struck)
         for v in range(voices):
-            x = np.concatenate([hidden, *embedded(sounding, struck), condition])
+            x = np.concatenate([hidden, *before, *embedded(sounding, struck), condition])
             x = relu(x @ p["head_kernel"][v] + p["head_bias"][v])
             x = relu(x @ p["middle_kernel"][v] + p["middle_bias"][v])
             y = x @ p["output_kernel"][v] + p["output_bias"][v]

@@ -1,5 +1,5 @@
 """What ships: complete, licensed, small. Voices beat linear prediction at what they never heard; babble listens to its
-id; a piano is in tune."""
+id; a piano is in tune; a composer knows a cadence."""
 
 import dataclasses
 
@@ -14,6 +14,7 @@ from wavejax.experiments.autoregressive.scoring import score
 from wavejax.experiments.autoregressive.speakers import score_speakers
 from wavejax.experiments.loading import VOICES, voices
 from wavejax.tasks.babbler.product import Babbler
+from wavejax.tasks.composer.product import Composer
 from wavejax.tasks.families import load
 from wavejax.tasks.instrument.playing import PEAK
 from wavejax.tasks.instrument.product import Instrument
@@ -23,7 +24,7 @@ EMBEDDED = embedded_corpus()
 
 
 def test_there_are_voices_and_an_instrument():
-    assert {"allison", "babble", "piano"} <= set(voices())
+    assert {"allison", "babble", "chorales", "piano"} <= set(voices())
 
 
 @pytest.mark.parametrize("name", voices())
@@ -68,3 +69,18 @@ def test_the_piano_is_in_tune_and_dies_away():
         found = measure_partials(waveform[rate // 10 : rate], rate, expected).fundamental
         assert abs(cents_between(found, expected)) < 5.0
         assert np.std(waveform[rate // 2 : rate]) < 0.7 * np.std(waveform[: rate // 2])
+
+
+def test_the_composer_knows_a_cadence_in_every_key_and_finds_it_strange_in_two():
+    composer = load("chorales", kind=Composer)
+    chords = ((71, 67, 62, 55), (72, 67, 64, 60), (69, 66, 62, 50), (71, 67, 62, 55))  # G major: I, IV, V, I
+    cadence = np.full((16, 4), -1, np.int16)
+    cadence[::4] = chords
+    for shift in (-3, 0, 4):
+        right = np.where(cadence > 0, cadence + shift, cadence).astype(np.int16)
+        wrong = right.copy()
+        wrong[:, 1] = np.where(right[:, 1] > 0, right[:, 1] - 1, right[:, 1])  # the alto a semitone lower
+        assert composer.nats(right).mean() < composer.nats(wrong).mean() - 0.3
+    made = composer.compose(2, key="G", seed=0)
+    assert made.num_notes > 20
+    assert all(36 <= note.pitch <= 84 for track in made.tracks for note in track.notes)

@@ -6,7 +6,9 @@ sees the voices that were drawn before it, as in RNN-NADE (Boulanger-Lewandowski
 5) but by voice instead of by key:
 
     h_t       = GRU(h_{t-1}, [sounding notes of step t - 1, condition of step t])
-    code_t,v  ~ softmax(head_v(h_t, notes of voices < v at t, notes of voices >= v at t - 1, condition))
+    code_t,v  ~ softmax(head_v(h_t, all notes at t - 1, notes of voices < v at t, condition))
+
+A head has the notes before it beside those of now: parallel fifths are forbidden by where two voices come from.
 
 Two additions come from music. To every head's logits a table adds what the interval to each sounding note is worth,
 whatever its pitch. And a voice may be *given*: its codes come with the conditioning, a bar ahead of time, and its own
@@ -200,7 +202,8 @@ class ChoraleConfig:
         window = (1 + self.lookahead) * self.num_voices * self.given_channels * self.condition_channels
         inputs = self.note_channels + self.condition_channels
         gates = 3 * self.hidden_channels * (inputs + self.hidden_channels)
-        head = self.head_channels * (self.hidden_channels + inputs + self.head_channels + self.coding.num_classes)
+        heard = self.hidden_channels + self.note_channels + inputs
+        head = self.head_channels * (heard + self.head_channels + self.coding.num_classes)
         return (window + gates) // self.num_voices + head
 
     @property
@@ -268,7 +271,7 @@ class Chorale(ReadsConfig, nn.Module):
         self.key_embedding = self.param("key_embedding", spread(0.5), (1 + NUM_KEYS, condition))
         self.condition_bias = self.param("condition_bias", zeros, (condition,))
         self.recurrent = GRU(c.note_channels + condition, c.hidden_channels, self.dtype, self.precision)
-        gain, inputs = math.sqrt(2.0), c.hidden_channels + c.note_channels + condition
+        gain, inputs = math.sqrt(2.0), c.hidden_channels + 2 * c.note_channels + condition
         self.head_kernel = declare_kernel(self, "head_kernel", (voices, inputs, head), num_stacked=1, gain=gain)
         self.head_bias = self.param("head_bias", zeros, (voices, head))
         self.middle_kernel = declare_kernel(self, "middle_kernel", (voices, head, head), num_stacked=1, gain=gain)
@@ -339,7 +342,7 @@ class Chorale(ReadsConfig, nn.Module):
 
         Args:
             part: see `_parts`.
-            x: hidden state, notes and condition.
+            x: hidden state, notes of the step before, notes as this voice sees them, and condition.
             sounding: notes of all voices as this voice sees them.
             own: this voice's own last note.
             given: this voice's given code.
@@ -412,7 +415,7 @@ class Chorale(ReadsConfig, nn.Module):
         for v in range(c.num_voices):
             seen = jnp.concatenate([notes[:, 1:, :v], notes[:, :-1, v:]], axis=2).reshape(heard.shape)
             around = jnp.concatenate([sounding[:, 1:, :v], sounding[:, :-1, v:]], axis=2)
-            x = jnp.concatenate([hidden, seen, condition], axis=-1)
+            x = jnp.concatenate([hidden, heard, seen, condition], axis=-1)
             part = {name: leaf[v] for name, leaf in parts.items()}
             own = sounding[:, :-1, v]
             outputs.append(self._logits(part, x, around, own, given[..., v], keys, _DROPPED["head"] + v))
@@ -433,9 +436,11 @@ class Chorale(ReadsConfig, nn.Module):
         return {**entry, "voice": row}
 
     def init_cache(self, batch_size: int) -> dict[str, PyTree]:
-        """State of the recurrent layer [B, H]; what sounds in each voice and whether it was just struck [B, voices]."""
+        """State of the recurrent layer [B, H]; what sounds in each voice and whether it was just struck, as drawn so
+        far and at the step before, [B, voices] each."""
         silent = jnp.zeros((batch_size, self.config.num_voices), jnp.int32)
-        return {"state": self.recurrent.initial_state(batch_size), "sounding": silent, "struck": silent}
+        names = ("sounding", "struck", "sounding_before", "struck_before")
+        return {"state": self.recurrent.initial_state(batch_size), **{name: silent for name in names}}
 
     def step(
         self, cache: dict[str, PyTree], value: Int[Array, "batch"], condition: dict[str, Array]
@@ -446,10 +451,15 @@ class Chorale(ReadsConfig, nn.Module):
         moved = last[None] & (value != _HOLD_CLASS)[:, None]
         sounding = jnp.where(moved, jnp.maximum(value - (_FIRST_PITCH - 1), 0)[:, None], cache["sounding"])
         struck = jnp.where(last[None], (value >= _FIRST_PITCH).astype(jnp.int32)[:, None], cache["struck"])
-        notes = self._notes(sounding, struck).reshape(batch, -1)
-        heard = jnp.concatenate([notes, condition["condition"].astype(jnp.float32)], axis=-1)
+        begins, told = voice == 0, condition["condition"].astype(jnp.float32)
+        before = {
+            "sounding_before": jnp.where(begins, sounding, cache["sounding_before"]),
+            "struck_before": jnp.where(begins, struck, cache["struck_before"]),
+        }
+        heard, seen = (self._notes(*each).reshape(batch, -1) for each in (before.values(), (sounding, struck)))
+        inputs = jnp.concatenate([heard, told], axis=-1)
         state = lax.cond(
-            voice == 0, lambda state: self.recurrent.step(state, heard)[0], lambda state: state, cache["state"]
+            begins, lambda state: self.recurrent.step(state, inputs)[0], lambda state: state, cache["state"]
         )
         tables = self.variables.get("folded") or self.fold()
         part = {
@@ -458,8 +468,8 @@ class Chorale(ReadsConfig, nn.Module):
         own, given = (
             lax.dynamic_index_in_dim(each, voice, axis=1, keepdims=False) for each in (sounding, condition["given"])
         )
-        logits = self._logits(part, jnp.concatenate([state, heard], axis=-1), sounding, own, given)
-        return {"state": state, "sounding": sounding, "struck": struck}, logits
+        logits = self._logits(part, jnp.concatenate([state, heard, seen, told], axis=-1), sounding, own, given)
+        return {"state": state, "sounding": sounding, "struck": struck, **before}, logits
 
 
 def _grid(values: Int[Array, "batch time"], voice: int, steps: int, voices: int) -> Int[Array, "batch steps voices"]:
