@@ -135,7 +135,7 @@ class RecognitionReport:
         """(letter, word) error where each recording is judged by the next one's text; None of a single recording.
 
         What reads the recordings is far worse here; what guesses from habit is as good as before. Words go to about
-        100 %; letters to about 75 to 85 %, since any two sentences of a language have letters in common.
+        100 %; letters to somewhat less, since any two sentences of a language have letters in common.
         """
         if len(self.readings) < 2:
             return None
