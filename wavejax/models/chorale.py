@@ -8,7 +8,7 @@ sees the voices that were drawn before it, as in RNN-NADE (Boulanger-Lewandowski
     h_t       = GRU(h_{t-1}, [sounding notes of step t - 1, condition of step t])
     code_t,v  ~ softmax(head_v(h_t, all notes at t - 1, notes of voices < v at t, condition))
 
-A head has the notes before it beside those of now: parallel fifths are forbidden by where two voices come from.
+A head reads the notes of the step before beside those of now: whether two fifths are parallel depends on both.
 
 Two additions come from music. To every head's logits a table adds what the interval to each sounding note is worth,
 whatever its pitch. And a voice may be *given*: its codes come with the conditioning, a bar ahead of time, and its own
