@@ -26,9 +26,9 @@ def recognises(shapes: Shapes) -> bool:
 
 def plan(shapes: Shapes) -> Plan:
     """The generator that these tensors belong to, and its table. Raises RefusedFile: it is not a published one."""
-    preset, published = _published(shapes)
     spec = get_spec("hifi-gan")
     channels, inputs, _ = _weight(shapes, "conv_pre")
+    preset, published = _published(shapes, channels)
     if inputs != spec.n_mels or not 1 <= channels <= LARGEST_WIDTH:
         raise RefusedFile(
             f"it holds a HiFi-GAN generator of {channels} channels for {inputs} mel bands; known are those for the "
@@ -48,8 +48,8 @@ def plan(shapes: Shapes) -> Plan:
     )
 
 
-def _published(shapes: Shapes) -> tuple[str, HiFiGANConfig]:
-    """The preset of the same kind of blocks with the same taps."""
+def _published(shapes: Shapes, channels: int) -> tuple[str, HiFiGANConfig]:
+    """The preset of the same kind of blocks with the same taps; of several, the one that is as wide."""
     rate_kernels = tuple(_weight(shapes, f"ups.{index}")[2] for index in _indices(shapes, r"ups\.(\d+)\."))
     pairs = any(name.startswith("resblocks.0.convs1.") for name in shapes)
     first = "convs1.0" if pairs else "convs.0"
@@ -57,9 +57,9 @@ def _published(shapes: Shapes) -> tuple[str, HiFiGANConfig]:
     kernels = tuple(_weight(shapes, f"resblocks.{index}.{first}")[2] for index in blocks)
     kernels = kernels[: max(1, len(kernels) // max(1, len(rate_kernels)))]
     found = ("pairs" if pairs else "single", rate_kernels, kernels)
-    for name, config in PRESETS.items():
-        if (config.block, config.rate_kernels, config.kernels) == found:
-            return name, config
+    alike = [item for item in PRESETS.items() if (item[1].block, item[1].rate_kernels, item[1].kernels) == found]
+    if alike:
+        return next((item for item in alike if item[1].initial_channels == channels), alike[0])
     known = "; ".join(f"{name}: {c.block}, {c.rate_kernels}, {c.kernels}" for name, c in PRESETS.items())
     raise RefusedFile(
         "it holds a HiFi-GAN generator whose rates and dilations are not in the file: blocks, taps of the stages and "
