@@ -34,7 +34,8 @@ signal.signal(signal.SIGTERM, asked)
 signal.signal(signal.SIGINT, asked)
 if int(checkpoint):
     (folder / "checkpoint").write_text(checkpoint)
-(folder / "starts").write_text(json.dumps([*starts, time.time()]))
+(folder / "starts.new").write_text(json.dumps([*starts, time.time()]))
+os.replace(folder / "starts.new", folder / "starts")  # whole, whenever it is read
 if ending == "final":
     beat.write_text("final")
     sys.exit(1)
