@@ -18,7 +18,7 @@ from wavejax.tasks.composer.product import Composer
 from wavejax.tasks.families import load
 from wavejax.tasks.instrument.playing import PEAK
 from wavejax.tasks.instrument.product import Instrument
-from wavejax.tasks.vocoder.product import Vocoder
+from wavejax.tasks.vocoder.product import SampleVocoder
 
 EMBEDDED = embedded_corpus()
 
@@ -40,7 +40,7 @@ def test_a_voice_is_complete_and_small(name):
     assert "/" not in vocoder.config.data.corpus
 
 
-@pytest.mark.parametrize("name", [name for name in voices() if isinstance(load(name), Vocoder)])
+@pytest.mark.parametrize("name", [name for name in voices() if isinstance(load(name), SampleVocoder)])
 def test_a_voice_beats_linear_prediction_on_what_it_never_heard(name):
     vocoder = load(name)
     coding = vocoder.config.model.coding
