@@ -18,13 +18,13 @@ from wavejax.tasks.composer.product import Composer
 from wavejax.tasks.families import load
 from wavejax.tasks.instrument.playing import PEAK
 from wavejax.tasks.instrument.product import Instrument
-from wavejax.tasks.vocoder.product import SampleVocoder
+from wavejax.tasks.vocoder.product import SampleVocoder, Vocoder
 
 EMBEDDED = embedded_corpus()
 
 
 def test_there_are_voices_and_an_instrument():
-    assert {"allison", "babble", "chorales", "piano"} <= set(voices())
+    assert {"allison", "babble", "chorales", "piano", "universal"} <= set(voices())
 
 
 @pytest.mark.parametrize("name", voices())
@@ -47,6 +47,18 @@ def test_a_voice_beats_linear_prediction_on_what_it_never_heard(name):
     rival = linear_prediction_bits(encoded_utterances(EMBEDDED, "validation", coding), coding)
     scores = score(vocoder, EMBEDDED, "validation")
     assert scores.mean < np.average(rival.bits, weights=scores.num_samples) - 0.3
+
+
+def test_the_universal_voice_says_the_mel_that_it_was_given():
+    vocoder = load("universal", kind=Vocoder)
+    frames = EMBEDDED.utterance(EMBEDDED.indices("validation")[0]).frames[:120]
+    spoken = vocoder(frames)
+    inner = slice(5, -5)  # the first and the last frames also hold what lay beyond the cut
+    distance = np.abs(vocoder.mel(spoken) - frames)[inner].mean()
+    assert distance < 0.3, "nats"
+    assert np.abs(vocoder.mel(spoken) - frames[::-1])[inner].mean() > 3 * distance, "the same, said backwards, is another"
+    pieces = [frames[:1], frames[1:40], frames[40:]]
+    np.testing.assert_array_equal(np.concatenate(list(vocoder.stream(iter(pieces)))), spoken)
 
 
 def test_babble_listens_to_its_id():
