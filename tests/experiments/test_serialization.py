@@ -7,6 +7,7 @@ import pytest
 
 from wavejax.audio.companding import SampleCoding
 from wavejax.distributions import GaussianMixture
+from wavejax.experiments.config import SoundConfig
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.experiments.serialization import ConfigError, from_json, to_json
 from wavejax.models.wavenet import WaveNetConfig
@@ -26,7 +27,8 @@ def test_every_preset_survives_json(name):
     again = from_json(type(config), through_text(config))
     assert again == config
     assert hash(again.model) == hash(config.model)  # tuples, not lists: static under jit
-    assert again.spec.name == config.spec.name
+    if isinstance(config, SoundConfig):
+        assert again.spec.name == config.spec.name  # which equality leaves out
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))

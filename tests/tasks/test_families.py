@@ -11,6 +11,7 @@ from wavejax.experiments.autoregressive.config import AutoregressiveConfig
 from wavejax.experiments.family import Family
 from wavejax.experiments.metadata import ExperimentError, metadata
 from wavejax.tasks.babbler.product import Babbler
+from wavejax.tasks.composer.product import Composer
 from wavejax.tasks.families import FAMILIES, export, get_family, load, load_any_family, preset, presets
 from wavejax.tasks.instrument.product import Instrument
 from wavejax.tasks.recognizer.product import Recognizer
@@ -24,6 +25,7 @@ PRODUCTS = {
     "instrument": Instrument,
     "recognizer": Recognizer,
     "deep-speech": Recognizer,
+    "composer": Composer,
 }
 
 

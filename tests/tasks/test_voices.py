@@ -56,7 +56,9 @@ def test_the_universal_voice_says_the_mel_that_it_was_given():
     inner = slice(5, -5)  # the first and the last frames also hold what lay beyond the cut
     distance = np.abs(vocoder.mel(spoken) - frames)[inner].mean()
     assert distance < 0.3, "nats"
-    assert np.abs(vocoder.mel(spoken) - frames[::-1])[inner].mean() > 3 * distance, "the same, said backwards, is another"
+    assert np.abs(vocoder.mel(spoken) - frames[::-1])[inner].mean() > 3 * distance, (
+        "the same, said backwards, is another"
+    )
     pieces = [frames[:1], frames[1:40], frames[40:]]
     np.testing.assert_array_equal(np.concatenate(list(vocoder.stream(iter(pieces)))), spoken)
 
