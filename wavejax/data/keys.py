@@ -48,7 +48,7 @@ def key_tonic(key: str) -> int:
 
 
 def transposed_key(key: str, semitones: int) -> str:
-    """The key so many semitones higher, in the spelling of the fewest sharps or flats. Raises ValueError."""
+    """The key moved up by a number of semitones, in the spelling of the fewest sharps or flats. Raises ValueError."""
     wanted, is_minor = (key_tonic(key) + semitones) % 12, key_signature(key)[1]
     names = [key_name(sharps, is_minor) for sharps in range(-7, 8)]
     fitting = [name for name in names if key_tonic(name) == wanted]

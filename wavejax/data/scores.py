@@ -298,7 +298,7 @@ class Score:
         return (min(pitches), max(pitches)) if pitches else None
 
     def transposed(self, semitones: int) -> "Score":
-        """The score so many semitones higher, drums as they are, its key with it.
+        """The score moved up by a number of semitones; drums stay as they are, and the key moves too.
 
         Raises ScoreError where a pitch would leave 1 to 127, and says how far it can go.
         """

@@ -261,7 +261,7 @@ def sounding_pitches(codes: np.ndarray) -> Int16[np.ndarray, "steps voices"]:
 
 
 def transposed_codes(codes: np.ndarray, semitones: int) -> Int16[np.ndarray, "steps voices"]:
-    """Voices so many semitones higher, holds and rests as they are.
+    """Voices moved up by a number of semitones; holds and rests stay as they are.
 
     Raises ScoreError where a pitch would leave 1 to 127, and says how far it can go.
     """

@@ -33,7 +33,7 @@ class WindowConfig(CropConfig):
     crop_length: int = 96 * 200
     """Samples per example, a multiple of the hop length."""
     gain_db: Annotated[float, Range(0, 40)] = 6.0
-    """Examples are made louder or softer by up to so many decibels, their features with them; 0: as they are."""
+    """Examples become louder or softer by up to this number of decibels, their features with them; 0 leaves them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class ParallelTrainingConfig(TrainingConfig):
     adversarial_start: Annotated[int, AT_LEAST_NONE] = 0
     """The update from which on the discriminators learn and are heard."""
     judged_frames: Annotated[int, AT_LEAST_NONE] = 0
-    """The discriminators hear so many frames in the middle of each example; 0: all of it."""
+    """The discriminators hear this number of frames in the middle of each example; 0 means all of it."""
     simultaneous: bool = False
     """Both players learn from one forward of the discriminators, which is faster; else the model learns against what
     the discriminators have just become."""
