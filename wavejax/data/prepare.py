@@ -127,7 +127,7 @@ def prepare(
         prove_folder(folder)
     listing = list_source(Path(source), layout)
     jobs = _jobs(listing, folder, processing)
-    with _writing_errors(folder), _exclusive(folder):
+    with _writing_errors(folder), exclusive_preparation(folder):
         _check_settings(folder, processing, overwrite)
         journals = {job.number: journal for job in jobs if (journal := finished(job)) is not None}
         kept = len(journals)
@@ -178,7 +178,7 @@ def _writing_errors(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
+def exclusive_preparation(folder: Path) -> Iterator[None]:
     """Creates the folder and holds its lock, so that two preparations cannot write to it at the same time."""
     try:
         with exclusive(folder / "journal" / "lock", str(folder), "preparing"):

@@ -21,17 +21,16 @@ from wavejax.data.discovery import FolderFiles, find_files
 from wavejax.data.manifest import SPLITS, assign_splits
 from wavejax.data.midi import MIDI_SUFFIXES, MidiError
 from wavejax.data.midi_scores import read_score
-from wavejax.data.prepare import PrepareError
+from wavejax.data.prepare import PrepareError, exclusive_preparation
 from wavejax.data.score_corpus import Piece, ScoreCorpus, is_score_corpus
 from wavejax.data.scores import Score, ScoreError
 from wavejax.data.sources import SPLITS_NAME
 from wavejax.data.tables import read_splits
 from wavejax.data.texts import SourceError, composed, shown
-from wavejax.locks import LockedError, exclusive
 from wavejax.ownership import marked
 
 VOICES = 4
-"""The report counts the pieces that so many voices can hold."""
+"""The report counts the pieces that this number of voices can hold."""
 _REPORT = "report.json"
 
 
@@ -109,7 +108,7 @@ def prepare_scores(
         _refuse_what_is_not_ours(folder, root, steps_per_quarter, overwrite)
         prove_folder(folder)
     files = midi_files(root)
-    with _writing_errors(folder), _exclusive(folder):
+    with _writing_errors(folder), exclusive_preparation(folder):
         scores, skipped, notes = _read(files, steps_per_quarter, progress)
         if not scores:
             reasons = "\n  ".join(f"{name}: {reason}" for name, reason in skipped[:5])
@@ -237,15 +236,6 @@ def _writing_errors(folder: Path) -> Iterator[None]:
         raise PrepareError(
             f"cannot write {error.filename or folder}: {error.strerror or error}; make room or choose another folder"
         ) from error
-
-
-@contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
-    try:
-        with exclusive(folder / "journal" / "lock", str(folder), "preparing"):
-            yield
-    except LockedError as error:
-        raise PrepareError(f"another preparation is writing to {folder}: {error}") from error
 
 
 def _refuse_what_is_not_ours(folder: Path, source: Path, steps_per_quarter: int, overwrite: bool) -> None:

@@ -90,7 +90,7 @@ class ConvCTCConfig:
         return (stem + self.num_blocks * block + channels * self.num_classes) // SUBSAMPLING
 
     def typical_product(self, frames: int) -> tuple[int, int, int]:
-        """[rows, inputs] x [inputs, outputs] of its typical matrix product, for so many frames of features."""
+        """[rows, inputs] x [inputs, outputs] of its typical matrix product, for this number of frames of features."""
         return max(frames // SUBSAMPLING, 1), self.channels, self.hidden_channels
 
 
@@ -107,7 +107,7 @@ class ConvCTC(nn.Module):
         return self.config.offset
 
     def output_frames(self, num_frames: Any) -> Any:
-        """Frames of the result for so many frames of features."""
+        """Frames of the result for this number of frames of features."""
         return -(-num_frames // SUBSAMPLING)
 
     def __call__(

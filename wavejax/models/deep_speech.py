@@ -77,7 +77,7 @@ class DeepSpeechConfig:
         return self.window * hidden + 3 * hidden * hidden + 8 * hidden * hidden + hidden * self.num_classes
 
     def typical_product(self, frames: int) -> tuple[int, int, int]:
-        """[rows, inputs] x [inputs, outputs] of its typical matrix product, for so many frames of features."""
+        """[rows, inputs] x [inputs, outputs] of its typical matrix product, for this number of frames of features."""
         return max(frames, 1), self.hidden_channels, self.hidden_channels
 
 
@@ -94,7 +94,7 @@ class DeepSpeech(nn.Module):
         return 0.0
 
     def output_frames(self, num_frames: Any) -> Any:
-        """Frames of the result for so many frames of features."""
+        """Frames of the result for this number of frames of features."""
         return num_frames
 
     @nn.compact

@@ -30,7 +30,7 @@ class Piece(NamedTuple):
     upbeat: int = 0
     """Steps before the first bar line."""
     bar: int = 0
-    """Steps of a bar; 0: as many as the model has it."""
+    """Steps of a bar; 0 takes the model's own number."""
 
 
 @dataclass(frozen=True)
