@@ -240,8 +240,8 @@ class _Loop:
         self.alarms += 1
         last = "; later ones are not reported" if self.alarms == _MOST_ALARMS else ""
         _LOG.warning(
-            "step %d compiled again: %s. Only the first step%s should compile. Look for a batch, or a part of the state, "
-            "whose shape or type has changed%s",
+            "step %d compiled again: %s. Only the first step%s should compile. Look for a batch, or a part of the "
+            "state, whose shape or type has changed%s",
             self.step,
             ", ".join(dict.fromkeys(names)),
             f" with each of {self.num_shapes} shapes of batches" if self.num_shapes > 1 else "",

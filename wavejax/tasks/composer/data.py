@@ -202,7 +202,7 @@ def batch_shapes(config: ComposerConfig) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def transposed(codes: Int[np.ndarray, "steps voices"], shift: int) -> Int[np.ndarray, "steps voices"]:
-    """Codes so many semitones higher."""
+    """Codes, `shift` semitones higher."""
     return np.where(codes > 0, codes + shift, codes)
 
 
