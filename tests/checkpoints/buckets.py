@@ -42,6 +42,7 @@ class Memory:
 
         for name, sign in {"put_file": "+", "pipe_file": "+", "rm_file": "-"}.items():
             patched.setattr(type(self.fs), name, watched(name, sign))
+        patched.setattr(type(self.fs), "find", _objects_below)
         patched.setattr(bucket, "WAITS", (0.0, 0.0))
 
     def names(self) -> list[str]:
@@ -61,3 +62,14 @@ class Memory:
         data[len(data) // 2] ^= 0x10
         self.fs.store[path].seek(0)
         self.fs.store[path].write(bytes(data))
+
+
+def _objects_below(fs, path: str, *, detail: bool = False) -> dict[str, dict] | list[str]:
+    """All objects whose names begin as an object store compares them; earlier versions of fsspec look into folders."""
+    prefix = fs._strip_protocol(path).rstrip("/") + "/"
+    found = {
+        name: {"name": name, "size": stored.size, "type": "file"}
+        for name, stored in sorted(fs.store.items())
+        if name.startswith(prefix)
+    }
+    return found if detail else list(found)

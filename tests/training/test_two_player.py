@@ -266,8 +266,9 @@ def test_the_update_does_not_depend_on_how_the_batch_is_cut(
 ) -> None:
     want_state, want_history = reference(*options.items())
     state, history = train(name, num_devices, 8, rows=32, accumulation_steps=accumulation_steps, **options)
-    # Adam divides by the root of its second moment, which magnifies the rounding of the sums a little.
-    jax.tree.map(lambda got, want: np.testing.assert_allclose(got, want, rtol=0, atol=1e-5), state, want_state)
+    # Adam divides by the root of its second moment, which magnifies the rounding of the sums a little; moments are sums
+    # of large gradients (20 and more), of which 1e-6 is rounding.
+    jax.tree.map(lambda got, want: np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-5), state, want_state)
     for got, want in zip(history, want_history, strict=True):
         assert got == pytest.approx(want, rel=1e-5, abs=1e-5)
 

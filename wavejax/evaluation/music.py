@@ -114,7 +114,7 @@ def notes_per_beat(codes: Codes, grid: Grid) -> float:
 def in_key(codes: Codes, grid: Grid) -> float:
     """Share of the sounding steps whose pitch class belongs to the piece's own key; NaN without notes."""
     profile = pitch_classes(codes)
-    return float(profile[list(scale_of(key_of(codes)))].sum() / profile.sum()) if profile.sum() else np.nan
+    return float(profile[list(scale_of(key_of(codes)))].sum()) / float(profile.sum()) if profile.sum() else np.nan
 
 
 def tonal_distance(codes: Codes, grid: Grid) -> float:

@@ -46,7 +46,10 @@ def _of_equation(equation: Any) -> int:
     if name in _UNCOUNTED and any(inner):
         raise ValueError(f"there are matrix products in a {name}, which {_UNCOUNTED[name]}")
     if name == "shard_map":
-        return math.prod(parameters["mesh"].shape[axis] for axis in parameters["newly_manual_axes"]) * sum(inner)
+        split = parameters[
+            "newly_manual_axes" if "newly_manual_axes" in parameters else "manual_axes"
+        ]  # before jax 0.10.1
+        return math.prod(parameters["mesh"].shape[axis] for axis in split) * sum(inner)
     return sum(inner)
 
 

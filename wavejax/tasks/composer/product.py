@@ -217,10 +217,10 @@ def given_voices(score: Score, model: ChoraleConfig) -> Given:
     codes = np.full((score.length, model.num_voices), REST, np.int16)
     for voice, track in zip(voices, tracks, strict=True):
         codes[:, voice] = dataclasses.replace(score, tracks=(track,), length=score.length).voices(1)[:, 0]
-    pitches = codes[codes > 0]
-    if pitches.size and not (model.lowest <= pitches.min() and pitches.max() <= model.highest):
+    pitches = codes[codes > 0].tolist()
+    if pitches and not (model.lowest <= min(pitches) and max(pitches) <= model.highest):
         raise ComposingError(
-            f"the given score has pitches from {pitches.min()} to {pitches.max()}, and the model knows {model.lowest} "
+            f"the given score has pitches from {min(pitches)} to {max(pitches)}, and the model knows {model.lowest} "
             f"to {model.highest}: transpose it (Score.transposed)"
         )
     if not model.holds:
