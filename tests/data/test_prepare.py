@@ -525,7 +525,7 @@ def test_the_times_of_phones_are_taken_along(tmp_path):
     with pytest.raises(PrepareError, match="which trimming would make wrong: prepare it without trimming"):
         _prepare(source, tmp_path / "trimmed", trim=True)
     (source / "alignments.jsonl").write_text("{}\n")
-    with pytest.raises(PrepareError, match="line 1: expected an object with an id.*Correct or remove the file"):
+    with pytest.raises(PrepareError, match=r"line 1: expected an object with an id.*Correct or remove the file"):
         _prepare(source, tmp_path / "out")
     (source / "alignments.jsonl").unlink()
     _prepare(source, tmp_path / "out")
