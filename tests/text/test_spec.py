@@ -39,9 +39,7 @@ def test_phonemes() -> None:
     assert labels.tolist() == spec.encode_symbols(["DH", "AH0", " ", "K", "AE1", "T", "."]).tolist()
     assert labels[2] == spec.space
     assert spec.decode(labels) == "DH AH0 | K AE1 T ."
-    with pytest.raises(
-        TextError, match="'AH', number 2 of 3, is none of the 74 symbols of the text spec 'phonemes-"
-    ):
+    with pytest.raises(TextError, match="'AH', number 2 of 3, is none of the 74 symbols of the text spec 'phonemes-"):
         spec.encode("DH AH |")
 
 
@@ -79,7 +77,5 @@ def test_phonemes_that_a_text_cannot_separate_are_refused() -> None:
 
 
 def test_an_unknown_name_lists_the_names() -> None:
-    with pytest.raises(
-        ValueError, match="no text spec is called 'letters-xx'; known are letters-en, letters-ru, pho"
-    ):
+    with pytest.raises(ValueError, match="no text spec is called 'letters-xx'; known are letters-en, letters-ru, pho"):
         get_text_spec("letters-xx")
