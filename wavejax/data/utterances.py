@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int32
 
 from wavejax.data.corpus import Corpus, id_hash
+from wavejax.data.manifest import UtteranceEntry
 from wavejax.extras import require_extra
 from wavejax.text import TextError, TextSpec
 
@@ -76,6 +77,7 @@ class Utterances:
         num_frames: samples of a recording -> its frames.
         features: number of an utterance in the corpus -> frames float32 [F, C].
         capacity: frames of an utterance -> labels that the model can read from them, each repeat counted as two.
+        transcript: entry -> what is said in it, for `text`; None: the entry's own transcript.
 
     Raises ValueError if the split holds nothing that can be learnt from; the message says why.
     """
@@ -90,6 +92,7 @@ class Utterances:
         num_frames: Callable[[int], int],
         features: Callable[[int], Float[np.ndarray, "frames channels"]],
         capacity: Callable[[int], int],
+        transcript: Callable[[UtteranceEntry], str] | None = None,
     ) -> None:
         self._corpus, self._features = corpus, features
         self.buckets = tuple(buckets)
@@ -102,7 +105,8 @@ class Utterances:
         named: dict[str, list[str]] = {}
         for position in corpus.indices(split):
             entry = corpus.entries[position]
-            found = self._list(position, num_frames(entry.num_samples), entry.transcript, text, capacity)
+            said = entry.transcript if transcript is None else transcript(entry)
+            found = self._list(position, num_frames(entry.num_samples), said, text, capacity)
             if isinstance(found, Listed):
                 self.listed.append(found)
             else:

@@ -1,5 +1,6 @@
 """How a recogniser learns: CTC on masked utterances, in nats per letter."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ from wavejax.nn.spec_augment import spec_augment
 from wavejax.tasks.recognizer.config import RecognizerConfig
 from wavejax.training import TrainState, create_train_state, make_eval_step, make_train_step
 from wavejax.types import Params
+
+_LOG = logging.getLogger(__name__)
 
 Batch = Mapping[str, Array]
 
@@ -96,6 +99,9 @@ def recognizer_learner(config: Any) -> Learner:
         return start(params, jax.random.fold_in(key, 1))
 
     def adopt(state: TrainState, given: Params, where: str) -> TrainState:
+        if anew := _heads(state.params, given):
+            _LOG.info("%s writes other symbols: %s begin anew", where, " and ".join(anew))
+        given = {**given, **{name: state.params[name] for name in anew}}
         wanted, found = (
             {
                 jax.tree_util.keystr(path, simple=True, separator="/"): leaf
@@ -121,6 +127,18 @@ def recognizer_learner(config: Any) -> Learner:
         learning_rate=config.optimizer.learning_rate_at,
     )
     return Learner(init=init, step=step, evaluate=make_eval_step(held_out_loss(config)), adopt=adopt)
+
+
+def _heads(own: Params, given: Params) -> list[str]:
+    """Parameters of the last layer that begin anew, because the other model writes another number of symbols."""
+    return [
+        name
+        for name in ("output_kernel", "output_bias")
+        if name in given
+        and name in own
+        and given[name].shape[:-1] == own[name].shape[:-1]
+        and given[name].shape != own[name].shape
+    ]
 
 
 def figures(config: Any) -> Figures:
