@@ -1,7 +1,7 @@
 """From a recogniser's probabilities to labels, and from labels to when they are heard (floor 4)."""
 
 from wavejax.decoding.beam import Hypothesis, Scorer, beam_search
-from wavejax.decoding.ctc import Alignment, Spike, align, greedy, greedy_errors
+from wavejax.decoding.ctc import Alignment, Spike, align, greedy, greedy_errors, meeting
 from wavejax.decoding.ngrams import NGramError, NGrams, Search, WordScorer, build_ngrams, read_arpa
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "build_ngrams",
     "greedy",
     "greedy_errors",
+    "meeting",
     "read_arpa",
 ]

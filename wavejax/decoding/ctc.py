@@ -1,5 +1,6 @@
 """Reading CTC probabilities: the best label of each frame, and the best way to read given labels."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -87,6 +88,21 @@ def align(
     return Alignment(tuple(spikes), total)
 
 
+def meeting(spikes: Sequence[Spike], longest: int) -> tuple[Spike, ...]:
+    """The labels of an alignment with the blanks between two of them shared out: they meet in the middle.
+
+    CTC says in which frames a label is sure, not how long it lasts. Where there are more than `longest` blanks, nothing
+    is said in between, and both stay as they are.
+    """
+    firsts, lasts = [spike.first for spike in spikes], [spike.last for spike in spikes]
+    for place in range(1, len(spikes)):
+        if 0 < firsts[place] - lasts[place - 1] <= longest:
+            firsts[place] = lasts[place - 1] = (firsts[place] + lasts[place - 1] + 1) // 2
+    return tuple(
+        spike._replace(first=first, last=last) for spike, first, last in zip(spikes, firsts, lasts, strict=True)
+    )
+
+
 def greedy_errors(
     log_probs: Float[Array, "batch frames classes"],
     num_frames: Int[Array, " batch"],
@@ -116,4 +132,4 @@ def greedy_errors(
     return jnp.take_along_axis(row, num_labels[:, None], axis=1)[:, 0].astype(jnp.float32)
 
 
-__all__ = ["Alignment", "Spike", "align", "greedy", "greedy_errors"]
+__all__ = ["Alignment", "Spike", "align", "greedy", "greedy_errors", "meeting"]

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from wavejax.audio.waveforms import check_waveform
-from wavejax.decoding import Alignment, Search, Spike, align, beam_search, greedy
+from wavejax.decoding import Alignment, Search, Spike, align, beam_search, greedy, meeting
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.experiments.product import Product
 from wavejax.tasks.recognizer.config import RecognizerConfig
@@ -22,6 +22,8 @@ from wavejax.types import AnyArray
 
 _SMALLEST = 256
 """Frames of the shortest program; longer ones have sizes that double, or half-way between."""
+_PAUSE = 0.25
+"""Seconds without a letter that an alignment leaves between two of them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -125,7 +127,7 @@ class Recognizer(Product[RecognizerConfig]):
         return [(self.text.decode(each.labels).strip(), each.score) for each in found]
 
     def align(self, waveform: Num[AnyArray, " time"], text: str) -> Transcript:
-        """When each word and letter of a known text is said.
+        """When each word and letter of a known text is said; letters meet unless there is a pause between them.
 
         Args:
             waveform: a recording at `sample_rate`.
@@ -143,7 +145,8 @@ class Recognizer(Product[RecognizerConfig]):
             found = align(self.log_probs(self.features(signal)), labels)
         except ValueError as error:
             raise ExperimentError(str(error)) from None
-        return self._transcript(found.spikes, len(signal))
+        longest = round(_PAUSE / self._seconds_per_frame)
+        return self._transcript(meeting(found.spikes, longest), len(signal))
 
     def stream(self, pieces: Iterable[Num[AnyArray, " time"]]) -> Iterator[Heard]:
         """What is said, while it is said: for each piece of a waveform [n] at `sample_rate` what was heard so far.
@@ -176,9 +179,12 @@ class Recognizer(Product[RecognizerConfig]):
         return jax.tree.map(jnp.asarray, self.config.model.build().initial_state(1))
 
     def _transcript(self, spikes: tuple[Spike, ...], num_samples: int) -> Transcript:
-        config = self.config
-        seconds = config.model.subsampling * config.spec.hop_length / config.spec.sample_rate
-        return transcript_of(spikes, config.text, seconds, num_samples / config.spec.sample_rate)
+        duration = num_samples / self.sample_rate
+        return transcript_of(spikes, self.config.text, self._seconds_per_frame, duration)
+
+    @property
+    def _seconds_per_frame(self) -> float:
+        return float(self.config.model.subsampling * self.config.spec.hop_length / self.sample_rate)
 
 
 def _size(count: int) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from wavejax.data.alignments import AlignedUtterance, Interval
 from wavejax.decoding import Spike
 from wavejax.text import TextSpec
 
@@ -41,11 +42,31 @@ class Transcript:
     words: tuple[Word, ...]
     duration: float
     """Of the recording, seconds."""
+    separator: str = " "
+    """Between words; " | " where symbols are phonemes, which have spaces between them."""
 
     @property
     def text(self) -> str:
-        """The words with spaces between them."""
-        return " ".join(word.text for word in self.words)
+        """The words and what is between them."""
+        return self.separator.join(word.text for word in self.words)
+
+    @property
+    def symbols(self) -> tuple[Symbol, ...]:
+        """Of all words, one after the other."""
+        return tuple(symbol for word in self.words for symbol in word.symbols)
+
+    def to_alignment(self, name: str) -> AlignedUtterance:
+        """As `alignments.jsonl` has it: symbols with a space between words, and words. `name` is the utterance's id.
+
+        Raises AlignmentError where there are no words.
+        """
+        phones: list[Interval] = []
+        for word in self.words:
+            if phones:
+                phones.append(Interval(" ", phones[-1].end, word.start))
+            phones += [Interval(symbol.text, symbol.start, symbol.end) for symbol in word.symbols]
+        words = tuple(Interval(word.text, word.start, word.end) for word in self.words)
+        return AlignedUtterance(id=name, phones=tuple(phones), words=words)
 
     def __str__(self) -> str:
         return self.text
@@ -104,7 +125,7 @@ def transcript_of(spikes: Sequence[Spike], text: TextSpec, seconds_per_frame: fl
         elif current:
             words.append(_word(current, text, seconds_per_frame, duration))
             current = []
-    return Transcript(words=tuple(words), duration=duration)
+    return Transcript(words=tuple(words), duration=duration, separator=" | " if text.phonemic else " ")
 
 
 def _word(spikes: Sequence[Spike], text: TextSpec, seconds_per_frame: float, duration: float) -> Word:
@@ -117,7 +138,7 @@ def _word(spikes: Sequence[Spike], text: TextSpec, seconds_per_frame: float, dur
         for spike in spikes
     )
     return Word(
-        text="".join(symbol.text for symbol in symbols),
+        text=text.decode(spike.label for spike in spikes),
         start=symbols[0].start,
         end=symbols[-1].end,
         confidence=math.exp(float(np.mean([spike.log_prob for spike in spikes]))),
