@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 _IMPOSSIBLE = -1e30
 
@@ -110,26 +110,41 @@ def greedy_errors(
     num_labels: Int[Array, " batch"],
     blank: int = 0,
 ) -> Float[Array, " batch"]:
-    """Edit distance (Levenshtein 1966) between what `greedy` reads and the labels, within a compiled program.
-
-    One row of the usual table for each label that is read; along the row, insertions are a running minimum.
-    """
+    """Edit distance between what `greedy` reads and the labels, within a compiled program."""
     best = jnp.argmax(log_probs, axis=-1).astype(labels.dtype)
     before = jnp.pad(best, ((0, 0), (1, 0)), constant_values=blank)[:, :-1]
     valid = jnp.arange(best.shape[1]).reshape(1, -1) < num_frames[:, None]
-    read = (best != blank) & (best != before) & valid
+    return edit_errors(best, (best != blank) & (best != before) & valid, labels, num_labels)
+
+
+def edit_errors(
+    read: Int[Array, "batch places"],
+    is_read: Bool[Array, "batch places"],
+    labels: Int[Array, "batch labels"],
+    num_labels: Int[Array, " batch"],
+) -> Float[Array, " batch"]:
+    """Edit distance (Levenshtein 1966) between the labels that are read and those that were said, jit-safe.
+
+    One row of the usual table for each label that is read; along the row, insertions are a running minimum.
+
+    Args:
+        read: labels; only those count that `is_read` marks.
+        is_read: which count.
+        labels: what was said; entries past `num_labels` are not read.
+        num_labels: of each example.
+    """
     columns = jnp.arange(labels.shape[1] + 1, dtype=jnp.int32).reshape(1, -1)
 
     def frame(row: Array, given: tuple[Array, Array]) -> tuple[Array, None]:
-        label, is_read = given
+        label, counts = given
         changed = row[:, :-1] + (label[:, None] != labels).astype(jnp.int32)
         reached = jnp.concatenate([row[:, :1] + 1, jnp.minimum(row[:, 1:] + 1, changed)], axis=1)
         reached = lax.cummin(reached - columns, axis=1) + columns
-        return jnp.where(is_read[:, None], reached, row), None
+        return jnp.where(counts[:, None], reached, row), None
 
     start = jnp.broadcast_to(columns, (labels.shape[0], labels.shape[1] + 1))
-    row, _ = lax.scan(frame, start, (jnp.moveaxis(best, 1, 0), jnp.moveaxis(read, 1, 0)))
+    row, _ = lax.scan(frame, start, (jnp.moveaxis(read, 1, 0), jnp.moveaxis(is_read, 1, 0)))
     return jnp.take_along_axis(row, num_labels[:, None], axis=1)[:, 0].astype(jnp.float32)
 
 
-__all__ = ["Alignment", "Spike", "align", "greedy", "greedy_errors", "meeting"]
+__all__ = ["Alignment", "Spike", "align", "edit_errors", "greedy", "greedy_errors", "meeting"]

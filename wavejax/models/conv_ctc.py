@@ -114,6 +114,10 @@ class ConvCTC(nn.Module):
         """Frames of the result for this number of frames of features."""
         return -(-num_frames // self.config.subsampling)
 
+    def most_labels(self, num_frames: Any) -> Any:
+        """Labels that CTC can read from this number of frames of features."""
+        return self.output_frames(num_frames)
+
     def __call__(
         self,
         features: Float[Array, "batch frames channels"],

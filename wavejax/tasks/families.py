@@ -36,6 +36,7 @@ FAMILIES: Mapping[str, str] = {
     "instrument": "wavejax.tasks.instrument.family",
     "recognizer": "wavejax.tasks.recognizer.conv_ctc",
     "deep-speech": "wavejax.tasks.recognizer.deep_speech",
+    "listen-attend-spell": "wavejax.tasks.recognizer.listen_attend_spell",
     "composer": "wavejax.tasks.composer.family",
 }
 """Name -> the module whose `FAMILY` is the card; strings, so that nothing is imported before it is asked for."""

@@ -17,7 +17,7 @@ from wavejax.tasks.recognizer.config import in_language
 from wavejax.tasks.recognizer.data import RecognizerData
 from wavejax.tasks.recognizer.evaluation import diagnose, judge_recognizer
 from wavejax.tasks.recognizer.features import features_of
-from wavejax.tasks.recognizer.product import Recognizer, _size
+from wavejax.tasks.recognizer.product import Recognizer, program_size
 from wavejax.tasks.recognizer.streaming import StreamedFeatures
 from wavejax.text import TextError, get_text_spec
 
@@ -121,9 +121,9 @@ def test_nothing_is_read_in_no_sound() -> None:
 
 
 def test_few_programs_read_all_lengths() -> None:
-    sizes = {_size(count) for count in range(1, 5000)}
+    sizes = {program_size(count) for count in range(1, 5000)}
     assert sorted(sizes) == [256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144]
-    assert all(count <= _size(count) for count in range(1, 5000))
+    assert all(count <= program_size(count) for count in range(1, 5000))
 
 
 def test_what_does_not_fit_is_refused() -> None:

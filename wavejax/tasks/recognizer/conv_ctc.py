@@ -7,7 +7,7 @@ from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.audio.specs import get_spec
 from wavejax.models.conv_ctc import PRESETS, ConvCTCConfig
 from wavejax.tasks.recognizer.card import recognizer_family
-from wavejax.tasks.recognizer.config import RecognizerConfig, in_language
+from wavejax.tasks.recognizer.config import RecognizerConfig, SequenceLossConfig, in_language
 from wavejax.text import get_text_spec
 
 
@@ -19,6 +19,7 @@ class ConvRecognizerConfig(RecognizerConfig):
 
     model: ConvCTCConfig
     spec: FeatureSpec = get_spec("speech-16k")
+    losses: SequenceLossConfig = SequenceLossConfig()
 
 
 _TEXTS = {"": "letters-en", "-ru": "letters-ru", "-phones-ru": "phones-ru"}

@@ -84,7 +84,7 @@ class RecognizerData:
             config.buckets,
             num_frames=config.spec.num_frames,
             features=self.features,
-            capacity=model.output_frames,
+            capacity=model.most_labels,
             transcript=self.transcript,
         )
 

@@ -78,14 +78,14 @@ class Recognizer(Product[RecognizerConfig]):
         count, model = len(features), self.config.model.build()
         if not count:
             return np.zeros((0, self.text.num_classes), np.float32)
-        padded = np.zeros((1, _size(count), features.shape[1]), np.float32)
+        padded = np.zeros((1, program_size(count), features.shape[1]), np.float32)
         padded[0, :count] = features
         read = self._read(self._on_device, padded, np.asarray([count], np.int32))
         return np.asarray(read[0, : model.output_frames(count)], np.float32)
 
     def compile(self, num_samples: int) -> None:
         """Makes the program that reads a recording of so many samples, if it is not there yet."""
-        size = _size(max(self.config.spec.num_frames(num_samples), 1))
+        size = program_size(max(self.config.spec.num_frames(num_samples), 1))
         if size not in self._compiled:
             self._compiled.add(size)
             self.log_probs(np.zeros((size, self.config.spec.num_channels), np.float32))
@@ -187,12 +187,12 @@ class Recognizer(Product[RecognizerConfig]):
         return float(self.config.model.subsampling * self.config.spec.hop_length / self.sample_rate)
 
 
-def _size(count: int) -> int:
-    """The next size of a program: 256 frames, 384, 512, 768, ..."""
+def program_size(count: int) -> int:
+    """Frames of the program that reads so many: 256, 384, 512, 768, ..."""
     size = _SMALLEST
     while size < count:
         size = size * 3 // 2 if (size & (size - 1)) == 0 else size // 3 * 4
     return size
 
 
-__all__ = ["Heard", "Recognizer", "Transcript", "Word"]
+__all__ = ["Heard", "Recognizer", "Transcript", "Word", "program_size"]
