@@ -96,16 +96,18 @@ def test_a_corpus_is_made_once_and_prepared(script, sentences, tmp_path, capsys)
         assert durations.tolist() == [4] * len(durations)
 
 
-def test_full_scale_is_not_exceeded(script, sentences, tmp_path):
-    engine = humming(script, [])
-    loud = script.EngineEntry(open=lambda: lambda each: _loud(engine.open()(each)), speaker="hum", credit="nobody")
-    with pytest.raises(script.SpeechError, match=r"hum_00001 exceeds full scale \(2\.00\)"):
-        script.make(tmp_path / "hum", 1.0, loud, sentences)
+def test_what_exceeds_full_scale_is_left_out(script, sentences, tmp_path, capsys):
+    speak = humming(script, []).open()
 
+    def sometimes_loud(sentence):
+        spoken = speak(sentence)
+        spoken.waveform[:] *= 20 if sentence is sentences[1] else 1
+        return spoken
 
-def _loud(spoken):
-    spoken.waveform[:] = 2.0
-    return spoken
+    engine = script.EngineEntry(open=lambda: sometimes_loud, speaker="hum", credit="nobody")
+    script.make(tmp_path / "hum", 1.0, engine, sentences)
+    assert "left out hum_00002, which exceeds full scale (2.00): Is it seven hundred?" in capsys.readouterr().out
+    assert list(read_alignments(tmp_path / "hum" / "alignments.jsonl")) == ["hum_00001", "hum_00003", "hum_00004"]
 
 
 def test_hibari_speaks_what_its_durations_say(script, sentences):
