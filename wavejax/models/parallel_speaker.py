@@ -38,7 +38,7 @@ _PROSODY = 4
 class ParallelSpeakerConfig:
     """Sizes; `dataclasses.replace` makes another."""
 
-    num_classes: Annotated[int, Range(2)] = 76
+    num_classes: Annotated[int, Range(2)] = 75
     """Symbols, and class 0, which none of them is."""
     num_channels: Annotated[int, COUNT] = 80
     """Of a frame of the mel spectrogram."""
@@ -139,7 +139,7 @@ class ParallelSpeaker(nn.Module):
         num_frames: int,
         speaker: Int[Array, " batch"] | None = None,
         keys: Key[Array, " batch"] | None = None,
-    ) -> tuple[Prosody, Float[Array, "batch frames channels"]]:
+    ) -> tuple[Prosody, Float[Array, "batch frames bands"]]:
         """What is predicted of each symbol, and the mel of the given durations, pitch and energy, as in training.
 
         Args:
@@ -177,7 +177,7 @@ class ParallelSpeaker(nn.Module):
         durations: Int[Array, "batch symbols"],
         prosody: Prosody,
         num_frames: int,
-    ) -> Float[Array, "batch frames channels"]:
+    ) -> Float[Array, "batch frames bands"]:
         """The mel of encoded symbols that last `durations` frames; in `prosody`, voicing is 0 or 1."""
         voiced = prosody.voicing
         said = jnp.stack([voiced, voiced * prosody.log_pitch, prosody.energy], axis=-1)
@@ -198,9 +198,9 @@ class ParallelSpeaker(nn.Module):
         return (log - jnp.float32(math.log(config.pitch_centre))) / jnp.float32(config.pitch_spread)
 
     def energy_of(
-        self, mel: Float[Array, "batch frames channels"], durations: Int[Array, "batch symbols"]
+        self, mel: Float[Array, "batch frames bands"], durations: Int[Array, "batch symbols"]
     ) -> Float[Array, "batch symbols"]:
-        """The energy of each symbol in a mel spectrogram of natural logs: the mean over its frames; 0 without frames."""
+        """The energy of each symbol of a mel spectrogram in natural logs: the mean over its frames; 0 without any."""
         config = self.config
         level = jnp.log(jnp.mean(jnp.exp(mel.astype(jnp.float32)), axis=-1))
         level = (level - jnp.float32(config.offset)) * jnp.float32(config.scale)
@@ -215,8 +215,8 @@ def regulated(
 ) -> tuple[Int[Array, "batch frames"], Float[Array, "batch frames places"]]:
     """For each frame the number of its symbol, and where it lies in it; frames past the last one belong to it.
 
-    The places are the share of the symbol that is over and that is to come, both in tenths of frames up to 1, the log of
-    its duration, and 1.
+    The places are the share of the symbol that is over and that is to come, both in tenths of frames up to 1, the log
+    of its duration, and 1.
     """
     ends = jnp.cumsum(durations, axis=1)
     frames = jnp.arange(num_frames)
@@ -314,9 +314,7 @@ class Linear(nn.Module):
         """x @ kernel + bias."""
         kernel = declare_kernel(self, "kernel", (x.shape[-1], self.width)).astype(self.dtype)
         bias = declare(self, "bias", nn.initializers.zeros, (self.width,))
-        product = jnp.matmul(
-            x.astype(self.dtype), kernel, precision=self.precision, preferred_element_type=jnp.float32
-        )
+        product = jnp.matmul(x.astype(self.dtype), kernel, precision=self.precision, preferred_element_type=jnp.float32)
         return product + bias[None, None]
 
 

@@ -37,6 +37,7 @@ FAMILIES: Mapping[str, str] = {
     "recognizer": "wavejax.tasks.recognizer.conv_ctc",
     "deep-speech": "wavejax.tasks.recognizer.deep_speech",
     "composer": "wavejax.tasks.composer.family",
+    "speaker": "wavejax.tasks.speaker.family",
 }
 """Name -> the module whose `FAMILY` is the card; strings, so that nothing is imported before it is asked for."""
 
@@ -111,7 +112,8 @@ def preset(name: str) -> Any:
 
 def load_any_family(path: str | Path, step: int | None = None, family: Family[Any, Any] | None = None) -> Loaded:
     """A product and the card of its family; arguments as in `load`."""
-    return load_with_family(path, step, finder(family))
+    found = load_with_family(path, step, finder(family))
+    return found._replace(product=found.family.completed(found.product, load))
 
 
 def load(

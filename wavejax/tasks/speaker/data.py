@@ -132,27 +132,27 @@ def mean_pitch(track: Float[np.ndarray, " frames"], durations: Int[np.ndarray, "
     return found
 
 
-def open_spoken(config: Any, corpus: Corpus | None) -> SpeakerData:
-    """The data of an experiment.
+def open_spoken(config: Any, corpus: Corpus | None, folder: str | None = None) -> SpeakerData:
+    """The data of an experiment; of another `folder` than it names, where one is given.
 
     Raises:
         ExperimentError: the corpus has no alignments; or other speakers than the model tells apart.
         SpecMismatch: it holds other features than the model makes.
         AlignmentError, ManifestError, RecordError: the folder is no sound corpus.
     """
-    folder = Path(config.data.corpus)
-    if config.data.corpus == "embedded" or not (folder / ALIGNMENTS_NAME).is_file():
-        where = "the recordings that ship have" if config.data.corpus == "embedded" else f"{folder} has"
+    named = config.data.corpus if folder is None else folder
+    if named == "embedded" or not (Path(named) / ALIGNMENTS_NAME).is_file():
+        where = "the recordings that ship have" if named == "embedded" else f"{named} has"
         raise ExperimentError(
             f"{where} no {ALIGNMENTS_NAME}, the times of phones, which a speaker learns from: make a corpus with "
             "scripts/make_synthetic_speech, or align one of your own; prepare it and name it as data.corpus"
         )
-    opened = Corpus.open(folder) if corpus is None else corpus
+    opened = Corpus.open(named) if corpus is None else corpus
     if opened.spec != config.spec:
         raise SpecMismatch(
             "the corpus (source) holds features of another spec than the model (target) makes; prepare it again with "
             f"--spec {config.spec.name}.",
-            opened.spec,  # type: ignore[arg-type]  # a corpus of notes fails at its name
+            opened.spec,
             config.spec,
         )
     known = config.model.num_speakers
@@ -161,7 +161,7 @@ def open_spoken(config: Any, corpus: Corpus | None) -> SpeakerData:
             f"the corpus has {len(opened.speakers)} speakers, the model tells {known} apart: set "
             f"model.num_speakers={len(opened.speakers)}"
         )
-    return SpeakerData(config, opened, read_alignments(folder / ALIGNMENTS_NAME))
+    return SpeakerData(config, opened, read_alignments(Path(named) / ALIGNMENTS_NAME))
 
 
 def batch_shapes(config: Any) -> dict[str, jax.ShapeDtypeStruct]:

@@ -47,7 +47,7 @@ def speaking_loss(config: SpeakerConfig, *, quiet: bool = False) -> Any:
         durations, num_frames = batch["durations"], target.shape[1]
         given = _prosody_of(model, batch, target)
         speaker = batch["speaker"] if config.model.num_speakers else None
-        predicted, mel = model.apply(
+        said: Any = model.apply(
             variables,
             batch["labels"],
             batch["num_labels"],
@@ -57,6 +57,7 @@ def speaking_loss(config: SpeakerConfig, *, quiet: bool = False) -> Any:
             speaker,
             None if quiet else keys,
         )
+        predicted, mel = said
         frames = jnp.arange(num_frames).reshape(1, -1) < batch["num_frames"][:, None]
         symbols = jnp.arange(durations.shape[1]).reshape(1, -1) < batch["num_labels"][:, None]
         parts = _mel_parts(mel, target, frames) | _prosody_parts(predicted, given, symbols, durations > 0)
