@@ -11,6 +11,7 @@ from tests.tiny import commands
 from tests.tiny.notes import recordings, tiny_piano
 from tests.tiny.recognizers import tiny_deep_speech, tiny_recognizer, tiny_speller
 from tests.tiny.scores import scores, tiny_composer
+from tests.tiny.speakers import tiny_speaker, tones
 from tests.tiny.vocos import tiny_hifi_gan, tiny_published_vocos, tiny_vocos
 from tests.tiny.wavernn import tiny_wavernn
 
@@ -53,6 +54,7 @@ TINY: dict[str, Tiny] = {
     "deep-speech": Tiny(tiny_deep_speech, embedded),
     "listen-attend-spell": Tiny(tiny_speller, embedded),
     "composer": Tiny(tiny_composer, scores),
+    "speaker": Tiny(tiny_speaker, tones),
 }
 
 

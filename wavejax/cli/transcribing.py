@@ -21,8 +21,8 @@ from wavejax.decoding import Search, build_ngrams, read_arpa
 from wavejax.ranges import Range
 from wavejax.tasks.families import load
 from wavejax.tasks.recognizer.aligning import align_corpus
-from wavejax.tasks.recognizer.formats import SUFFIXES, Format, written
 from wavejax.tasks.recognizer.product import Recognizer
+from wavejax.text.transcript_files import SUFFIXES, Format, written
 
 _PIECE_BYTES = 3200
 """Of a stream: read at a time, a tenth of a second at 16 kHz."""

@@ -104,7 +104,7 @@ State = dict[str, Any]
 
 
 class ListenAttendSpell(nn.Module):
-    """Features [B, F, C] and the labels before -> logits of the next label, of every label and of the end [B, L + 1, classes]."""
+    """Features [B, F, C] and labels [B, L] -> logits of every label, given those before, and of the end."""
 
     config: ListenAttendSpellConfig
     dtype: DTypeLike = jnp.float32

@@ -8,6 +8,7 @@ from wavejax.data.alignments import ALIGNMENTS_NAME, read_alignments, write_alig
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.tasks.recognizer.evaluation import opened
 from wavejax.tasks.recognizer.product import Recognizer
+from wavejax.tasks.recognizer.transcripts import aligned
 from wavejax.text import TextError
 
 _SAVE_EVERY = 50
@@ -55,7 +56,7 @@ def align_corpus(
             continue
         try:
             waveform = data.corpus.utterance(position).waveform
-            done[entry.id] = recognizer.align(waveform, data.transcript(entry)).to_alignment(entry.id)
+            done[entry.id] = aligned(recognizer.align(waveform, data.transcript(entry)), entry.id)
         except (TextError, ExperimentError) as error:
             left_out[entry.id] = str(error)
             continue

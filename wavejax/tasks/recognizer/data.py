@@ -85,7 +85,7 @@ class RecognizerData:
             num_frames=config.spec.num_frames,
             features=self.features,
             capacity=model.most_labels,
-            transcript=self.transcript,
+            labels=lambda position: config.text.labels(self.transcript(self.corpus.entries[position])),
         )
 
     def transcript(self, entry: UtteranceEntry) -> str:

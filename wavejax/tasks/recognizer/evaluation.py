@@ -16,6 +16,7 @@ from wavejax.experiments.metadata import ExperimentError
 from wavejax.ranges import AT_LEAST_NONE, as_option, check_ranges
 from wavejax.tasks.recognizer.data import RecognizerData, open_utterances
 from wavejax.tasks.recognizer.product import Recognizer
+from wavejax.tasks.recognizer.transcripts import aligned
 from wavejax.text import TextError
 
 _GOOD_LETTER_ERROR = 0.3
@@ -178,7 +179,7 @@ def _boundaries(recognizer: Recognizer, data: RecognizerData, readings: Sequence
     for each in readings:
         labelled = data.alignments.get(each.id)
         if labelled is not None and recognizer.text.phonemic:
-            found = recognizer.align(each.waveform, each.said).to_alignment(each.id)
+            found = aligned(recognizer.align(each.waveform, each.said), each.id)
             apart.append(distances(found.phones, labelled.phones))
     return boundaries(apart)
 

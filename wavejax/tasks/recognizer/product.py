@@ -16,8 +16,9 @@ from wavejax.experiments.metadata import ExperimentError
 from wavejax.experiments.product import Product
 from wavejax.tasks.recognizer.config import RecognizerConfig
 from wavejax.tasks.recognizer.features import features_of
-from wavejax.tasks.recognizer.transcripts import Heard, Transcript, Word, transcript_of
+from wavejax.tasks.recognizer.transcripts import Heard, transcript_of
 from wavejax.text import TextSpec
+from wavejax.text.transcripts import Transcript, Word
 from wavejax.types import AnyArray
 
 _SMALLEST = 256

@@ -13,7 +13,7 @@ from jaxtyping import Num
 from wavejax.decoding import Search, Spelled, Spike, spell
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.tasks.recognizer.product import Recognizer, program_size
-from wavejax.tasks.recognizer.transcripts import Transcript
+from wavejax.text.transcripts import Transcript
 from wavejax.types import AnyArray
 
 
