@@ -2,6 +2,7 @@
 
 import importlib.machinery
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 
@@ -43,6 +44,54 @@ def humming(script, made):
         return script.Spoken(waveform=waveform, symbols=tuple(symbols), borders=borders, pitch=(200.0,) * len(symbols))
 
     return script.EngineEntry(open=lambda: speak, speaker="hum", credit="nobody")
+
+
+TOLD = "pau:0.1 hh:0.2 iy:0.3 p:0.4 uh:0.5 t:0.6 ih:0.7 t:0.8 dh:0.9 eh:1.0 r:1.1 pau:1.4 ae:1.5 n:1.6 d:1.7 "
+REST = "l:1.8 eh:1.9 f:2.0 t:2.1 pau:2.3"
+
+
+def test_flites_phonemes_are_the_lexicons_or_the_sentence_is_left_out(script, sentences):
+    symbols, borders = script.flite_borders(TOLD + REST, sentences[0])
+    said = "HH IY1 _ P UH1 T _ IH1 T _ DH EH1 R , AE0 N D _ L EH1 F T !"  # in the lexicon "and" has the vowel AH0
+    assert list(symbols) == [" ", *[" " if symbol == "_" else symbol for symbol in said.split()]]
+    assert len(borders) == len(symbols) + 1
+    assert borders[symbols.index(",")] == 1.1
+    assert borders[symbols.index(",") + 1] == 1.4, "a pause belongs to the punctuation mark"
+    assert borders[symbols.index(" ", 1)] == borders[symbols.index(" ", 1) + 1] == 0.3, "and a space takes no time"
+    assert (borders[0], borders[1], borders[-2], borders[-1]) == (0, 0.1, 2.1, 2.3)
+    assert script.flite_borders(TOLD.replace("p:", "b:") + REST, sentences[0]) is None
+    assert script.flite_borders(TOLD.replace("uh:0.5 ", "") + REST, sentences[0]) is None
+    assert script.flite_borders(TOLD.replace("uh:0.5 ", "uh:0.5 pau:0.55 ") + REST, sentences[0]) is None
+    assert script.flite_borders(TOLD + "l:1.8", sentences[0]) is None
+    assert script.flite_borders(f"{TOLD}{REST} s:2.4", sentences[0]) is None
+
+
+@pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
+def test_flite_says_a_sentence_in_its_own_tempo_and_pitch(script, sentences):
+    speak = script.ENGINES["flite-slt"].open()
+    spoken = [speak(sentence) for sentence in sentences]
+    told = [each for each in spoken if each is not None]
+    assert len(told) >= 2
+    for each in told:
+        assert np.all(np.diff(each.borders) >= 0)
+        assert each.borders[-1] == len(each.waveform) / 16_000
+        assert 0.05 < np.abs(each.waveform).max() < 1
+    again = script.ENGINES["flite-slt"].open()(sentences[1])
+    np.testing.assert_array_equal(again.waveform, spoken[1].waveform)
+    other = script.ENGINES["flite-rms"].open()(sentences[1])
+    assert len(other.waveform) != len(again.waveform)
+
+
+def test_what_an_engine_would_say_otherwise_is_left_out(script, sentences, tmp_path):
+    made = []
+    hum = humming(script, made)
+    speak = hum.open()
+    silent = script.EngineEntry(
+        open=lambda: lambda sentence: None if sentence is sentences[1] else speak(sentence), speaker="hum", credit="x"
+    )
+    script.make(tmp_path, 1.0, silent, sentences)
+    assert len(made) == len(sentences) - 1
+    assert list(read_alignments(tmp_path / "alignments.jsonl")) == ["hum_00001", "hum_00003", "hum_00004"]
 
 
 def test_texts_are_read_word_by_word_or_left_out(script):
