@@ -3,6 +3,8 @@
 generation  samples/s by backend, type of weights and batch; peers in torch and naive JAX; share of the roofline
 streaming   time to the first block, per block of 10, 20, 50 ms, and a paced run that counts underruns
 parallel    a parallel vocoder's stream in blocks of 20 ms: times real time, and milliseconds to the first sample
+recognition a recogniser's parts, greedy and with a beam, beside pocketsphinx: times real time
+listening   utterances/s of one optimisation step of a recogniser, beside torch with the same weights
 training    samples/s and peak memory of one optimisation step, beside torch with the same weights
 dsp         log-mel, mu-law, resampling beside librosa; Griffin-Lim from the same mel
 data        batches of the training pipeline against what training consumes
@@ -30,6 +32,8 @@ MODULES = {
     "generation": "benchmarks.generation",
     "streaming": "benchmarks.streaming",
     "parallel": "benchmarks.parallel_streaming",
+    "recognition": "benchmarks.recognition",
+    "listening": "benchmarks.recognition_training",
     "training": "benchmarks.training",
     "dsp": "benchmarks.dsp",
     "data": "benchmarks.data",
@@ -54,13 +58,13 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--json", type=Path, help="write the result here, too")
     parser.add_argument("--append", action="store_true", help="keep the results that the file already holds")
     parser.add_argument("--quick", action="store_true", help="few repeats and small sizes: does it run at all?")
-    parser.add_argument("--presets", nargs="+", help="generation: only these")
+    parser.add_argument("--presets", nargs="+", help="generation, listening: only these")
     parser.add_argument("--backends", nargs="+", help="generation: only these")
     parser.add_argument("--dtypes", nargs="+", help="generation: only these types of weights")
-    parser.add_argument("--batches", nargs="+", type=int, help="generation: only these batch sizes")
-    parser.add_argument("--corpus", help="data, folding: a folder of `wavejax prepare`")
+    parser.add_argument("--batches", nargs="+", type=int, help="generation, listening: only these batch sizes")
+    parser.add_argument("--corpus", help="data, folding, recognition: a folder of `wavejax prepare`")
     parser.add_argument("--beside", type=Path, help="startup: another checkout, measured in turns")
-    parser.add_argument("--voice", help="folding, startup: a shipped voice or a folder")
+    parser.add_argument("--voice", help="folding, startup, recognition: a shipped voice or a folder")
     parser.add_argument("--folds", type=int, help="folding: pieces")
     parser.add_argument("--seams", type=int, help="folding: how many are measured, at least")
     parser.add_argument("--warm-up", type=int, help="folding: samples before a fold is heard")

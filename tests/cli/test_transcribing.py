@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,15 @@ import soundfile
 
 from tests.tasks.recognizer.test_product import recognizer, sound
 from tests.tiny import commands as tiny
+from wavejax.audio.files import read_audio
 from wavejax.checkpoints import export_params
+from wavejax.data import prepare
+from wavejax.data.alignments import read_alignments
 from wavejax.decoding import build_ngrams
 from wavejax.experiments.metadata import metadata
 from wavejax.tasks.families import load
 from wavejax.tasks.recognizer.product import Recognizer
+from wavejax.tasks.recognizer.transcripts import aligned
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +120,32 @@ def test_a_text_is_aligned(run: Any, listener: Path, recordings: Path, tmp_path:
     assert "the text is longer than what can be said" in run("align", listener, recording, "word " * 50).error
 
 
+def test_a_corpus_is_aligned_and_a_stopped_run_goes_on(
+    run: Any, listener: Path, recordings: Path, tmp_path: Path
+) -> None:
+    source, corpus = tmp_path / "source", tmp_path / "corpus"
+    shutil.copytree(recordings, source)
+    for number, text in enumerate(("So be it.", "слово")):
+        (source / f"say {number}.txt").write_text(text)
+    prepare(source, corpus, progress=False, workers=1)
+    said = run("align", listener, corpus)
+    path = corpus / "alignments.jsonl"
+    assert (said.code, said.out) == (0, f"{path}: 1 recordings aligned; 1 left out\n")
+    assert "say 1 is left out: the character 'с'" in said.error
+    (found,) = read_alignments(path).values()
+    assert "".join(found.symbols) == "so be it"
+    assert [word.text for word in found.words] == ["so", "be", "it"]
+    alone = load(listener, kind=Recognizer).align(read_audio(recordings / "say 0.wav")[0], "So be it.")
+    assert found.to_json() == aligned(alone, "say 0").to_json()
+    before = path.stat()
+    again = run("align", listener, corpus)
+    assert "0 recordings aligned; 1 were there already; 1 left out" in again.out
+    assert path.stat() == before
+    assert "1 recordings aligned; 1 left out" in run("align", listener, corpus, "--overwrite").out
+    assert "is a folder: a corpus has its own texts" in run("align", listener, corpus, "So be it.").error
+    assert "the text of " in run("align", listener, recordings / "say 0.wav").error
+
+
 def test_a_language_model_and_hot_words_change_the_text(
     run: Any, listener: Path, recordings: Path, tmp_path: Path
 ) -> None:
@@ -136,9 +167,11 @@ def test_a_language_model_and_hot_words_change_the_text(
 
 def test_a_model_is_judged(run: Any, listener: Path, tmp_path: Path) -> None:
     said = run(
-        "evaluate", listener, "--corpus", "embedded", "--split", "validation", "--at-most", "2", "--output", tmp_path
+        *("evaluate", listener, "--corpus", "embedded", "--split", "validation", "--at-most", "2"),
+        *("--conditions", "telephone", "--output", tmp_path),
     )
     assert said.code == 0, said.error
     assert "letter error" in said.out
+    assert "telephone       letters" in said.out
     assert (tmp_path / "index.html").exists()
     assert load(listener, kind=Recognizer).sample_rate == tiny.RATE

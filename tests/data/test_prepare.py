@@ -513,3 +513,20 @@ def test_linked_folders_are_prepared(tmp_path):
     (tmp_path / "in" / "s1").symlink_to(tmp_path / "disk")
     report = _prepare(tmp_path / "in", tmp_path / "out")
     assert [(u.id, u.source) for u in report.manifest.utterances] == [("s1/a", "s1/a.wav")]
+
+
+def test_the_times_of_phones_are_taken_along(tmp_path):
+    source = write_ljspeech(tmp_path / "anna", {"a": "Hello there.", "b": "Good bye!"})
+    line = '{"id":"a","phones":[["AA1",0.0,0.5]],"words":[]}\n'
+    (source / "alignments.jsonl").write_text(line + line.replace('"a"', '"another"'))
+    report = _prepare(source, tmp_path / "out")
+    assert (tmp_path / "out" / "alignments.jsonl").read_text() == line
+    assert ("alignments.jsonl", "has no alignment of 1 utterances") in report.notes
+    with pytest.raises(PrepareError, match="which trimming would make wrong: prepare it without trimming"):
+        _prepare(source, tmp_path / "trimmed", trim=True)
+    (source / "alignments.jsonl").write_text("{}\n")
+    with pytest.raises(PrepareError, match=r"line 1: expected an object with an id.*Correct or remove the file"):
+        _prepare(source, tmp_path / "out")
+    (source / "alignments.jsonl").unlink()
+    _prepare(source, tmp_path / "out")
+    assert not (tmp_path / "out" / "alignments.jsonl").exists()

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wavejax.decoding import align, greedy, greedy_errors
+from wavejax.decoding import Spike, align, greedy, greedy_errors, meeting
 from wavejax.evaluation.words import edit_distance
 
 
@@ -75,3 +75,12 @@ def test_the_compiled_distance_is_that_of_the_greedy_reading() -> None:
         for each, count, label, length in zip(log_probs, frames, labels, lengths, strict=True)
     ]
     np.testing.assert_array_equal(found, expected)
+
+
+def test_labels_meet_in_the_middle_of_blanks_unless_there_are_many() -> None:
+    spikes = [Spike(1, 2, 3, -0.1), Spike(2, 6, 7, -0.2), Spike(1, 7, 9, -0.3), Spike(3, 20, 21, -0.4)]
+    found = meeting(spikes, 5)
+    assert [(each.first, each.last) for each in found] == [(2, 5), (5, 7), (7, 9), (20, 21)]
+    assert [each.log_prob for each in found] == [-0.1, -0.2, -0.3, -0.4]
+    assert meeting(spikes, 0) == tuple(spikes)
+    assert meeting([], 5) == ()

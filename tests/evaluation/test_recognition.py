@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wavejax.evaluation.recognition import Edits, Reading, RecognitionReport, edits, rate
+from wavejax.evaluation.boundaries import Boundaries
+from wavejax.evaluation.recognition import Edits, Reading, RecognitionReport, edits, pairs, rate
 from wavejax.evaluation.words import edit_distance
 
 
@@ -85,3 +86,37 @@ def test_lines_and_page(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text("{}")
     with pytest.raises(FileExistsError, match="wavejax has not written it"):
         found.write(tmp_path)
+
+
+def test_what_was_mistaken_is_counted() -> None:
+    found = report(("good warning", "how are you", "it is lat"))
+    assert found.confusions == [("e", "", 1), ("m", "w", 1), ("o", "a", 1)]
+    assert pairs("ab", "b") == [("a", None), ("b", "b")]
+
+
+def test_phonemes_are_counted_without_pauses_and_conditions_beside_them(tmp_path: Path) -> None:
+    def reading(read: str) -> Reading:
+        sound = np.zeros(1600, np.float32)
+        return Reading(id="r", said="d aa | n ee t", read=read, waveform=sound, sample_rate=16000, phonemic=True)
+
+    assert reading("d aa n ee t").letters == Edits(0, 0, 0, 5)
+    assert reading("d a | n t").letters == Edits(1, 1, 0, 5)
+    assert reading("d aa n ee t").words.errors == 2
+    worse = {"noise-10": (reading(""),)}
+    one = RecognitionReport(
+        readings=(reading("d a | n ee t"),),
+        silence={},
+        seconds=1,
+        conditions=worse,
+        boundaries=Boundaries(0.01, 0.9, 5),
+    )
+    lines = "\n".join(one.lines())
+    assert "phone error     20.0 %" in lines
+    assert "noise-10        phones 100.0 %" in lines
+    assert "boundaries      median 10 ms off, 90.0 % within 50 ms (5)" in lines
+    assert "word" not in lines
+    page = one.write(tmp_path)
+    assert "<tr><td>aa</td><td>a</td><td>1</td></tr>" in page.read_text()
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert content["conditions"]["noise-10"]["letters"]["mean"] == 1
+    assert content["boundaries"]["count"] == 5

@@ -14,14 +14,23 @@ from typing import Any
 
 import jax
 
-from wavejax.models import chorale, conv_ctc, deep_speech, hifi_gan, vocos_presets, wavenet_presets, wavernn_presets
+from wavejax.models import (
+    chorale,
+    conv_ctc,
+    deep_speech,
+    hifi_gan,
+    listen_attend_spell,
+    vocos_presets,
+    wavenet_presets,
+    wavernn_presets,
+)
 from wavejax.models.wavenet import WaveNet, WaveNetConfig
 from wavejax.nn.parallel import initial_parallel_params
 from wavejax.nn.parameters import initial_params, initial_recognizer_params
 from wavejax.types import ParallelModel
 
 FOLDER = Path(__file__).parent / "golden"
-RECOGNIZERS = {**conv_ctc.PRESETS, **deep_speech.PRESETS}
+RECOGNIZERS = {**conv_ctc.PRESETS, **deep_speech.PRESETS, **listen_attend_spell.PRESETS}
 PRESETS = {
     **wavenet_presets.PRESETS,
     **wavernn_presets.PRESETS,

@@ -29,6 +29,18 @@ def test_convolutions_are_xlas() -> None:
     np.testing.assert_allclose(convolve(x, all_channels, "highest"), full, atol=1e-5)
 
 
+def test_gradients_of_a_depthwise_convolution_are_those_of_its_sum() -> None:
+    x, taps, weight = normal(2, 11, 5), normal(7, 5), normal(2, 5, 5)
+
+    def derived(x: jax.Array, taps: jax.Array) -> jax.Array:
+        windows = jnp.stack([x[:, first : first + 7] for first in range(5)], axis=1)
+        return jnp.sum(weight * jnp.sum(windows * taps[None, None], axis=2))
+
+    found = cheap_jit(jax.grad(lambda x, taps: jnp.sum(weight * depthwise(x, taps)), (0, 1)))(x, taps)
+    for one, other in zip(found, cheap_jit(jax.grad(derived, (0, 1)))(x, taps), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
 def test_normalisation_is_each_frames_own() -> None:
     x, scale, bias = normal(2, 3, 6), normal(6), normal(6)
     given = np.asarray(x, np.float64)

@@ -58,6 +58,39 @@ def test_a_gain_is_one_number_for_an_example() -> None:
     assert gains.std() > 0.5
 
 
+NOTHING = {"frequency_masks": 0, "time_masks": 0}
+
+
+def warped(x: np.ndarray, counts: np.ndarray, **changes: float) -> np.ndarray:
+    keys = jax.random.split(jax.random.key(2), len(x))
+    config = SpecAugmentConfig(**NOTHING, **changes)
+    return np.asarray(cheap_jit(functools.partial(spec_augment, config=config, fill=FILL))(x, counts, keys))
+
+
+def test_a_tempo_rises_and_falls_within_an_example() -> None:
+    time = np.broadcast_to(np.arange(300, dtype=np.float32)[None, :, None], (12, 300, 2))
+    counts = np.asarray([300, 200] * 6, np.int32)
+    read = warped(time, counts, tempo=0.2)
+    np.testing.assert_array_equal(read[1::2, 200:], time[1::2, 200:])  # padding stays
+    for row, count in zip(read[..., 0], counts, strict=True):
+        steps = np.diff(row[:count])
+        inner = steps[(row[1:count] > 1) & (row[1:count] < count - 2)]  # at the ends the first and last frames stay
+        assert 0.8 - 1e-3 <= inner.min() <= inner.max() <= 1.2 + 1e-3
+        assert row.min() >= 0
+        assert row[:count].max() <= count - 1
+    assert np.abs(read - time).max() > 3
+    assert np.diff(read[0, :, 0]).std() > 0.01
+
+
+def test_channels_are_stretched_from_the_lowest_one_on() -> None:
+    channels = np.broadcast_to(np.arange(20, dtype=np.float32), (12, 8, 20))
+    read = warped(channels, np.full(12, 8, np.int32), stretch=0.2)
+    factors = read[:, 0, 10] / 10
+    np.testing.assert_allclose(read, np.minimum(channels * factors[:, None, None], 19), atol=1e-4)
+    assert 0.8 <= factors.min() < 0.95
+    assert 1.05 < factors.max() <= 1.2
+
+
 def test_shares_are_shares() -> None:
     with pytest.raises(ValueError, match=r"augment\.time_share must be at least 0 and at most 1, got 2"):
         SpecAugmentConfig(time_share=2)

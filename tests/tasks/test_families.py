@@ -15,6 +15,7 @@ from wavejax.tasks.composer.product import Composer
 from wavejax.tasks.families import FAMILIES, export, get_family, load, load_any_family, preset, presets
 from wavejax.tasks.instrument.product import Instrument
 from wavejax.tasks.recognizer.product import Recognizer
+from wavejax.tasks.recognizer.spelling import SpellingRecognizer
 from wavejax.tasks.vocoder.product import Vocoder
 from wavejax.tasks.vocoder.wavenet import FAMILY as VOCODERS
 from wavejax.tasks.vocoder.wavenet import WaveNetVocoderConfig
@@ -25,6 +26,7 @@ PRODUCTS = {
     "instrument": Instrument,
     "recognizer": Recognizer,
     "deep-speech": Recognizer,
+    "listen-attend-spell": SpellingRecognizer,
     "composer": Composer,
 }
 

@@ -12,7 +12,8 @@ from wavejax.text import TEXT_SPECS, TextError, TextSpec, get_text_spec
 @pytest.mark.parametrize("name", TEXT_SPECS)
 def test_there_and_back(name: str) -> None:
     spec = get_text_spec(name)
-    text = "".join(spec.symbols).strip()
+    letters = [symbol for symbol in spec.symbols if symbol != " "]
+    text = " ".join([*letters, "|", letters[0]]) if spec.phonemic else "".join([*letters, " ", letters[0]])
     labels = spec.encode(text)
     assert labels.dtype == np.int32
     assert labels.min() >= 1
@@ -29,6 +30,17 @@ def test_letters() -> None:
     assert get_text_spec("letters-ru").num_classes == 35
     russian = get_text_spec("letters-ru")
     assert russian.decode(russian.labels("Съешь ЕЩЁ 2 булки!")) == "съешь ещё два булки"
+
+
+def test_phonemes() -> None:
+    spec = get_text_spec("phonemes-en")
+    assert spec.num_classes == 1 + 1 + 4 + 24 + 15 * 3
+    labels = spec.labels("  DH AH0 |  K AE1 T . ")
+    assert labels.tolist() == spec.encode_symbols(["DH", "AH0", " ", "K", "AE1", "T", "."]).tolist()
+    assert labels[2] == spec.space
+    assert spec.decode(labels) == "DH AH0 | K AE1 T ."
+    with pytest.raises(TextError, match="'AH', number 2 of 3, is none of the 74 symbols of the text spec 'phonemes-"):
+        spec.encode("DH AH |")
 
 
 def test_accents_that_are_no_symbols_are_left_out() -> None:
@@ -58,6 +70,12 @@ def test_symbols_that_make_no_sense_are_refused(symbols: tuple[str, ...], said: 
         TextSpec(name="mine", language="en", symbols=symbols)
 
 
+def test_phonemes_that_a_text_cannot_separate_are_refused() -> None:
+    for symbol in ("A B", "|", ""):
+        with pytest.raises(ValueError, match=r"must be a space or have none, and not be '\|'"):
+            TextSpec(name="mine", language="en", symbols=(" ", symbol), normalizer="phonemes-1")
+
+
 def test_an_unknown_name_lists_the_names() -> None:
-    with pytest.raises(ValueError, match="no text spec is called 'letters-xx'; known are letters-en, letters-ru"):
+    with pytest.raises(ValueError, match="no text spec is called 'letters-xx'; known are letters-en, letters-ru, pho"):
         get_text_spec("letters-xx")

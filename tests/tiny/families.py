@@ -9,8 +9,9 @@ import soundfile
 
 from tests.tiny import commands
 from tests.tiny.notes import recordings, tiny_piano
-from tests.tiny.recognizers import tiny_deep_speech, tiny_recognizer
+from tests.tiny.recognizers import tiny_deep_speech, tiny_recognizer, tiny_speller
 from tests.tiny.scores import scores, tiny_composer
+from tests.tiny.speakers import tiny_speaker, tones
 from tests.tiny.vocos import tiny_hifi_gan, tiny_published_vocos, tiny_vocos
 from tests.tiny.wavernn import tiny_wavernn
 
@@ -51,7 +52,9 @@ TINY: dict[str, Tiny] = {
     "instrument": Tiny(tiny_piano, notes),
     "recognizer": Tiny(tiny_recognizer, embedded),
     "deep-speech": Tiny(tiny_deep_speech, embedded),
+    "listen-attend-spell": Tiny(tiny_speller, embedded),
     "composer": Tiny(tiny_composer, scores),
+    "speaker": Tiny(tiny_speaker, tones),
 }
 
 

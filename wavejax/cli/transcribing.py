@@ -20,8 +20,9 @@ from wavejax.data.texts import MAX_TRANSCRIPT_BYTES, read_text, text_lines
 from wavejax.decoding import Search, build_ngrams, read_arpa
 from wavejax.ranges import Range
 from wavejax.tasks.families import load
-from wavejax.tasks.recognizer.formats import SUFFIXES, Format, written
+from wavejax.tasks.recognizer.aligning import align_corpus
 from wavejax.tasks.recognizer.product import Recognizer
+from wavejax.text.transcript_files import SUFFIXES, Format, written
 
 _PIECE_BYTES = 3200
 """Of a stream: read at a time, a tenth of a second at 16 kHz."""
@@ -64,14 +65,19 @@ class Transcribe:
 
 @dataclass(frozen=True, kw_only=True)
 class Align:
-    """Find out when each word of a known text is said in a recording."""
+    """Find out when each word of a known text is said in a recording.
+
+    Given a corpus made by `wavejax prepare` instead of a recording and its text, all its transcripts are laid on their
+    recordings, and the times of letters (or phonemes) and words go into its alignments.jsonl. A run that was stopped
+    goes on; --overwrite begins anew.
+    """
 
     model: Positional[str]
     """A training folder or an exported folder of a recogniser."""
     audio: Positional[Path]
-    """A recording of the text."""
-    text: Positional[str]
-    """What is said, or the name of a file that holds it (NAME.txt)."""
+    """A recording of the text, or the folder of a corpus."""
+    text: Positional[str | None] = None
+    """What is said, or the name of a file that holds it (NAME.txt); of a corpus nothing."""
     out: Path | None = None
     """The file to write; without it the result is printed."""
     format: Format = "json"
@@ -184,9 +190,14 @@ def run_align(arguments: Sequence[str]) -> int:
     """`wavejax align`."""
     example = (
         'wavejax align run/ speech.wav "What is said in it."\n'
-        "wavejax align run/ speech.wav speech.txt --format textgrid --out speech.TextGrid"
+        "wavejax align run/ speech.wav speech.txt --format textgrid --out speech.TextGrid\n"
+        "wavejax align run/ corpus/"
     )
     given = parse(Align, "align", arguments, example=example)
+    if given.audio.is_dir():
+        return _align_corpus(given)
+    if given.text is None:
+        raise UsageError(f"the text of {given.audio} is missing: wavejax align MODEL AUDIO TEXT, or TEXT.txt")
     if given.out is not None and given.out.exists() and not given.overwrite:
         raise InputError(f"{given.out} is there already: choose another name, or --overwrite")
     check_file(given.out)
@@ -205,6 +216,20 @@ def run_align(arguments: Sequence[str]) -> int:
         f"{given.out}: {len(transcript.words)} words of {transcript.duration:.2f} s; the least sure one is "
         f"{least.text!r} at {least.start:.2f} s, {least.confidence:.2f}"
     )
+    return 0
+
+
+def _align_corpus(given: Align) -> int:
+    """Aligns all of a corpus."""
+    if given.text is not None or given.out is not None:
+        raise UsageError(f"{given.audio} is a folder: a corpus has its own texts, so leave TEXT and --out out")
+    recognizer = load(given.model, kind=Recognizer)
+    with refusals():
+        done = align_corpus(recognizer, given.audio, overwrite=given.overwrite, say=print)
+    for name, why in done.left_out.items():
+        print(f"{name} is left out: {why}", file=sys.stderr)
+    also = f"; {done.before} were there already" if done.before else ""
+    print(f"{done.path}: {done.aligned} recordings aligned{also}; {len(done.left_out)} left out")
     return 0
 
 

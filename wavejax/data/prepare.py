@@ -2,6 +2,7 @@
 
     OUT/manifest.json           written last; a folder that has it is complete
     OUT/shard-N-HASH.array_record
+    OUT/alignments.jsonl        where the source has one: its phones' times (`wavejax.data.alignments`)
     OUT/journal/                settings.json and one file per finished shard, which a later run need not redo
                                 (a folder `journal` without our settings.json belongs to the user, and OUT is refused)
 
@@ -31,6 +32,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from wavejax import interruption
 from wavejax.atomic import abandon, is_leftover, prove_folder, text_path, write_json
 from wavejax.audio.specs import FeatureSpec, get_spec
+from wavejax.data.alignments import ALIGNMENTS_NAME, AlignmentError, collected_alignments, write_alignments
 from wavejax.data.manifest import (
     SPLITS,
     Manifest,
@@ -134,6 +136,7 @@ def prepare(
         pending = [job for job in jobs if job.number not in journals]
         journals |= _run(pending, jobs, workers or _available_cores(), progress)
         manifest, skipped, clipped, notes = _assemble(Path(source), listing, jobs, journals, chosen, validation, test)
+        notes += _take_alignments(Path(source), folder, manifest, trim)
         manifest.save(folder)
         _remove_leftovers(folder, jobs, manifest)
     return PrepareReport(
@@ -382,6 +385,25 @@ def _assemble(
     )
     clipped = tuple((entry["id"], entry["clipped"]) for entry, _, _, _ in found if entry["clipped"])
     return manifest, tuple((name, reason) for name, reason in skipped), clipped, notes
+
+
+def _take_alignments(source: Path, folder: Path, manifest: Manifest, trim: bool) -> list[tuple[str, str]]:
+    """Write the source's alignments of what the corpus holds, if there are any; returns remarks on them."""
+    try:
+        found = collected_alignments(source, {utterance.id for utterance in manifest.utterances})
+    except AlignmentError as error:
+        raise PrepareError(f"{error}. Correct or remove the file, then run the same command again") from error
+    if not found:
+        (folder / ALIGNMENTS_NAME).unlink(missing_ok=True)
+        return []
+    if trim:
+        raise PrepareError(
+            f"{source} has phones' times ({ALIGNMENTS_NAME}), which trimming would make wrong: prepare it without "
+            "trimming, or remove that file"
+        )
+    write_alignments(folder / ALIGNMENTS_NAME, found)
+    missing = len(manifest.utterances) - len(found)
+    return [(ALIGNMENTS_NAME, f"has no alignment of {missing} utterances")] if missing else []
 
 
 def _entry(

@@ -10,7 +10,7 @@ processes, with the batches that it would have seen.
 import functools
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +76,9 @@ class Utterances:
         num_frames: samples of a recording -> its frames.
         features: number of an utterance in the corpus -> frames float32 [F, C].
         capacity: frames of an utterance -> labels that the model can read from them, each repeat counted as two.
+        labels: number of an utterance in the corpus -> its labels int32 [L], where they are not those of its
+            transcript; TextError says why it has none.
+        beside: number of an utterance -> further arrays by name: one value for each label, or a number.
 
     Raises ValueError if the split holds nothing that can be learnt from; the message says why.
     """
@@ -90,8 +93,11 @@ class Utterances:
         num_frames: Callable[[int], int],
         features: Callable[[int], Float[np.ndarray, "frames channels"]],
         capacity: Callable[[int], int],
+        labels: Callable[[int], Int32[np.ndarray, " labels"]] | None = None,
+        beside: Callable[[int], Mapping[str, np.ndarray]] | None = None,
     ) -> None:
-        self._corpus, self._features = corpus, features
+        self._corpus, self._features, self._beside = corpus, features, beside
+        self._labels = labels or (lambda position: text.labels(corpus.entries[position].transcript))
         self.buckets = tuple(buckets)
         wide = [bucket.num_labels for bucket in self.buckets]
         if not self.buckets or sorted(self.buckets) != list(self.buckets) or sorted(wide) != wide:
@@ -102,7 +108,7 @@ class Utterances:
         named: dict[str, list[str]] = {}
         for position in corpus.indices(split):
             entry = corpus.entries[position]
-            found = self._list(position, num_frames(entry.num_samples), entry.transcript, text, capacity)
+            found = self._list(position, num_frames(entry.num_samples), capacity)
             if isinstance(found, Listed):
                 self.listed.append(found)
             else:
@@ -110,12 +116,10 @@ class Utterances:
                 named.setdefault(found, []).append(entry.id)
         self._report(split, named)
 
-    def _list(
-        self, position: int, frames: int, transcript: str, text: TextSpec, capacity: Callable[[int], int]
-    ) -> Listed | str:
+    def _list(self, position: int, frames: int, capacity: Callable[[int], int]) -> Listed | str:
         """The utterance, or why it is left out."""
         try:
-            labels = text.labels(transcript)
+            labels = self._labels(position)
         except TextError as error:
             return f"text that cannot be read ({str(error).partition(':')[0]})"
         if not len(labels):
@@ -137,7 +141,8 @@ class Utterances:
         if not self.listed:
             raise ValueError(
                 f"no utterance of the split {split!r} can be learnt from ({'; '.join(parts)}). A corpus for a "
-                "recogniser needs transcripts in the text spec's language, and buckets that hold its utterances"
+                "recogniser needs transcripts in the text spec's language, one for a speaker its phones' times; and "
+                "buckets must hold its utterances"
             )
         if parts:
             words = "; ".join(parts)
@@ -163,7 +168,8 @@ class Utterances:
 
         - features float32 [R, F, C], num_frames int32 [R]: frames past an utterance's own are zeros;
         - labels int32 [R, L], num_labels int32 [R]: zeros past its own;
-        - id uint32 [R]: CRC-32 of the utterance's id.
+        - id uint32 [R]: CRC-32 of the utterance's id;
+        - what stands beside the labels: [R, L] with zeros past an utterance's own, or [R].
 
         Needs the extra `train` (Grain). Uses threads only: no process is started, and nothing here uses jax.
         """
@@ -209,7 +215,21 @@ class Utterances:
                 batch["labels"][row, : len(each.labels)] = each.labels
                 batch["num_labels"][row] = len(each.labels)
                 batch["id"][row] = id_hash(self._corpus.entries[each.position].id)
-        return batch
+        return {**batch, **self._stacked_beside(own, bucket)}
+
+    def _stacked_beside(self, own: Sequence[Listed | None], bucket: Bucket) -> dict[str, np.ndarray]:
+        if self._beside is None:
+            return {}
+        given = [{} if each is None else self._beside(each.position) for each in own]
+        example = self._beside(self.listed[0].position)
+        stacked = {
+            name: np.zeros((len(own), *([bucket.num_labels] if value.ndim else [])), value.dtype)
+            for name, value in example.items()
+        }
+        for row, values in enumerate(given):
+            for name, value in values.items():
+                stacked[name][(row, slice(len(value))) if value.ndim else row] = value
+        return stacked
 
     @functools.cached_property
     def _corpus_channels(self) -> int:

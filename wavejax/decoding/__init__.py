@@ -1,8 +1,9 @@
 """From a recogniser's probabilities to labels, and from labels to when they are heard (floor 4)."""
 
 from wavejax.decoding.beam import Hypothesis, Scorer, beam_search
-from wavejax.decoding.ctc import Alignment, Spike, align, greedy, greedy_errors
+from wavejax.decoding.ctc import Alignment, Spike, align, edit_errors, greedy, greedy_errors, meeting
 from wavejax.decoding.ngrams import NGramError, NGrams, Search, WordScorer, build_ngrams, read_arpa
+from wavejax.decoding.spelling import Spelled, spell
 
 __all__ = [
     "Alignment",
@@ -11,12 +12,16 @@ __all__ = [
     "NGrams",
     "Scorer",
     "Search",
+    "Spelled",
     "Spike",
     "WordScorer",
     "align",
     "beam_search",
     "build_ngrams",
+    "edit_errors",
     "greedy",
     "greedy_errors",
+    "meeting",
     "read_arpa",
+    "spell",
 ]

@@ -1,11 +1,12 @@
 """Reading CTC probabilities: the best label of each frame, and the best way to read given labels."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 _IMPOSSIBLE = -1e30
 
@@ -87,6 +88,21 @@ def align(
     return Alignment(tuple(spikes), total)
 
 
+def meeting(spikes: Sequence[Spike], longest: int) -> tuple[Spike, ...]:
+    """The labels of an alignment with the blanks between two of them shared out: they meet in the middle.
+
+    CTC says in which frames a label is sure, not how long it lasts. Where there are more than `longest` blanks, nothing
+    is said in between, and both stay as they are.
+    """
+    firsts, lasts = [spike.first for spike in spikes], [spike.last for spike in spikes]
+    for place in range(1, len(spikes)):
+        if 0 < firsts[place] - lasts[place - 1] <= longest:
+            firsts[place] = lasts[place - 1] = (firsts[place] + lasts[place - 1] + 1) // 2
+    return tuple(
+        spike._replace(first=first, last=last) for spike, first, last in zip(spikes, firsts, lasts, strict=True)
+    )
+
+
 def greedy_errors(
     log_probs: Float[Array, "batch frames classes"],
     num_frames: Int[Array, " batch"],
@@ -94,26 +110,41 @@ def greedy_errors(
     num_labels: Int[Array, " batch"],
     blank: int = 0,
 ) -> Float[Array, " batch"]:
-    """Edit distance (Levenshtein 1966) between what `greedy` reads and the labels, within a compiled program.
-
-    One row of the usual table for each label that is read; along the row, insertions are a running minimum.
-    """
+    """Edit distance between what `greedy` reads and the labels, within a compiled program."""
     best = jnp.argmax(log_probs, axis=-1).astype(labels.dtype)
     before = jnp.pad(best, ((0, 0), (1, 0)), constant_values=blank)[:, :-1]
     valid = jnp.arange(best.shape[1]).reshape(1, -1) < num_frames[:, None]
-    read = (best != blank) & (best != before) & valid
+    return edit_errors(best, (best != blank) & (best != before) & valid, labels, num_labels)
+
+
+def edit_errors(
+    read: Int[Array, "batch places"],
+    is_read: Bool[Array, "batch places"],
+    labels: Int[Array, "batch labels"],
+    num_labels: Int[Array, " batch"],
+) -> Float[Array, " batch"]:
+    """Edit distance (Levenshtein 1966) between the labels that are read and those that were said, jit-safe.
+
+    One row of the usual table for each label that is read; along the row, insertions are a running minimum.
+
+    Args:
+        read: labels; only those count that `is_read` marks.
+        is_read: which count.
+        labels: what was said; entries past `num_labels` are not read.
+        num_labels: of each example.
+    """
     columns = jnp.arange(labels.shape[1] + 1, dtype=jnp.int32).reshape(1, -1)
 
     def frame(row: Array, given: tuple[Array, Array]) -> tuple[Array, None]:
-        label, is_read = given
+        label, counts = given
         changed = row[:, :-1] + (label[:, None] != labels).astype(jnp.int32)
         reached = jnp.concatenate([row[:, :1] + 1, jnp.minimum(row[:, 1:] + 1, changed)], axis=1)
         reached = lax.cummin(reached - columns, axis=1) + columns
-        return jnp.where(is_read[:, None], reached, row), None
+        return jnp.where(counts[:, None], reached, row), None
 
     start = jnp.broadcast_to(columns, (labels.shape[0], labels.shape[1] + 1))
-    row, _ = lax.scan(frame, start, (jnp.moveaxis(best, 1, 0), jnp.moveaxis(read, 1, 0)))
+    row, _ = lax.scan(frame, start, (jnp.moveaxis(read, 1, 0), jnp.moveaxis(is_read, 1, 0)))
     return jnp.take_along_axis(row, num_labels[:, None], axis=1)[:, 0].astype(jnp.float32)
 
 
-__all__ = ["Alignment", "Spike", "align", "greedy", "greedy_errors"]
+__all__ = ["Alignment", "Spike", "align", "edit_errors", "greedy", "greedy_errors", "meeting"]

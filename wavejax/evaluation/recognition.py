@@ -1,6 +1,9 @@
 """What a recogniser makes of recordings whose words are known: error rates, what they consist of, and controls."""
 
+import dataclasses
+import functools
 import html
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +15,13 @@ from jaxtyping import Float
 from wavejax.atomic import write_json, write_text
 from wavejax.audio.files import write_audio
 from wavejax.evaluation.bootstrap import Interval, paired_bootstrap
+from wavejax.evaluation.boundaries import Boundaries
 from wavejax.evaluation.names import file_names
 from wavejax.evaluation.report import STYLE
 from wavejax.ownership import marked, refuse_foreign_report
+
+_CONFUSIONS = 30
+"""Of the page: the most frequent ones."""
 
 
 class Edits(NamedTuple):
@@ -32,24 +39,38 @@ class Edits(NamedTuple):
         return self.substitutions + self.deletions + self.insertions
 
 
-def edits(said: Sequence[Hashable], read: Sequence[Hashable]) -> Edits:
-    """The changes of one best alignment (Levenshtein 1966); where several are best, substitutions come first."""
+def pairs(said: Sequence[Hashable], read: Sequence[Hashable]) -> list[tuple[Hashable | None, Hashable | None]]:
+    """What was said beside what was read, None where nothing stands against it, in one best alignment.
+
+    Levenshtein 1966; where several are best, substitutions come first.
+    """
     table = np.zeros((len(said) + 1, len(read) + 1), np.int64)
     table[:, 0], table[0] = np.arange(len(said) + 1), np.arange(len(read) + 1)
     for i, expected in enumerate(said, 1):
         for j, got in enumerate(read, 1):
             table[i, j] = min(table[i - 1, j - 1] + (expected != got), table[i - 1, j] + 1, table[i, j - 1] + 1)
     i, j = len(said), len(read)
-    substitutions = deletions = insertions = 0
+    found: list[tuple[Hashable | None, Hashable | None]] = []
     while i or j:
         differs = bool(i and j and said[i - 1] != read[j - 1])
         if i and j and table[i, j] == table[i - 1, j - 1] + differs:
-            i, j, substitutions = i - 1, j - 1, substitutions + differs
+            i, j = i - 1, j - 1
+            found.append((said[i], read[j]))
         elif i and table[i, j] == table[i - 1, j] + 1:
-            i, deletions = i - 1, deletions + 1
+            i -= 1
+            found.append((said[i], None))
         else:
-            j, insertions = j - 1, insertions + 1
-    return Edits(substitutions, deletions, insertions, len(said))
+            j -= 1
+            found.append((None, read[j]))
+    return found[::-1]
+
+
+def edits(said: Sequence[Hashable], read: Sequence[Hashable]) -> Edits:
+    """The changes of that alignment."""
+    beside = pairs(said, read)
+    deletions, insertions = (sum(pair[side] is None for pair in beside) for side in (1, 0))
+    changed = sum(one != other for one, other in beside)
+    return Edits(changed - deletions - insertions, deletions, insertions, len(said))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,16 +83,30 @@ class Reading:
     read: str
     waveform: Float[np.ndarray, " time"]
     sample_rate: int
+    phonemic: bool = False
+    """Both texts are phonemes with spaces between them, "|" where there is a pause."""
 
-    @property
+    @functools.cached_property
     def words(self) -> Edits:
-        """Changes of words."""
-        return edits(self.said.split(), self.read.split())
+        """Changes of words; of a phonemic reading, of stretches between pauses."""
+        return edits(*(_words(each, self.phonemic) for each in (self.said, self.read)))
 
-    @property
+    @functools.cached_property
     def letters(self) -> Edits:
-        """Changes of symbols, spaces included."""
-        return edits(self.said, self.read)
+        """Changes of letters, spaces included, or of phonemes, without pauses."""
+        return edits(*(_symbols(each, self.phonemic) for each in (self.said, self.read)))
+
+    def with_text_of(self, other: "Reading") -> "Reading":
+        """This reading, held against what was said in another recording."""
+        return dataclasses.replace(self, said=other.said)
+
+
+def _words(text: str, phonemic: bool) -> list[str]:
+    return [each.strip() for each in text.split("|")] if phonemic else text.split()
+
+
+def _symbols(text: str, phonemic: bool) -> Sequence[str]:
+    return [each for each in text.split() if each != "|"] if phonemic else text
 
 
 class Rate(NamedTuple):
@@ -117,6 +152,10 @@ class RecognitionReport:
     """What was read in sounds in which nothing is said, by their names."""
     seconds: float
     """Wall time of all readings."""
+    conditions: Mapping[str, tuple[Reading, ...]] = field(default_factory=dict)
+    """The same recordings under worse conditions, by the conditions' names."""
+    boundaries: Boundaries | None = None
+    """How far the borders of its alignments are from the corpus' own, if it has any."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """Description for the page; `system` is its title."""
 
@@ -140,11 +179,22 @@ class RecognitionReport:
         if len(self.readings) < 2:
             return None
         others = [*self.readings[1:], self.readings[0]]
-        pairs = list(zip(others, self.readings, strict=True))
-        return (
-            rate([edits(other.said, own.read) for other, own in pairs]),
-            rate([edits(other.said.split(), own.read.split()) for other, own in pairs]),
-        )
+        held = [own.with_text_of(other) for other, own in zip(others, self.readings, strict=True)]
+        return rate([each.letters for each in held]), rate([each.words for each in held])
+
+    @property
+    def phonemic(self) -> bool:
+        """Whether phonemes are read, not letters."""
+        return self.readings[0].phonemic
+
+    @property
+    def confusions(self) -> list[tuple[str, str, int]]:
+        """(said, read, how often) of symbols that were mistaken, the most frequent first; "" where there is none."""
+        count: Counter[tuple[str, str]] = Counter()
+        for each in self.readings:
+            sides = (_symbols(text, each.phonemic) for text in (each.said, each.read))
+            count.update((str(one or ""), str(other or "")) for one, other in pairs(*sides) if one != other)
+        return [(*pair, number) for pair, number in sorted(count.items(), key=lambda item: (-item[1], item[0]))]
 
     @property
     def times_real_time(self) -> float:
@@ -153,10 +203,19 @@ class RecognitionReport:
 
     def lines(self) -> list[str]:
         """For the terminal."""
-        rows = [("letter error", str(self.letters)), ("word error", str(self.words))]
+        symbols = "phones" if self.phonemic else "letters"
+        rows = [(f"{symbols[:-1]} error", str(self.letters))]
+        if not self.phonemic:
+            rows.append(("word error", str(self.words)))
+        for name, readings in self.conditions.items():
+            letters, words = (100 * rate(each).interval.mean for each in _edits(readings))
+            rows.append((name, f"{symbols} {letters:.1f} %" + ("" if self.phonemic else f", words {words:.1f} %")))
+        if self.boundaries is not None:
+            rows.append(("boundaries", str(self.boundaries)))
         if self.shuffled is not None:
             letters, words = (100 * each.interval.mean for each in self.shuffled)
-            rows.append(("texts shuffled", f"letters {letters:.1f} %, words {words:.1f} % (a control: near 100 %)"))
+            apart = f"{symbols} {letters:.1f} %" + ("" if self.phonemic else f", words {words:.1f} %")
+            rows.append(("texts shuffled", f"{apart} (a control: near 100 %)"))
         rows += [
             (f"in {name}", repr(read) if read else "nothing, as it should be") for name, read in self.silence.items()
         ]
@@ -175,6 +234,12 @@ class RecognitionReport:
             "shuffled": control,
             "silence": dict(self.silence),
             "times_real_time": self.times_real_time,
+            "conditions": {
+                name: dict(zip(("letters", "words"), (rate(each).to_json() for each in _edits(readings)), strict=True))
+                for name, readings in self.conditions.items()
+            },
+            "boundaries": None if self.boundaries is None else self.boundaries.to_json(),
+            "confusions": self.confusions,
             "readings": [
                 {"id": each.id, "said": each.said, "read": each.read, "errors": each.letters._asdict()}
                 for each in self.readings
@@ -196,7 +261,7 @@ class RecognitionReport:
         write_text(folder / "report.md", f"# {title}\n\n```\n{text}\n```\n")
         worst = sorted(self.readings, key=lambda each: -each.letters.errors / max(each.letters.length, 1))
         cards = "".join(
-            f'<div class="card"><b>{html.escape(each.id)}: {each.letters.errors} of {each.letters.length} letters</b>'
+            f'<div class="card"><b>{html.escape(each.id)}: {each.letters.errors} of {each.letters.length} symbols</b>'
             f'<audio controls preload="none" src="audio/{files[each.id]}.wav"></audio>'
             f"<p>said: {html.escape(each.said)}</p><p>read: {html.escape(each.read) or '(nothing)'}</p></div>"
             for each in worst
@@ -204,11 +269,29 @@ class RecognitionReport:
         page = (
             f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
             f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
-            f"<h1>{html.escape(title)}</h1><pre>{html.escape(text)}</pre>"
+            f"<h1>{html.escape(title)}</h1><pre>{html.escape(text)}</pre>{_confusion_table(self.confusions)}"
             f'<h2>Readings, the worst first</h2><div class="grid">{cards}</div></body></html>\n'
         )
         write_text(folder / "index.html", page)
         return folder / "index.html"
 
 
-__all__ = ["Edits", "Rate", "Reading", "RecognitionReport", "edits", "rate"]
+def _edits(readings: Sequence[Reading]) -> tuple[list[Edits], list[Edits]]:
+    """Of letters, and of words."""
+    return [each.letters for each in readings], [each.words for each in readings]
+
+
+def _confusion_table(confusions: Sequence[tuple[str, str, int]]) -> str:
+    """HTML of the most frequent ones; nothing where there are none."""
+    if not confusions:
+        return ""
+    names = {"": "nothing", " ": "a space"}
+    rows = "".join(
+        f"<tr><td>{html.escape(names.get(said, said))}</td><td>{html.escape(names.get(read, read))}</td>"
+        f"<td>{count}</td></tr>"
+        for said, read, count in confusions[:_CONFUSIONS]
+    )
+    return f"<h2>What was mistaken</h2><table><tr><th>said</th><th>read</th><th>times</th></tr>{rows}</table>"
+
+
+__all__ = ["Edits", "Rate", "Reading", "RecognitionReport", "edits", "pairs", "rate"]

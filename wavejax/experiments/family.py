@@ -164,6 +164,9 @@ class Family(Generic[C, P]):
     """What a product makes of the data that `open_data` opened, for people to look at."""
     evaluator: type[Evaluator] | None = None
     doctor: type[Doctor] | None = None
+    completed: Callable[[P, Callable[[str], Any]], P] = lambda product, load: product
+    """(product, load) -> the product with the other models that it needs in use, such as a speaker's vocoder, which
+    `load` gives by name or folder. What is loaded, a training's exhibits do not have."""
     with_speakers: Callable[[C, Sequence[str]], C] | None = None
     """The configuration for a model that tells these speakers apart; None where the family knows none."""
     matters: tuple[str, ...] = ("model",)

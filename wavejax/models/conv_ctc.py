@@ -1,6 +1,6 @@
 """A small recogniser for CTC: depthwise convolutions with squeeze-and-excitation, after ContextNet and QuartzNet.
 
-    x = two strided convolutions (a frame for each four)
+    x = two convolutions with strides (a frame for each four, or for each two)
     for each block:  x = x + excite(contract(swish(expand(norm(depthwise(x))))))
     log-probabilities = log softmax(linear(norm(x)))
 
@@ -14,7 +14,7 @@ the frames before it in which old ones fade. It runs over a whole utterance, or 
 """
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -28,10 +28,8 @@ from wavejax.nn.dropout import drop
 from wavejax.nn.kernels import declare, declare_kernel
 from wavejax.ranges import COUNT, SHARE, Range, check_ranges
 
-SUBSAMPLING = 4
-"""Frames of features for each frame of the result."""
 _TAPS = 5
-"""Of the strided convolutions."""
+"""Of the first two convolutions."""
 
 State = dict[str, Any]
 """What a causal network remembers: the last inputs of every convolution [B, n, C], and every block's fading sums."""
@@ -52,6 +50,9 @@ class ConvCTCConfig:
     num_blocks: Annotated[int, COUNT] = 10
     kernel_size: Annotated[int, Range(1, 1023)] = 15
     """Taps of a block's depthwise convolution, odd."""
+    subsampling: Literal[2, 4] = 4
+    """Frames of features for each frame of the result. CTC needs a frame for each letter: 2 for fast speech and for
+    exact times, at nearly twice the work."""
     causal: bool = False
     fading: Annotated[float, SHARE] = 0.98
     """Of a causal network: what a frame counts in the mean of the one after it."""
@@ -72,9 +73,9 @@ class ConvCTCConfig:
         return ConvCTC(self, dtype, precision)
 
     @property
-    def subsampling(self) -> int:
-        """Frames of features for each frame of the result."""
-        return SUBSAMPLING
+    def strides(self) -> tuple[int, int]:
+        """Of the first two convolutions."""
+        return 2, self.subsampling // 2
 
     @property
     def size(self) -> str:
@@ -86,16 +87,19 @@ class ConvCTCConfig:
         """Multiplications for a frame of features."""
         channels = self.channels
         block = 2 * channels * (self.hidden_channels + self.squeeze_channels) + self.kernel_size * channels
-        stem = _TAPS * channels * (2 * self.local_channels + channels)
-        return (stem + self.num_blocks * block + channels * self.num_classes) // SUBSAMPLING
+        stem = _TAPS * channels * (self.strides[1] * self.local_channels + channels)
+        return (stem + self.num_blocks * block + channels * self.num_classes) // self.subsampling
 
     def typical_product(self, frames: int) -> tuple[int, int, int]:
         """[rows, inputs] x [inputs, outputs] of its typical matrix product, for this number of frames of features."""
-        return max(frames // SUBSAMPLING, 1), self.channels, self.hidden_channels
+        return max(frames // self.subsampling, 1), self.channels, self.hidden_channels
 
 
 class ConvCTC(nn.Module):
-    """Features [B, F, C] -> natural logs of the classes' probabilities [B, ceil(F / 4), classes], float32."""
+    """Features [B, F, C] -> natural logs of the classes' probabilities [B, ceil(F / s), classes], float32.
+
+    s is the configuration's `subsampling`.
+    """
 
     config: ConvCTCConfig
     dtype: DTypeLike = jnp.float32
@@ -108,7 +112,11 @@ class ConvCTC(nn.Module):
 
     def output_frames(self, num_frames: Any) -> Any:
         """Frames of the result for this number of frames of features."""
-        return -(-num_frames // SUBSAMPLING)
+        return -(-num_frames // self.config.subsampling)
+
+    def most_labels(self, num_frames: Any) -> Any:
+        """Labels that CTC can read from this number of frames of features."""
+        return self.output_frames(num_frames)
 
     def __call__(
         self,
@@ -118,7 +126,7 @@ class ConvCTC(nn.Module):
     ) -> Float[Array, "batch out classes"]:
         """Whole utterances at once; what lies past `num_frames` changes no frame before it. `keys` switch dropout on.
 
-        Frame j of the result is about frames 4 j to 4 j + 3 of the features.
+        Frame j of the result is about frames s j to s j + s - 1 of the features.
         """
         return self._network(*self._read(features, num_frames), keys, None)[1]
 
@@ -127,7 +135,8 @@ class ConvCTC(nn.Module):
         config = self.config
         stem = (config.local_channels, config.channels)
         state = {
-            f"stem_{i}": jnp.zeros((batch_size, _TAPS - 2, channels), jnp.float32) for i, channels in enumerate(stem)
+            f"stem_{i}": jnp.zeros((batch_size, _TAPS - stride, channels), jnp.float32)
+            for i, (channels, stride) in enumerate(zip(stem, config.strides, strict=True))
         }
         for i in range(config.num_blocks):
             state[f"block_{i}"] = jnp.zeros((batch_size, config.kernel_size - 1, config.channels), jnp.float32)
@@ -140,23 +149,22 @@ class ConvCTC(nn.Module):
         features: Float[Array, "batch frames channels"],
         num_frames: Int[Array, " batch"] | None = None,
     ) -> tuple[State, Float[Array, "batch out classes"]]:
-        """(state, the next frames, a multiple of 4) -> (state, log-probabilities), of a causal network.
+        """(state, the next frames, a multiple of `subsampling`) -> (state, log-probabilities), of a causal network.
 
         Pieces of any size give what `__call__` gives of the whole. `num_frames` says how many of a last piece's frames
-        count. Raises ValueError where it is not causal, or the frames are no multiple of 4.
+        count. Raises ValueError where it is not causal, or the frames are no such multiple.
         """
         if not self.config.causal:
             raise ValueError("this network sees the future, so it cannot read piece by piece: build a causal one")
-        if features.shape[1] % SUBSAMPLING:
-            raise ValueError(
-                f"a piece must be a multiple of {SUBSAMPLING} frames, got {features.shape[1]}: pad the last"
-            )
+        step = self.config.subsampling
+        if features.shape[1] % step:
+            raise ValueError(f"a piece must be a multiple of {step} frames, got {features.shape[1]}: pad the last")
         count = jnp.full((features.shape[0],), features.shape[1], jnp.int32) if num_frames is None else num_frames
         return self._network(*self._read(features, count), None, state)
 
     def _read(self, features: Array, num_frames: Array) -> tuple[Array, Array]:
-        """Features as the network reads them, zeros past their end, in a multiple of 4 frames."""
-        missing = -features.shape[1] % SUBSAMPLING
+        """Features as the network reads them, zeros past their end, in a multiple of `subsampling` frames."""
+        missing = -features.shape[1] % self.config.subsampling
         valid = jnp.arange(features.shape[1]).reshape(1, -1) < num_frames[:, None]
         x = (features - jnp.float32(self.config.offset)) * jnp.float32(self.config.scale)
         return jnp.pad(jnp.where(valid[..., None], x, jnp.float32(0)), ((0, 0), (0, missing), (0, 0))), num_frames
@@ -166,16 +174,16 @@ class ConvCTC(nn.Module):
         self, x: Array, num_frames: Array, keys: Array | None, state: State | None
     ) -> tuple[State, Float[Array, "batch out classes"]]:
         config, kept = self.config, {}
-        for index in range(2):
-            before, after = (_TAPS - 2, 0) if config.causal else (_TAPS // 2, _TAPS // 2)
+        for index, stride in enumerate(config.strides):
+            before, after = (_TAPS - stride, 0) if config.causal else (_TAPS // 2, _TAPS // 2)
             x, kept[f"stem_{index}"] = _with_context(
                 x, before, after, None if state is None else state[f"stem_{index}"]
             )
             kernel = declare_kernel(self, f"stem_{index}_kernel", (_TAPS, x.shape[-1], config.channels))
-            x = _strided(x.astype(self.dtype), kernel.astype(self.dtype), self.precision)
+            x = _strided(x.astype(self.dtype), kernel.astype(self.dtype), stride, self.precision)
             x = x + declare(self, f"stem_{index}_bias", _zeros, (config.channels,))[None, None]
             x = jax.nn.swish(self._norm(f"stem_{index}", x))
-            num_frames = -(-num_frames // 2)
+            num_frames = -(-num_frames // stride)
             valid = jnp.arange(x.shape[1]).reshape(1, -1) < num_frames[:, None]
             x = jnp.where(valid[..., None], x, jnp.float32(0))
         for index in range(config.num_blocks):
@@ -266,11 +274,11 @@ def _with_context(x: Array, before: int, after: int, history: Array | None) -> t
     return jnp.pad(whole, ((0, 0), (0, after), (0, 0))), whole[:, whole.shape[1] - before :]
 
 
-def _strided(x: Array, kernel: Array, precision: Any) -> Array:
-    """Every second output of a convolution without padding, as one product with all taps' channels side by side."""
+def _strided(x: Array, kernel: Array, stride: int, precision: Any) -> Array:
+    """A convolution without padding, as one product with all taps' channels side by side."""
     taps, channels, out = kernel.shape
-    count = (x.shape[1] - taps) // 2 + 1
-    wide = jnp.concatenate([x[:, tap : tap + 2 * count - 1 : 2] for tap in range(taps)], axis=-1)
+    count = (x.shape[1] - taps) // stride + 1
+    wide = jnp.concatenate([x[:, tap : tap + stride * (count - 1) + 1 : stride] for tap in range(taps)], axis=-1)
     return _product(wide, kernel.reshape(taps * channels, out), precision)
 
 

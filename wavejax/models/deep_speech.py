@@ -97,6 +97,10 @@ class DeepSpeech(nn.Module):
         """Frames of the result for this number of frames of features."""
         return num_frames
 
+    def most_labels(self, num_frames: Any) -> Any:
+        """Labels that CTC can read from this number of frames of features."""
+        return self.output_frames(num_frames)
+
     @nn.compact
     def __call__(
         self,

@@ -23,6 +23,7 @@ Histories = tuple[Array, ...]
 """Of each block the last kernel_size - 1 frames of its input, [B, kernel_size - 1, channels]."""
 
 
+@jax.custom_vjp
 def depthwise(
     x: Float[Array, "batch time channels"], kernel: Float[Array, "taps channels"]
 ) -> Float[Array, "batch out channels"]:
@@ -34,6 +35,29 @@ def depthwise(
     taps, count = kernel.shape[0], x.shape[1] - kernel.shape[0] + 1
     products = (x[:, tap : tap + count] * kernel[tap].reshape(1, 1, -1) for tap in range(taps))
     return functools.reduce(operator.add, products)
+
+
+def _depthwise_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return depthwise(x, kernel), (x, kernel)
+
+
+def _depthwise_backward(given: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    """The kernel's gradient sums over frames by products with ones.
+
+    The reductions that XLA would derive are fused, each on its own, with all that leads to `gradient`: on a CPU that
+    was computed again for every tap, and a block of 128 channels and 11 taps took 2.5 times as long.
+    """
+    x, kernel = given
+    taps, count = kernel.shape[0], gradient.shape[1]
+    padded = jnp.pad(gradient, ((0, 0), (taps - 1, taps - 1), (0, 0)))
+    of_x = depthwise(padded, kernel[::-1])
+    ones = jnp.ones((1, gradient.shape[0] * count), gradient.dtype)
+    products = ((gradient * x[:, tap : tap + count]).reshape(-1, gradient.shape[2]) for tap in range(taps))
+    of_kernel = jnp.concatenate([jnp.matmul(ones, each, precision="highest") for each in products])
+    return of_x.astype(x.dtype), of_kernel.astype(kernel.dtype)
+
+
+depthwise.defvjp(_depthwise_forward, _depthwise_backward)
 
 
 def convolve(

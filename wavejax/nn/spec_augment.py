@@ -1,9 +1,11 @@
 """SpecAugment (Park et al. 2019, arXiv 1904.08779): whole bands and stretches of time of the features are blotted out.
 
-Without its time warping, which the paper finds to matter least (section 5).
+Instead of its time warping, which moves one point, the tempo may rise and fall; and the frequency axis may be
+stretched, as by a longer or shorter vocal tract (Jaitly & Hinton 2013, "Vocal Tract Length Perturbation").
 """
 
 import dataclasses
+import math
 from typing import Annotated
 
 import jax
@@ -11,6 +13,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from wavejax.ranges import AT_LEAST_NONE, Range, check_ranges
+
+_SHORTEST_SWING = 64.0
+"""Frames in which a tempo rises and falls, at least."""
+_SWINGS = 32.0
+"""The longest such time is so many times as long."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,6 +32,11 @@ class SpecAugmentConfig:
     """Of an example's own frames, for each mask at most."""
     gain: Annotated[float, AT_LEAST_NONE] = 0.0
     """Above 0: a constant, drawn between minus and plus this, is added to all channels; for log features a gain."""
+
+    tempo: Annotated[float, Range(0, 0.5)] = 0.0
+    """Above 0: within an example the tempo rises and falls by up to this share; its length stays."""
+    stretch: Annotated[float, Range(0, 0.5)] = 0.0
+    """Above 0: the channels of an example are stretched or squeezed by up to this share."""
 
     def __post_init__(self) -> None:
         check_ranges(self, lambda name: f"augment.{name}")
@@ -48,6 +60,8 @@ def spec_augment(
     """
 
     def masked(x: Array, count: Array, key: Array) -> Array:
+        x = _in_another_tempo(x, count, jax.random.fold_in(key, 3), config.tempo)
+        x = _stretched(x, jax.random.fold_in(key, 4), config.stretch)
         bands, times, gain = jax.random.split(key, 3)
         channels = jnp.asarray(x.shape[1], jnp.int32)
         kept = ~_covered(bands, config.frequency_masks, config.frequency_share, channels, x.shape[1])[None]
@@ -56,6 +70,35 @@ def spec_augment(
         return jnp.where(kept, x + added, x.dtype.type(fill))
 
     return jax.vmap(masked)(features, num_frames, keys)
+
+
+def _in_another_tempo(x: Array, count: Array, key: Array, share: float) -> Array:
+    """Frames read at t + sin(2 pi t / period + phase) share period / 2 pi, between two of them linearly."""
+    if not share:
+        return x
+    drawn = jax.random.uniform(key, (3,), jnp.float32)
+    time = jnp.arange(x.shape[0], dtype=jnp.float32)
+    last = jnp.maximum(count - 1, 0).astype(jnp.float32)
+    radians = jnp.float32(2 * math.pi) / (jnp.float32(_SHORTEST_SWING) * jnp.float32(_SWINGS) ** drawn[0])
+    moved = time + jnp.float32(share) * drawn[1] / radians * jnp.sin(
+        radians * time + jnp.float32(2 * math.pi) * drawn[2]
+    )
+    moved = jnp.where(time <= last, jnp.clip(moved, jnp.float32(0), last), time)
+    before = jnp.floor(moved)
+    part = (moved - before)[:, None].astype(x.dtype)
+    index = before.astype(jnp.int32)
+    return x[index] * (1 - part) + x[jnp.minimum(index + 1, x.shape[0] - 1)] * part
+
+
+def _stretched(x: Array, key: Array, share: float) -> Array:
+    """Channels read at c (1 + factor), between two of them linearly; past the last one there is the last one."""
+    if not share:
+        return x
+    channel = jnp.arange(x.shape[1], dtype=jnp.float32)
+    factor = jax.random.uniform(key, (), jnp.float32, -1.0, 1.0) * jnp.float32(share)
+    read = jnp.minimum(channel * (1 + factor), channel[-1])
+    weights = jnp.maximum(jnp.float32(1) - jnp.abs(channel[:, None] - read[None]), jnp.float32(0))
+    return jnp.matmul(x, weights.astype(x.dtype), precision="highest")
 
 
 def _covered(key: Array, count: int, share: float, length: Array, size: int) -> Bool[Array, " size"]:

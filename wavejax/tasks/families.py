@@ -36,7 +36,9 @@ FAMILIES: Mapping[str, str] = {
     "instrument": "wavejax.tasks.instrument.family",
     "recognizer": "wavejax.tasks.recognizer.conv_ctc",
     "deep-speech": "wavejax.tasks.recognizer.deep_speech",
+    "listen-attend-spell": "wavejax.tasks.recognizer.listen_attend_spell",
     "composer": "wavejax.tasks.composer.family",
+    "speaker": "wavejax.tasks.speaker.family",
 }
 """Name -> the module whose `FAMILY` is the card; strings, so that nothing is imported before it is asked for."""
 
@@ -111,7 +113,8 @@ def preset(name: str) -> Any:
 
 def load_any_family(path: str | Path, step: int | None = None, family: Family[Any, Any] | None = None) -> Loaded:
     """A product and the card of its family; arguments as in `load`."""
-    return load_with_family(path, step, finder(family))
+    found = load_with_family(path, step, finder(family))
+    return found._replace(product=found.family.completed(found.product, load))
 
 
 def load(

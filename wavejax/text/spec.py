@@ -10,11 +10,16 @@ from typing import Literal, SupportsInt
 import numpy as np
 from jaxtyping import Int
 
+from wavejax.limits import shown
 from wavejax.text.errors import TextError
 from wavejax.text.normalization import normalized
+from wavejax.text.phonemes import SYMBOLS, WORD_BOUNDARY
+from wavejax.text.phones_ru import SYMBOLS as RUSSIAN_SYMBOLS
 
 BLANK = 0
 """The class that stands for no symbol; symbol i of a spec is class i + 1."""
+_BOUNDARY = "|"
+"""How a text of phonemes writes the space between words."""
 
 Language = Literal["en", "ru"]
 
@@ -25,19 +30,27 @@ class TextSpec:
 
     name: the spec's name; it is ignored when specs are compared.
     language: whose rules the normaliser follows.
-    symbols: single characters, the space between words among them; class i + 1 is symbols[i], class 0 is the blank.
-    normalizer: the rules by which a transcript becomes what is spoken, see `wavejax.text.normalization`.
+    symbols: the space between words among them; class i + 1 is symbols[i], class 0 is the blank.
+    normalizer: "spoken-1": symbols are single characters, and a transcript becomes what is spoken by the rules of
+        `wavejax.text.normalization`. "phonemes-1": symbols are phonemes and punctuation marks, and a transcript names
+        them already, with spaces between and "|" for the space between words: "DH AH0 | K AE1 T ."
 
-    Raises ValueError at construction on symbols that are not different single characters.
+    Raises ValueError at construction on symbols that are not different, or not written as the normaliser needs them.
     """
 
     name: str = dataclasses.field(compare=False)
     language: Language
     symbols: tuple[str, ...]
-    normalizer: Literal["spoken-1"] = "spoken-1"
+    normalizer: Literal["spoken-1", "phonemes-1"] = "spoken-1"
 
     def __post_init__(self) -> None:
-        if not self.symbols or any(len(symbol) != 1 for symbol in self.symbols):
+        if self.phonemic:
+            if any(symbol != " " and (symbol.split() != [symbol] or symbol == _BOUNDARY) for symbol in self.symbols):
+                raise ValueError(
+                    f"symbols of the text spec {self.name!r} must be a space or have none, and not be {_BOUNDARY!r}, "
+                    f"which stands for the space in a text; got {self.symbols}"
+                )
+        elif not self.symbols or any(len(symbol) != 1 for symbol in self.symbols):
             raise ValueError(f"symbols of the text spec {self.name!r} must be single characters, got {self.symbols}")
         if len(set(self.symbols)) < len(self.symbols):
             twice = sorted({symbol for symbol in self.symbols if self.symbols.count(symbol) > 1})
@@ -49,6 +62,11 @@ class TextSpec:
     def num_classes(self) -> int:
         """Classes of a model's output: the symbols and the blank."""
         return len(self.symbols) + 1
+
+    @property
+    def phonemic(self) -> bool:
+        """Whether symbols are phonemes, which a text separates by spaces."""
+        return self.normalizer == "phonemes-1"
 
     @functools.cached_property
     def _classes(self) -> Mapping[str, int]:
@@ -62,8 +80,10 @@ class TextSpec:
     def normalize(self, transcript: str) -> str:
         """What is spoken, in this spec's symbols where they suffice: accents that it does not know are left out.
 
-        Raises TextError as `normalized`.
+        Phonemes stay as they are, with single spaces. Raises TextError as `normalized`.
         """
+        if self.phonemic:
+            return " ".join(transcript.split())
         text = normalized(transcript, self.language)
         if all(character in self._classes for character in text):
             return text
@@ -83,8 +103,10 @@ class TextSpec:
     def encode(self, text: str) -> Int[np.ndarray, " labels"]:
         """The classes int32 [L] of a normalised text.
 
-        Raises TextError: names the first character that is no symbol, its place, and what to do.
+        Raises TextError: names the first character (or phoneme) that is no symbol, its place, and what to do.
         """
+        if self.phonemic:
+            return self.encode_symbols(WORD_BOUNDARY if part == _BOUNDARY else part for part in text.split())
         for place, character in enumerate(text):
             if character not in self._classes:
                 raise TextError(
@@ -93,6 +115,20 @@ class TextSpec:
                     f"(spec.normalize), write it in words of its language ({self.language}), or choose another spec"
                 )
         return np.asarray([self._classes[character] for character in text], np.int32)
+
+    def encode_symbols(self, symbols: Iterable[str]) -> Int[np.ndarray, " labels"]:
+        """The classes int32 [L] of a sequence of symbols: `Reading.symbols` for instance, or the letters of a word.
+
+        Raises TextError: names the first that is none of them, its place, and what there is.
+        """
+        given = list(symbols)
+        for place, symbol in enumerate(given):
+            if symbol not in self._classes:
+                raise TextError(
+                    f"{shown(symbol)}, number {place + 1} of {len(given)}, is none of the {len(self.symbols)} symbols "
+                    f"of the text spec {self.name!r}, which are {' '.join(self.symbols).strip()} and the space"
+                )
+        return np.asarray([self._classes[symbol] for symbol in given], np.int32)
 
     def labels(self, transcript: str) -> Int[np.ndarray, " labels"]:
         """The classes int32 [L] of a transcript as written: `encode(normalize(transcript))`, with their errors."""
@@ -109,7 +145,10 @@ class TextSpec:
                 raise TextError(
                     f"{label} is no class of the text spec {self.name!r}: there are 0 to {len(self.symbols)}"
                 )
-        return "".join(self.symbols[label - 1] for label in given if label != BLANK)
+        symbols = [self.symbols[label - 1] for label in given if label != BLANK]
+        if self.phonemic:
+            return " ".join(_BOUNDARY if symbol == WORD_BOUNDARY else symbol for symbol in symbols)
+        return "".join(symbols)
 
 
 def _named(character: str) -> str:
@@ -124,8 +163,12 @@ def _shown(text: str, place: int) -> str:
 TEXT_SPECS: dict[str, TextSpec] = {
     "letters-en": TextSpec(name="letters-en", language="en", symbols=tuple(" 'abcdefghijklmnopqrstuvwxyz")),
     "letters-ru": TextSpec(name="letters-ru", language="ru", symbols=tuple(" абвгдеёжзийклмнопрстуфхцчшщъыьэюя")),
+    "phonemes-en": TextSpec(name="phonemes-en", language="en", symbols=SYMBOLS, normalizer="phonemes-1"),
+    "phones-ru": TextSpec(name="phones-ru", language="ru", symbols=RUSSIAN_SYMBOLS, normalizer="phonemes-1"),
 }
-"""By name. `letters-en` has the 28 symbols of Deep Speech (Hannun et al. 2014, arXiv 1412.5567)."""
+"""By name. `letters-en` has the 28 symbols of Deep Speech (Hannun et al. 2014, arXiv 1412.5567); `phonemes-en` those of
+`wavejax.text.phonemes`: 69 phonemes with stress, 4 punctuation marks and the space; `phones-ru` those of
+`wavejax.text.phones_ru`, where the space is a pause."""
 
 
 def get_text_spec(name: str) -> TextSpec:

@@ -44,11 +44,28 @@ def test_parameters_of_another_model_are_refused_by_name() -> None:
     config = tiny_recognizer()
     learner = recognizer_learner(config)
     state = jax.eval_shape(learner.init, jax.random.key(0))
-    other = recognizer_learner(in_language(config, get_text_spec("letters-ru")))
-    with pytest.raises(
-        ExperimentError, match=r"there does not fit the model: output_bias: expected \(35,\), got \(29,\)"
-    ):
+    wider = dataclasses.replace(config, model=dataclasses.replace(config.model, channels=9))
+    other = recognizer_learner(wider)
+    said = r"there does not fit the model: block_0/contract_bias: expected \(9,\), got \(8,\)"
+    with pytest.raises(ExperimentError, match=said):
         other.adopt(jax.eval_shape(other.init, jax.random.key(0)), state.params, "there")
+
+
+def test_a_model_of_other_symbols_starts_with_all_but_its_last_layer() -> None:
+    config = tiny_recognizer()
+    learner, other = (recognizer_learner(each) for each in (config, in_language(config, get_text_spec("phones-ru"))))
+
+    def adopted(key: jax.Array) -> tuple:
+        given = learner.init(jax.random.fold_in(key, 1)).params
+        own = other.init(key)
+        return given, own.params, other.adopt(own, given, "there").params
+
+    given, own, found = cheap_jit(adopted)(jax.random.key(0))
+    assert found["output_kernel"].shape == (8, get_text_spec("phones-ru").num_classes)
+    np.testing.assert_array_equal(found["output_kernel"], own["output_kernel"])
+    np.testing.assert_array_equal(found["output_bias"], own["output_bias"])
+    for name, leaf in given["block_1"].items():
+        np.testing.assert_array_equal(found["block_1"][name], leaf)
 
 
 def test_figures_say_what_is_read() -> None:

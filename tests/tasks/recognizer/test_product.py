@@ -14,9 +14,10 @@ from tests.tiny.recognizers import tiny_deep_speech, tiny_recognizer
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.nn.parameters import initial_recognizer_params
 from wavejax.tasks.recognizer.config import in_language
+from wavejax.tasks.recognizer.data import RecognizerData
 from wavejax.tasks.recognizer.evaluation import diagnose, judge_recognizer
 from wavejax.tasks.recognizer.features import features_of
-from wavejax.tasks.recognizer.product import Recognizer, _size
+from wavejax.tasks.recognizer.product import Recognizer, program_size
 from wavejax.tasks.recognizer.streaming import StreamedFeatures
 from wavejax.text import TextError, get_text_spec
 
@@ -120,9 +121,9 @@ def test_nothing_is_read_in_no_sound() -> None:
 
 
 def test_few_programs_read_all_lengths() -> None:
-    sizes = {_size(count) for count in range(1, 5000)}
+    sizes = {program_size(count) for count in range(1, 5000)}
     assert sorted(sizes) == [256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144]
-    assert all(count <= _size(count) for count in range(1, 5000))
+    assert all(count <= program_size(count) for count in range(1, 5000))
 
 
 def test_what_does_not_fit_is_refused() -> None:
@@ -147,11 +148,12 @@ def test_a_corpus_in_another_language_is_refused_with_its_reason() -> None:
     from tests.tiny.experiments import tiny_corpus
 
     listener = recognizer("listener-16k")
-    report = judge_recognizer(listener, tiny_corpus(), "train", at_most=2)
+    data = RecognizerData(listener.config, tiny_corpus())
+    report = judge_recognizer(listener, data, "train", at_most=2)
     assert [reading.said for reading in report.readings] == ["number zero", "number two"]
     checks = {finding.check: finding.verdict for finding in diagnose(listener, report)}
     assert checks["reading"] == "bad", "it has learnt nothing"
     config = in_language(listener.config, get_text_spec("letters-ru"))
     other = Recognizer(config=config, params=listener.params)
     with pytest.raises(ExperimentError, match="no recording of train has a text that listener-16k could write"):
-        judge_recognizer(other, tiny_corpus(), "train")
+        judge_recognizer(other, RecognizerData(config, tiny_corpus()), "train")

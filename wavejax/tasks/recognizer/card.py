@@ -28,6 +28,7 @@ def recognizer_family(**own: Any) -> Family[Any, Any]:
         "exhibits": exhibits,
         "evaluator": RecognitionOptions,
         "doctor": RecognizerDoctorOptions,
-        "matters": ("model", "spec", "text"),
+        "matters": ("model", "spec"),
+        "matters_to_state": ("text",),
     }
     return Family(**{**shared, **own})

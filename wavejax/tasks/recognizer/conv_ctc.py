@@ -7,7 +7,7 @@ from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.audio.specs import get_spec
 from wavejax.models.conv_ctc import PRESETS, ConvCTCConfig
 from wavejax.tasks.recognizer.card import recognizer_family
-from wavejax.tasks.recognizer.config import RecognizerConfig, in_language
+from wavejax.tasks.recognizer.config import RecognizerConfig, SequenceLossConfig, in_language
 from wavejax.text import get_text_spec
 
 
@@ -19,16 +19,20 @@ class ConvRecognizerConfig(RecognizerConfig):
 
     model: ConvCTCConfig
     spec: FeatureSpec = get_spec("speech-16k")
+    losses: SequenceLossConfig = SequenceLossConfig()
 
 
-def experiment(name: str, language: str = "en") -> ConvRecognizerConfig:
+_TEXTS = {"": "letters-en", "-ru": "letters-ru", "-phones-ru": "phones-ru"}
+"""Ending of an experiment's name -> what the model writes."""
+
+
+def experiment(name: str, ending: str = "") -> ConvRecognizerConfig:
     """The experiment around a preset of the model."""
-    config = ConvRecognizerConfig(name=name, model=PRESETS[name])
-    named = dataclasses.replace(config, name=name if language == "en" else f"{name}-{language}")
-    changed: ConvRecognizerConfig = in_language(named, get_text_spec(f"letters-{language}"))
+    config = ConvRecognizerConfig(name=f"{name}{ending}", model=PRESETS[name])
+    changed: ConvRecognizerConfig = in_language(config, get_text_spec(_TEXTS[ending]))
     return changed
 
 
-_EXPERIMENTS = [experiment(name, language) for name in PRESETS for language in ("en", "ru")]
+_EXPERIMENTS = [experiment(name, ending) for name in PRESETS for ending in _TEXTS]
 
 FAMILY = recognizer_family(config=ConvRecognizerConfig, presets={config.name: config for config in _EXPERIMENTS})

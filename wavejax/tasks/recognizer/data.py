@@ -1,9 +1,11 @@
 """Recordings with transcripts as the data of an experiment."""
 
+import dataclasses
 import functools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,6 +15,8 @@ import numpy as np
 from wavejax.audio.conversion import SpecMismatch
 from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.data import Corpus, embedded_corpus
+from wavejax.data.alignments import ALIGNMENTS_NAME, AlignedUtterance, read_alignments
+from wavejax.data.manifest import UtteranceEntry
 from wavejax.data.records import dequantize_waveform
 from wavejax.data.utterances import Bucket, Utterances
 from wavejax.experiments.metadata import ExperimentError
@@ -29,6 +33,8 @@ class RecognizerData:
 
     config: RecognizerConfig
     corpus: Corpus
+    alignments: Mapping[str, AlignedUtterance] = dataclasses.field(default_factory=dict)
+    """By the utterance's id; a model of phonemes learns from their phones."""
 
     @property
     def speakers(self) -> Sequence[str]:
@@ -78,8 +84,19 @@ class RecognizerData:
             config.buckets,
             num_frames=config.spec.num_frames,
             features=self.features,
-            capacity=model.output_frames,
+            capacity=model.most_labels,
+            labels=lambda position: config.text.labels(self.transcript(self.corpus.entries[position])),
         )
+
+    def transcript(self, entry: UtteranceEntry) -> str:
+        """What is said in an utterance, as the text spec reads it: for one of phonemes the alignment's phones.
+
+        Where a corpus has no alignments at all, its transcripts name phonemes themselves.
+        """
+        if not (self.config.text.phonemic and self.alignments):
+            return entry.transcript
+        aligned = self.alignments.get(entry.id)
+        return "" if aligned is None else " ".join("|" if symbol == " " else symbol for symbol in aligned.symbols)
 
     def features(self, position: int) -> np.ndarray:
         """Frames [F, C] of an utterance, as the model reads them: the corpus' own, or computed once."""
@@ -114,7 +131,13 @@ def open_utterances(config: Any, corpus: Corpus | None) -> RecognizerData:
             corpus.spec,
             config.spec,
         )
-    return RecognizerData(config, corpus)
+    return RecognizerData(config, corpus, _alignments(config))
+
+
+def _alignments(config: RecognizerConfig) -> dict[str, AlignedUtterance]:
+    """Those beside the corpus, if the model reads phonemes and they are there."""
+    path = Path(config.data.corpus) / ALIGNMENTS_NAME
+    return read_alignments(path) if config.text.phonemic and path.is_file() else {}
 
 
 def transcribed_corpus(name: str, spec: Any) -> Corpus:

@@ -7,7 +7,7 @@ from wavejax.audio.cepstra import DEEP_SPEECH, CepstralSpec
 from wavejax.models.deep_speech import PRESETS, DeepSpeechConfig
 from wavejax.nn.spec_augment import SpecAugmentConfig
 from wavejax.tasks.recognizer.card import recognizer_family
-from wavejax.tasks.recognizer.config import OPTIMIZER, RecognizerConfig
+from wavejax.tasks.recognizer.config import OPTIMIZER, RecognizerConfig, SequenceLossConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,6 +18,7 @@ class DeepSpeechRecognizerConfig(RecognizerConfig):
 
     model: DeepSpeechConfig
     spec: CepstralSpec = DEEP_SPEECH
+    losses: SequenceLossConfig = SequenceLossConfig()
 
 
 FAMILY = recognizer_family(

@@ -1,19 +1,22 @@
 """`wavejax evaluate` and `wavejax doctor` of a recogniser."""
 
+import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
 
-from wavejax.data import Corpus
+from wavejax.evaluation.boundaries import Boundaries, boundaries, distances
+from wavejax.evaluation.conditions import degraded
 from wavejax.evaluation.findings import Finding, check_parameters
 from wavejax.evaluation.recognition import Reading, RecognitionReport
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.ranges import AT_LEAST_NONE, as_option, check_ranges
-from wavejax.tasks.recognizer.data import open_utterances, transcribed_corpus
+from wavejax.tasks.recognizer.data import RecognizerData, open_utterances
 from wavejax.tasks.recognizer.product import Recognizer
+from wavejax.tasks.recognizer.transcripts import aligned
 from wavejax.text import TextError
 
 _GOOD_LETTER_ERROR = 0.3
@@ -28,7 +31,8 @@ Split = Literal["train", "validation", "test"]
 class RecognitionOptions:
     """Error rates of a recogniser by letters and by words, without a language model, with 95 % intervals of a bootstrap
     over recordings. Two controls: texts shuffled among the recordings (an error near 100 %), and sounds in which
-    nothing is said (nothing is read). Choose checkpoints on --split validation and score test once.
+    nothing is said (nothing is read). A model of phonemes is held against the phones of the corpus' alignments, and
+    its own alignments against their times. Choose checkpoints on --split validation and score test once.
     """
 
     corpus: str = "embedded"
@@ -36,14 +40,17 @@ class RecognitionOptions:
     split: Split = "test"
     at_most: Annotated[int, AT_LEAST_NONE] = 0
     """Above 0: judge only this number of recordings, evenly spread."""
+    conditions: tuple[Literal["noise-20", "noise-10", "telephone"], ...] = ()
+    """Read the recordings under these conditions as well: pink noise 20 or 10 dB below them, a telephone."""
 
     def __post_init__(self) -> None:
         check_ranges(self, as_option)
 
     def __call__(self, product: Recognizer, say: Callable[[str], None]) -> RecognitionReport:
         """Read."""
-        corpus = open_utterances(product.config, transcribed_corpus(self.corpus, product.config.spec)).corpus
-        return judge_recognizer(product, corpus, self.split, at_most=self.at_most, name=self.corpus, say=say)
+        data = opened(product, self.corpus)
+        judged = {"at_most": self.at_most, "name": self.corpus, "conditions": self.conditions}
+        return judge_recognizer(product, data, self.split, **judged, say=say)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,68 +72,94 @@ class RecognizerDoctorOptions:
     def __call__(self, product: Recognizer) -> Iterator[Finding]:
         """Findings about the recogniser."""
         yield check_parameters(product.params)
-        corpus = open_utterances(product.config, transcribed_corpus(self.corpus, product.config.spec)).corpus
-        report = judge_recognizer(product, corpus, self.split, at_most=self.at_most, name=self.corpus)
+        data = opened(product, self.corpus)
+        report = judge_recognizer(product, data, self.split, at_most=self.at_most, name=self.corpus)
         yield from diagnose(product, report)
+
+
+def opened(recognizer: Recognizer, corpus: str) -> RecognizerData:
+    """A corpus, by its folder or "embedded", as a recogniser reads it. Raises as `open_utterances`."""
+    config = recognizer.config
+    return open_utterances(dataclasses.replace(config, data=dataclasses.replace(config.data, corpus=corpus)), None)
 
 
 def judge_recognizer(
     recognizer: Recognizer,
-    corpus: Corpus,
+    data: RecognizerData,
     split: str,
     *,
     at_most: int = 0,
     name: str = "",
+    conditions: Sequence[str] = (),
     say: Callable[[str], None] = lambda said: None,
 ) -> RecognitionReport:
     """Readings of a split's recordings, and of sounds in which nothing is said.
 
     Args:
         recognizer: which reads.
-        corpus: with transcripts in its language, at its sample rate.
+        data: recordings with transcripts in its language, at its sample rate.
         split: the recordings that are read; those without a readable text are left out, and counted among the facts.
         at_most: above 0: so many recordings, evenly spread.
         name: of the corpus, for the report.
+        conditions: of `wavejax.evaluation.conditions.CONDITIONS`, under which they are read as well.
         say: is told what is being done.
 
     Raises ExperimentError: no recording of the split has a text in the recogniser's symbols.
     """
-    said = readable(recognizer, corpus, split)
+    corpus, said = data.corpus, readable(recognizer, data, split)
     unread = len(corpus.indices(split)) - len(said)
     positions = list(said)
     if 0 < at_most < len(positions):
         positions = [positions[round(place)] for place in np.linspace(0, len(positions) - 1, at_most)]
+
+    def read(position: int, waveform: np.ndarray) -> Reading:
+        return Reading(
+            id=corpus.entries[position].id,
+            said=said[position],
+            read=recognizer.transcribe(waveform).text,
+            waveform=waveform,
+            sample_rate=recognizer.sample_rate,
+            phonemic=recognizer.text.phonemic,
+        )
+
     say(f"reading {len(positions)} recordings")
     readings, seconds = [], 0.0
     for position in positions:
-        utterance = corpus.utterance(position)
-        recognizer.compile(len(utterance.waveform))
+        waveform = corpus.utterance(position).waveform
+        recognizer.compile(len(waveform))
         start = time.perf_counter()
-        read = recognizer.transcribe(utterance.waveform).text
+        readings.append(read(position, waveform))
         seconds += time.perf_counter() - start
-        rate = recognizer.sample_rate
-        reading = Reading(
-            id=utterance.id, said=said[position], read=read, waveform=utterance.waveform, sample_rate=rate
-        )
-        readings.append(reading)
+    worse: dict[str, tuple[Reading, ...]] = {}
+    for condition in conditions:
+        say(f"reading them under the condition {condition}")
+        sounds = [degraded(each.waveform, each.sample_rate, condition, each.id) for each in readings]
+        worse[condition] = tuple(read(position, sound) for position, sound in zip(positions, sounds, strict=True))
     left_out = f"; {unread} without a text that it could write" if unread else ""
     facts = {
         "system": recognizer.config.name + ("" if recognizer.step is None else f", step {recognizer.step}"),
         "recordings": f"{len(positions)} of {split} of {name or 'the corpus'}{left_out}",
         "reading": "the most probable symbol of each frame; no language model",
     }
-    return RecognitionReport(readings=tuple(readings), silence=_silence(recognizer), seconds=seconds, facts=facts)
+    return RecognitionReport(
+        readings=tuple(readings),
+        silence=_silence(recognizer),
+        seconds=seconds,
+        conditions=worse,
+        boundaries=_boundaries(recognizer, data, readings),
+        facts=facts,
+    )
 
 
-def readable(recognizer: Recognizer, corpus: Corpus, split: str) -> dict[int, str]:
+def readable(recognizer: Recognizer, data: RecognizerData, split: str) -> dict[int, str]:
     """The recordings of a split whose texts the recogniser could write: number in the corpus -> normalised text.
 
     Raises ExperimentError: there is none.
     """
     said = {}
-    for position in corpus.indices(split):
+    for position in data.corpus.indices(split):
         try:
-            text = recognizer.text.normalize(corpus.entries[position].transcript)
+            text = recognizer.text.normalize(data.transcript(data.corpus.entries[position]))
             recognizer.text.encode(text)
         except TextError:
             continue
@@ -138,6 +171,17 @@ def readable(recognizer: Recognizer, corpus: Corpus, split: str) -> dict[int, st
             f"({recognizer.text.name}): give a corpus with transcripts in its language"
         )
     return said
+
+
+def _boundaries(recognizer: Recognizer, data: RecognizerData, readings: Sequence[Reading]) -> Boundaries | None:
+    """Of alignments of a model of phonemes, against the corpus' own; None where it has none."""
+    apart = []
+    for each in readings:
+        labelled = data.alignments.get(each.id)
+        if labelled is not None and recognizer.text.phonemic:
+            found = aligned(recognizer.align(each.waveform, each.said), each.id)
+            apart.append(distances(found.phones, labelled.phones))
+    return boundaries(apart)
 
 
 def diagnose(recognizer: Recognizer, report: RecognitionReport) -> Iterator[Finding]:

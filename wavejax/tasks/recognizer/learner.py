@@ -1,10 +1,12 @@
 """How a recogniser learns: CTC on masked utterances, in nats per letter."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from wavejax.decoding import greedy_errors
@@ -16,6 +18,8 @@ from wavejax.nn.spec_augment import spec_augment
 from wavejax.tasks.recognizer.config import RecognizerConfig
 from wavejax.training import TrainState, create_train_state, make_eval_step, make_train_step
 from wavejax.types import Params
+
+_LOG = logging.getLogger(__name__)
 
 Batch = Mapping[str, Array]
 
@@ -81,14 +85,19 @@ def held_out_loss(config: RecognizerConfig) -> Any:
 
 
 def recognizer_learner(config: Any) -> Learner:
-    """The learner of an experiment."""
+    """The learner of an experiment with CTC."""
+    count, state = config.model.num_classes, {}
+    if config.losses.prior_strength:
+        state["log_prior"] = np.full((count,), -np.log(count), np.float32)
+    return learner_of(config, recognition_loss(config), held_out_loss(config), state)
+
+
+def learner_of(config: Any, loss: Any, held_out: Any, model_state: Mapping[str, Any] | None = None) -> Learner:
+    """The learner of an experiment: its training loss, that of held-out batches, and what state the first one has."""
     optimizer, training = config.optimizer.build(), config.training
 
     def start(params: Params, key: PRNGKeyArray) -> TrainState:
-        state = {}
-        if config.losses.prior_strength:
-            count = config.model.num_classes
-            state["log_prior"] = jnp.full((count,), -jnp.log(jnp.float32(count)))
+        state = jax.tree.map(jnp.asarray, dict(model_state or {}))
         return create_train_state(params, optimizer, key=key, model_state=state)
 
     def init(key: PRNGKeyArray) -> TrainState:
@@ -96,6 +105,9 @@ def recognizer_learner(config: Any) -> Learner:
         return start(params, jax.random.fold_in(key, 1))
 
     def adopt(state: TrainState, given: Params, where: str) -> TrainState:
+        if anew := _heads(state.params, given):
+            _LOG.info("%s writes other symbols: %s begin anew", where, " and ".join(anew))
+        given = {**given, **{name: state.params[name] for name in anew}}
         wanted, found = (
             {
                 jax.tree_util.keystr(path, simple=True, separator="/"): leaf
@@ -114,13 +126,25 @@ def recognizer_learner(config: Any) -> Learner:
         return start(jax.tree.map(jnp.asarray, given), state.key)
 
     step = make_train_step(
-        recognition_loss(config),
+        loss,
         optimizer,
         ema_decay=training.ema_decay,
         accumulation_steps=training.accumulation_steps,
         learning_rate=config.optimizer.learning_rate_at,
     )
-    return Learner(init=init, step=step, evaluate=make_eval_step(held_out_loss(config)), adopt=adopt)
+    return Learner(init=init, step=step, evaluate=make_eval_step(held_out), adopt=adopt)
+
+
+def _heads(own: Params, given: Params) -> list[str]:
+    """Parameters of the last layer that begin anew, because the other model writes another number of symbols."""
+    return [
+        name
+        for name in ("output_kernel", "output_bias")
+        if name in given
+        and name in own
+        and given[name].shape[:-1] == own[name].shape[:-1]
+        and given[name].shape != own[name].shape
+    ]
 
 
 def figures(config: Any) -> Figures:

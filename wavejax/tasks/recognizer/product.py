@@ -11,17 +11,20 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from wavejax.audio.waveforms import check_waveform
-from wavejax.decoding import Alignment, Search, Spike, align, beam_search, greedy
+from wavejax.decoding import Alignment, Search, Spike, align, beam_search, greedy, meeting
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.experiments.product import Product
 from wavejax.tasks.recognizer.config import RecognizerConfig
 from wavejax.tasks.recognizer.features import features_of
-from wavejax.tasks.recognizer.transcripts import Heard, Transcript, Word, transcript_of
+from wavejax.tasks.recognizer.transcripts import Heard, transcript_of
 from wavejax.text import TextSpec
+from wavejax.text.transcripts import Transcript, Word
 from wavejax.types import AnyArray
 
 _SMALLEST = 256
 """Frames of the shortest program; longer ones have sizes that double, or half-way between."""
+_PAUSE = 0.25
+"""Seconds without a letter that an alignment leaves between two of them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -76,14 +79,14 @@ class Recognizer(Product[RecognizerConfig]):
         count, model = len(features), self.config.model.build()
         if not count:
             return np.zeros((0, self.text.num_classes), np.float32)
-        padded = np.zeros((1, _size(count), features.shape[1]), np.float32)
+        padded = np.zeros((1, program_size(count), features.shape[1]), np.float32)
         padded[0, :count] = features
         read = self._read(self._on_device, padded, np.asarray([count], np.int32))
         return np.asarray(read[0, : model.output_frames(count)], np.float32)
 
     def compile(self, num_samples: int) -> None:
         """Makes the program that reads a recording of so many samples, if it is not there yet."""
-        size = _size(max(self.config.spec.num_frames(num_samples), 1))
+        size = program_size(max(self.config.spec.num_frames(num_samples), 1))
         if size not in self._compiled:
             self._compiled.add(size)
             self.log_probs(np.zeros((size, self.config.spec.num_channels), np.float32))
@@ -125,7 +128,7 @@ class Recognizer(Product[RecognizerConfig]):
         return [(self.text.decode(each.labels).strip(), each.score) for each in found]
 
     def align(self, waveform: Num[AnyArray, " time"], text: str) -> Transcript:
-        """When each word and letter of a known text is said.
+        """When each word and letter of a known text is said; letters meet unless there is a pause between them.
 
         Args:
             waveform: a recording at `sample_rate`.
@@ -143,7 +146,8 @@ class Recognizer(Product[RecognizerConfig]):
             found = align(self.log_probs(self.features(signal)), labels)
         except ValueError as error:
             raise ExperimentError(str(error)) from None
-        return self._transcript(found.spikes, len(signal))
+        longest = round(_PAUSE / self._seconds_per_frame)
+        return self._transcript(meeting(found.spikes, longest), len(signal))
 
     def stream(self, pieces: Iterable[Num[AnyArray, " time"]]) -> Iterator[Heard]:
         """What is said, while it is said: for each piece of a waveform [n] at `sample_rate` what was heard so far.
@@ -176,17 +180,20 @@ class Recognizer(Product[RecognizerConfig]):
         return jax.tree.map(jnp.asarray, self.config.model.build().initial_state(1))
 
     def _transcript(self, spikes: tuple[Spike, ...], num_samples: int) -> Transcript:
-        config = self.config
-        seconds = config.model.subsampling * config.spec.hop_length / config.spec.sample_rate
-        return transcript_of(spikes, config.text, seconds, num_samples / config.spec.sample_rate)
+        duration = num_samples / self.sample_rate
+        return transcript_of(spikes, self.config.text, self._seconds_per_frame, duration)
+
+    @property
+    def _seconds_per_frame(self) -> float:
+        return float(self.config.model.subsampling * self.config.spec.hop_length / self.sample_rate)
 
 
-def _size(count: int) -> int:
-    """The next size of a program: 256 frames, 384, 512, 768, ..."""
+def program_size(count: int) -> int:
+    """Frames of the program that reads so many: 256, 384, 512, 768, ..."""
     size = _SMALLEST
     while size < count:
         size = size * 3 // 2 if (size & (size - 1)) == 0 else size // 3 * 4
     return size
 
 
-__all__ = ["Heard", "Recognizer", "Transcript", "Word"]
+__all__ = ["Heard", "Recognizer", "Transcript", "Word", "program_size"]

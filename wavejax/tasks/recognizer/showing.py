@@ -7,6 +7,7 @@ import numpy as np
 
 from wavejax.experiments.family import Exhibit
 from wavejax.tasks.recognizer.product import Recognizer
+from wavejax.tasks.recognizer.spelling import SpellingRecognizer
 from wavejax.terminal import quoted
 
 _SHOWN = 3
@@ -28,7 +29,7 @@ def exhibits(product: Recognizer, data: Any) -> Iterator[Exhibit]:
         read = product.transcribe(utterance.waveform)
         said = product.text.normalize(entry.transcript)
         yield Exhibit(name=f"reading_{number}", text=f"said: {said}\n\nread: {read.text or '(nothing)'}")
-        if not number:
+        if not number and not isinstance(product, SpellingRecognizer):  # which has no probabilities of frames
             yield Exhibit(name="probabilities", image=_picture(product, utterance.waveform))
 
 

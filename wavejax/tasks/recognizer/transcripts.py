@@ -3,72 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from wavejax.data.alignments import AlignedUtterance, Interval
 from wavejax.decoding import Spike
 from wavejax.text import TextSpec
-
-
-@dataclass(frozen=True, kw_only=True)
-class Symbol:
-    """A symbol and when it is heard."""
-
-    text: str
-    start: float
-    end: float
-    """Seconds from the recording's beginning."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Word:
-    """A word and when it is heard."""
-
-    text: str
-    start: float
-    end: float
-    """Seconds from the recording's beginning."""
-    confidence: float
-    """Geometric mean of its symbols' probabilities, 0 to 1."""
-    symbols: tuple[Symbol, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Transcript:
-    """A recording's words."""
-
-    words: tuple[Word, ...]
-    duration: float
-    """Of the recording, seconds."""
-
-    @property
-    def text(self) -> str:
-        """The words with spaces between them."""
-        return " ".join(word.text for word in self.words)
-
-    def __str__(self) -> str:
-        return self.text
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it, JSON-able; times are rounded to milliseconds."""
-        return {
-            "text": self.text,
-            "duration": round(self.duration, 3),
-            "words": [
-                {
-                    "text": word.text,
-                    "start": round(word.start, 3),
-                    "end": round(word.end, 3),
-                    "confidence": round(word.confidence, 4),
-                    "symbols": [
-                        {"text": symbol.text, "start": round(symbol.start, 3), "end": round(symbol.end, 3)}
-                        for symbol in word.symbols
-                    ],
-                }
-                for word in self.words
-            ],
-        }
+from wavejax.text.transcripts import Symbol, Transcript, Word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +45,22 @@ def transcript_of(spikes: Sequence[Spike], text: TextSpec, seconds_per_frame: fl
         elif current:
             words.append(_word(current, text, seconds_per_frame, duration))
             current = []
-    return Transcript(words=tuple(words), duration=duration)
+    return Transcript(words=tuple(words), duration=duration, separator=" | " if text.phonemic else " ")
+
+
+def aligned(transcript: Transcript, name: str) -> AlignedUtterance:
+    """A transcript as `alignments.jsonl` has it: symbols with a space between words, and words; `name` is the
+    utterance's id.
+
+    Raises AlignmentError where there are no words.
+    """
+    phones: list[Interval] = []
+    for word in transcript.words:
+        if phones:
+            phones.append(Interval(" ", phones[-1].end, word.start))
+        phones += [Interval(symbol.text, symbol.start, symbol.end) for symbol in word.symbols]
+    words = tuple(Interval(word.text, word.start, word.end) for word in transcript.words)
+    return AlignedUtterance(id=name, phones=tuple(phones), words=words)
 
 
 def _word(spikes: Sequence[Spike], text: TextSpec, seconds_per_frame: float, duration: float) -> Word:
@@ -117,7 +73,7 @@ def _word(spikes: Sequence[Spike], text: TextSpec, seconds_per_frame: float, dur
         for spike in spikes
     )
     return Word(
-        text="".join(symbol.text for symbol in symbols),
+        text=text.decode(spike.label for spike in spikes),
         start=symbols[0].start,
         end=symbols[-1].end,
         confidence=math.exp(float(np.mean([spike.log_prob for spike in spikes]))),
@@ -125,4 +81,4 @@ def _word(spikes: Sequence[Spike], text: TextSpec, seconds_per_frame: float, dur
     )
 
 
-__all__ = ["Heard", "Symbol", "Transcript", "Word", "transcript_of"]
+__all__ = ["Heard", "aligned", "transcript_of"]

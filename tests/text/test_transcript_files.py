@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from wavejax.tasks.recognizer.formats import SUFFIXES, cues, written
-from wavejax.tasks.recognizer.transcripts import Symbol, Transcript, Word
+from wavejax.text.transcript_files import SUFFIXES, cues, written
+from wavejax.text.transcripts import Symbol, Transcript, Word
 
 
 def word(text: str, start: float, end: float) -> Word:

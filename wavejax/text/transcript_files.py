@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from wavejax.tasks.recognizer.transcripts import Transcript, Word
+from wavejax.text.transcripts import Transcript, Word
 
 Format = Literal["txt", "json", "srt", "vtt", "textgrid"]
 

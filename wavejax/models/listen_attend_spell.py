@@ -1,0 +1,271 @@
+"""Listen, Attend and Spell (Chan et al. 2016, arXiv 1508.01211): a recogniser that writes one letter after the other.
+
+    listen:  h = a bidirectional LSTM, then three more, each of which reads pairs of frames   (a frame for each eight)
+    spell:   s = two LSTM layers over (the letter before, the context before)
+    attend:  context = mean of h, weighted by softmax(query(s) . key(h))
+             log-probabilities = log softmax(linear(tanh(linear(s, context))))
+
+What it writes depends on what it has written, which CTC's letters do not; so it learns spelling as well as sounds, and
+needs more recordings. Class 0, CTC's blank, is the end of a text here, and stands before its first letter.
+"""
+
+import dataclasses
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from wavejax.nn.attention import attend
+from wavejax.nn.dropout import drop
+from wavejax.nn.kernels import declare, declare_kernel
+from wavejax.nn.recurrent import LSTM
+from wavejax.ranges import COUNT, SHARE, Range, check_ranges
+
+END = 0
+"""The class that ends a text."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ListenAttendSpellConfig:
+    """Sizes; the defaults are the paper's (section 4), for this project's features."""
+
+    local_channels: Annotated[int, COUNT] = 80
+    """Channels of a frame of features."""
+    num_classes: Annotated[int, Range(2)] = 29
+    """Symbols and the end of a text, which is class 0."""
+    listener_channels: Annotated[int, COUNT] = 256
+    """Units of each direction of the listener's layers."""
+    num_pyramids: Annotated[int, Range(0, 6)] = 3
+    """Layers that read pairs of frames."""
+    speller_channels: Annotated[int, COUNT] = 512
+    """Units of both of the speller's layers."""
+    attention_channels: Annotated[int, COUNT] = 128
+    embedding_channels: Annotated[int, COUNT] = 64
+    """Of a letter."""
+    dropout: Annotated[float, SHARE] = 0.1
+    """Between the listener's layers."""
+    offset: float = -5.0
+    scale: Annotated[float, Range(0, 1e6, above=True)] = 0.3
+    """The network reads (features - offset) * scale; those of `speech-16k` are then mostly within 2."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, lambda name: f"model.{name}")
+
+    def build(self, dtype: DTypeLike = jnp.float32, precision: Any = None) -> "ListenAttendSpell":
+        """The linen module; `dtype` is the type of the products."""
+        return ListenAttendSpell(self, dtype, precision)
+
+    @property
+    def causal(self) -> bool:
+        """Whether it reads a stream: it does not, as it listens in both directions."""
+        return False
+
+    @property
+    def subsampling(self) -> int:
+        """Frames of features for each frame that is attended to."""
+        return 2**self.num_pyramids
+
+    @property
+    def size(self) -> str:
+        """In a few words."""
+        return (
+            f"{1 + self.num_pyramids} bidirectional LSTMs of {self.listener_channels} units, attention, 2 LSTMs of "
+            f"{self.speller_channels}"
+        )
+
+    @property
+    def macs_per_frame(self) -> int:
+        """Multiplications of the listener for a frame of features; the speller's come with each letter."""
+        units, inputs, total = self.listener_channels, self.local_channels, 0.0
+        for layer in range(1 + self.num_pyramids):
+            total += 2 * 4 * units * (inputs + units) / 2**layer
+            inputs = 4 * units
+        return int(total + 2 * units * self.attention_channels / self.subsampling)
+
+    def typical_product(self, frames: int) -> tuple[int, int, int]:
+        """[rows, inputs] x [inputs, outputs] of its typical matrix product, for this number of frames of features."""
+        return max(frames // 2, 1), 4 * self.listener_channels, 4 * self.listener_channels
+
+
+class Memory(NamedTuple):
+    """What was heard."""
+
+    values: Float[Array, "batch places width"]
+    keys: Float[Array, "batch places channels"]
+    valid: Bool[Array, "batch places"]
+
+
+State = dict[str, Any]
+"""Of the speller: (h, c) of both layers, each [B, speller_channels], and the context [B, width]."""
+
+
+class ListenAttendSpell(nn.Module):
+    """Features [B, F, C] and labels [B, L] -> logits of every label, given those before, and of the end."""
+
+    config: ListenAttendSpellConfig
+    dtype: DTypeLike = jnp.float32
+    precision: Any = None
+
+    @property
+    def fill(self) -> float:
+        """The feature that the network reads as 0: for masks and padding."""
+        return self.config.offset
+
+    def output_frames(self, num_frames: Any) -> Any:
+        """Frames that are attended to, for this number of frames of features."""
+        return -(-num_frames // self.config.subsampling)
+
+    def most_labels(self, num_frames: Any) -> Any:
+        """Labels that can be written: as many as one likes; one for each frame of features is taken as the limit."""
+        return num_frames
+
+    def setup(self) -> None:
+        """The listener and the speller."""
+        config = self.config
+        options = {"dtype": self.dtype, "precision": self.precision}
+        self.listener = Listener(config, **options, name="listener")
+        self.speller = Speller(config, **options, name="speller")
+
+    def __call__(
+        self,
+        features: Float[Array, "batch frames channels"],
+        num_frames: Int[Array, " batch"],
+        keys: Key[Array, " batch"] | None = None,
+        labels: Int[Array, "batch labels"] | None = None,
+    ) -> Float[Array, "batch written classes"]:
+        """Logits of each label and of the end, given the labels before; `keys` switch dropout on."""
+        given = jnp.zeros((features.shape[0], 1), jnp.int32) if labels is None else labels
+        memory = self.listen(features, num_frames, keys)
+        before = jnp.pad(given, ((0, 0), (1, 0)), constant_values=END)
+        state = self.speller.initial_state(memory)
+
+        def letter(state: State, label: Array) -> tuple[State, Array]:
+            state, logits, _ = self.speller(state, label, memory)
+            return state, logits
+
+        if self.is_initializing():
+            letter(state, before[:, 0])
+        _, logits = lax.scan(letter, state, jnp.moveaxis(before, 1, 0))
+        return jnp.moveaxis(logits, 0, 1)
+
+    def listen(self, features: Array, num_frames: Array, keys: Array | None = None) -> Memory:
+        """What was heard of whole utterances; what lies past `num_frames` changes nothing."""
+        return self.speller.memory(*self.listener(features, num_frames, keys))
+
+    def initial_state(self, memory: Memory) -> State:
+        """Before the first label."""
+        return self.speller.initial_state(memory)
+
+    def advance(
+        self, state: State, labels: Int[Array, " batch"], memory: Memory
+    ) -> tuple[State, Float[Array, "batch classes"], Float[Array, "batch places"]]:
+        """(state, the label before, what was heard) -> (state, log-probabilities, where it attended to)."""
+        state, logits, weights = self.speller(state, labels, memory)
+        return state, jax.nn.log_softmax(logits, axis=-1), weights
+
+
+class Listener(nn.Module):
+    """Features -> (what was heard [B, ceil(F / s), 2 units], how many frames of it are valid [B])."""
+
+    config: ListenAttendSpellConfig
+    dtype: DTypeLike
+    precision: Any
+
+    @nn.compact
+    def __call__(
+        self, features: Array, num_frames: Array, keys: Array | None
+    ) -> tuple[Float[Array, "batch places width"], Int[Array, " batch"]]:
+        """Layer by layer; each halves the frames, but the first."""
+        config = self.config
+        missing = -features.shape[1] % config.subsampling
+        x = (features - jnp.float32(config.offset)) * jnp.float32(config.scale)
+        x, counts = jnp.pad(x, ((0, 0), (0, missing), (0, 0))), num_frames
+        for layer in range(1 + config.num_pyramids):
+            x = jnp.where(_before(counts, x.shape[1])[..., None], x, jnp.float32(0))
+            if layer:
+                x, counts = x.reshape(x.shape[0], x.shape[1] // 2, 2 * x.shape[2]), -(-counts // 2)
+                x = drop(x, keys, config.dropout, layer)
+            x = self._both_ways(f"layer_{layer}", x, counts)
+        return x, counts
+
+    def _both_ways(self, name: str, x: Array, counts: Array) -> Array:
+        """An LSTM forward in time beside one backward from each utterance's own last frame."""
+        units = self.config.listener_channels
+        options = {"dtype": self.dtype, "precision": self.precision, "one_bias": True}
+        _, forward = LSTM(x.shape[-1], units, **options, name=f"{name}_forward")(x)
+        _, backward = LSTM(x.shape[-1], units, **options, name=f"{name}_backward")(_reversed(x, counts))
+        return jnp.concatenate([forward, _reversed(backward, counts)], axis=-1)
+
+
+class Speller(nn.Module):
+    """One label after the other."""
+
+    config: ListenAttendSpellConfig
+    dtype: DTypeLike
+    precision: Any
+
+    def setup(self) -> None:
+        """Declare the parameters."""
+        config, options = self.config, {"dtype": self.dtype, "precision": self.precision, "one_bias": True}
+        units, width = config.speller_channels, 2 * config.listener_channels
+        self.embedding = declare(self, "embedding", _embedding, (config.num_classes, config.embedding_channels))
+        self.layer_0 = LSTM(config.embedding_channels + width, units, **options, name="layer_0")
+        self.layer_1 = LSTM(units, units, **options, name="layer_1")
+        self.query_kernel = declare_kernel(self, "query_kernel", (units, config.attention_channels))
+        self.key_kernel = declare_kernel(self, "key_kernel", (width, config.attention_channels))
+        self.hidden_kernel = declare_kernel(self, "hidden_kernel", (units + width, units))
+        self.hidden_bias = declare(self, "hidden_bias", nn.initializers.zeros, (units,))
+        self.output_kernel = declare_kernel(self, "output_kernel", (units, config.num_classes))
+        self.output_bias = declare(self, "output_bias", nn.initializers.zeros, (config.num_classes,))
+
+    def memory(self, heard: Array, counts: Array) -> Memory:
+        """What is attended to."""
+        return Memory(heard, self._product(heard, self.key_kernel), _before(counts, heard.shape[1]))
+
+    def initial_state(self, memory: Memory) -> State:
+        """Zeros."""
+        batch, _, width = memory.values.shape
+        zeros = self.layer_0.initial_state(batch)
+        return {"layer_0": zeros, "layer_1": zeros, "context": jnp.zeros((batch, width), jnp.float32)}
+
+    def __call__(self, state: State, label: Array, memory: Memory) -> tuple[State, Array, Array]:
+        """(state, the label before [B], what was heard) -> (state, logits [B, classes], attention [B, places])."""
+        x = jnp.concatenate([self.embedding[label], state["context"]], axis=-1)
+        layer_0, x = self.layer_0.step(state["layer_0"], x)
+        layer_1, x = self.layer_1.step(state["layer_1"], x)
+        context, weights = attend(self._product(x, self.query_kernel), memory.keys, memory.values, memory.valid)
+        hidden = self._product(jnp.concatenate([x, context], axis=-1), self.hidden_kernel) + self.hidden_bias[None]
+        logits = self._product(jnp.tanh(hidden), self.output_kernel) + self.output_bias[None]
+        return {"layer_0": layer_0, "layer_1": layer_1, "context": context}, logits, weights
+
+    def _product(self, x: Array, kernel: Array) -> Array:
+        operands = x.astype(self.dtype), kernel.astype(self.dtype)
+        return jnp.matmul(*operands, precision=self.precision, preferred_element_type=jnp.float32)
+
+
+def _embedding(key: Array, shape: tuple[int, ...]) -> Array:
+    return jax.random.normal(key, shape, jnp.float32)
+
+
+def _before(counts: Array, length: int) -> Bool[Array, "batch length"]:
+    return jnp.arange(length, dtype=counts.dtype).reshape(1, -1) < counts[:, None]
+
+
+def _reversed(x: Array, counts: Array) -> Array:
+    """Each utterance's own frames from the last to the first; zeros stay behind them."""
+    place = counts[:, None] - 1 - jnp.arange(x.shape[1], dtype=counts.dtype).reshape(1, -1)
+    turned = jnp.take_along_axis(x, jnp.maximum(place, 0)[..., None], axis=1)
+    return jnp.where((place >= 0)[..., None], turned, jnp.zeros((), x.dtype))
+
+
+PRESETS: dict[str, ListenAttendSpellConfig] = {
+    "listen-attend-spell": ListenAttendSpellConfig(),
+    "listen-attend-spell-small": ListenAttendSpellConfig(
+        listener_channels=96, num_pyramids=2, speller_channels=192, attention_channels=64, embedding_channels=32
+    ),
+}
+"""By name, for English letters; `dataclasses.replace` sets the classes of another text spec."""

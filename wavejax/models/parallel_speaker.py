@@ -1,0 +1,335 @@
+"""A parallel model of speech: phonemes in, a mel spectrogram out, all frames at once.
+
+    encoded = encoder(embedding(symbols))
+    duration, pitch, energy of each symbol = prosody(encoded)
+    frames = regulate(encoded + what pitch and energy add, durations)
+    mel = decoder(frames)
+
+After FastSpeech 2 (Ren et al. 2020, arXiv 2006.04558) and FastPitch (Łańcucki 2020, arXiv 2006.06873), from which the
+pitch of whole symbols comes; encoder, prosody and decoder are ConvNeXt blocks (Liu et al. 2022, arXiv 2201.03545) in
+place of transformers. In training, durations, pitch and energy are those of the recording.
+
+Symbols past an utterance's own, and frames past its last, are zeros before every convolution, so that they change
+nothing in it: an utterance gives the same mel alone and in a batch, to rounding.
+"""
+
+import dataclasses
+import math
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from wavejax.nn.convnext import ConvNeXtBlock, layer_norm
+from wavejax.nn.dropout import drop
+from wavejax.nn.kernels import declare, declare_kernel
+from wavejax.ranges import AT_LEAST_NONE, COUNT, SHARE, Range, check_ranges
+
+_PLACES = 6
+"""Numbers that tell a frame where it lies in its symbol."""
+_PROSODY = 4
+"""Numbers that are predicted of a symbol: log duration, log F0, logit of being voiced, energy."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ParallelSpeakerConfig:
+    """Sizes; `dataclasses.replace` makes another."""
+
+    num_classes: Annotated[int, Range(2)] = 75
+    """Symbols, and class 0, which none of them is."""
+    num_channels: Annotated[int, COUNT] = 80
+    """Of a frame of the mel spectrogram."""
+    channels: Annotated[int, COUNT] = 160
+    hidden_channels: Annotated[int, COUNT] = 640
+    """Inside a block of the encoder and of the prosody."""
+    num_encoder_blocks: Annotated[int, COUNT] = 5
+    num_prosody_blocks: Annotated[int, COUNT] = 2
+    decoder_channels: Annotated[int, COUNT] = 160
+    decoder_hidden_channels: Annotated[int, COUNT] = 320
+    num_decoder_blocks: Annotated[int, COUNT] = 4
+    kernel_size: Annotated[int, Range(1, 255)] = 7
+    """Taps of every convolution, odd."""
+    num_speakers: Annotated[int, AT_LEAST_NONE] = 0
+    """Speakers that are told apart; 0: there is one."""
+    dropout: Annotated[float, SHARE] = 0.1
+    """Of encoder and prosody."""
+    pitch_centre: Annotated[float, Range(20, 2000)] = 200.0
+    """Hz that are 0 to the network; natural logs of F0 count from there in units of `pitch_spread`."""
+    pitch_spread: Annotated[float, Range(0, 10, above=True)] = 0.25
+    offset: float = -6.0
+    scale: Annotated[float, Range(0, 1e6, above=True)] = 0.4
+    """The network makes (mel - offset) * scale, and counts energy so; that of `speech-16k` is then mostly within 2."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, lambda name: f"model.{name}")
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"model.kernel_size must be odd, got {self.kernel_size}: use {self.kernel_size + 1}")
+
+    def build(self, dtype: DTypeLike = jnp.float32, precision: Any = None) -> "ParallelSpeaker":
+        """The linen module; `dtype` is the type of the products."""
+        return ParallelSpeaker(self, dtype, precision)
+
+    @property
+    def size(self) -> str:
+        """In a few words."""
+        encoder = f"{self.num_encoder_blocks} + {self.num_prosody_blocks} blocks of {self.channels} channels"
+        return f"{encoder}, {self.num_decoder_blocks} of {self.decoder_channels} at frame rate"
+
+    @property
+    def macs_per_symbol(self) -> int:
+        """Multiplications for a symbol."""
+        block = self.channels * (2 * self.hidden_channels + self.kernel_size)
+        blocks = (self.num_encoder_blocks + self.num_prosody_blocks) * block
+        return blocks + self.channels * (_PROSODY + 3 + self.decoder_channels)
+
+    @property
+    def macs_per_frame(self) -> int:
+        """Multiplications for a frame, without those for symbols."""
+        channels = self.decoder_channels
+        blocks = self.num_decoder_blocks * channels * (2 * self.decoder_hidden_channels + self.kernel_size)
+        return blocks + channels * (self.num_channels + _PLACES + 2)
+
+
+class Prosody(NamedTuple):
+    """How the symbols of a batch are said, [B, L] each."""
+
+    log_durations: Float[Array, "batch symbols"]
+    """ln(frames + 1)."""
+    log_pitch: Float[Array, "batch symbols"]
+    """Natural log of F0, in units of the configuration."""
+    voicing: Float[Array, "batch symbols"]
+    """Logit of being voiced; of given prosody 1 where it is, else 0."""
+    energy: Float[Array, "batch symbols"]
+    """Log of the mean magnitude, in units of the configuration."""
+
+
+class ParallelSpeaker(nn.Module):
+    """Symbols int32 [B, L] -> mel float32 [B, F, channels]."""
+
+    config: ParallelSpeakerConfig
+    dtype: DTypeLike = jnp.float32
+    precision: Any = None
+
+    def setup(self) -> None:
+        """Declare the stacks."""
+        config, shared = self.config, {"dtype": self.dtype, "precision": self.precision}
+        wide = (config.channels, config.hidden_channels)
+        self.encoder = Blocks(*wide, config.num_encoder_blocks, config.kernel_size, config.dropout, **shared)
+        self.prosody = Blocks(*wide, config.num_prosody_blocks, config.kernel_size, config.dropout, **shared)
+        sizes = (config.decoder_channels, config.decoder_hidden_channels, config.num_decoder_blocks)
+        self.decoder = Blocks(*sizes, config.kernel_size, 0.0, **shared)
+        self.symbols = Table(config.num_classes, config.channels)
+        self.prosody_out = Linear(_PROSODY, **shared)
+        self.prosody_in = Linear(config.channels, **shared)
+        self.places_in = Linear(config.decoder_channels, **shared)
+        self.to_frames = Linear(config.decoder_channels, **shared)
+        self.mel_out = Linear(config.num_channels, **shared)
+        if config.num_speakers:
+            self.speakers = Table(config.num_speakers, config.channels)
+
+    def __call__(
+        self,
+        symbols: Int[Array, "batch symbols"],
+        num_symbols: Int[Array, " batch"],
+        durations: Int[Array, "batch symbols"],
+        prosody: Prosody,
+        num_frames: int,
+        speaker: Int[Array, " batch"] | None = None,
+        keys: Key[Array, " batch"] | None = None,
+    ) -> tuple[Prosody, Float[Array, "batch frames bands"]]:
+        """What is predicted of each symbol, and the mel of the given durations, pitch and energy, as in training.
+
+        Args:
+            symbols, num_symbols: classes, of which each row's first `num_symbols` count.
+            durations: frames of each symbol; zeros past a row's last.
+            prosody: of the recording; its durations are not read.
+            num_frames: of the result, at least the sum of a row's durations; frames past that are as of silence.
+            speaker: ids, where the model tells speakers apart.
+            keys: switch dropout on.
+        """
+        encoded, predicted = self.encode(symbols, num_symbols, speaker, keys)
+        return predicted, self.decode(encoded, durations, prosody, num_frames)
+
+    def encode(
+        self,
+        symbols: Int[Array, "batch symbols"],
+        num_symbols: Int[Array, " batch"],
+        speaker: Int[Array, " batch"] | None = None,
+        keys: Key[Array, " batch"] | None = None,
+    ) -> tuple[Float[Array, "batch symbols channels"], Prosody]:
+        """The encoded symbols, and how they are to be said."""
+        valid = jnp.arange(symbols.shape[1]).reshape(1, -1) < num_symbols[:, None]
+        x = self.symbols(symbols)
+        if self.config.num_speakers:
+            if speaker is None:
+                raise ValueError(f"the model tells {self.config.num_speakers} speakers apart: say which one speaks")
+            x = x + self.speakers(speaker)[:, None]
+        encoded = self.encoder(x, valid, keys, 0)
+        said = self.prosody_out(self.prosody(encoded, valid, keys, self.config.num_encoder_blocks))
+        return encoded, Prosody(*jnp.moveaxis(said, -1, 0))
+
+    def decode(
+        self,
+        encoded: Float[Array, "batch symbols channels"],
+        durations: Int[Array, "batch symbols"],
+        prosody: Prosody,
+        num_frames: int,
+    ) -> Float[Array, "batch frames bands"]:
+        """The mel of encoded symbols that last `durations` frames; in `prosody`, voicing is 0 or 1."""
+        voiced = prosody.voicing
+        said = jnp.stack([voiced, voiced * prosody.log_pitch, prosody.energy], axis=-1)
+        wide = self.to_frames(encoded + self.prosody_in(said))
+        where, places = regulated(durations, num_frames)
+        melody = interpolated(jnp.stack([voiced * prosody.log_pitch, prosody.energy], axis=-1), durations, where)
+        x = jnp.take_along_axis(wide, where[..., None], axis=1)
+        x = x + self.places_in(jnp.concatenate([places, melody], axis=-1))
+        valid = jnp.arange(num_frames).reshape(1, -1) < jnp.sum(durations, axis=1, keepdims=True)
+        x = self.mel_out(self.decoder(x, valid, None, 0))
+        config = self.config
+        return x / jnp.float32(config.scale) + jnp.float32(config.offset)
+
+    def to_units(self, pitch: Float[Array, "batch symbols"]) -> Float[Array, "batch symbols"]:
+        """F0 in Hz -> its log in the units of `Prosody`; of 0 Hz it is 0."""
+        config, voiced = self.config, pitch > 0
+        log = jnp.log(jnp.where(voiced, pitch, jnp.float32(config.pitch_centre)))
+        return (log - jnp.float32(math.log(config.pitch_centre))) / jnp.float32(config.pitch_spread)
+
+    def energy_of(
+        self, mel: Float[Array, "batch frames bands"], durations: Int[Array, "batch symbols"]
+    ) -> Float[Array, "batch symbols"]:
+        """The energy of each symbol of a mel spectrogram in natural logs: the mean over its frames; 0 without any."""
+        config = self.config
+        level = jnp.log(jnp.mean(jnp.exp(mel.astype(jnp.float32)), axis=-1))
+        level = (level - jnp.float32(config.offset)) * jnp.float32(config.scale)
+        ends = jnp.cumsum(durations, axis=1)
+        sums = jnp.pad(jnp.cumsum(level, axis=1), ((0, 0), (1, 0)))
+        totals = jnp.take_along_axis(sums, ends, axis=1) - jnp.take_along_axis(sums, ends - durations, axis=1)
+        return totals / jnp.maximum(durations, 1).astype(jnp.float32)
+
+
+def regulated(
+    durations: Int[Array, "batch symbols"], num_frames: int
+) -> tuple[Int[Array, "batch frames"], Float[Array, "batch frames places"]]:
+    """For each frame the number of its symbol, and where it lies in it; frames past the last one belong to it.
+
+    The places are the share of the symbol that is over and that is to come, both in tenths of frames up to 1, the log
+    of its duration, and 1.
+    """
+    ends = jnp.cumsum(durations, axis=1)
+    frames = jnp.arange(num_frames)
+    last = durations.shape[1] - 1
+    where = jax.vmap(lambda each: jnp.searchsorted(each, frames, side="right"))(ends)
+    where = jnp.minimum(where, last).astype(jnp.int32)
+    length = jnp.take_along_axis(durations, where, axis=1).astype(jnp.float32)
+    before = frames.reshape(1, -1).astype(jnp.float32) - (
+        jnp.take_along_axis(ends, where, axis=1).astype(jnp.float32) - length
+    )
+    after = length - 1 - before
+    span = jnp.maximum(length, 1)
+    tenth, one = jnp.float32(0.1), jnp.float32(1)
+    places = [
+        (before + jnp.float32(0.5)) / span,
+        (after + jnp.float32(0.5)) / span,
+        jnp.clip(tenth * before, 0, one),
+        jnp.clip(tenth * after, 0, one),
+        jnp.log1p(length),
+        jnp.ones_like(length),
+    ]
+    return where, jnp.stack(places, axis=-1)
+
+
+def interpolated(
+    values: Float[Array, "batch symbols values"],
+    durations: Int[Array, "batch symbols"],
+    where: Int[Array, "batch frames"],
+) -> Float[Array, "batch frames values"]:
+    """Values of symbols at each frame: straight lines between the symbols' middles."""
+    ends = jnp.cumsum(durations, axis=1).astype(jnp.float32)
+    middles = ends - jnp.float32(0.5) * durations.astype(jnp.float32)
+    frames = jnp.arange(where.shape[1], dtype=jnp.float32).reshape(1, -1) + jnp.float32(0.5)
+    later = frames >= jnp.take_along_axis(middles, where, axis=1)
+    one = jnp.where(later, where, jnp.maximum(where - 1, 0))
+    other = jnp.minimum(jnp.where(later, where + 1, where), durations.shape[1] - 1)
+    start, end = (jnp.take_along_axis(middles, each, axis=1) for each in (one, other))
+    share = jnp.clip((frames - start) / jnp.maximum(end - start, jnp.float32(0.5)), 0, 1)[..., None]
+    first, second = (jnp.take_along_axis(values, each[..., None], axis=1) for each in (one, other))
+    return first + share * (second - first)
+
+
+class Blocks(nn.Module):
+    """ConvNeXt blocks over padded sequences, then a normalisation."""
+
+    channels: int
+    hidden_channels: int
+    num_blocks: int
+    kernel_size: int
+    dropout: float
+    dtype: DTypeLike = jnp.float32
+    precision: Any = None
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "batch time channels"],
+        valid: Bool[Array, "batch time"],
+        keys: Key[Array, " batch"] | None,
+        label: int,
+    ) -> Float[Array, "batch time channels"]:
+        """The result is zero where `valid` is False; `label` is the first of the labels of dropout."""
+        half, kept = self.kernel_size // 2, valid[..., None]
+        x = jnp.where(kept, self._norm("input_norm", x), jnp.float32(0))
+        for index in range(self.num_blocks):
+            block = ConvNeXtBlock(
+                self.channels,
+                self.hidden_channels,
+                self.kernel_size,
+                half,
+                1.0 / self.num_blocks,
+                False,
+                self.dtype,
+                self.precision,
+                name=f"block_{index}",
+            )
+            y = block(jnp.pad(x, ((0, 0), (half, half), (0, 0)))) - x
+            x = jnp.where(kept, x + drop(y, keys, self.dropout, label + index), jnp.float32(0))
+        return jnp.where(kept, self._norm("output_norm", x), jnp.float32(0))
+
+    def _norm(self, name: str, x: Array) -> Array:
+        ones, zeros, of = nn.initializers.ones, nn.initializers.zeros, (self.channels,)
+        return layer_norm(x, declare(self, f"{name}_scale", ones, of), declare(self, f"{name}_bias", zeros, of))
+
+
+class Linear(nn.Module):
+    """A linear map of the last axis, float32."""
+
+    width: int
+    dtype: DTypeLike = jnp.float32
+    precision: Any = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch time channels"]) -> Float[Array, "batch time width"]:
+        """x @ kernel + bias."""
+        kernel = declare_kernel(self, "kernel", (x.shape[-1], self.width)).astype(self.dtype)
+        bias = declare(self, "bias", nn.initializers.zeros, (self.width,))
+        product = jnp.matmul(x.astype(self.dtype), kernel, precision=self.precision, preferred_element_type=jnp.float32)
+        return product + bias[None, None]
+
+
+class Table(nn.Module):
+    """A learned vector for each of some numbers."""
+
+    count: int
+    channels: int
+
+    @nn.compact
+    def __call__(self, numbers: Int[Array, "..."]) -> Float[Array, "... channels"]:
+        """The vectors of these numbers."""
+        table = declare(self, "table", nn.initializers.normal(1.0), (self.count, self.channels))
+        return table[numbers]
+
+
+PRESETS: dict[str, ParallelSpeakerConfig] = {"heart-16k": ParallelSpeakerConfig()}
+"""By name, for the symbols of `phonemes-en`."""

@@ -1,0 +1,1 @@
+"""Speakers: text in, speech out."""

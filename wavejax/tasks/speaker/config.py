@@ -1,0 +1,105 @@
+"""What a speaker's experiment states."""
+
+import dataclasses
+from typing import Annotated, ClassVar
+
+from wavejax.audio.feature_spec import FeatureSpec
+from wavejax.audio.specs import get_spec
+from wavejax.data.utterances import Bucket
+from wavejax.experiments.config import CorpusConfig, ExperimentConfig, TrainingConfig
+from wavejax.models.parallel_speaker import PRESETS, ParallelSpeakerConfig
+from wavejax.ranges import Range, check_ranges
+from wavejax.text import TextSpec, get_text_spec
+from wavejax.training.optimizers import OptimizerConfig
+
+OPTIMIZER = OptimizerConfig(
+    optimizer="adamw",
+    learning_rate=1.5e-3,
+    schedule="cosine",
+    warmup_steps=300,
+    decay_steps=20_000,
+    end_learning_rate=5e-5,
+    clip_norm=1.0,
+    betas=(0.9, 0.98),
+    weight_decay=1e-3,
+)
+_LOSS = Range(0, 1e4)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SpokenConfig(CorpusConfig):
+    """Where recordings with their phones' times come from (`wavejax.data.alignments`), and the shapes of batches."""
+
+    bucket_seconds: Annotated[tuple[float, ...], Range(0, 600, above=True)] = (3.0, 5.0, 9.0)
+    """Batches come in these lengths, increasing; longer utterances are left out. Each compiles a program."""
+    symbols_per_second: Annotated[float, Range(0, 200, above=True)] = 18.0
+    """Room for symbols in each: an utterance of faster speech goes into a longer batch, or is left out."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.bucket_seconds or list(self.bucket_seconds) != sorted(set(self.bucket_seconds)):
+            raise ValueError(f"data.bucket_seconds must be increasing lengths, got {self.bucket_seconds}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SpeakerLossConfig:
+    """What the parts of the loss weigh. All but the first are per symbol, in the model's units."""
+
+    mel: Annotated[float, _LOSS] = 1.0
+    """Mean absolute difference of the mel spectrograms."""
+    mel_squared: Annotated[float, _LOSS] = 0.1
+    """Mean squared difference."""
+    duration: Annotated[float, _LOSS] = 0.2
+    pitch: Annotated[float, _LOSS] = 0.1
+    voicing: Annotated[float, _LOSS] = 0.1
+    energy: Annotated[float, _LOSS] = 0.1
+    quietest: float = -10.0
+    """Mel values below it count as it: how silent a silence is cannot be heard."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, lambda name: f"losses.{name}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SpeakerConfig(ExperimentConfig):
+    """Text in, mel spectrogram out, which a vocoder makes audible."""
+
+    family: ClassVar[str] = "speaker"
+
+    model: ParallelSpeakerConfig
+    spec: FeatureSpec = get_spec("speech-16k")
+    text: TextSpec = get_text_spec("phonemes-en")
+    vocoder: str = "universal"
+    """The vocoder by which it is heard, unless another is asked for: the name of one that ships, or a folder."""
+    data: SpokenConfig = SpokenConfig()
+    optimizer: OptimizerConfig = OPTIMIZER
+    training: TrainingConfig = TrainingConfig(batch_size=16, num_steps=20_000, exhibit_every=1000)
+    losses: SpeakerLossConfig = SpeakerLossConfig()
+
+    def __post_init__(self) -> None:
+        for name, theirs in (("num_channels", self.spec.num_channels), ("num_classes", self.text.num_classes)):
+            if getattr(self.model, name) != theirs:
+                of = f"the spec {self.spec.name}" if name == "num_channels" else f"the text spec {self.text.name}"
+                raise ValueError(
+                    f"the model's {name} is {getattr(self.model, name)}, that of {of} is {theirs}: set "
+                    f"model.{name}={theirs}"
+                )
+        if self.spec.log_base != "e" or self.spec.scale != 1.0 or self.spec.offset != 0.0:
+            raise ValueError(
+                f"a speaker counts energy in natural logs, but the spec {self.spec.name} has the log base "
+                f"{self.spec.log_base!r}, scale {self.spec.scale} and offset {self.spec.offset}: use speech-16k"
+            )
+
+    @property
+    def buckets(self) -> tuple[Bucket, ...]:
+        """Shapes of the batches, increasing."""
+        rate, data = self.spec.frame_rate, self.data
+        return tuple(
+            Bucket(max(round(seconds * rate), 1), max(round(seconds * data.symbols_per_second), 1))
+            for seconds in data.bucket_seconds
+        )
+
+
+def experiment(name: str) -> SpeakerConfig:
+    """The experiment around a preset of the model."""
+    return SpeakerConfig(name=name, model=PRESETS[name])

@@ -1,0 +1,165 @@
+"""`wavejax evaluate` and `wavejax doctor` of a speaker: how near it comes to held-out recordings of its voice."""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from wavejax.atomic import write_text
+from wavejax.evaluation.findings import Finding, check_parameters
+from wavejax.experiments.metadata import ExperimentError
+from wavejax.ranges import as_option, check_ranges
+from wavejax.tasks.speaker.config import SpeakerConfig
+from wavejax.tasks.speaker.data import SpeakerData, open_spoken
+from wavejax.tasks.speaker.learner import speaking_loss
+from wavejax.tasks.speaker.product import Speaker
+from wavejax.tasks.speaker.reading import SaidSentence
+
+Split = Literal["train", "validation", "test"]
+_GOOD_MEL = 0.8
+"""Mean absolute difference of mel spectrograms, in nats, below which words can be understood."""
+_GOOD_LENGTH = 0.1
+"""By which all sentences together may be longer or shorter than the recordings."""
+_LOOKED_AT = 8
+"""Sentences that the doctor lets the speaker say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeakingOptions:
+    """How near a speaker's mel spectrograms, durations and pitch come to held-out recordings of its voice. Mel
+    spectrogram and pitch are compared with the recordings' durations given. Choose checkpoints on --split validation.
+    """
+
+    corpus: str
+    """A folder made by `wavejax prepare`, with the times of its phones."""
+    split: Split = "test"
+
+    def __post_init__(self) -> None:
+        check_ranges(self, as_option)
+
+    def __call__(self, product: Speaker, say: Callable[[str], None]) -> "SpeakingReport":
+        """Compare."""
+        data = _opened(product, self.corpus, self.split)
+        say(f"comparing {len(data.utterances(self.split))} sentences")
+        return compare(product, data, self.split)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeakerDoctorOptions:
+    """Of a speaker: are its parameters finite, is its mel spectrogram near that of held-out recordings, do its
+    sentences last as long as theirs.
+    """
+
+    corpus: str
+    """A folder made by `wavejax prepare`, with the times of its phones."""
+    split: Split = "validation"
+    """Part of the corpus; it should not have been trained on."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, as_option)
+
+    def __call__(self, product: Speaker) -> Iterator[Finding]:
+        """Findings about the speaker."""
+        finite = check_parameters(product.params)
+        yield finite
+        if finite.verdict == "bad":
+            return
+        data = _opened(product, self.corpus, self.split)
+        mel = compare(product, data, self.split).mel
+        words = f"its mel spectrograms of held-out sentences differ by {mel:.2f} nats from the recordings'"
+        good = mel < _GOOD_MEL
+        tail = "" if good else f", where below {_GOOD_MEL} words can be understood: train longer"
+        yield Finding(check="sound", verdict="good" if good else "bad", words=words + tail)
+        ratio = _length_ratio(product, data, self.split)
+        words = f"its sentences last {100 * ratio:.0f} % of what the recordings last"
+        good = abs(ratio - 1) < _GOOD_LENGTH
+        yield Finding(
+            check="length", verdict="good" if good else "bad", words=words + ("" if good else ": train longer")
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeakingReport:
+    """How near a speaker comes to recordings."""
+
+    system: str
+    sentences: str
+    mel: float
+    """Mean absolute difference of the mel spectrograms, nats."""
+    duration: float
+    """Root mean square of ln((frames + 1) / (the recording's frames + 1))."""
+    pitch: float
+    """Root mean square error of the symbols' F0, cents."""
+    voicing: float
+    """Cross-entropy of voiced and unvoiced, nats per symbol."""
+
+    def lines(self) -> Sequence[str]:
+        """For the terminal."""
+        return (
+            f"{self.system}: {self.sentences}",
+            f"mel spectrogram   {self.mel:.3f} nats mean absolute difference, the recordings' durations given",
+            f"durations         {self.duration:.3f} root mean square of the log ratio",
+            f"F0 of symbols     {self.pitch:.0f} cents root mean square",
+            f"voicing           {self.voicing:.3f} nats per symbol",
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def write(self, folder: Path) -> Path | None:
+        """Writes report.json."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "report.json", json.dumps(self.to_json(), indent=1) + "\n")
+        return folder / "report.json"
+
+
+def compare(speaker: Speaker, data: SpeakerData, split: str) -> SpeakingReport:
+    """How near a speaker comes to the recordings of a split."""
+    config: SpeakerConfig = speaker.config
+    loss = speaking_loss(config, quiet=True)
+    keys = jax.random.split(jax.random.key(0), config.training.batch_size)
+    measure = jax.jit(lambda params, batch: loss(params, {}, batch, keys))
+    params = jax.tree.map(jnp.asarray, speaker.params)
+    totals: dict[str, float] = {}
+    weight = 0.0
+    for batch in data.held_out(split, slice(0, config.training.batch_size)):
+        _, counted, _, sums = measure(params, batch)
+        weight += float(counted)
+        for name, value in sums.items():
+            totals[name] = totals.get(name, 0.0) + float(value)
+    means = {name: value / weight for name, value in totals.items()}
+    cents = 1200 * config.model.pitch_spread / math.log(2)
+    return SpeakingReport(
+        system=config.name + ("" if speaker.step is None else f", step {speaker.step}"),
+        sentences=f"{len(data.utterances(split))} sentences of {split}",
+        mel=means["mel"],
+        duration=math.sqrt(means["duration"]),
+        pitch=cents * math.sqrt(means["pitch"]),
+        voicing=means["voicing"],
+    )
+
+
+def _length_ratio(speaker: Speaker, data: SpeakerData, split: str) -> float:
+    """How long sentences last that the speaker says, all together, beside the recordings of them."""
+    listed = data.utterances(split).listed
+    chosen = [listed[round(place)] for place in np.linspace(0, len(listed) - 1, min(_LOOKED_AT, len(listed)))]
+    made = real = 0
+    for each in chosen:
+        symbols = data.alignments[data.corpus.entries[each.position].id].symbols
+        made += int(speaker.durations(SaidSentence(symbols=symbols, words=())).sum())
+        real += each.num_frames
+    return made / real
+
+
+def _opened(speaker: Speaker, corpus: str, split: str) -> SpeakerData:
+    data = open_spoken(speaker.config, None, folder=corpus)
+    if not data.has(split):
+        raise ExperimentError(f"{corpus} has no aligned sentences in the split {split!r}: choose another --split")
+    return data

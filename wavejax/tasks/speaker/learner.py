@@ -1,0 +1,162 @@
+"""How a speaker learns: the mel spectrogram, and how long, how high and how loud each symbol is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, PRNGKeyArray
+
+from wavejax.experiments.family import Figures, Learner
+from wavejax.experiments.metadata import ExperimentError
+from wavejax.models.parallel_speaker import ParallelSpeaker, Prosody
+from wavejax.nn.parameters import count_parameters
+from wavejax.tasks.speaker.config import SpeakerConfig
+from wavejax.training import TrainState, create_train_state, make_eval_step, make_train_step
+from wavejax.types import Params
+
+Batch = Mapping[str, Array]
+_FRAMES_PER_SYMBOL = 6
+"""Of English at 80 frames a second, for the figures."""
+
+
+def initial_speaker_params(model: ParallelSpeaker, key: PRNGKeyArray) -> Any:
+    """Parameters drawn from `key`; traceable."""
+    symbols, ones = jnp.ones((1, 2), jnp.int32), jnp.ones((1, 2), jnp.float32)
+    speaker = jnp.zeros((1,), jnp.int32) if model.config.num_speakers else None
+    prosody = Prosody(ones, ones, ones, ones)
+    return model.init(key, symbols, jnp.full((1,), 2, jnp.int32), symbols, prosody, 2, speaker)["params"]
+
+
+def param_shapes(config: Any) -> Any:
+    """Shapes of the model's parameters."""
+    return jax.eval_shape(lambda: initial_speaker_params(config.model.build(), jax.random.key(0)))
+
+
+def speaking_loss(config: SpeakerConfig, *, quiet: bool = False) -> Any:
+    """The loss, a `LossFn` over batches of `SpeakerData`; an utterance counts by its frames.
+
+    `quiet` is for held-out utterances: without dropout.
+    """
+    model = config.model.build(dtype=jnp.dtype(config.training.dtype))
+    weights = config.losses
+
+    def loss_fn(params: Params, model_state: Any, batch: Batch, keys: Key[Array, " rows"]) -> tuple[Any, ...]:
+        variables = {"params": params}
+        target = jnp.maximum(batch["features"], jnp.float32(weights.quietest))
+        durations, num_frames = batch["durations"], target.shape[1]
+        given = _prosody_of(model, batch, target)
+        speaker = batch["speaker"] if config.model.num_speakers else None
+        said: Any = model.apply(
+            variables,
+            batch["labels"],
+            batch["num_labels"],
+            durations,
+            given,
+            num_frames,
+            speaker,
+            None if quiet else keys,
+        )
+        predicted, mel = said
+        frames = jnp.arange(num_frames).reshape(1, -1) < batch["num_frames"][:, None]
+        symbols = jnp.arange(durations.shape[1]).reshape(1, -1) < batch["num_labels"][:, None]
+        parts = _mel_parts(mel, target, frames) | _prosody_parts(predicted, given, symbols, durations > 0)
+        weight = batch["num_frames"].astype(jnp.float32)
+        sums = {name: jnp.sum(part * weight) for name, part in parts.items()}
+        total = sum((jnp.float32(getattr(weights, name)) * part for name, part in sums.items()), jnp.float32(0))
+        return total, jnp.sum(weight), model_state, sums
+
+    return loss_fn
+
+
+def _prosody_of(model: ParallelSpeaker, batch: Batch, mel: Array) -> Prosody:
+    """How the symbols of recordings are said."""
+    pitch, durations = batch["pitch"], batch["durations"]
+    return Prosody(
+        log_durations=jnp.log1p(durations.astype(jnp.float32)),
+        log_pitch=model.to_units(pitch),
+        voicing=(pitch > 0).astype(jnp.float32),
+        energy=model.energy_of(mel, durations),
+    )
+
+
+def _mel_parts(mel: Array, target: Array, frames: Array) -> dict[str, Float[Array, " rows"]]:
+    error = mel - target
+    return {"mel": _mean(jnp.abs(error), frames), "mel_squared": _mean(jnp.square(error), frames)}
+
+
+def _prosody_parts(predicted: Prosody, given: Prosody, symbols: Array, heard: Array) -> dict[str, Array]:
+    """Of each row, means over its symbols; the pitch counts where there is one, energy where the symbol is heard."""
+    voiced = symbols & (given.voicing > 0)
+    binary = jax.nn.softplus(predicted.voicing) - given.voicing * predicted.voicing
+    return {
+        "duration": _mean(jnp.square(predicted.log_durations - given.log_durations), symbols),
+        "pitch": _mean(jnp.square(predicted.log_pitch - given.log_pitch), voiced),
+        "voicing": _mean(binary, symbols & heard),
+        "energy": _mean(jnp.square(predicted.energy - given.energy), symbols & heard),
+    }
+
+
+def _mean(values: Array, mask: Array) -> Float[Array, " rows"]:
+    """The mean of each row where the mask is True; 0 where it is nowhere."""
+    per_place = jnp.mean(values, axis=-1) if values.ndim == 3 else values
+    kept = mask.astype(jnp.float32)
+    return jnp.sum(per_place * kept, axis=1) / jnp.maximum(jnp.sum(kept, axis=1), jnp.float32(1))
+
+
+def speaker_learner(config: Any) -> Learner:
+    """The learner of an experiment."""
+    optimizer, training, model = config.optimizer.build(), config.training, config.model.build()
+
+    def init(key: PRNGKeyArray) -> TrainState:
+        params = initial_speaker_params(model, jax.random.fold_in(key, 0))
+        return create_train_state(params, optimizer, key=jax.random.fold_in(key, 1))
+
+    def adopt(state: TrainState, given: Params, where: str) -> TrainState:
+        wanted, found = (
+            {
+                jax.tree_util.keystr(path, simple=True, separator="/"): jnp.shape(leaf)
+                for path, leaf in jax.tree.leaves_with_path(tree)
+            }
+            for tree in (state.params, given)
+        )
+        wrong = [
+            f"{name}: expected {wanted.get(name, 'nothing')}, got {found.get(name, 'nothing')}"
+            for name in sorted(wanted.keys() | found.keys())
+            if wanted.get(name) != found.get(name)
+        ]
+        if wrong:
+            raise ExperimentError(f"{where} does not fit the model: {'; '.join(wrong[:5])}")
+        return create_train_state(jax.tree.map(jnp.asarray, given), optimizer, key=state.key)
+
+    step = make_train_step(
+        speaking_loss(config),
+        optimizer,
+        ema_decay=training.ema_decay,
+        accumulation_steps=training.accumulation_steps,
+        learning_rate=config.optimizer.learning_rate_at,
+    )
+    return Learner(init=init, step=step, evaluate=make_eval_step(speaking_loss(config, quiet=True)), adopt=adopt)
+
+
+def figures(config: Any) -> Figures:
+    """Figures of an experiment; those of a step are means over the shapes of batches."""
+    model, spec = config.model, config.spec
+    frames = sum(bucket.num_frames for bucket in config.buckets) // len(config.buckets)
+    per_step, longest = config.training.batch_size * frames, config.buckets[-1]
+    return Figures(
+        parameters=count_parameters(param_shapes(config)),
+        macs_per_unit=model.macs_per_frame + model.macs_per_symbol // _FRAMES_PER_SYMBOL,
+        unit="frames",
+        units_per_second=spec.frame_rate,
+        units_per_step=per_step,
+        row_units=frames,
+        product=(per_step, model.decoder_channels, model.decoder_hidden_channels),
+        size=model.size,
+        rows=(
+            ("features", f"{spec.name}: {spec.sample_rate} Hz, hop {spec.hop_length}, {spec.num_channels} channels"),
+            ("text", f"{config.text.name}: {len(config.text.symbols)} symbols"),
+            ("utterances", f"up to {longest.num_frames / spec.frame_rate:g} s and {longest.num_labels} symbols"),
+            ("heard through", config.vocoder),
+        ),
+    )

@@ -1,0 +1,307 @@
+"""A trained speaker: three lines from a text to speech."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, Protocol, SupportsIndex, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from wavejax.audio.feature_spec import FeatureSpec
+from wavejax.experiments.metadata import ExperimentError
+from wavejax.experiments.product import Product
+from wavejax.models.parallel_speaker import Prosody
+from wavejax.ranges import Range
+from wavejax.tasks.speaker.config import SpeakerConfig
+from wavejax.tasks.speaker.reading import SaidSentence, sentences
+from wavejax.text.phonemes import PUNCTUATION, WORD_BOUNDARY
+from wavejax.text.transcripts import Symbol, Transcript, Word
+from wavejax.types import AnyArray
+
+RATE = Range(0.25, 4)
+"""Of speech: 2 is twice as fast."""
+PITCH = Range(-24, 24)
+"""Semitones."""
+_SMALLEST_SYMBOLS, _SMALLEST_FRAMES = 64, 256
+"""Of the shortest programs; longer ones double."""
+_LEAD_SECONDS = 0.1
+"""Of the silence before the first word that stays."""
+
+
+@runtime_checkable
+class MelVocoder(Protocol):
+    """What makes a mel spectrogram audible: `wavejax.load("universal")` for instance."""
+
+    @property
+    def spec(self) -> FeatureSpec:
+        """The features that it reads."""
+
+    def __call__(self, mel: AnyArray, *, seed: SupportsIndex = 0) -> np.ndarray:
+        """The waveform [F * hop_length] of features [F, channels]."""
+
+    def stream(self, frames: AnyArray, *, seed: SupportsIndex = 0) -> Iterator[np.ndarray]:
+        """The same in blocks."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Speech:
+    """Speech that was made of a text, and when each word of it is said."""
+
+    waveform: Float[np.ndarray, " time"]
+    """float32 in [-1, 1]."""
+    sample_rate: int
+    words: tuple[Word, ...]
+    """Each with its phones."""
+
+    @property
+    def phones(self) -> tuple[Symbol, ...]:
+        """Of all words."""
+        return tuple(symbol for word in self.words for symbol in word.symbols)
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return len(self.waveform) / self.sample_rate
+
+    @property
+    def transcript(self) -> Transcript:
+        """The words with the duration, as `wavejax.text.transcript_files` writes them."""
+        return Transcript(words=self.words, duration=self.duration)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How something is said."""
+
+    rate: float = 1.0
+    """2 is twice as fast."""
+    pitch: float = 0.0
+    """Semitones by which it is higher."""
+    seed: int = 0
+    """Of the vocoder's noise."""
+    speaker: int | None = None
+    """Id, where the model tells speakers apart."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Speaker(Product[SpeakerConfig]):
+    """A model that says texts. `speaker.say("Hello there.").waveform` is the sound.
+
+    Each sentence is said by itself, so it sounds the same alone and inside a text, sample for sample.
+    """
+
+    kind: ClassVar[str] = "speaker"
+
+    open_vocoder: Callable[[], MelVocoder] | None = None
+    """Gives the vocoder by which it is heard; `wavejax.load` sets it."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+        return int(self.config.spec.sample_rate)
+
+    def with_vocoder(self, vocoder: MelVocoder) -> "Speaker":
+        """The same speaker, heard through another vocoder. Raises ExperimentError where it reads other features."""
+        _check_vocoder(self, vocoder)
+        return dataclasses.replace(self, open_vocoder=lambda: vocoder)
+
+    @functools.cached_property
+    def vocoder(self) -> MelVocoder:
+        """By which it is heard; loaded when it is first used. Raises ExperimentError where there is none."""
+        if self.open_vocoder is None:
+            raise ExperimentError(
+                f"{self.config.name} has no vocoder, so it cannot be heard: load it with wavejax.load, or give it one "
+                f'with speaker.with_vocoder(wavejax.load("{self.config.vocoder}"))'
+            )
+        vocoder = self.open_vocoder()
+        _check_vocoder(self, vocoder)
+        return vocoder
+
+    def say(
+        self,
+        text: str,
+        *,
+        seed: int = 0,
+        rate: float = 1.0,
+        pitch: float = 0.0,
+        speaker: str | SupportsIndex | None = None,
+    ) -> Speech:
+        """A text as speech.
+
+        Args:
+            text: English, any number of sentences.
+            seed: of the vocoder's noise.
+            rate: 0.25 to 4; 2 is twice as fast.
+            pitch: -24 to 24 semitones by which the voice is higher.
+            speaker: name or id, for a model of several speakers.
+
+        Raises:
+            TextError: the text has no words, or cannot be read.
+            ExperimentError: rate, pitch or speaker that do not fit, or no vocoder.
+        """
+        parts = list(self.sentences(text, seed=seed, rate=rate, pitch=pitch, speaker=speaker))
+        waveform = np.concatenate([np.zeros(0, np.float32), *(part.waveform for part in parts)])
+        words, start = [], 0.0
+        for part in parts:
+            words += [_moved(word, start) for word in part.words]
+            start += part.duration
+        return Speech(waveform=waveform, sample_rate=self.sample_rate, words=tuple(words))
+
+    def sentences(self, text: str, **manner: Any) -> Iterator[Speech]:
+        """The speech of each sentence, as soon as it is made; arguments and errors as `say`."""
+        how = self.manner(**manner)
+        for sentence in sentences(text):
+            mel, words = self.mel(sentence, how)
+            waveform = np.asarray(self.vocoder(mel, seed=how.seed), np.float32)
+            yield Speech(waveform=waveform, sample_rate=self.sample_rate, words=words)
+
+    def stream(self, text: str, **manner: Any) -> Iterator[np.ndarray]:
+        """The waveform of a text in blocks [n], as they are made; arguments and errors as `say`.
+
+        Put together they are what `say` gives. Memory is needed for one sentence at a time.
+        """
+        how = self.manner(**manner)
+        for sentence in sentences(text):
+            yield from self.vocoder.stream(self.mel(sentence, how)[0], seed=how.seed)
+
+    def manner(
+        self, *, seed: int = 0, rate: float = 1.0, pitch: float = 0.0, speaker: str | SupportsIndex | None = None
+    ) -> Manner:
+        """How something is said. Raises ExperimentError, as `say`."""
+        for name, value, allowed in (("rate", rate, RATE), ("pitch", pitch, PITCH)):
+            if value not in allowed:
+                raise ExperimentError(f"{name} must be {allowed}, got {value}")
+        return Manner(rate=rate, pitch=pitch, seed=seed, speaker=self._speaker_id(speaker))
+
+    def mel(
+        self, sentence: SaidSentence, manner: Manner | None = None
+    ) -> tuple[Float[np.ndarray, "frames channels"], tuple[Word, ...]]:
+        """The mel spectrogram float32 [F, channels] of one sentence, and when its words are said."""
+        how = manner or Manner()
+        encoded, prosody, durations = self._said(sentence, how)
+        shift = np.float32(how.pitch * np.log(2) / 12 / self.config.model.pitch_spread)
+        voiced = (prosody.voicing > 0).astype(jnp.float32)
+        chosen = prosody._replace(voicing=voiced, log_pitch=prosody.log_pitch + shift)
+        count = int(durations.sum())
+        mel = self._decode(self._on_device, encoded, durations, chosen, _size(count, _SMALLEST_FRAMES))
+        spec = self.config.spec
+        skipped = max(int(durations[0, 0]) - round(_LEAD_SECONDS * spec.frame_rate), 0)
+        ends = np.cumsum(durations[0, : len(sentence.symbols)]) - skipped
+        return np.asarray(mel[0, skipped:count], np.float32), _words(sentence, ends, 1 / spec.frame_rate)
+
+    def durations(self, sentence: SaidSentence, manner: Manner | None = None) -> Int[np.ndarray, " symbols"]:
+        """Frames of each symbol of a sentence, int32, the silence at its beginning included."""
+        return self._said(sentence, manner or Manner())[2][0, : len(sentence.symbols)]
+
+    def _said(self, sentence: SaidSentence, how: Manner) -> tuple[Any, Prosody, Int[np.ndarray, "1 size"]]:
+        """The encoded symbols of a sentence, how they are said, and their frames, all padded to a program's size."""
+        symbols = self.config.text.encode_symbols(sentence.symbols)
+        size = _size(len(symbols), _SMALLEST_SYMBOLS)
+        padded = np.zeros((1, size), np.int32)
+        padded[0, : len(symbols)] = symbols
+        speaker = None if how.speaker is None else np.asarray([how.speaker], np.int32)
+        encoded, prosody = self._encode(self._on_device, padded, np.asarray([len(symbols)], np.int32), speaker)
+        durations = np.zeros((1, size), np.int32)
+        least = np.asarray([0.0 if _is_boundary(symbol) else 1.0 for symbol in sentence.symbols])
+        said = np.expm1(np.asarray(prosody.log_durations[0, : len(symbols)], np.float64))
+        durations[0, : len(symbols)] = whole_frames(np.maximum(said, 0) / how.rate, least)
+        return encoded, prosody, durations
+
+    @functools.cached_property
+    def _on_device(self) -> Any:
+        return jax.tree.map(jnp.asarray, self.params)
+
+    @functools.cached_property
+    def _encode(self) -> Callable[..., Any]:
+        model = self.config.model.build()
+        return jax.jit(
+            lambda params, symbols, count, speaker: model.apply(
+                {"params": params}, symbols, count, speaker, method="encode"
+            )
+        )
+
+    @functools.cached_property
+    def _decode(self) -> Callable[..., Any]:
+        model = self.config.model.build()
+
+        def decode(params: Any, encoded: Any, durations: Any, prosody: Prosody, num_frames: int) -> Any:
+            return model.apply({"params": params}, encoded, durations, prosody, num_frames, method="decode")
+
+        return jax.jit(decode, static_argnums=4)
+
+    def _speaker_id(self, speaker: str | SupportsIndex | None) -> int | None:
+        count = self.config.model.num_speakers
+        if not count:
+            if speaker is not None:
+                raise ExperimentError(f"{self.config.name} has one voice, but speaker={speaker!r} was given")
+            return None
+        known = ", ".join(f"{number}: {name}" for number, name in enumerate(self.speakers)) or f"0 to {count - 1}"
+        if speaker in self.speakers:
+            return self.speakers.index(str(speaker))
+        try:
+            number = -1 if speaker is None else int(speaker)
+        except ValueError:
+            number = -1
+        if not 0 <= number < count:
+            raise ExperimentError(f"{self.config.name} speaks with several voices: give speaker, one of {known}")
+        return number
+
+
+def whole_frames(
+    durations: Float[np.ndarray, " symbols"], least: Float[np.ndarray, " symbols"]
+) -> Int[np.ndarray, " symbols"]:
+    """Durations in frames -> whole frames, int32, whose sums are rounded, so that no error adds up.
+
+    Args:
+        durations: frames, 0 or more.
+        least: whole numbers of frames that each takes at least.
+    """
+    ends = np.floor(np.cumsum(np.maximum(durations, least)) + 0.5)
+    return np.diff(ends, prepend=0).astype(np.int32)
+
+
+def _check_vocoder(speaker: Speaker, vocoder: MelVocoder) -> None:
+    given = getattr(vocoder, "spec", None)
+    if given != speaker.config.spec:
+        raise ExperimentError(
+            f"{speaker.config.name} makes the features {speaker.config.spec.name}, but the vocoder reads "
+            f"{getattr(given, 'name', given)}: choose a vocoder of {speaker.config.spec.name}"
+        )
+
+
+def _words(sentence: SaidSentence, ends: Sequence[int] | np.ndarray, seconds: float) -> tuple[Word, ...]:
+    """The words with their times; symbol i ends with frame ends[i]."""
+
+    def begins(place: int) -> float:
+        return max(float(ends[place - 1]), 0.0) * seconds if place else 0.0
+
+    found = []
+    for word in sentence.words:
+        symbols = tuple(
+            Symbol(text=sentence.symbols[place], start=begins(place), end=begins(place + 1))
+            for place in range(word.first, word.last)
+        )
+        found.append(Word(text=word.text, start=begins(word.first), end=begins(word.last), symbols=symbols))
+    return tuple(found)
+
+
+def _moved(word: Word, by: float) -> Word:
+    symbols = tuple(
+        dataclasses.replace(symbol, start=symbol.start + by, end=symbol.end + by) for symbol in word.symbols
+    )
+    return dataclasses.replace(word, start=word.start + by, end=word.end + by, symbols=symbols)
+
+
+def _is_boundary(symbol: str) -> bool:
+    return symbol == WORD_BOUNDARY or symbol in PUNCTUATION
+
+
+def _size(count: int, smallest: int) -> int:
+    """The next size of a program: the smallest, or twice, four times, ... it."""
+    return max(smallest, 1 << max(count - 1, 0).bit_length())
+
+
+__all__ = ["PITCH", "RATE", "Manner", "MelVocoder", "Speaker", "Speech", "whole_frames"]

@@ -1,0 +1,1 @@
+"""How English text is read aloud (floor 1, no jax)."""
