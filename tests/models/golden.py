@@ -14,7 +14,16 @@ from typing import Any
 
 import jax
 
-from wavejax.models import chorale, conv_ctc, deep_speech, hifi_gan, vocos_presets, wavenet_presets, wavernn_presets
+from wavejax.models import (
+    chorale,
+    conv_ctc,
+    deep_speech,
+    hifi_gan,
+    parallel_speaker,
+    vocos_presets,
+    wavenet_presets,
+    wavernn_presets,
+)
 from wavejax.models.wavenet import WaveNet, WaveNetConfig
 from wavejax.nn.parallel import initial_parallel_params
 from wavejax.nn.parameters import initial_params, initial_recognizer_params
@@ -29,6 +38,7 @@ PRESETS = {
     **hifi_gan.PRESETS,
     **RECOGNIZERS,
     **chorale.PRESETS,
+    **parallel_speaker.PRESETS,
 }
 
 
@@ -40,6 +50,8 @@ def tree(name: str) -> dict[str, dict]:
     initial: Any = initial_parallel_params if isinstance(model, ParallelModel) else initial_params
     if name in RECOGNIZERS:
         initial = initial_recognizer_params
+    elif name in parallel_speaker.PRESETS:
+        initial = parallel_speaker.initial_speaker_params
     shapes = jax.eval_shape(lambda: initial(model, jax.random.key(0)))
     return {
         "/".join(key.key for key in path): {"shape": list(leaf.shape), "dtype": str(leaf.dtype)}
