@@ -20,6 +20,7 @@ from wavejax.models import (
     deep_speech,
     hifi_gan,
     listen_attend_spell,
+    parallel_speaker,
     vocos_presets,
     wavenet_presets,
     wavernn_presets,
@@ -38,6 +39,7 @@ PRESETS = {
     **hifi_gan.PRESETS,
     **RECOGNIZERS,
     **chorale.PRESETS,
+    **parallel_speaker.PRESETS,
 }
 
 
@@ -49,6 +51,8 @@ def tree(name: str) -> dict[str, dict]:
     initial: Any = initial_parallel_params if isinstance(model, ParallelModel) else initial_params
     if name in RECOGNIZERS:
         initial = initial_recognizer_params
+    elif name in parallel_speaker.PRESETS:
+        initial = parallel_speaker.initial_speaker_params
     shapes = jax.eval_shape(lambda: initial(model, jax.random.key(0)))
     return {
         "/".join(key.key for key in path): {"shape": list(leaf.shape), "dtype": str(leaf.dtype)}

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "play": ("wavejax.cli.playing", "notes -> sound, with an instrument"),
     "transcribe": ("wavejax.cli.transcribing", "recordings -> text, with a recogniser"),
     "align": ("wavejax.cli.transcribing", "a recording and its text -> when each word is said"),
+    "say": ("wavejax.cli.saying", "a text -> speech, with the times of its words"),
     "compose": ("wavejax.cli.composing", "music from a composer, freely or around a melody"),
     "generate": ("wavejax.cli.speaking", "sound from a model alone, or after a prompt"),
     "voices": ("wavejax.cli.describing", "models that ship with wavejax"),
@@ -45,7 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 WITHOUT_JAX = ("prepare", "features")
 """Commands that compile nothing and need not wait for JAX to be imported."""
 
-SHORT = ("vocode", "play", "compose", "generate", "voices", "info")
+SHORT = ("vocode", "play", "say", "compose", "generate", "voices", "info")
 """Commands that are over before garbage could fill the memory."""
 
 EXAMPLE = """\

@@ -20,8 +20,9 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import lax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from wavejax.nn.convnext import ConvNeXtBlock, layer_norm
 from wavejax.nn.dropout import drop
@@ -246,13 +247,18 @@ def interpolated(
     durations: Int[Array, "batch symbols"],
     where: Int[Array, "batch frames"],
 ) -> Float[Array, "batch frames values"]:
-    """Values of symbols at each frame: straight lines between the symbols' middles."""
-    ends = jnp.cumsum(durations, axis=1).astype(jnp.float32)
-    middles = ends - jnp.float32(0.5) * durations.astype(jnp.float32)
+    """Values of symbols at each frame: straight lines between the middles of symbols that last; level at both ends."""
+    count, lasting = durations.shape[1], durations > 0
+    middles = jnp.cumsum(durations, axis=1).astype(jnp.float32) - jnp.float32(0.5) * durations.astype(jnp.float32)
+    numbers = jnp.broadcast_to(jnp.arange(count), durations.shape)
+    before = jnp.pad(lax.cummax(jnp.where(lasting, numbers, -1), axis=1), ((0, 0), (1, 0)), constant_values=-1)[:, :-1]
+    after = lax.cummin(jnp.where(lasting, numbers, count), axis=1, reverse=True)
+    after = jnp.pad(after, ((0, 0), (0, 1)), constant_values=count)[:, 1:]
+    before, after = (jnp.where((each < 0) | (each == count), numbers, each) for each in (before, after))
     frames = jnp.arange(where.shape[1], dtype=jnp.float32).reshape(1, -1) + jnp.float32(0.5)
     later = frames >= jnp.take_along_axis(middles, where, axis=1)
-    one = jnp.where(later, where, jnp.maximum(where - 1, 0))
-    other = jnp.minimum(jnp.where(later, where + 1, where), durations.shape[1] - 1)
+    one = jnp.where(later, where, jnp.take_along_axis(before, where, axis=1))
+    other = jnp.where(later, jnp.take_along_axis(after, where, axis=1), where)
     start, end = (jnp.take_along_axis(middles, each, axis=1) for each in (one, other))
     share = jnp.clip((frames - start) / jnp.maximum(end - start, jnp.float32(0.5)), 0, 1)[..., None]
     first, second = (jnp.take_along_axis(values, each[..., None], axis=1) for each in (one, other))
@@ -329,6 +335,14 @@ class Table(nn.Module):
         """The vectors of these numbers."""
         table = declare(self, "table", nn.initializers.normal(1.0), (self.count, self.channels))
         return table[numbers]
+
+
+def initial_speaker_params(model: ParallelSpeaker, key: PRNGKeyArray) -> Any:
+    """Parameters drawn from `key`; traceable."""
+    symbols, ones = jnp.ones((1, 2), jnp.int32), jnp.ones((1, 2), jnp.float32)
+    speaker = jnp.zeros((1,), jnp.int32) if model.config.num_speakers else None
+    prosody = Prosody(ones, ones, ones, ones)
+    return model.init(key, symbols, jnp.full((1,), 2, jnp.int32), symbols, prosody, 2, speaker)["params"]
 
 
 PRESETS: dict[str, ParallelSpeakerConfig] = {"heart-16k": ParallelSpeakerConfig()}

@@ -19,7 +19,7 @@ from wavejax.tasks.speaker.config import SpeakerConfig
 from wavejax.tasks.speaker.data import SpeakerData, open_spoken
 from wavejax.tasks.speaker.learner import speaking_loss
 from wavejax.tasks.speaker.product import Speaker
-from wavejax.tasks.speaker.reading import SaidSentence
+from wavejax.tasks.speaker.lines import Line
 
 Split = Literal["train", "validation", "test"]
 _GOOD_MEL = 0.8
@@ -153,7 +153,7 @@ def _length_ratio(speaker: Speaker, data: SpeakerData, split: str) -> float:
     made = real = 0
     for each in chosen:
         symbols = data.alignments[data.corpus.entries[each.position].id].symbols
-        made += int(speaker.durations(SaidSentence(symbols=symbols, words=())).sum())
+        made += int(speaker.durations(Line(symbols=symbols)).sum())
         real += each.num_frames
     return made / real
 

@@ -13,7 +13,7 @@ from wavejax.tasks.speaker.data import batch_shapes, open_spoken, smaller_batche
 from wavejax.tasks.speaker.evaluation import SpeakerDoctorOptions, SpeakingOptions
 from wavejax.tasks.speaker.learner import figures, param_shapes, speaker_learner
 from wavejax.tasks.speaker.product import Speaker
-from wavejax.tasks.speaker.reading import SaidSentence
+from wavejax.tasks.speaker.lines import Line
 from wavejax.terminal import quoted
 
 _SHOWN = 3
@@ -31,7 +31,7 @@ def exhibits(product: Speaker, data: Any) -> Iterator[Exhibit]:
     for number, listed in enumerate(data.utterances("validation").listed[:_SHOWN]):
         entry = data.corpus.entries[listed.position]
         real = data.corpus.utterance(listed.position).frames
-        made, _ = product.mel(SaidSentence(symbols=data.alignments[entry.id].symbols, words=()))
+        made, _ = product.mel(Line(symbols=data.alignments[entry.id].symbols))
         yield Exhibit(name=f"sentence_{number}", image=_picture(real, made, product.config.losses.quietest))
 
 

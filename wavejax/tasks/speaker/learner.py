@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from wavejax.experiments.family import Figures, Learner
 from wavejax.experiments.metadata import ExperimentError
-from wavejax.models.parallel_speaker import ParallelSpeaker, Prosody
+from wavejax.models.parallel_speaker import ParallelSpeaker, Prosody, initial_speaker_params
 from wavejax.nn.parameters import count_parameters
 from wavejax.tasks.speaker.config import SpeakerConfig
 from wavejax.training import TrainState, create_train_state, make_eval_step, make_train_step
@@ -18,14 +18,6 @@ from wavejax.types import Params
 Batch = Mapping[str, Array]
 _FRAMES_PER_SYMBOL = 6
 """Of English at 80 frames a second, for the figures."""
-
-
-def initial_speaker_params(model: ParallelSpeaker, key: PRNGKeyArray) -> Any:
-    """Parameters drawn from `key`; traceable."""
-    symbols, ones = jnp.ones((1, 2), jnp.int32), jnp.ones((1, 2), jnp.float32)
-    speaker = jnp.zeros((1,), jnp.int32) if model.config.num_speakers else None
-    prosody = Prosody(ones, ones, ones, ones)
-    return model.init(key, symbols, jnp.full((1,), 2, jnp.int32), symbols, prosody, 2, speaker)["params"]
 
 
 def param_shapes(config: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Protocol, SupportsIndex, runtime_checkable
 
@@ -13,11 +14,11 @@ from jaxtyping import Float, Int
 from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.experiments.product import Product
+from wavejax.limits import shown
 from wavejax.models.parallel_speaker import Prosody
 from wavejax.ranges import Range
 from wavejax.tasks.speaker.config import SpeakerConfig
-from wavejax.tasks.speaker.reading import SaidSentence, sentences
-from wavejax.text.phonemes import PUNCTUATION, WORD_BOUNDARY
+from wavejax.tasks.speaker.lines import Line, is_mark, lines_of, whole_frames
 from wavejax.text.transcripts import Symbol, Transcript, Word
 from wavejax.types import AnyArray
 
@@ -29,6 +30,8 @@ _SMALLEST_SYMBOLS, _SMALLEST_FRAMES = 64, 256
 """Of the shortest programs; longer ones double."""
 _LEAD_SECONDS = 0.1
 """Of the silence before the first word that stays."""
+_PARAGRAPH_SECONDS = 0.4
+"""Of silence between paragraphs, beside that between sentences."""
 
 
 @runtime_checkable
@@ -132,30 +135,26 @@ class Speaker(Product[SpeakerConfig]):
         """A text as speech.
 
         Args:
-            text: English, any number of sentences.
+            text: English, any number of sentences; how it is read, and what may be said of words and pauses in it:
+                `wavejax.text.read_english`.
             seed: of the vocoder's noise.
             rate: 0.25 to 4; 2 is twice as fast.
             pitch: -24 to 24 semitones by which the voice is higher.
             speaker: name or id, for a model of several speakers.
 
         Raises:
-            TextError: the text has no words, or cannot be read.
-            ExperimentError: rate, pitch or speaker that do not fit, or no vocoder.
+            TextError: the text cannot be read.
+            ExperimentError: the text has no words; rate, pitch or speaker do not fit; or there is no vocoder.
         """
-        parts = list(self.sentences(text, seed=seed, rate=rate, pitch=pitch, speaker=speaker))
-        waveform = np.concatenate([np.zeros(0, np.float32), *(part.waveform for part in parts)])
-        words, start = [], 0.0
-        for part in parts:
-            words += [_moved(word, start) for word in part.words]
-            start += part.duration
-        return Speech(waveform=waveform, sample_rate=self.sample_rate, words=tuple(words))
+        return joined(list(self.sentences(text, seed=seed, rate=rate, pitch=pitch, speaker=speaker)))
 
     def sentences(self, text: str, **manner: Any) -> Iterator[Speech]:
         """The speech of each sentence, as soon as it is made; arguments and errors as `say`."""
         how = self.manner(**manner)
-        for sentence in sentences(text):
-            mel, words = self.mel(sentence, how)
-            waveform = np.asarray(self.vocoder(mel, seed=how.seed), np.float32)
+        for line, is_last in _lines(text):
+            mel, words = self.mel(line, how)
+            parts = [self.vocoder(mel, seed=how.seed), *self._rest(line, is_last)]
+            waveform = np.concatenate(parts).astype(np.float32)
             yield Speech(waveform=waveform, sample_rate=self.sample_rate, words=words)
 
     def stream(self, text: str, **manner: Any) -> Iterator[np.ndarray]:
@@ -164,8 +163,14 @@ class Speaker(Product[SpeakerConfig]):
         Put together they are what `say` gives. Memory is needed for one sentence at a time.
         """
         how = self.manner(**manner)
-        for sentence in sentences(text):
-            yield from self.vocoder.stream(self.mel(sentence, how)[0], seed=how.seed)
+        for line, is_last in _lines(text):
+            yield from self.vocoder.stream(self.mel(line, how)[0], seed=how.seed)
+            yield from self._rest(line, is_last)
+
+    def _rest(self, line: Line, is_last: bool) -> list[np.ndarray]:
+        """The silence after a paragraph that another one follows."""
+        pause = line.ends_paragraph and not is_last
+        return [np.zeros(round(_PARAGRAPH_SECONDS * self.sample_rate), np.float32)] if pause else []
 
     def manner(
         self, *, seed: int = 0, rate: float = 1.0, pitch: float = 0.0, speaker: str | SupportsIndex | None = None
@@ -177,37 +182,42 @@ class Speaker(Product[SpeakerConfig]):
         return Manner(rate=rate, pitch=pitch, seed=seed, speaker=self._speaker_id(speaker))
 
     def mel(
-        self, sentence: SaidSentence, manner: Manner | None = None
+        self, line: Line, manner: Manner | None = None
     ) -> tuple[Float[np.ndarray, "frames channels"], tuple[Word, ...]]:
         """The mel spectrogram float32 [F, channels] of one sentence, and when its words are said."""
-        how = manner or Manner()
-        encoded, prosody, durations = self._said(sentence, how)
-        shift = np.float32(how.pitch * np.log(2) / 12 / self.config.model.pitch_spread)
+        how, model, spec = manner or Manner(), self.config.model, self.config.spec
+        encoded, prosody, durations = self._said(line, how)
+        shift = np.full(durations.shape, how.pitch, np.float32)
+        shift[0, : len(line.pitches)] += line.pitches
+        shift *= math.log(2) / 12 / model.pitch_spread
         voiced = (prosody.voicing > 0).astype(jnp.float32)
         chosen = prosody._replace(voicing=voiced, log_pitch=prosody.log_pitch + shift)
         count = int(durations.sum())
         mel = self._decode(self._on_device, encoded, durations, chosen, _size(count, _SMALLEST_FRAMES))
-        spec = self.config.spec
         skipped = max(int(durations[0, 0]) - round(_LEAD_SECONDS * spec.frame_rate), 0)
-        ends = np.cumsum(durations[0, : len(sentence.symbols)]) - skipped
-        return np.asarray(mel[0, skipped:count], np.float32), _words(sentence, ends, 1 / spec.frame_rate)
+        ends = np.cumsum(durations[0, : len(line.symbols)]) - skipped
+        return np.asarray(mel[0, skipped:count], np.float32), line.timed(ends, 1 / spec.frame_rate)
 
-    def durations(self, sentence: SaidSentence, manner: Manner | None = None) -> Int[np.ndarray, " symbols"]:
-        """Frames of each symbol of a sentence, int32, the silence at its beginning included."""
-        return self._said(sentence, manner or Manner())[2][0, : len(sentence.symbols)]
+    def durations(self, line: Line, manner: Manner | None = None) -> Int[np.ndarray, " symbols"]:
+        """Frames of each symbol of a sentence, int32, the whole silence at its beginning included."""
+        return self._said(line, manner or Manner())[2][0, : len(line.symbols)]
 
-    def _said(self, sentence: SaidSentence, how: Manner) -> tuple[Any, Prosody, Int[np.ndarray, "1 size"]]:
+    def _said(self, line: Line, how: Manner) -> tuple[Any, Prosody, Int[np.ndarray, "1 size"]]:
         """The encoded symbols of a sentence, how they are said, and their frames, all padded to a program's size."""
-        symbols = self.config.text.encode_symbols(sentence.symbols)
-        size = _size(len(symbols), _SMALLEST_SYMBOLS)
+        symbols, count = self.config.text.encode_symbols(line.symbols), len(line.symbols)
+        size = _size(count, _SMALLEST_SYMBOLS)
         padded = np.zeros((1, size), np.int32)
-        padded[0, : len(symbols)] = symbols
+        padded[0, :count] = symbols
         speaker = None if how.speaker is None else np.asarray([how.speaker], np.int32)
-        encoded, prosody = self._encode(self._on_device, padded, np.asarray([len(symbols)], np.int32), speaker)
+        encoded, prosody = self._encode(self._on_device, padded, np.asarray([count], np.int32), speaker)
+        said = np.expm1(np.asarray(prosody.log_durations[0, :count], np.float64))
+        said = np.maximum(said, 0) / (how.rate * np.asarray(line.rates or (1.0,)))
+        for place, seconds in enumerate(line.seconds):
+            if seconds is not None:
+                said[place] = seconds * self.config.spec.frame_rate
+        least = np.asarray([0.0 if is_mark(symbol) else 1.0 for symbol in line.symbols])
         durations = np.zeros((1, size), np.int32)
-        least = np.asarray([0.0 if _is_boundary(symbol) else 1.0 for symbol in sentence.symbols])
-        said = np.expm1(np.asarray(prosody.log_durations[0, : len(symbols)], np.float64))
-        durations[0, : len(symbols)] = whole_frames(np.maximum(said, 0) / how.rate, least)
+        durations[0, :count] = whole_frames(said, least)
         return encoded, prosody, durations
 
     @functools.cached_property
@@ -250,19 +260,6 @@ class Speaker(Product[SpeakerConfig]):
         return number
 
 
-def whole_frames(
-    durations: Float[np.ndarray, " symbols"], least: Float[np.ndarray, " symbols"]
-) -> Int[np.ndarray, " symbols"]:
-    """Durations in frames -> whole frames, int32, whose sums are rounded, so that no error adds up.
-
-    Args:
-        durations: frames, 0 or more.
-        least: whole numbers of frames that each takes at least.
-    """
-    ends = np.floor(np.cumsum(np.maximum(durations, least)) + 0.5)
-    return np.diff(ends, prepend=0).astype(np.int32)
-
-
 def _check_vocoder(speaker: Speaker, vocoder: MelVocoder) -> None:
     given = getattr(vocoder, "spec", None)
     if given != speaker.config.spec:
@@ -272,20 +269,27 @@ def _check_vocoder(speaker: Speaker, vocoder: MelVocoder) -> None:
         )
 
 
-def _words(sentence: SaidSentence, ends: Sequence[int] | np.ndarray, seconds: float) -> tuple[Word, ...]:
-    """The words with their times; symbol i ends with frame ends[i]."""
+def _lines(text: str) -> Iterator[tuple[Line, bool]]:
+    """Each line of a text with whether it is the last one. Raises ExperimentError where there is none."""
+    lines = lines_of(text)
+    waiting = next(lines, None)
+    if waiting is None:
+        raise ExperimentError(f"the text {shown(text)} holds no words to say")
+    for line in lines:
+        yield waiting, False
+        waiting = line
+    yield waiting, True
 
-    def begins(place: int) -> float:
-        return max(float(ends[place - 1]), 0.0) * seconds if place else 0.0
 
-    found = []
-    for word in sentence.words:
-        symbols = tuple(
-            Symbol(text=sentence.symbols[place], start=begins(place), end=begins(place + 1))
-            for place in range(word.first, word.last)
-        )
-        found.append(Word(text=word.text, start=begins(word.first), end=begins(word.last), symbols=symbols))
-    return tuple(found)
+def joined(parts: Sequence[Speech]) -> Speech:
+    """One speech after the other as one; `parts` holds at least one."""
+    words: list[Word] = []
+    start = 0
+    for part in parts:
+        words += [_moved(word, start / part.sample_rate) for word in part.words]
+        start += len(part.waveform)
+    waveform = np.concatenate([part.waveform for part in parts])
+    return Speech(waveform=waveform, sample_rate=parts[0].sample_rate, words=tuple(words))
 
 
 def _moved(word: Word, by: float) -> Word:
@@ -295,13 +299,9 @@ def _moved(word: Word, by: float) -> Word:
     return dataclasses.replace(word, start=word.start + by, end=word.end + by, symbols=symbols)
 
 
-def _is_boundary(symbol: str) -> bool:
-    return symbol == WORD_BOUNDARY or symbol in PUNCTUATION
-
-
 def _size(count: int, smallest: int) -> int:
     """The next size of a program: the smallest, or twice, four times, ... it."""
     return max(smallest, 1 << max(count - 1, 0).bit_length())
 
 
-__all__ = ["PITCH", "RATE", "Manner", "MelVocoder", "Speaker", "Speech", "whole_frames"]
+__all__ = ["PITCH", "RATE", "Manner", "MelVocoder", "Speaker", "Speech", "joined"]

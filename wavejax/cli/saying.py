@@ -1,0 +1,133 @@
+"""`wavejax say`: a text as speech."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import numpy as np
+from tyro.conf import Positional
+
+from wavejax import atomic
+from wavejax.audio.files import is_first_part
+from wavejax.cli.inputs import InputError
+from wavejax.cli.parsing import Command, UsageError, parse
+from wavejax.cli.results import check_file, refusals
+from wavejax.cli.sounding import write_blocks
+from wavejax.data.texts import MAX_TRANSCRIPT_BYTES, read_text
+from wavejax.tasks.families import load
+from wavejax.tasks.speaker.product import PITCH, RATE, Speaker, Speech, joined
+from wavejax.tasks.vocoder.product import Vocoder
+from wavejax.text.transcript_files import SUFFIXES, Format, written
+
+_TEXT_SUFFIXES = (".txt", ".ssml", ".xml")
+_FORMATS: dict[str, Format] = {suffix.lower(): form for form, suffix in SUFFIXES.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Say:
+    """Say a text.
+
+    Each sentence is said by itself, so it sounds the same alone and inside a text. Without --out or --stream the sound
+    goes to VOICE.wav in this folder. With --stream, 16-bit little-endian PCM at the voice's rate goes to standard
+    output as soon as it is made. What is said is synthetic: label it so.
+    """
+
+    voice: Positional[str]
+    """The shipped voice, heart, or a training folder or an exported folder of a speaker."""
+    text: Positional[str]
+    """What is said: the text itself, a file (NAME.txt, or NAME.ssml), or - for standard input."""
+    out: Path | None = None
+    """The sound file to write, for example hello.wav."""
+    vocoder: str | None = None
+    """By which the voice is heard, for example allison; default: the voice's own."""
+    rate: Annotated[float, RATE] = 1.0
+    """Of speech: 2 is twice as fast."""
+    pitch: Annotated[float, PITCH] = 0.0
+    """Semitones by which the voice is higher."""
+    seed: int = 0
+    """Of the vocoder's noise."""
+    speaker: str | None = None
+    """Name or number, for a voice of several speakers."""
+    times: Path | None = None
+    """A file for when each word is said: NAME.srt, .vtt (subtitles), .json, .TextGrid (Praat's), or .txt (no times)."""
+    stream: bool = False
+    """To standard output."""
+    overwrite: bool = False
+    """Replace files that are there."""
+
+
+def run_say(arguments: Sequence[str]) -> int:
+    """`wavejax say`."""
+    example = (
+        'wavejax say heart "Dr. Smith paid $45.50 on Jan. 5th." --out smith.wav --times smith.srt\n'
+        "wavejax say heart story.txt --out story.wav --rate 1.1\n"
+        'wavejax say heart "Hello there." --stream | aplay -r 16000 -f S16_LE'
+    )
+    given = parse(Say, "say", arguments, example=example)
+    if given.stream and (given.out is not None or given.times is not None):
+        raise UsageError("--stream writes sound to standard output: leave --out and --times out")
+    target = None if given.stream else given.out or Path(f"{Path(given.voice).name}.wav")
+    form = None if given.times is None else _form(given.times)
+    for path in (target, given.times):
+        if path is not None and path.exists() and not (given.overwrite or is_first_part(path)):
+            raise InputError(f"{path} is there already: choose another name, or --overwrite")
+        check_file(path)
+    text = _text(given.text)
+    speaker = load(given.voice, kind=Speaker)
+    if given.vocoder is not None:
+        speaker = speaker.with_vocoder(load(given.vocoder, kind=Vocoder))
+    manner: dict[str, Any] = {"seed": given.seed, "rate": given.rate, "pitch": given.pitch, "speaker": given.speaker}
+    if target is None:
+        _pipe(speaker.stream(text, **manner), cast(BufferedIOBase, sys.stdout.buffer))
+        return 0
+    parts: list[Speech] = []
+    code = write_blocks(target, _sounds(speaker.sentences(text, **manner), parts), speaker.sample_rate)
+    if code == 0 and given.times is not None and form is not None:
+        with refusals():
+            atomic.write_text(given.times, written(joined(parts).transcript, form))
+        print(given.times)
+    return code
+
+
+def _text(given: str) -> str:
+    """What is to be said. Raises InputError or SourceError where a file cannot be read."""
+    if given == "-":
+        data = sys.stdin.buffer.read(MAX_TRANSCRIPT_BYTES + 1)
+        if len(data) > MAX_TRANSCRIPT_BYTES:
+            raise InputError(f"standard input holds more than {MAX_TRANSCRIPT_BYTES} bytes: say it in parts")
+        try:
+            return data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise InputError(f"standard input is not UTF-8 text ({error}); convert it, e.g. with iconv") from None
+    if given.lower().endswith(_TEXT_SUFFIXES) and len(given.split()) == 1:
+        if not Path(given).is_file():
+            raise InputError(f"there is no file {given}: a text that ends so is written with a space before it")
+        return read_text(Path(given), MAX_TRANSCRIPT_BYTES)
+    return given
+
+
+def _form(path: Path) -> Format:
+    if path.suffix.lower() not in _FORMATS:
+        raise UsageError(f"--times {path}: the name must end with one of {', '.join(SUFFIXES.values())}")
+    return _FORMATS[path.suffix.lower()]
+
+
+def _sounds(sentences: Iterator[Speech], parts: list[Speech]) -> Iterator[np.ndarray]:
+    """The sound of each sentence, which is kept in `parts` as well."""
+    for speech in sentences:
+        parts.append(speech)
+        yield speech.waveform
+
+
+def _pipe(blocks: Iterator[np.ndarray], sink: BufferedIOBase) -> None:
+    """16-bit samples on `sink`, each block flushed as it is made."""
+    for block in blocks:
+        samples = np.clip(np.round(block.astype(np.float64) * 32768.0), -32768, 32767)
+        sink.write(samples.astype("<i2").tobytes())
+        sink.flush()
+
+
+COMMANDS: dict[str, Command] = {"say": run_say}
