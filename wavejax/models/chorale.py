@@ -11,9 +11,9 @@ sees the voices that were drawn before it, as in RNN-NADE (Boulanger-Lewandowski
 A head reads the notes of the step before beside those of now: whether two fifths are parallel depends on both.
 
 Three additions come from music. To every head's logits a table adds what the interval to each sounding note is worth,
-whatever its pitch. Another one (`voice_leading`) adds what it is worth to move in the same direction as a voice that was
-drawn before, by the interval that the two leave and the one that they reach: parallel fifths and octaves begin with a
-low worth. And a voice may be *given*: its codes come with the conditioning, a bar ahead of time, and its own
+whatever its pitch. Another one (`voice_leading`) adds what it is worth to move in the same direction as a voice that
+was drawn before, by the interval that the two leave and the one that they reach; parallel fifths and octaves begin with
+a low worth. And a voice may be *given*: its codes come with the conditioning, a bar ahead of time, and its own
 distribution is then certain of them. So the same network harmonises a melody, continues a beginning and composes
 freely, and its likelihood is exact in each case.
 

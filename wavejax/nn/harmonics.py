@@ -76,7 +76,7 @@ class PitchNetwork(nn.Module):
         kernel = declare_kernel(self, "output_kernel", (self.channels, self.num_candidates + 1))
         scores = jnp.matmul(x, kernel, precision=self.precision)
         scores = scores + declare(self, "output_bias", _zeros, (self.num_candidates + 1,))[None, None]
-        # Logarithms counted from the middle are small, so that rounding moves F0, and the phase that adds it up, little.
+        # Logarithms from the middle on are small, so that rounding moves F0, and the phase that adds it up, little.
         logs = np.log(candidates(self.num_candidates) / _MIDDLE_PITCH).astype(np.float32)
         mean = jnp.sum(jax.nn.softmax(scores[..., 1:]) * logs[None, None], axis=-1)
         return Pitch(jnp.float32(_MIDDLE_PITCH) * jnp.exp(mean), scores[..., 0], scores[..., 1:])
