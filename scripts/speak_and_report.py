@@ -1,4 +1,4 @@
-"""The shipped voice speaks held-out recordings from their mels, as they are and edited, and a page shows the result."""
+"""Shipped voices speak held-out recordings from their mels, as they are and edited; a page shows them side by side."""
 
 import time
 from pathlib import Path
@@ -11,11 +11,13 @@ from rich.table import Table
 
 from wavejax.audio import resample, write_audio
 from wavejax.data import embedded_corpus
+from wavejax.data.corpus import Utterance
+from wavejax.evaluation.comparison import System
+from wavejax.evaluation.listening import Speak, judge_voice, spoken_systems
 from wavejax.evaluation.pictures import compare_picture
 from wavejax.evaluation.report import write_report
 from wavejax.evaluation.selection import select
 from wavejax.tasks.families import load
-from wavejax.tasks.vocoder.evaluation import judge_vocoder
 from wavejax.tasks.vocoder.product import Vocoder
 
 TEMPI = {"slower": 0.8, "faster": 1.25}
@@ -37,9 +39,30 @@ def transposed(vocoder: Vocoder, waveform: np.ndarray, semitones: float) -> np.n
     return stretched(vocoder.mel(resample(waveform, round(rate * factor), rate)), 1 / factor)
 
 
+def spoken_by(vocoder: Vocoder) -> Speak:
+    """A function that lets a voice speak an utterance from its mel."""
+
+    def speak(utterance: Utterance, temperature: float, seed: int) -> np.ndarray:
+        return np.asarray(vocoder(vocoder.mel(utterance.waveform), seed=seed, temperature=temperature), np.float32)
+
+    return speak
+
+
+def opened(names: tuple[str, ...], rate: int) -> dict[str, Vocoder]:
+    """The voices by name; ends the program where one does not read recordings at `rate`."""
+    found = {Path(name).name: load(name, kind=Vocoder) for name in names}
+    for name, vocoder in found.items():
+        if vocoder.sample_rate != rate:
+            raise SystemExit(
+                f"error: {name} speaks at {vocoder.sample_rate} Hz, and the demo's recordings have {rate} Hz: judge it "
+                "with wavejax evaluate and a corpus of its own"
+            )
+    return found
+
+
 def main(
     out: Path = Path("demo"),
-    voice: str = "allison",
+    voice: tuple[str, ...] = ("allison", "universal"),
     utterances: int = 4,
     seed: int = 0,
     temperature: float | None = None,
@@ -48,50 +71,69 @@ def main(
 
     Args:
         out: where the results go; an earlier demo's are replaced.
-        voice: a shipped voice (`wavejax voices`) or a folder.
+        voice: shipped voices (`wavejax voices`) or folders, side by side on the page; the first one also speaks what is
+            edited.
         utterances: how many held-out recordings are spoken.
-        seed: of the noise.
-        temperature: of the draws; the voice's own unless given.
+        seed: of the noise of generated.wav and of what is edited; the page has seed 0.
+        temperature: of the draws; each voice's own unless given.
     """
     open_folder(out)
     console = Console()
-    vocoder, corpus = load(voice, kind=Vocoder), embedded_corpus()
-    temperature = vocoder.config.temperature if temperature is None else temperature
-    rate = vocoder.spec.sample_rate
+    corpus = embedded_corpus()
+    rate = corpus.sample_rate
+    vocoders = opened(voice, rate)
     selection = select(corpus, "test", at_most=utterances)
-    comparison = judge_vocoder(
-        vocoder, corpus, selection, temperatures=(temperature,), num_seeds=1, judges=(), say=console.print
-    )
+    heat = {
+        name: vocoder.config.temperature if temperature is None else temperature for name, vocoder in vocoders.items()
+    }
+
+    def systems() -> list[System]:
+        return [
+            system
+            for name, vocoder in vocoders.items()
+            for system in spoken_systems(
+                name,
+                selection.utterances,
+                spoken_by(vocoder),
+                rate,
+                temperatures=(heat[name],),
+                num_seeds=1,
+                say=console.print,
+            )
+        ]
+
+    first, vocoder = next(iter(vocoders.items()))
+    comparison = judge_voice(corpus, selection, vocoder.spec, systems, judges=(), say=console.print)
     page = write_report(
         out,
         comparison,
-        title=f"wavejax: the voice {voice}",
-        facts={"voice": voice, "temperature": str(temperature), "seed": str(seed), "utterances": selection.chosen},
+        title=f"wavejax: {', '.join(vocoders)}",
+        facts={"voices": ", ".join(vocoders), "utterances": selection.chosen},
     )
     longest = max(selection.utterances, key=lambda each: len(each.waveform))
-    started = time.perf_counter()
-    spoken = vocoder(longest.frames, seed=seed, temperature=temperature)
-    seconds = time.perf_counter() - started
+    spoken, speed = {}, []
+    for name, each in vocoders.items():
+        started = time.perf_counter()
+        spoken[name] = each(longest.frames, seed=seed, temperature=heat[name])
+        speed.append(f"{len(spoken[name]) / rate / (time.perf_counter() - started):.2f}")
     write_audio(out / "original.wav", longest.waveform, rate)
-    write_audio(out / "generated.wav", spoken, rate)
-    title = f"“{longest.transcript}” recorded, and spoken by {voice} from its mel"
-    compare_picture(out / "comparison.png", longest.waveform, spoken, vocoder.spec, title)
+    write_audio(out / "generated.wav", spoken[first], rate)
+    title = f"“{longest.transcript}” recorded, and spoken by {first} from its mel"
+    compare_picture(out / "comparison.png", longest.waveform, spoken[first], vocoder.spec, title)
     mels = {name: stretched(longest.frames, tempo) for name, tempo in TEMPI.items()}
     mels |= {name: transposed(vocoder, longest.waveform, by) for name, by in SEMITONES.items()}
     for name, mel in mels.items():
-        write_audio(out / f"{name}.wav", vocoder(mel, seed=seed, temperature=temperature), rate)
-    table = Table(title="demo", show_header=False)
-    length = len(spoken) / rate
-    table.add_row("times_real_time", f"{length / seconds:.2f} ({length:.1f} s of audio in {seconds:.1f} s)")
+        write_audio(out / f"{name}.wav", vocoder(mel, seed=seed, temperature=heat[first]), rate)
+    table = Table("", *vocoders, title="demo")
+    table.add_row("times real time", *speed)
     for column in comparison.columns:
-        interval = comparison.mean(comparison.systems[-1].name, column.name)
-        if interval is not None:
-            table.add_row(column.title, f"{interval.mean:.{column.digits}f}")
-    table.add_row("open", str(page))
-    table.add_row("listen to", f"{out}/original.wav, {out}/generated.wav")
-    table.add_row("edited mels", ", ".join(f"{out}/{name}.wav" for name in mels))
-    table.add_row("look at", f"{out}/comparison.png")
+        means = [comparison.mean(system.name, column.name) for system in comparison.systems if not system.is_anchor]
+        table.add_row(column.title, *("-" if each is None else f"{each.mean:.{column.digits}f}" for each in means))
     console.print(table)
+    console.print(f"open {page}")
+    console.print(f"listen to {out}/original.wav, {out}/generated.wav ({first})")
+    console.print(f"edited mels: {', '.join(f'{out}/{name}.wav' for name in mels)}")
+    console.print(f"look at {out}/comparison.png")
 
 
 if __name__ == "__main__":

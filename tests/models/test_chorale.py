@@ -196,7 +196,7 @@ def obvious(p: dict, config: ChoraleConfig, piece: np.ndarray, frames: np.ndarra
         given, recurrent = x @ q["input_kernel"] + q["input_bias"], hidden @ q["recurrent_kernel"] + q["recurrent_bias"]
         r, z = sigmoid((given + recurrent)[:size]), sigmoid((given + recurrent)[size : 2 * size])
         hidden = (1 - z) * np.tanh(given[2 * size :] + r * recurrent[2 * size :]) + z * hidden
-        logits, before = [], embedded(sounding, struck)
+        logits, before, left = [], embedded(sounding, struck), list(sounding)
         for v in range(voices):
             x = np.concatenate([hidden, *before, *embedded(sounding, struck), condition])
             x = relu(x @ p["head_kernel"][v] + p["head_bias"][v])
@@ -206,6 +206,10 @@ def obvious(p: dict, config: ChoraleConfig, piece: np.ndarray, frames: np.ndarra
                 for pitch in range(len(y) - 2):
                     if sounding[u]:
                         y[2 + pitch] += p["interval_bias"][v, u, pitch - (sounding[u] - 1) + len(y) - 3]
+                    alike = (sounding[u] - left[u]) * (pitch + 1 - left[v]) > 0
+                    if config.voice_leading and alike and left[u] and left[v] and sounding[u]:
+                        intervals = (left[u] - left[v]) % 12, (sounding[u] - pitch - 1) % 12
+                        y[2 + pitch] += p["motion_bias"][v, u][intervals]
             if not (config.holds and sounding[v]):
                 y[1] = -1e9
             logits.append(y)

@@ -32,7 +32,7 @@ def run_voices(arguments: Sequence[str]) -> int:
         family, product = load_any_family(name)
         figures = family.figures(product.config)
         who = f"; speakers {', '.join(product.speakers)}" if product.speakers else ""
-        rate = f"{figures.units_per_second:.0f} {figures.unit}/s, " if figures.units_per_second else ""
+        rate = f"{product.sample_rate} samples/s, " if hasattr(product, "sample_rate") else ""
         use = family.usage(product.config, name)
         print(f"{name}: {product.kind}, {rate}{figures.parameters:,} parameters{who}; {use}")
     if not voices():

@@ -23,6 +23,9 @@ from wavejax.nn.kernels import declare, declare_kernel
 LOWEST_PITCH, HIGHEST_PITCH = 60.0, 800.0
 """Hz of the first and the last candidate of `PitchNetwork`."""
 
+_MIDDLE_PITCH = math.sqrt(LOWEST_PITCH * HIGHEST_PITCH)
+"""Hz of the place from which `PitchNetwork` counts logarithms."""
+
 _FRACTION_BITS = 24
 """Of a phase that a float32 holds exactly."""
 
@@ -73,9 +76,10 @@ class PitchNetwork(nn.Module):
         kernel = declare_kernel(self, "output_kernel", (self.channels, self.num_candidates + 1))
         scores = jnp.matmul(x, kernel, precision=self.precision)
         scores = scores + declare(self, "output_bias", _zeros, (self.num_candidates + 1,))[None, None]
-        logs = jnp.asarray(np.log(candidates(self.num_candidates)))
+        # Logarithms from the middle on are small, so that rounding moves F0, and the phase that adds it up, little.
+        logs = np.log(candidates(self.num_candidates) / _MIDDLE_PITCH).astype(np.float32)
         mean = jnp.sum(jax.nn.softmax(scores[..., 1:]) * logs[None, None], axis=-1)
-        return Pitch(jnp.exp(mean), scores[..., 0], scores[..., 1:])
+        return Pitch(jnp.float32(_MIDDLE_PITCH) * jnp.exp(mean), scores[..., 0], scores[..., 1:])
 
 
 class Rotation(NamedTuple):

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
@@ -98,8 +98,10 @@ def _adopted(model_state: Any, params: Params) -> Any:
     return {name: pick(tree, params) for name, tree in model_state.items()}
 
 
-def merged_params(fresh: Any, given: Params, where: str) -> Any:
+def merged_params(fresh: Any, given: Params, where: str, *, new: Collection[str] = _OF_SPEAKERS) -> Any:
     """`given` in the tree of `fresh`; the table of speakers may be longer than the one given.
+
+    Parameters that are not given stay fresh where their names have one of the parts `new`.
 
     Raises ExperimentError, which names the leaf, where they do not fit.
     """
@@ -108,7 +110,7 @@ def merged_params(fresh: Any, given: Params, where: str) -> Any:
     def choose(path: Any, leaf: Any) -> Any:
         name = jax.tree_util.keystr(path)
         old = flat.pop(name, None)
-        if old is None and any(part in name for part in _OF_SPEAKERS):
+        if old is None and any(part in name for part in new):
             return leaf
         if old is None or old.shape[1:] != leaf.shape[1:] or (_GROWS not in name and old.shape != leaf.shape):
             found = "nothing" if old is None else old.shape

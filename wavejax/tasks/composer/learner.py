@@ -46,7 +46,9 @@ def learner(config: ComposerConfig) -> Learner:
         return create_train_state(params, optimizer, key=jax.random.fold_in(key, 1))
 
     def adopt(state: TrainState, given: Params, where: str) -> TrainState:
-        return create_train_state(merged_params(state.params, given, where), optimizer, key=state.key)
+        # Composers of before did not learn what the motion of two voices is worth.
+        params = merged_params(state.params, given, where, new=("motion_bias",))
+        return create_train_state(params, optimizer, key=state.key)
 
     step = make_train_step(
         loss_fn,
