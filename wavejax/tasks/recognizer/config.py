@@ -74,6 +74,11 @@ class RecognizerConfig(ExperimentConfig):
     augment: SpecAugmentConfig = SpecAugmentConfig()
 
     def __post_init__(self) -> None:
+        if self.augment.noise and not _has_log_magnitudes(self.spec):
+            raise ValueError(
+                f"augment.noise adds sounds as natural logs of magnitudes, but the features {self.spec.name} are "
+                "others: set augment.noise=0"
+            )
         for name, theirs in (("local_channels", self.spec.num_channels), ("num_classes", self.text.num_classes)):
             if getattr(self.model, name) != theirs:
                 of = f"the spec {self.spec.name}" if name == "local_channels" else f"the text spec {self.text.name}"
@@ -90,6 +95,16 @@ class RecognizerConfig(ExperimentConfig):
             Bucket(max(round(seconds * rate), 1), max(round(seconds * self.data.labels_per_second), 1))
             for seconds in self.data.bucket_seconds
         )
+
+
+def _has_log_magnitudes(spec: FeatureSpec | CepstralSpec) -> bool:
+    return isinstance(spec, FeatureSpec) and (spec.power, spec.log_base, spec.scale, spec.offset, spec.clip) == (
+        1,
+        "e",
+        1.0,
+        0.0,
+        None,
+    )
 
 
 def in_language(config: Any, text: TextSpec) -> Any:
