@@ -11,7 +11,7 @@ from tests.tiny.models import cheap_jit
 from tests.tiny.recognizers import tiny_recognizer
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.nn.parameters import initial_recognizer_params
-from wavejax.tasks.recognizer.config import in_language
+from wavejax.tasks.recognizer.config import SequenceLossConfig, in_language
 from wavejax.tasks.recognizer.learner import figures, recognition_loss, recognizer_learner
 from wavejax.text import get_text_spec
 
@@ -38,6 +38,27 @@ def test_an_utterance_that_cannot_be_read_counts_nothing() -> None:
     assert float(loss(params, prior, other, keys)[0]) == pytest.approx(float(total), rel=1e-6)
     moved = np.exp(state["log_prior"]) - np.exp(prior["log_prior"])
     assert np.abs(moved).max() > 1e-4, "the running frequency has moved"
+
+
+def test_frames_of_known_phones_are_added() -> None:
+    config = in_language(tiny_recognizer(), get_text_spec("phones-ru"))
+    params = cheap_jit(lambda: initial_recognizer_params(config.model.build(), jax.random.key(0)))()
+    plain = dataclasses.replace(config, losses=SequenceLossConfig())
+    known = dataclasses.replace(plain, losses=SequenceLossConfig(alignment=0.5))
+    batch = {
+        "features": (3 * np.random.default_rng(0).normal(size=(1, 40, 80)) - 5).astype(np.float32),
+        "num_frames": np.asarray([40], np.int32),
+        "labels": np.asarray([[3, 4]], np.int32),
+        "num_labels": np.asarray([2], np.int32),
+        "starts": np.asarray([[1, 4]], np.float32),
+        "ends": np.asarray([[4, 7]], np.float32),
+    }
+    keys = jax.random.split(jax.random.key(1), 1)
+    without = cheap_jit(recognition_loss(plain))(params, {}, batch, keys)
+    found = cheap_jit(recognition_loss(known))(params, {}, batch, keys)
+    apart = float(found[3]["alignment"])
+    assert apart > 1
+    assert float(found[0]) == pytest.approx(float(without[0]) + 0.5 * apart, rel=1e-5)
 
 
 def test_parameters_of_another_model_are_refused_by_name() -> None:
