@@ -40,7 +40,7 @@ def aligned(name: str, *phones: str) -> AlignedUtterance:
 
 
 def test_a_model_of_phones_learns_the_alignments_phones(caplog: pytest.LogCaptureFixture) -> None:
-    text = get_text_spec("phones-ru")
+    text = get_text_spec("phonemes-ru")
     config = in_language(tiny_recognizer(), text)
     both = {each.id: each for each in (aligned("u0", "d", "aa", " ", "n", "ee", "t"), aligned("u1", "d", "QQ"))}
     with caplog.at_level(logging.WARNING):
@@ -53,7 +53,7 @@ def test_a_model_of_phones_learns_the_alignments_phones(caplog: pytest.LogCaptur
 
 
 def test_times_of_phones_go_with_them_where_the_loss_wants_them() -> None:
-    text = get_text_spec("phones-ru")
+    text = get_text_spec("phonemes-ru")
     config = in_language(tiny_recognizer(), text)
     config = dataclasses.replace(config, losses=dataclasses.replace(config.losses, alignment=0.5))
     data = RecognizerData(config, corpus("да"), {"u0": aligned("u0", "d", "aa")})

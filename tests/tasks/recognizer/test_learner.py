@@ -41,7 +41,7 @@ def test_an_utterance_that_cannot_be_read_counts_nothing() -> None:
 
 
 def test_frames_of_known_phones_are_added() -> None:
-    config = in_language(tiny_recognizer(), get_text_spec("phones-ru"))
+    config = in_language(tiny_recognizer(), get_text_spec("phonemes-ru"))
     params = cheap_jit(lambda: initial_recognizer_params(config.model.build(), jax.random.key(0)))()
     plain = dataclasses.replace(config, losses=SequenceLossConfig())
     known = dataclasses.replace(plain, losses=SequenceLossConfig(alignment=0.5))
@@ -74,7 +74,7 @@ def test_parameters_of_another_model_are_refused_by_name() -> None:
 
 def test_a_model_of_other_symbols_starts_with_all_but_its_last_layer() -> None:
     config = tiny_recognizer()
-    learner, other = (recognizer_learner(each) for each in (config, in_language(config, get_text_spec("phones-ru"))))
+    learner, other = (recognizer_learner(each) for each in (config, in_language(config, get_text_spec("phonemes-ru"))))
 
     def adopted(key: jax.Array) -> tuple:
         given = learner.init(jax.random.fold_in(key, 1)).params
@@ -82,7 +82,7 @@ def test_a_model_of_other_symbols_starts_with_all_but_its_last_layer() -> None:
         return given, own.params, other.adopt(own, given, "there").params
 
     given, own, found = cheap_jit(adopted)(jax.random.key(0))
-    assert found["output_kernel"].shape == (8, get_text_spec("phones-ru").num_classes)
+    assert found["output_kernel"].shape == (8, get_text_spec("phonemes-ru").num_classes)
     np.testing.assert_array_equal(found["output_kernel"], own["output_kernel"])
     np.testing.assert_array_equal(found["output_bias"], own["output_bias"])
     for name, leaf in given["block_1"].items():

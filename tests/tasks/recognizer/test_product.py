@@ -130,7 +130,7 @@ def test_there_are_other_texts_with_their_scores_and_hot_words_change_them() -> 
 def phoner() -> Recognizer:
     """The causal recogniser with phones for letters."""
     letters = recognizer()
-    config = in_language(letters.config, get_text_spec("phones-ru"))
+    config = in_language(letters.config, get_text_spec("phonemes-ru"))
     drawn = cheap_jit(lambda: initial_recognizer_params(config.model.build(), jax.random.key(3)))()
     params = jax.tree.map(np.array, drawn)
     params["output_kernel"] *= 2
@@ -147,7 +147,7 @@ def test_phones_have_spaces_between_them_and_bars_between_pauses() -> None:
     heard = list(listener.stream(waveform[first : first + 1234] for first in range(0, len(waveform), 1234)))
     assert heard[-1].text == whole.text
     assert listener.align(waveform, "d aa | n ee t").text == "d aa | n ee t"
-    with pytest.raises(TextError, match="a language model and hot words are made of words, but the text spec 'phones-"):
+    with pytest.raises(TextError, match="a language model and hot words are made of words, but the text spec 'phonemes-"):
         listener.transcribe(waveform, Search(hot_words=("d",)))
 
 

@@ -1,0 +1,105 @@
+"""How a word is pronounced: by the lexicon, by rule from words that it has, or else guessed from the letters."""
+
+import functools
+from typing import Literal, NamedTuple
+
+from wavejax.text.english.inflections import with_ed, with_ing, with_s
+from wavejax.text.errors import TextError
+from wavejax.text.grapheme_to_phoneme import LETTERS, LONGEST_WORD, english_grapheme_to_phoneme
+from wavejax.text.lexicon import Lexicon, english_lexicon
+from wavejax.text.phonemes import is_vowel, stress_of
+
+Phones = tuple[str, ...]
+Source = Literal["lexicon", "rule", "guess", "given"]
+
+_SHORTEST_PART = 4
+"""Letters of each part of a compound."""
+_VOWELS = "aeiou"
+
+
+class Pronunciation(NamedTuple):
+    """The phonemes of a word, and where they come from."""
+
+    phones: Phones
+    source: Source
+
+
+def pronounced(word: str, part_of_speech: str | None = None) -> Pronunciation:
+    """The pronunciation of an English word.
+
+    From the lexicon; by rule, where the word is a regular form of one that it has (-s, -'s, -ed, -ing) or consists of
+    two that it has; or else guessed by the grapheme-to-phoneme network. What has no vowel is spelled.
+
+    Args:
+        word: letters and apostrophes, in any letter case.
+        part_of_speech: which reading of a homograph, see `Lexicon.phones`.
+
+    Raises TextError: a word without a letter, or with others than a to z.
+    """
+    lower = word.lower()
+    phones = english_lexicon().phones(lower, part_of_speech)
+    if phones is not None:
+        return Pronunciation(phones, "lexicon")
+    return _derived(lower)
+
+
+@functools.lru_cache(maxsize=4096)
+def _derived(word: str) -> Pronunciation:
+    lexicon = english_lexicon()
+    if phones := _inflected(word, lexicon) or _compounded(word, lexicon):
+        return Pronunciation(phones, "rule")
+    letters = word.replace("'", "")
+    if not letters or not set(letters) <= set(LETTERS):
+        raise TextError(f"{word!r} is no English word: it must be written with the letters a to z and apostrophes")
+    stem = word.removesuffix("'s")
+    if stem != word and stem.strip("'"):
+        return Pronunciation(with_s(pronounced(stem).phones), "guess")
+    guess = english_grapheme_to_phoneme().phones(letters)
+    return Pronunciation(guess if any(map(is_vowel, guess)) else _named(letters), "guess")
+
+
+def _named(letters: str) -> Phones:
+    """The names of letters, for what cannot be pronounced: hwy, txt."""
+    lexicon = english_lexicon()
+    return tuple(phone for letter in letters for phone in (("EY1",) if letter == "a" else lexicon.phones(letter) or ()))
+
+
+def _inflected(word: str, lexicon: Lexicon) -> Phones | None:
+    """A regular form of a word of the lexicon."""
+    if word.endswith("s'") and (whole := lexicon.phones(word[:-1])):
+        return whole
+    for ending, make in (("'s", with_s), ("s", with_s), ("ed", with_ed), ("ing", with_ing)):
+        if not word.endswith(ending) or len(word) - len(ending) < 3:
+            continue
+        stem = word.removesuffix(ending)
+        for base in _bases(stem, ending):
+            part_of_speech = "verb" if ending in {"ed", "ing"} else None
+            if phones := lexicon.phones(base, part_of_speech) or _compounded(base, lexicon):
+                return make(phones)
+    return None
+
+
+def _bases(stem: str, ending: str) -> list[str]:
+    """The words that a stem may be of: bak(ing) of bake, begg(ed) of beg, tri(ed) of try."""
+    if ending == "'s":
+        return [stem]
+    if ending == "s":
+        if stem.endswith("ie"):
+            return [stem, f"{stem[:-2]}y"]
+        sibilant = stem.endswith(("se", "xe", "ze", "che", "she"))
+        return [stem, stem[:-1]] if sibilant else [] if stem.endswith(("s", "u", "i")) else [stem]
+    doubled = [stem[:-1]] if stem[-1] == stem[-2] and stem[-1] not in _VOWELS else []
+    changed = [f"{stem[:-1]}y"] if ending == "ed" and stem.endswith("i") else []
+    return [*doubled, stem, f"{stem}e", *changed]
+
+
+def _compounded(word: str, lexicon: Lexicon) -> Phones | None:
+    """Two words of the lexicon side by side, the longest first; the second has secondary stress."""
+    for cut in range(min(len(word) - _SHORTEST_PART, LONGEST_WORD), _SHORTEST_PART - 1, -1):
+        first, second = lexicon.phones(word[:cut]), lexicon.phones(word[cut:])
+        if first and second:
+            return (*first, *(f"{phone[:-1]}2" if stress_of(phone) == 1 else phone for phone in second))
+    return None
+
+
+__all__ = ["Pronunciation", "pronounced"]
