@@ -147,7 +147,7 @@ def test_phones_have_spaces_between_them_and_bars_between_pauses() -> None:
     heard = list(listener.stream(waveform[first : first + 1234] for first in range(0, len(waveform), 1234)))
     assert heard[-1].text == whole.text
     assert listener.align(waveform, "d aa | n ee t").text == "d aa | n ee t"
-    with pytest.raises(TextError, match="a language model and hot words are made of words, but the text spec 'phonemes-"):
+    with pytest.raises(TextError, match="language model and hot words are made of words, but the text spec 'phonemes"):
         listener.transcribe(waveform, Search(hot_words=("d",)))
 
 
