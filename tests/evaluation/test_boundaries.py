@@ -14,7 +14,7 @@ def test_starts_are_compared_and_pauses_only_bound_them() -> None:
     found = boundaries([apart, [0.0]])
     assert found is not None
     assert found.median == pytest.approx(0.025)
-    assert (found.near, found.count) == (0.75, 4)
+    assert (found.near, found.borders) == (0.75, 4)
     assert boundaries([]) is None
     with pytest.raises(ValueError, match="only where both sides align the same symbols"):
         distances(ours[:2], theirs)

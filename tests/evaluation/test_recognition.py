@@ -119,4 +119,4 @@ def test_phonemes_are_counted_without_pauses_and_conditions_beside_them(tmp_path
     assert "<tr><td>aa</td><td>a</td><td>1</td></tr>" in page.read_text()
     content = json.loads((tmp_path / "report.json").read_text())
     assert content["conditions"]["noise-10"]["letters"]["mean"] == 1
-    assert content["boundaries"]["count"] == 5
+    assert content["boundaries"]["borders"] == 5

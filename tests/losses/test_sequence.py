@@ -10,7 +10,9 @@ import numpy as np
 import optax
 import pytest
 
+from tests.tiny.models import cheap_jit
 from wavejax.losses.sequence import (
+    aligned_cross_entropy,
     attention_cross_entropy,
     consistency,
     ctc_loss,
@@ -37,6 +39,19 @@ def lattice(rng: np.random.Generator, frames: int, classes: int) -> np.ndarray:
 
 def padded(labels: Sequence[int], width: int) -> np.ndarray:
     return np.asarray([*labels, *[0] * (width - len(labels))], np.int32)
+
+
+def test_frames_of_known_labels_count_where_their_middle_lies() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(2, 6, 4)).astype(np.float32)
+    log_probs = logits - np.logaddexp.reduce(logits, axis=2, keepdims=True)
+    labels = np.asarray([[1, 2, 1], [3, 0, 0]], np.int32)
+    starts = np.asarray([[0.4, 2.0, 4.6], [1.0, 0, 0]], np.float32)
+    ends = np.asarray([[2.0, 3.6, 9.0], [1.2, 0, 0]], np.float32)
+    found = np.asarray(cheap_jit(aligned_cross_entropy)(log_probs, labels, starts, ends, np.asarray([3, 1], np.int32)))
+    known = [1, 1, 2, 2, None, 1]  # frame 4 lies in a pause; of the other example no frame's middle is in its label
+    expected = -sum(log_probs[0, frame, label] for frame, label in enumerate(known) if label is not None)
+    np.testing.assert_allclose(found, [expected, 0], rtol=1e-5)
 
 
 def test_it_is_the_sum_over_all_paths() -> None:

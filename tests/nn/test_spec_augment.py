@@ -91,6 +91,20 @@ def test_channels_are_stretched_from_the_lowest_one_on() -> None:
     assert 1.05 < factors.max() <= 1.2
 
 
+def test_noise_is_added_to_a_share_of_the_examples_below_their_own_level() -> None:
+    x = np.random.default_rng(1).normal(-3, 1, (64, 40, 20)).astype(np.float32)
+    counts = np.full(64, 40, np.int32)
+    noisy = warped(x, counts, noise=0.5)
+    changed = np.abs(noisy - x).max(axis=(1, 2)) > 0
+    assert 20 < changed.sum() < 44
+    assert (noisy >= x - 1e-5).all(), "powers add up"
+    added = np.exp(2.0 * noisy[changed]) - np.exp(2.0 * x[changed])
+    ratio = 10 * np.log10(np.exp(2.0 * x[changed]).mean(axis=(1, 2)) / added.mean(axis=(1, 2)))
+    assert 0 < ratio.min() < 12 < 24 < ratio.max() < 31
+    silent = warped(np.full((4, 40, 20), -11.5, np.float32), counts[:4], noise=1.0)
+    assert silent.max() < -10, "and silence stays silence"
+
+
 def test_shares_are_shares() -> None:
     with pytest.raises(ValueError, match=r"augment\.time_share must be at least 0 and at most 1, got 2"):
         SpecAugmentConfig(time_share=2)

@@ -1,12 +1,13 @@
 """Language models of words: built from text, read and written in the ARPA format, and used to score a beam's words."""
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from wavejax.text import TextSpec
+from wavejax.text import TextError, TextSpec
 
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
 _NOTHING = -99.0
@@ -196,14 +197,18 @@ class WordScorer:
     hot_bonus: float = 5.0
     unknown: float = -6.0
 
+    @functools.cached_property
+    def _space(self) -> int:
+        return self.text.space
+
     def start(self) -> _State:
         """No words."""
         return _State((START,), "")
 
     def extend(self, state: _State, label: int) -> tuple[_State, float]:
         """A space ends a word, which is scored."""
-        if label != self.text.space:
-            return _State(state.history, state.word + self.text.decode([label])), 0.0
+        if label != self._space:
+            return _State(state.history, state.word + self.text.symbols[label - 1]), 0.0
         if not state.word:
             return state, 0.0
         return _State((*state.history, state.word)[-_LONGEST:], ""), self._score(state.history, state.word)
@@ -241,10 +246,15 @@ class Search:
     def scorer(self, text: TextSpec) -> WordScorer | None:
         """For labels of this spec; None where nothing but the probabilities counts.
 
-        Raises TextError: a hot word that the spec cannot express.
+        Raises TextError: a hot word that the spec cannot express, or a spec of phonemes, which have no words.
         """
         if self.ngrams is None and not self.hot_words:
             return None
+        if text.phonemic:
+            raise TextError(
+                f"a language model and hot words are made of words, but the text spec {text.name!r} writes phonemes: "
+                "search without them"
+            )
         words = [text.normalize(word) for word in self.hot_words]
         for word in words:
             text.encode(word)

@@ -154,8 +154,8 @@ def _repeats(text: _Text, patience: int) -> bool:
 def _shortened(text: _Text, patience: int) -> _Text:
     """The text before its newest labels."""
     count = len(text.labels) - patience
-    parts = (text.labels, text.log_probs, text.places, text.fresh)
-    return _Text(*(list(part[:count]) for part in parts), text.covered, sum(text.log_probs[:count]))
+    log_probs = text.log_probs[:count]
+    return _Text(text.labels[:count], log_probs, text.places[:count], text.fresh[:count], text.covered, sum(log_probs))
 
 
 def _spelled(text: _Text, coverage: float, *, ended: bool) -> Spelled:

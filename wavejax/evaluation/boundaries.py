@@ -17,10 +17,10 @@ class Boundaries(NamedTuple):
     median: float
     near: float
     """Share of the borders that are at most 50 ms off."""
-    count: int
+    borders: int
 
     def __str__(self) -> str:
-        return f"median {1000 * self.median:.0f} ms off, {100 * self.near:.1f} % within 50 ms ({self.count})"
+        return f"median {1000 * self.median:.0f} ms off, {100 * self.near:.1f} % within 50 ms ({self.borders})"
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able."""

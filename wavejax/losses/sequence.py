@@ -147,6 +147,33 @@ def consistency(
     return jnp.asarray(0.5, each.dtype) * jnp.sum(jnp.where(valid, each, jnp.zeros_like(each)), axis=1)
 
 
+def aligned_cross_entropy(
+    log_probs: Float[Array, "batch frames classes"],
+    labels: Int[Array, "batch labels"],
+    starts: Float[Array, "batch labels"],
+    ends: Float[Array, "batch labels"],
+    num_labels: Int[Array, " batch"],
+) -> Float[Array, " batch"]:
+    """Cross-entropy of frames whose label is known, summed over an example: -log p(label) of each frame whose middle
+    lies within a label's time. Frames outside of all labels count nothing.
+
+    Args:
+        log_probs: natural logs of probabilities.
+        labels: classes in order; entries past `num_labels` are not read.
+        starts, ends: of each label, in frames; they do not overlap.
+        num_labels: of each example.
+    """
+    real = jnp.arange(labels.shape[1], dtype=num_labels.dtype).reshape(1, -1) < num_labels[:, None]
+    middle = (jnp.arange(log_probs.shape[1], dtype=ends.dtype) + ends.dtype.type(0.5)).reshape(1, -1)
+    passed = (ends[:, None] <= middle[..., None]) & real[:, None]
+    place = jnp.minimum(jnp.sum(passed, axis=2, dtype=jnp.int32), labels.shape[1] - 1)
+    begun = jnp.take_along_axis(starts, place, axis=1) <= middle
+    within = begun & (middle < jnp.take_along_axis(ends, place, axis=1)) & jnp.take_along_axis(real, place, axis=1)
+    wanted = jnp.take_along_axis(labels, place, axis=1)
+    hit = jnp.take_along_axis(log_probs, wanted[..., None], axis=2)[..., 0]
+    return jnp.sum(jnp.where(within, -hit, jnp.zeros_like(hit)), axis=1)
+
+
 def attention_cross_entropy(
     logits: Float[Array, "batch labels classes"],
     targets: Int[Array, "batch labels"],
@@ -174,6 +201,7 @@ def attention_cross_entropy(
 __all__ = [
     "IMPOSSIBLE",
     "SequenceLosses",
+    "aligned_cross_entropy",
     "attention_cross_entropy",
     "consistency",
     "ctc_loss",

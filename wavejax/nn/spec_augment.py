@@ -18,6 +18,9 @@ _SHORTEST_SWING = 64.0
 """Frames in which a tempo rises and falls, at least."""
 _SWINGS = 32.0
 """The longest such time is so many times as long."""
+_NOISE_DECIBELS = (5.0, 30.0)
+_TILT = 1.5
+"""Of a noise's spectrum: nats from its middle to its ends, at most."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,8 @@ class SpecAugmentConfig:
     """Above 0: within an example the tempo rises and falls by up to this share; its length stays."""
     stretch: Annotated[float, Range(0, 0.5)] = 0.0
     """Above 0: the channels of an example are stretched or squeezed by up to this share."""
+    noise: Annotated[float, Range(0, 1)] = 0.0
+    """Share of the examples to which noise is added, 5 to 30 dB below them; for natural logs of magnitudes."""
 
     def __post_init__(self) -> None:
         check_ranges(self, lambda name: f"augment.{name}")
@@ -62,6 +67,7 @@ def spec_augment(
     def masked(x: Array, count: Array, key: Array) -> Array:
         x = _in_another_tempo(x, count, jax.random.fold_in(key, 3), config.tempo)
         x = _stretched(x, jax.random.fold_in(key, 4), config.stretch)
+        x = _with_noise(x, count, jax.random.fold_in(key, 5), config.noise)
         bands, times, gain = jax.random.split(key, 3)
         channels = jnp.asarray(x.shape[1], jnp.int32)
         kept = ~_covered(bands, config.frequency_masks, config.frequency_share, channels, x.shape[1])[None]
@@ -99,6 +105,26 @@ def _stretched(x: Array, key: Array, share: float) -> Array:
     read = jnp.minimum(channel * (1 + factor), channel[-1])
     weights = jnp.maximum(jnp.float32(1) - jnp.abs(channel[:, None] - read[None]), jnp.float32(0))
     return jnp.matmul(x, weights.astype(x.dtype), precision="highest")
+
+
+def _with_noise(x: Array, count: Array, key: Array, share: float) -> Array:
+    """Log-magnitudes of the sum of two sounds that have nothing to do with each other: their powers add up.
+
+    The noise's spectrum rises or falls over the channels; its magnitudes are Rayleigh distributed, as a noise's are.
+    """
+    if not share:
+        return x
+    drawn = jax.random.uniform(key, (3,), x.dtype)
+    valid = (jnp.arange(x.shape[0], dtype=count.dtype) < count)[:, None]
+    power = jnp.sum(jnp.where(valid, jnp.exp(2 * x), x.dtype.type(0)))
+    mean = power / (jnp.maximum(count, 1).astype(x.dtype) * x.dtype.type(x.shape[1]))
+    low, high = _NOISE_DECIBELS
+    decibels = x.dtype.type(low) + x.dtype.type(high - low) * drawn[0]
+    level = x.dtype.type(0.5) * jnp.log(mean + x.dtype.type(1e-12)) - decibels * x.dtype.type(math.log(10) / 20)
+    tilt = x.dtype.type(2 * _TILT) * (drawn[1] - x.dtype.type(0.5)) * jnp.linspace(-1, 1, x.shape[1], dtype=x.dtype)
+    exponential = -jnp.log1p(-jax.random.uniform(jax.random.fold_in(key, 1), x.shape, x.dtype))
+    noise = level + tilt[None] + x.dtype.type(0.5) * jnp.log(exponential + x.dtype.type(1e-6))
+    return jnp.where(drawn[2] < share, x.dtype.type(0.5) * jnp.logaddexp(2 * x, 2 * noise), x)
 
 
 def _covered(key: Array, count: int, share: float, length: Array, size: int) -> Bool[Array, " size"]:

@@ -10,8 +10,9 @@ from tests.tiny.recognizers import tiny_recognizer
 from wavejax.audio.specs import get_spec
 from wavejax.data import Corpus, Utterance
 from wavejax.data.alignments import AlignedUtterance, Interval
+from wavejax.experiments.metadata import ExperimentError
 from wavejax.tasks.recognizer.config import in_language
-from wavejax.tasks.recognizer.data import RecognizerData
+from wavejax.tasks.recognizer.data import RecognizerData, open_utterances, smaller_batches
 from wavejax.text import get_text_spec
 
 SPEC = get_spec("speech-16k")
@@ -39,7 +40,7 @@ def aligned(name: str, *phones: str) -> AlignedUtterance:
 
 
 def test_a_model_of_phones_learns_the_alignments_phones(caplog: pytest.LogCaptureFixture) -> None:
-    text = get_text_spec("phones-ru")
+    text = get_text_spec("phonemes-ru")
     config = in_language(tiny_recognizer(), text)
     both = {each.id: each for each in (aligned("u0", "d", "aa", " ", "n", "ee", "t"), aligned("u1", "d", "QQ"))}
     with caplog.at_level(logging.WARNING):
@@ -49,6 +50,31 @@ def test_a_model_of_phones_learns_the_alignments_phones(caplog: pytest.LogCaptur
     assert "1 with no transcript: u2" in caplog.text
     written = RecognizerData(config, corpus("n ee t")).utterances("train")
     assert text.decode(written.listed[0].labels) == "n ee t"
+
+
+def test_times_of_phones_go_with_them_where_the_loss_wants_them() -> None:
+    text = get_text_spec("phonemes-ru")
+    config = in_language(tiny_recognizer(), text)
+    config = dataclasses.replace(config, losses=dataclasses.replace(config.losses, alignment=0.5))
+    data = RecognizerData(config, corpus("да"), {"u0": aligned("u0", "d", "aa")})
+    (batch,) = data.utterances("train").once(2)
+    shapes = {name: (2, *shape.shape[1:]) for name, shape in smaller_batches(config)[0].items()}
+    assert {name: value.shape for name, value in batch.items()} == shapes
+    assert shapes["starts"] == shapes["ends"] == (2, 40)
+    np.testing.assert_allclose(batch["starts"][0, :2], [0, 2], atol=1e-5)  # a frame is 50 ms
+    np.testing.assert_allclose(batch["ends"][0, :2], [2, 4], atol=1e-5)
+    assert not batch["ends"][1].any()
+    letters = tiny_recognizer()
+    with pytest.raises(
+        ValueError, match=r"losses\.alignment learns the times of phonemes, but letters-en writes letters"
+    ):
+        dataclasses.replace(letters, losses=config.losses)
+    with pytest.raises(ValueError, match=r"augment\.tempo moves the phonemes whose times losses\.alignment learns"):
+        dataclasses.replace(config, augment=dataclasses.replace(config.augment, tempo=0.1))
+    with pytest.raises(
+        ExperimentError, match=r"has no alignments\.jsonl: align the corpus, or set losses\.alignment=0"
+    ):
+        open_utterances(config, corpus("да"))
 
 
 def test_a_model_of_letters_learns_transcripts_whatever_is_aligned() -> None:

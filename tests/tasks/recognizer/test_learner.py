@@ -11,7 +11,7 @@ from tests.tiny.models import cheap_jit
 from tests.tiny.recognizers import tiny_recognizer
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.nn.parameters import initial_recognizer_params
-from wavejax.tasks.recognizer.config import in_language
+from wavejax.tasks.recognizer.config import SequenceLossConfig, in_language
 from wavejax.tasks.recognizer.learner import figures, recognition_loss, recognizer_learner
 from wavejax.text import get_text_spec
 
@@ -40,6 +40,27 @@ def test_an_utterance_that_cannot_be_read_counts_nothing() -> None:
     assert np.abs(moved).max() > 1e-4, "the running frequency has moved"
 
 
+def test_frames_of_known_phones_are_added() -> None:
+    config = in_language(tiny_recognizer(), get_text_spec("phonemes-ru"))
+    params = cheap_jit(lambda: initial_recognizer_params(config.model.build(), jax.random.key(0)))()
+    plain = dataclasses.replace(config, losses=SequenceLossConfig())
+    known = dataclasses.replace(plain, losses=SequenceLossConfig(alignment=0.5))
+    batch = {
+        "features": (3 * np.random.default_rng(0).normal(size=(1, 40, 80)) - 5).astype(np.float32),
+        "num_frames": np.asarray([40], np.int32),
+        "labels": np.asarray([[3, 4]], np.int32),
+        "num_labels": np.asarray([2], np.int32),
+        "starts": np.asarray([[1, 4]], np.float32),
+        "ends": np.asarray([[4, 7]], np.float32),
+    }
+    keys = jax.random.split(jax.random.key(1), 1)
+    without = cheap_jit(recognition_loss(plain))(params, {}, batch, keys)
+    found = cheap_jit(recognition_loss(known))(params, {}, batch, keys)
+    apart = float(found[3]["alignment"])
+    assert apart > 1
+    assert float(found[0]) == pytest.approx(float(without[0]) + 0.5 * apart, rel=1e-5)
+
+
 def test_parameters_of_another_model_are_refused_by_name() -> None:
     config = tiny_recognizer()
     learner = recognizer_learner(config)
@@ -53,7 +74,7 @@ def test_parameters_of_another_model_are_refused_by_name() -> None:
 
 def test_a_model_of_other_symbols_starts_with_all_but_its_last_layer() -> None:
     config = tiny_recognizer()
-    learner, other = (recognizer_learner(each) for each in (config, in_language(config, get_text_spec("phones-ru"))))
+    learner, other = (recognizer_learner(each) for each in (config, in_language(config, get_text_spec("phonemes-ru"))))
 
     def adopted(key: jax.Array) -> tuple:
         given = learner.init(jax.random.fold_in(key, 1)).params
@@ -61,7 +82,7 @@ def test_a_model_of_other_symbols_starts_with_all_but_its_last_layer() -> None:
         return given, own.params, other.adopt(own, given, "there").params
 
     given, own, found = cheap_jit(adopted)(jax.random.key(0))
-    assert found["output_kernel"].shape == (8, get_text_spec("phones-ru").num_classes)
+    assert found["output_kernel"].shape == (8, get_text_spec("phonemes-ru").num_classes)
     np.testing.assert_array_equal(found["output_kernel"], own["output_kernel"])
     np.testing.assert_array_equal(found["output_bias"], own["output_bias"])
     for name, leaf in given["block_1"].items():

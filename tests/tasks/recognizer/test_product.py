@@ -11,6 +11,7 @@ import pytest
 
 from tests.tiny.models import cheap_jit
 from tests.tiny.recognizers import tiny_deep_speech, tiny_recognizer
+from wavejax.decoding import Search
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.nn.parameters import initial_recognizer_params
 from wavejax.tasks.recognizer.config import in_language
@@ -113,6 +114,43 @@ def test_a_known_text_is_laid_on_its_recording(name: str) -> None:
         listener.align(waveform, "привет")
 
 
+def test_there_are_other_texts_with_their_scores_and_hot_words_change_them() -> None:
+    listener, waveform = recognizer("listener-16k"), sound(16_000)
+    found = listener.alternatives(waveform, num_best=4)
+    assert len({text for text, _ in found}) == 4
+    assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+    assert listener.transcribe(waveform, Search()).text == found[0][0]
+    wanted = next(word for text, _ in found[1:] for word in text.split() if word not in found[0][0].split())
+    hot = listener.transcribe(waveform, Search(hot_words=(wanted,), hot_bonus=50.0))
+    assert wanted in hot.text.split()
+    assert all(0 < word.confidence <= 1 for word in hot.words)
+
+
+@functools.cache
+def phoner() -> Recognizer:
+    """The causal recogniser with phones for letters."""
+    letters = recognizer()
+    config = in_language(letters.config, get_text_spec("phonemes-ru"))
+    drawn = cheap_jit(lambda: initial_recognizer_params(config.model.build(), jax.random.key(3)))()
+    params = jax.tree.map(np.array, drawn)
+    params["output_kernel"] *= 2
+    params["output_bias"][config.text.space] += 8
+    return Recognizer(config=config, params=params)
+
+
+def test_phones_have_spaces_between_them_and_bars_between_pauses() -> None:
+    listener, waveform = phoner(), sound(21_001)
+    whole = listener.transcribe(waveform)
+    assert " | " in whole.text
+    assert whole.text.replace(" | ", " ").split() == [symbol.text for symbol in whole.symbols]
+    assert listener.text.decode(listener.text.encode(whole.text)) == whole.text
+    heard = list(listener.stream(waveform[first : first + 1234] for first in range(0, len(waveform), 1234)))
+    assert heard[-1].text == whole.text
+    assert listener.align(waveform, "d aa | n ee t").text == "d aa | n ee t"
+    with pytest.raises(TextError, match="language model and hot words are made of words, but the text spec 'phonemes"):
+        listener.transcribe(waveform, Search(hot_words=("d",)))
+
+
 def test_nothing_is_read_in_no_sound() -> None:
     listener = recognizer("listener-16k")
     for samples in (0, 10):
@@ -140,6 +178,9 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match=r"num_classes is 29, that of the text spec letters-ru is 35: set model\.num"):
         dataclasses.replace(config, text=get_text_spec("letters-ru"))
     assert in_language(config, get_text_spec("letters-ru")).model.num_classes == 35
+    deep = tiny_deep_speech()
+    with pytest.raises(ValueError, match=r"augment\.noise adds sounds as natural logs .* the features deep-speech are"):
+        dataclasses.replace(deep, augment=dataclasses.replace(deep.augment, noise=0.5))
     with pytest.raises(ValueError, match=r"data\.bucket_seconds must be increasing lengths, got \(4\.0, 2\.0\)"):
         dataclasses.replace(config.data, bucket_seconds=(4.0, 2.0))
 

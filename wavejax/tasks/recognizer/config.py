@@ -51,6 +51,9 @@ class SequenceLossConfig:
     consistency: Annotated[float, Range(0, 10)] = 0.0
     """Above 0: each utterance is masked in two ways, and both readings are drawn together (CR-CTC: 0.2). Twice the
     work for a step."""
+    alignment: Annotated[float, Range(0, 10)] = 0.0
+    """Above 0, for phonemes: what the cross-entropy of each frame counts whose phoneme the corpus' alignments know. CTC
+    then need not find out by itself where a phoneme is, and keeps its times."""
 
     def __post_init__(self) -> None:
         check_ranges(self, lambda name: f"losses.{name}")
@@ -74,6 +77,18 @@ class RecognizerConfig(ExperimentConfig):
     augment: SpecAugmentConfig = SpecAugmentConfig()
 
     def __post_init__(self) -> None:
+        if self.augment.noise and not _has_log_magnitudes(self.spec):
+            raise ValueError(
+                f"augment.noise adds sounds as natural logs of magnitudes, but the features {self.spec.name} are "
+                "others: set augment.noise=0"
+            )
+        if getattr(self.losses, "alignment", 0.0) and not self.text.phonemic:
+            raise ValueError(
+                f"losses.alignment learns the times of phonemes, but {self.text.name} writes letters: set "
+                "losses.alignment=0"
+            )
+        if getattr(self.losses, "alignment", 0.0) and self.augment.tempo:
+            raise ValueError("augment.tempo moves the phonemes whose times losses.alignment learns: set one to 0")
         for name, theirs in (("local_channels", self.spec.num_channels), ("num_classes", self.text.num_classes)):
             if getattr(self.model, name) != theirs:
                 of = f"the spec {self.spec.name}" if name == "local_channels" else f"the text spec {self.text.name}"
@@ -90,6 +105,16 @@ class RecognizerConfig(ExperimentConfig):
             Bucket(max(round(seconds * rate), 1), max(round(seconds * self.data.labels_per_second), 1))
             for seconds in self.data.bucket_seconds
         )
+
+
+def _has_log_magnitudes(spec: FeatureSpec | CepstralSpec) -> bool:
+    return isinstance(spec, FeatureSpec) and (spec.power, spec.log_base, spec.scale, spec.offset, spec.clip) == (
+        1,
+        "e",
+        1.0,
+        0.0,
+        None,
+    )
 
 
 def in_language(config: Any, text: TextSpec) -> Any:

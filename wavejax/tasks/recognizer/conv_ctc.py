@@ -22,7 +22,7 @@ class ConvRecognizerConfig(RecognizerConfig):
     losses: SequenceLossConfig = SequenceLossConfig()
 
 
-_TEXTS = {"": "letters-en", "-ru": "letters-ru", "-phones-ru": "phones-ru"}
+_TEXTS = {"": "letters-en", "-ru": "letters-ru", "-phonemes": "phonemes-en", "-phonemes-ru": "phonemes-ru"}
 """Ending of an experiment's name -> what the model writes."""
 
 

@@ -86,6 +86,7 @@ class RecognizerData:
             features=self.features,
             capacity=model.most_labels,
             labels=lambda position: config.text.labels(self.transcript(self.corpus.entries[position])),
+            beside=self.times if _wants_times(config) else None,
         )
 
     def transcript(self, entry: UtteranceEntry) -> str:
@@ -97,6 +98,14 @@ class RecognizerData:
             return entry.transcript
         aligned = self.alignments.get(entry.id)
         return "" if aligned is None else " ".join("|" if symbol == " " else symbol for symbol in aligned.symbols)
+
+    def times(self, position: int) -> Mapping[str, np.ndarray]:
+        """When the phones of an utterance begin ("starts") and end ("ends"), float32 [L], in frames of the result."""
+        config = self.config
+        seconds = config.model.subsampling * config.spec.hop_length / config.spec.sample_rate
+        phones = self.alignments[self.corpus.entries[position].id].phones
+        starts, ends = ([getattr(each, side) for each in phones] for side in ("start", "end"))
+        return {"starts": np.float32(starts) / np.float32(seconds), "ends": np.float32(ends) / np.float32(seconds)}
 
     def features(self, position: int) -> np.ndarray:
         """Frames [F, C] of an utterance, as the model reads them: the corpus' own, or computed once."""
@@ -131,7 +140,17 @@ def open_utterances(config: Any, corpus: Corpus | None) -> RecognizerData:
             corpus.spec,
             config.spec,
         )
-    return RecognizerData(config, corpus, _alignments(config))
+    alignments = _alignments(config)
+    if _wants_times(config) and not alignments:
+        raise ExperimentError(
+            f"losses.alignment learns from the times of phones, but {config.data.corpus} has no {ALIGNMENTS_NAME}: "
+            "align the corpus, or set losses.alignment=0"
+        )
+    return RecognizerData(config, corpus, alignments)
+
+
+def _wants_times(config: Any) -> bool:
+    return bool(getattr(config.losses, "alignment", 0.0))
 
 
 def _alignments(config: RecognizerConfig) -> dict[str, AlignedUtterance]:
@@ -159,7 +178,9 @@ def smaller_batches(config: Any) -> tuple[dict[str, jax.ShapeDtypeStruct], ...]:
 
 def _shapes(config: Any, bucket: Bucket) -> dict[str, jax.ShapeDtypeStruct]:
     rows = config.training.batch_size
+    times = jax.ShapeDtypeStruct((rows, bucket.num_labels), jnp.float32)
     return {
+        **({"starts": times, "ends": times} if _wants_times(config) else {}),
         "features": jax.ShapeDtypeStruct((rows, bucket.num_frames, config.spec.num_channels), jnp.float32),
         "num_frames": jax.ShapeDtypeStruct((rows,), jnp.int32),
         "labels": jax.ShapeDtypeStruct((rows, bucket.num_labels), jnp.int32),

@@ -49,8 +49,9 @@ class RecognitionOptions:
     def __call__(self, product: Recognizer, say: Callable[[str], None]) -> RecognitionReport:
         """Read."""
         data = opened(product, self.corpus)
-        judged = {"at_most": self.at_most, "name": self.corpus, "conditions": self.conditions}
-        return judge_recognizer(product, data, self.split, **judged, say=say)
+        return judge_recognizer(
+            product, data, self.split, at_most=self.at_most, name=self.corpus, conditions=self.conditions, say=say
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

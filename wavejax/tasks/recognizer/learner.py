@@ -12,7 +12,7 @@ from jaxtyping import Array, PRNGKeyArray
 from wavejax.decoding import greedy_errors
 from wavejax.experiments.family import Figures, Learner
 from wavejax.experiments.metadata import ExperimentError
-from wavejax.losses.sequence import consistency, ctc_loss, updated_prior
+from wavejax.losses.sequence import aligned_cross_entropy, consistency, ctc_loss, updated_prior
 from wavejax.nn.parameters import count_parameters, initial_recognizer_params
 from wavejax.nn.spec_augment import spec_augment
 from wavejax.tasks.recognizer.config import RecognizerConfig
@@ -33,7 +33,7 @@ def recognition_loss(config: RecognizerConfig) -> Any:
     """The training loss: a `LossFn` over batches of `RecognizerData`; utterances count by their letters.
 
     Those that have fewer frames than their labels need count nothing. With `losses.consistency` both masked views of an
-    utterance are read, and the loss is the mean of both.
+    utterance are read, and the loss is the mean of both. With `losses.alignment` frames of known phonemes count, too.
     """
     model = config.model.build(dtype=jnp.dtype(config.training.dtype))
     weights = config.losses
@@ -57,6 +57,12 @@ def recognition_loss(config: RecognizerConfig) -> Any:
             apart = consistency(views[0], views[1], valid) * losses[0].weight
             metrics["consistency"] = jnp.sum(apart)
             loss = loss + jnp.float32(weights.consistency) * apart
+        if weights.alignment:
+            times = batch["labels"], batch["starts"], batch["ends"], batch["num_labels"]
+            frame_losses = [aligned_cross_entropy(each, *times) for each in views]
+            aligned = losses[0].weight * sum(frame_losses[1:], frame_losses[0]) / jnp.float32(len(views))
+            metrics["alignment"] = jnp.sum(aligned)
+            loss = loss + jnp.float32(weights.alignment) * aligned
         if prior is not None:
             updated = updated_prior(prior, views[0], valid, momentum=weights.prior_momentum)
             model_state = {**model_state, "log_prior": updated}

@@ -82,7 +82,7 @@ def _cross_entropy(
 ) -> tuple[Array, Array]:
     """(sum over the batch, letters and ends in it)."""
     labels, counts = batch["labels"], batch["num_labels"]
-    logits = model.apply({"params": params}, batch["features"], batch["num_frames"], keys, labels)
+    logits: Any = model.apply({"params": params}, batch["features"], batch["num_frames"], keys, labels)
     targets = jnp.pad(labels, ((0, 0), (0, 1)), constant_values=END)
     wanted = jnp.where(counts > 0, counts + 1, jnp.zeros_like(counts))
     losses = attention_cross_entropy(logits, targets, wanted, smoothing=smoothing)
@@ -98,7 +98,8 @@ def _written(model: ListenAttendSpell, params: Params, batch: Batch) -> tuple[Ar
 
     def letter(carry: tuple[Any, Array, Array], _: None) -> tuple[Any, tuple[Array, Array]]:
         state, label, goes_on = carry
-        state, log_probs, _ = model.apply(variables, state, label, memory, method="advance")
+        advanced: Any = model.apply(variables, state, label, memory, method="advance")
+        state, log_probs, _ = advanced
         label = jnp.argmax(log_probs, axis=-1).astype(jnp.int32)
         goes_on &= label != END
         return (state, label, goes_on), (label, goes_on)

@@ -114,7 +114,7 @@ def _width(search: Search | None, default: int, name: str) -> int:
 
 def _spikes(spelled: Spelled) -> tuple[Spike, ...]:
     """Labels where they were looked for. A place lies not before the one of the label before it."""
-    places = np.maximum.accumulate(np.asarray(spelled.places, np.int64)) if spelled.places else []
+    places = np.maximum.accumulate(np.asarray(spelled.places, np.int64))
     return tuple(
         Spike(label, int(place), int(place) + 1, log_prob)
         for label, place, log_prob in zip(spelled.labels, places, spelled.log_probs, strict=True)

@@ -6,7 +6,7 @@ from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.audio.waveforms import check_waveform, scaled
 from wavejax.tasks.recognizer.features import features_of
 from wavejax.tasks.recognizer.product import Recognizer
-from wavejax.tasks.recognizer.transcripts import Heard
+from wavejax.tasks.recognizer.transcripts import Heard, separator_of
 from wavejax.text.spec import BLANK
 
 
@@ -103,5 +103,8 @@ class Listening:
         self._word = []
 
     def _heard(self, *, is_last: bool) -> Heard:
-        partial = self._recognizer.text.decode(self._word)
-        return Heard(final=" ".join(self._words), partial=partial, is_last=is_last)
+        text = self._recognizer.text
+        between = separator_of(text)
+        return Heard(
+            final=between.join(self._words), partial=text.decode(self._word), is_last=is_last, separator=between
+        )

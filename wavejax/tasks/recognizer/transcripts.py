@@ -22,11 +22,13 @@ class Heard:
     """The beginning of a word that may go on."""
     is_last: bool = False
     """The stream has ended: all of it is final."""
+    separator: str = " "
+    """Between words, as a `Transcript` has it."""
 
     @property
     def text(self) -> str:
         """All of it."""
-        return f"{self.final} {self.partial}".strip()
+        return self.separator.join(part for part in (self.final, self.partial) if part)
 
 
 def transcript_of(spikes: Sequence[Spike], text: TextSpec, seconds_per_frame: float, duration: float) -> Transcript:
@@ -45,7 +47,12 @@ def transcript_of(spikes: Sequence[Spike], text: TextSpec, seconds_per_frame: fl
         elif current:
             words.append(_word(current, text, seconds_per_frame, duration))
             current = []
-    return Transcript(words=tuple(words), duration=duration, separator=" | " if text.phonemic else " ")
+    return Transcript(words=tuple(words), duration=duration, separator=separator_of(text))
+
+
+def separator_of(text: TextSpec) -> str:
+    """What stands between two words of a text."""
+    return " | " if text.phonemic else " "
 
 
 def aligned(transcript: Transcript, name: str) -> AlignedUtterance:
@@ -81,4 +88,4 @@ def _word(spikes: Sequence[Spike], text: TextSpec, seconds_per_frame: float, dur
     )
 
 
-__all__ = ["Heard", "aligned", "transcript_of"]
+__all__ = ["Heard", "aligned", "separator_of", "transcript_of"]
