@@ -14,6 +14,17 @@ Phones = tuple[str, ...]
 Source = Literal["lexicon", "rule", "guess", "given"]
 
 _VOWELS = "aeiou"
+_PREFIXES = {
+    "un": "AH0 N",
+    "non": "N AA2 N",
+    "over": "OW2 V ER0",
+    "out": "AW2 T",
+    "super": "S UW2 P ER0",
+    "semi": "S EH2 M IY0",
+    "micro": "M AY2 K R OW0",
+    "multi": "M AH2 L T IY0",
+}
+"""Those that leave the word behind them as it is; re-, pre- and mis- do so too rarely to gain on the network."""
 _NEEDS_E = re.compile(r"[^aeiou]*[aeiouy][^aeiouwxy]|.*th")
 """Stems that have lost an e: cod(ing) is of code, as a form of cod would double its d; bath(ing) is of bathe."""
 
@@ -28,9 +39,9 @@ class Pronunciation(NamedTuple):
 def pronounced(word: str, part_of_speech: str | None = None) -> Pronunciation:
     """The pronunciation of an English word.
 
-    From the lexicon; by rule, where the word is a regular form of one that it has (-s, -'s, -ed, -ing); or else guessed
-    by the grapheme-to-phoneme network. What has no vowel is spelled. (To put words together from two known ones made as
-    many errors on held-out words as the network, or more.)
+    From the lexicon; by rule, where the word is a regular form of one that it has (-s, -'s, -ed, -ing), or has a prefix
+    (un-, over-, ...); or else guessed by the grapheme-to-phoneme network. What has no vowel is spelled. (Putting words
+    together from two known ones made as many errors on held-out words as the network, or more.)
 
     Args:
         word: letters and apostrophes, in any letter case.
@@ -48,7 +59,7 @@ def pronounced(word: str, part_of_speech: str | None = None) -> Pronunciation:
 @functools.lru_cache(maxsize=4096)
 def _derived(word: str) -> Pronunciation:
     lexicon = english_lexicon()
-    if phones := inflected(word, lexicon):
+    if phones := inflected(word, lexicon) or prefixed(word, lexicon):
         return Pronunciation(phones, "rule")
     letters = word.replace("'", "")
     if not letters or not set(letters) <= set(LETTERS):
@@ -81,6 +92,15 @@ def inflected(word: str, lexicon: Lexicon) -> Phones | None:
     return None
 
 
+def prefixed(word: str, lexicon: Lexicon) -> Phones | None:
+    """A word of the lexicon behind un-, over- and the like; None where it is none."""
+    for prefix, phones in _PREFIXES.items():
+        rest = word.removeprefix(prefix)
+        if rest != word and len(rest) > 3 and (known := lexicon.phones(rest) or inflected(rest, lexicon)):
+            return (*phones.split(), *known)
+    return None
+
+
 def _bases(stem: str, ending: str) -> list[str]:
     """The words that a stem may be of: bak(ing) of bake, begg(ed) of beg, tri(ed) of try."""
     if ending == "'s":
@@ -96,4 +116,4 @@ def _bases(stem: str, ending: str) -> list[str]:
     return [*doubled, *((f"{stem}e", stem) if silent_e else (stem, f"{stem}e")), *changed]
 
 
-__all__ = ["Pronunciation", "inflected", "pronounced"]
+__all__ = ["Pronunciation", "inflected", "prefixed", "pronounced"]
