@@ -23,6 +23,7 @@ def tiny_speaker(**changes: Any) -> Any:
     config = preset("heart-16k")
     sizes = {"channels": 8, "hidden_channels": 8, "num_encoder_blocks": 2, "num_prosody_blocks": 1, "kernel_size": 3}
     sizes |= {"decoder_channels": 8, "decoder_hidden_channels": 8, "num_decoder_blocks": 2}
+    sizes |= {"num_melody_blocks": 1, "melody_hidden_channels": 8}
     return dataclasses.replace(
         config,
         model=dataclasses.replace(config.model, **sizes),

@@ -63,5 +63,5 @@ FAMILY: Family[SpeakerConfig, Speaker] = Family(
     evaluator=SpeakingOptions,
     doctor=SpeakerDoctorOptions,
     completed=completed,
-    matters=("model", "spec", "text"),
+    matters=("model", "text"),
 )
