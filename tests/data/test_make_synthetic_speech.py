@@ -40,7 +40,7 @@ def humming(script, made):
             symbols += [*phones, mark]
         waveform = 0.1 * np.sin(np.arange(800 * len(symbols)) / 10).astype(np.float32)
         borders = np.arange(len(symbols) + 1) * 0.05
-        return script.Spoken(waveform=waveform, symbols=tuple(symbols), borders=borders, pitch=(200.0,) * len(symbols))
+        return script.Spoken(waveform=waveform, symbols=tuple(symbols), borders=borders)
 
     return script.EngineEntry(open=lambda: speak, speaker="hum", credit="nobody")
 
@@ -119,5 +119,6 @@ def test_hibari_speaks_what_its_durations_say(script, sentences):
         np.testing.assert_array_equal(one.waveform, two.waveform)
         assert one.borders[-1] == pytest.approx(len(one.waveform) / 16_000)
         assert (np.diff(one.borders) >= 0).all()
-        vowels = [hertz for symbol, hertz in zip(one.symbols, one.pitch, strict=True) if symbol.endswith("1")]
-        assert all(120 < hertz < 500 for hertz in vowels)
+        lengths = np.diff(one.borders)
+        vowels = [length for symbol, length in zip(one.symbols, lengths, strict=True) if symbol.endswith("1")]
+        assert all(0.02 < length < 0.5 for length in vowels)

@@ -48,7 +48,7 @@ def tones(folder: Path) -> str:
         name = f"tone_{number:02}"
         soundfile.write(source / "wavs" / f"{name}.wav", waveform, 16_000, subtype="PCM_16")
         intervals = tuple(Interval(str(p), i * SECONDS, (i + 1) * SECONDS) for i, p in enumerate(phones))
-        aligned.append(AlignedUtterance(id=name, phones=intervals, pitch=tuple(float(each) for each in hertz)))
+        aligned.append(AlignedUtterance(id=name, phones=intervals))
         rows.append(f"{name}|tones {number}\n")
         splits.append(f"{name}|{('validation', 'test')[number // 6 % 2] if number % 6 == 0 else 'train'}\n")
     (source / "metadata.csv").write_text("".join(rows))
