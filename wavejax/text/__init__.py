@@ -1,10 +1,12 @@
-"""Texts of recordings: which symbols a model knows, how a transcript becomes what is spoken, and how English text is
-read aloud (floor 1, no jax)."""
+"""Texts of recordings: which symbols a model knows, how a transcript becomes what is spoken, and how English
+and Russian texts are read aloud (floor 1, no jax)."""
 
-from wavejax.text.english.reading import Pause, Reading, Sentence, Word, read_english, sentences_of
+from wavejax.text.english.reading import read_english, sentences_of
 from wavejax.text.lexicon import Lexicon, english_lexicon
 from wavejax.text.normalization import normalized
 from wavejax.text.pronunciation import Pronunciation, pronounced
+from wavejax.text.reading import Pause, Reading, Sentence, Word
+from wavejax.text.russian.reading import read_russian
 from wavejax.text.spec import TEXT_SPECS, TextError, TextSpec, get_text_spec
 
 __all__ = [
@@ -22,5 +24,6 @@ __all__ = [
     "normalized",
     "pronounced",
     "read_english",
+    "read_russian",
     "sentences_of",
 ]

@@ -5,7 +5,6 @@ file.
 """
 
 import functools
-import lzma
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -77,6 +76,8 @@ def packed(pronunciations: Mapping[str, tuple[Phones, ...]]) -> bytes:
 
     The same entries give the same bytes (with the same version of liblzma).
     """
+    import lzma
+
     words = sorted(pronunciations)
     codes = (" ".join("".join(map(_CODE_OF.__getitem__, each)) for each in pronunciations[word]) for word in words)
     plain = "\0".join(("\n".join(words), "\n".join(codes))).encode("ascii")
@@ -89,6 +90,8 @@ def unpacked(content: bytes) -> dict[str, str]:
 
     Raises TextError if it is not such a file.
     """
+    import lzma  # some Pythons are built without it: only who needs the lexicon does
+
     try:
         words, _, codes = lzma.decompress(content, format=lzma.FORMAT_XZ).decode("ascii").partition("\0")
         return dict(zip(words.split("\n"), codes.split("\n"), strict=True))

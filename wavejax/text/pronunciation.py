@@ -7,12 +7,12 @@ from wavejax.text.english.inflections import with_ed, with_ing, with_s
 from wavejax.text.errors import TextError
 from wavejax.text.grapheme_to_phoneme import LETTERS, LONGEST_WORD, english_grapheme_to_phoneme
 from wavejax.text.lexicon import Lexicon, english_lexicon
-from wavejax.text.phonemes import stress_of
+from wavejax.text.phonemes import is_vowel, stress_of
 
 Phones = tuple[str, ...]
 Source = Literal["lexicon", "rule", "guess", "given"]
 
-_SHORTEST_PART = 3
+_SHORTEST_PART = 4
 """Letters of each part of a compound."""
 _VOWELS = "aeiou"
 
@@ -28,7 +28,7 @@ def pronounced(word: str, part_of_speech: str | None = None) -> Pronunciation:
     """The pronunciation of an English word.
 
     From the lexicon; by rule, where the word is a regular form of one that it has (-s, -'s, -ed, -ing) or consists of
-    two that it has; or else guessed by the grapheme-to-phoneme network.
+    two that it has; or else guessed by the grapheme-to-phoneme network. What has no vowel is spelled.
 
     Args:
         word: letters and apostrophes, in any letter case.
@@ -54,7 +54,14 @@ def _derived(word: str) -> Pronunciation:
     stem = word.removesuffix("'s")
     if stem != word and stem.strip("'"):
         return Pronunciation(with_s(pronounced(stem).phones), "guess")
-    return Pronunciation(english_grapheme_to_phoneme().phones(letters), "guess")
+    guess = english_grapheme_to_phoneme().phones(letters)
+    return Pronunciation(guess if any(map(is_vowel, guess)) else _named(letters), "guess")
+
+
+def _named(letters: str) -> Phones:
+    """The names of letters, for what cannot be pronounced: hwy, txt."""
+    lexicon = english_lexicon()
+    return tuple(phone for letter in letters for phone in (("EY1",) if letter == "a" else lexicon.phones(letter) or ()))
 
 
 def _inflected(word: str, lexicon: Lexicon) -> Phones | None:
@@ -66,7 +73,8 @@ def _inflected(word: str, lexicon: Lexicon) -> Phones | None:
             continue
         stem = word.removesuffix(ending)
         for base in _bases(stem, ending):
-            if phones := lexicon.phones(base, "verb" if ending in {"ed", "ing"} else None):
+            part_of_speech = "verb" if ending in {"ed", "ing"} else None
+            if phones := lexicon.phones(base, part_of_speech) or _compounded(base, lexicon):
                 return make(phones)
     return None
 
@@ -87,9 +95,9 @@ def _bases(stem: str, ending: str) -> list[str]:
 
 def _compounded(word: str, lexicon: Lexicon) -> Phones | None:
     """Two words of the lexicon side by side, the longest first; the second has secondary stress."""
-    for cut in range(len(word) - _SHORTEST_PART - 1, _SHORTEST_PART, -1):
+    for cut in range(min(len(word) - _SHORTEST_PART, LONGEST_WORD), _SHORTEST_PART - 1, -1):
         first, second = lexicon.phones(word[:cut]), lexicon.phones(word[cut:])
-        if first and second and cut <= LONGEST_WORD:
+        if first and second:
             return (*first, *(f"{phone[:-1]}2" if stress_of(phone) == 1 else phone for phone in second))
     return None
 

@@ -13,7 +13,8 @@ from jaxtyping import Int
 from wavejax.limits import shown
 from wavejax.text.errors import TextError
 from wavejax.text.normalization import normalized
-from wavejax.text.phonemes import SYMBOLS, WORD_BOUNDARY
+from wavejax.text.phonemes import PUNCTUATION, SYMBOLS, WORD_BOUNDARY
+from wavejax.text.russian.sounds import PHONES
 
 BLANK = 0
 """The class that stands for no symbol; symbol i of a spec is class i + 1."""
@@ -163,9 +164,13 @@ TEXT_SPECS: dict[str, TextSpec] = {
     "letters-en": TextSpec(name="letters-en", language="en", symbols=tuple(" 'abcdefghijklmnopqrstuvwxyz")),
     "letters-ru": TextSpec(name="letters-ru", language="ru", symbols=tuple(" абвгдеёжзийклмнопрстуфхцчшщъыьэюя")),
     "phonemes-en": TextSpec(name="phonemes-en", language="en", symbols=SYMBOLS, normalizer="phonemes-1"),
+    "phonemes-ru": TextSpec(
+        name="phonemes-ru", language="ru", symbols=(WORD_BOUNDARY, *PUNCTUATION, *PHONES), normalizer="phonemes-1"
+    ),
 }
 """By name. `letters-en` has the 28 symbols of Deep Speech (Hannun et al. 2014, arXiv 1412.5567); `phonemes-en` those of
-`wavejax.text.phonemes`: 69 phonemes with stress, 4 punctuation marks and the space."""
+`wavejax.text.phonemes`: 69 phonemes with stress, 4 punctuation marks and the space; `phonemes-ru` the 50 phones of
+`wavejax.text.russian.sounds` instead."""
 
 
 def get_text_spec(name: str) -> TextSpec:

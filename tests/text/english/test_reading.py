@@ -30,6 +30,33 @@ def test_golden(text: str, spoken: str) -> None:
         assert len(spec.encode_symbols(sentence.symbols)) == len(sentence.owners)
 
 
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("at 8:30 PM EST.", "at eight thirty p m e s t"),
+        ("1/2 tsp. salt, 2 1/2 km", "one half teaspoon salt two and a half kilometers"),
+        ("Act V, Scene ii", "act five scene two"),
+        ("Take Hwy 101", "take highway one hundred one"),
+        ("Mon-Fri 9am-5pm", "monday to friday nine a m to five p m"),
+        ("Dr. and Mrs. Smith", "doctor and missus smith"),
+        ("1984's best, the 49ers", "nineteen eighty four's best the forty niners"),
+        ("E. coli and T. rex", "e coli and t rex"),
+        ("1 000 000 or 12,345", "one million or twelve thousand three hundred forty five"),
+        ("Austin, TX 78701", "austin t x seven eight seven oh one"),
+        ("A $5 million deal of WWII", "a five million dollar deal of world war two"),
+        ("He's 5ft 11in", "he's five feet eleven inches"),
+        ("A 10-km run, a 6-year-old", "a ten kilometer run a six year old"),
+        ("1/3 + 5/16 = ?", "one third plus five sixteenths equals"),
+        ("Take pi = 3.14.", "take pi equals three point one four"),
+        ("Sent to a+b@c.co, or c:d", "sent to a plus b at c dot c o or c d"),
+        ("the ½ and 3⅝ inch", "the one half and three and five eighths inch"),
+        ("٣ and ５", "three and five"),
+    ],
+)
+def test_more_sentences(text: str, spoken: str) -> None:
+    assert read_english(text).spoken == spoken
+
+
 def test_spans() -> None:
     assert _written(read_english("She paid $45.50 on Jan. 5th.")) == [
         ("she", "She"),

@@ -33,12 +33,15 @@ _MONTH_YEAR = re.compile(rf"({_MONTH}),? (\d{{4}})(?![\d,.:]\d|\w)")
 _DAY_MONTH = re.compile(rf"(\d{{1,2}})(?:st|nd|rd|th)?(?: of)? ({_MONTH})(?![A-Za-z])(?:,? (\d{{4}})(?![\d,.:]\d|\w))?")
 _SHORT_MONTH = re.compile(rf"({'|'.join(name.capitalize() for name in _SHORT_MONTHS)})\.")
 _WEEKDAY = re.compile(rf"({'|'.join(name.capitalize() for name in _WEEKDAYS)})\.(?!\w)")
+_WEEKDAYS_ONLY = "|".join(name.capitalize() for name in _WEEKDAYS)
+_WEEKDAY_RANGE = re.compile(rf"({_WEEKDAYS_ONLY})\s?[-\u2013]\s?({_WEEKDAYS_ONLY})(?![A-Za-z])")
 _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?![\d-])")
 _SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})(?![\d/])")
 _HALF = r"(?:\s?([AaPp])\.?\s?[Mm](?![A-Za-z])(\.(?!\w))?)"
 _CLOCK = re.compile(rf"(\d{{1,2}}):(\d{{2}})(?::(\d{{2}}))?(?![:\d]){_HALF}?")
 _HOUR = re.compile(rf"(\d{{1,2}}){_HALF}")
-_DECADE = re.compile(r"(\d{4})'?s(?![\w'])|'?(\d0)'?s(?![\w'])")
+_UNTIL = re.compile(r"\s?[-\u2013]\s?(?=\d{1,2}:\d{2}|\d{1,2}\s?[AaPp]\.?[Mm](?![A-Za-z]))")
+_DECADE = re.compile(r"(\d{3}0)'?s(?![\w'])|'?(\d0)'?s(?![\w'])")
 _APOSTROPHE_YEAR = re.compile(r"'(\d{2})(?![\w'])")
 _ERA = re.compile(r"(\d{1,4}) (BC|AD|BCE|CE)(?!\w)|(AD|A\.D\.) (\d{1,4})(?!\w)")
 
@@ -82,7 +85,10 @@ def date(place: Place) -> Found | None:
 
 
 def short_name(place: Place) -> Found | None:
-    """A month or a weekday that is cut short, with its full stop: Jan., Wed."""
+    """A month or a weekday that is cut short, with its full stop: Jan., Wed.; Mon-Fri."""
+    if found := place.match(_WEEKDAY_RANGE):
+        first, last = (_WEEKDAYS[name.lower()] for name in found.groups())
+        return Found(found.end(), words([first, "to", last]))
     if found := place.match(_SHORT_MONTH):
         return Found(found.end(), words([_month(found.group(1))]), True)
     found = place.match(_WEEKDAY)
@@ -98,7 +104,10 @@ def _half(letter: str | None) -> list[str]:
 
 
 def _of_day(found: re.Match[str], spoken: Sequence[str], half: str | None, stop: str | None) -> Found:
-    return Found(found.end(), [*words(spoken), *letters("".join(_half(half)))], stop is not None)
+    result = Found(found.end(), [*words(spoken), *letters("".join(_half(half)))], stop is not None)
+    if until := _UNTIL.match(found.string, found.end()):
+        result = Found(until.end(), [*result.words, *words(["to"])])
+    return result
 
 
 def clock(place: Place) -> Found | None:

@@ -68,6 +68,8 @@ _ABBREVIATIONS: Mapping[str, str] = {
     "incl": "including",
     "hrs": "hours",
     "avg": "average",
+    "tsp": "teaspoon",
+    "tbsp": "tablespoon",
 }
 _CAPITALS_ONLY = frozenset(("co", "jr", "sr", "ave", "rd", "ln", "al", "est", "inc"))
 """In small letters these are words, or the ends of sentences."""
@@ -98,6 +100,9 @@ _WITHOUT_STOP: Mapping[str, str] = {
     "vs": "versus",
     "Ltd": "limited",
     "OK": "okay",
+    "Hwy": "highway",
+    "WWI": "world war one",
+    "WWII": "world war two",
 }
 _LATIN: Mapping[str, str] = {"e.g.": "for example", "i.e.": "that is", "a.k.a.": "also known as"}
 _SHORTHAND: Mapping[str, str] = {
@@ -147,11 +152,11 @@ _VOWEL = re.compile(r"[AEIOUY]")
 _STOPPED = re.compile(r"([A-Za-z]{1,8})\.")
 _WITH_STOPS = re.compile(r"(?:[A-Za-z]\.){2,10}(?![A-Za-z])('s(?!\w))?|Ph\. ?D\.?(?![A-Za-z])('s(?!\w))?")
 _HALF_DAY = re.compile(r"([AaPp])\.[Mm]\.(?!\w)")
-_INITIAL = re.compile(r"([A-Z])\.(?=\s?[A-Z])")
+_INITIAL = re.compile(r"([A-Z])\.(?=\s?[A-Z]|\s[a-z])")
 _CAPITALS = re.compile(r"([A-Z]{2,100})('?s)?(?![A-Za-z0-9'])")
 _DEGREE = re.compile(r"PhD('?s)?(?![A-Za-z0-9])")
 _AMPERSAND = re.compile(r"([A-Z]{1,3})&([A-Z]{1,3})('s)?(?![A-Za-z0-9])")
-_ROMAN = re.compile(r"([IVXLC]{1,12})(?![A-Za-z0-9'&.]\w|[A-Za-z0-9])")
+_ROMAN = re.compile(r"([IVXLC]{1,12}|[ivxlc]{2,12})(?![A-Za-z0-9'&.]\w|[A-Za-z0-9])")
 _MIXED = re.compile(r"[A-Za-z]{0,30}(?:\d{1,6}[A-Za-z]{0,10}){1,6}(?![A-Za-z0-9])")
 _PIECES = re.compile(r"[A-Za-z]+|\d+")
 _SLASHED = re.compile(r"(?:w/o|w/|b/c|c/o|n/a)(?![A-Za-z])|w/(?=[A-Za-z])", re.IGNORECASE)
@@ -177,7 +182,7 @@ def abbreviation(place: Place) -> Found | None:
         return None
     if found.group() == "Dr" and not place.next_word(found.end())[:1].isupper():
         return None
-    return Found(found.end(), words([_WITHOUT_STOP[found.group()]]))
+    return Found(found.end(), words(_WITHOUT_STOP[found.group()].split()))
 
 
 def _stopped(place: Place, written: str, end: int) -> Found | None:
@@ -185,13 +190,13 @@ def _stopped(place: Place, written: str, end: int) -> Found | None:
     following = re.compile(r"\s?(\w?)").match(place.text, end)
     next_letter = following.group(1) if following else ""
     if written in {"Dr", "St"}:
-        is_way = place.raw[:1].isupper() or place.raw[:1].isdigit() or not next_letter.isupper()
-        if place.before in _TITLES.values():
-            is_way = False
+        is_way = _is_name_of_way(place, next_letter)
         name = {"Dr": ("doctor", "drive"), "St": ("saint", "street")}[written][is_way]
         return Found(end, words([name]), is_way)
     if written in _TITLES and (next_letter.isupper() or (written in _WITHOUT_STOP and next_letter)):
         return Found(end, words([_TITLES[written]]))
+    if len(written) > 1 and written.isupper():
+        return None  # EST, MIN
     small = written.lower()
     if small in _BEFORE_NUMBERS and next_letter.isdigit():
         return Found(end, words([_BEFORE_NUMBERS[small]]))
@@ -202,6 +207,15 @@ def _stopped(place: Place, written: str, end: int) -> Found | None:
     if small in {"min", "max"} and not next_letter.islower():
         return None
     return Found(end, words(_ABBREVIATIONS[small].split()), True)
+
+
+def _is_name_of_way(place: Place, next_letter: str) -> bool:
+    """Whether Dr. and St. mean a drive and a street: after a name or a number, as in Elm Dr. and 5th St."""
+    if place.before in _TITLES.values() or place.raw.lower() in _STARTERS:
+        return False
+    if place.earlier == "" and next_letter.isupper():
+        return False  # Yesterday Dr. King came
+    return place.raw[:1].isupper() or place.raw[:1].isdigit()
 
 
 def initialism(place: Place) -> Found | None:
@@ -265,7 +279,7 @@ def _shouted(place: Place) -> bool:
 def roman_numeral(place: Place) -> Found | None:
     """Henry VIII (the eighth), World War II (two), Chapter IV (four)."""
     found = place.match(_ROMAN)
-    number = roman(found.group(1)) if found else None
+    number = roman(found.group(1).upper()) if found else None
     if found is None or number is None or not place.before:
         return None
     written = found.group(1)

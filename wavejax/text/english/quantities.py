@@ -11,8 +11,8 @@ from wavejax.text.english.units import UNITS
 _N = r"(?:\d{1,3}(?:,\d{3})++(?!\d)(?:\.\d++)?|\d++(?:\.\d++)?|\.\d++)"
 _SIGN = r"[-\u2013\u2212]"
 _TO = r"\s?[-\u2013]\s?"
-_SCALE = r"(?:[ \-]?(hundred|thousand|million|billion|trillion)(?![A-Za-z])|([KkMB]|bn)(?![A-Za-z0-9]))?"
-_SCALES = {"K": "thousand", "k": "thousand", "M": "million", "B": "billion", "bn": "billion"}
+_SCALE = r"(?:[ \-]?(hundred|thousand|million|billion|trillion)(?![A-Za-z])|([KkMBT]|bn)(?![A-Za-z0-9]))?"
+_SCALES = {"K": "thousand", "k": "thousand", "M": "million", "B": "billion", "T": "trillion", "bn": "billion"}
 _CURRENCIES = {
     "$": ("dollar", "dollars", "cent", "cents"),
     "€": ("euro", "euros", "cent", "cents"),
@@ -27,7 +27,11 @@ _UNIT = re.compile(
     rf"({_SIGN}?)({_N})(?:{_TO}({_N}))?\s?-?({'|'.join(re.escape(u) for u in sorted(UNITS, key=len, reverse=True))})"
     r"(?![\w°²³/]|\.\w|'\w)(\.(?=\s[a-z]))?"
 )
-_FEET_INCHES = re.compile(r"(\d{1,3})'\s?(\d{1,2}(?:\.\d)?)\"|(\d{1,3}) ft\.? (\d{1,2}) in(?![A-Za-z])\.?")
+_UNIT_AFTER = re.compile(
+    rf"\s?-?({'|'.join(re.escape(u) for u in sorted(UNITS, key=len, reverse=True) if len(u) > 1 and u != 'in')})"
+    r"(?![\w°²³/]|\.\w|'\w)(?:\.(?=\s[a-z]))?"
+)
+_FEET_INCHES = re.compile(r"(\d{1,3})'\s?(\d{1,2}(?:\.\d)?)\"|(\d{1,3})\s?ft\.?\s(\d{1,2})\s?in(?![A-Za-z])\.?")
 _INCHES = re.compile(rf"({_N})\"(?!\w)")
 _MIXED = re.compile(r"(\d{1,4})[ \-](\d{1,3})/(\d{1,3})(?![\d/])")
 _FRACTION = re.compile(r"(\d{1,4})/(\d{1,4})(?![\d/])")
@@ -39,8 +43,10 @@ _BY = re.compile(r"(\d{1,5})\s?[x×]\s?(\d{1,5})(?:\s?[x×]\s?(\d{1,5}))?(?![\w]
 _DOTTED = re.compile(r"[vV]?(\d{1,4}(?:\.\d{1,4}){2,6})(?!\w|\.\d)")
 _VERSION = re.compile(r"[vV](\d{1,4}(?:\.\d{1,4}){0,6})(?!\w|\.\d)")
 _WITH_LETTERS = re.compile(r"(\d{1,6})([A-Za-z]{1,3})(?![A-Za-z])")
+_SPACED = re.compile(r"\d{1,3}(?: \d{3}){2,4}(?![\d,.]?\d)")
+_AGENTS = re.compile(r"(\d{1,3})ers(?![A-Za-z])")
 _NUMBER = re.compile(rf"({_SIGN}?)({_N}){_SCALE}")
-_SIGNED = re.compile(rf"(±|\+/-|~|≈|\+)\s?({_N})")
+_SIGNED = re.compile(r"(±|\+/-|~|≈|\+)\s?(?=[\d.$€£¥])")
 _RETIREMENT = re.compile(r"(\d0\d)\(([a-z])\)")
 _ALWAYS = {"24/7": ["twenty", "four", "seven"], "9/11": ["nine", "eleven"], "50/50": ["fifty", "fifty"]}
 _BEFORE_YEARS = frozenset(
@@ -139,12 +145,13 @@ def part(place: Place) -> Found | None:
     if found := place.match(_MIXED):
         whole, above, below = found.groups()
         if 0 < int(above) < int(below):
-            return Found(found.end(), words(with_fraction(whole, int(above), int(below))))
+            return _counted(place, found.end(), with_fraction(whole, int(above), int(below)), many=True)
     if found := place.match(_SIGN_FRACTION):
         above, below = FRACTIONS[found.group(2)]
         whole = found.group(1)
         parts = (int(above), int(below))
-        return Found(found.end(), words(with_fraction(whole, *parts) if whole else fraction(*parts)))
+        spoken = with_fraction(whole, *parts) if whole else fraction(*parts)
+        return _counted(place, found.end(), spoken, many=bool(whole))
     found = place.match(_FRACTION)
     if found is None:
         return None
@@ -153,7 +160,15 @@ def part(place: Place) -> Found | None:
     above, below = int(found.group(1)), int(found.group(2))
     if above <= 12 and 13 <= below <= 31 and below not in {16, 20, 24, 25}:
         return Found(found.end(), words([MONTHS[above - 1], *ordinal(below)] if above else fraction(above, below)))
-    return Found(found.end(), words(fraction(above, below)))
+    return _counted(place, found.end(), fraction(above, below), many=False)
+
+
+def _counted(place: Place, end: int, number: list[str], *, many: bool) -> Found:
+    """A fraction with the unit that follows: one half teaspoon, two and a half cups."""
+    found = _UNIT_AFTER.match(place.text, end)
+    if found is None:
+        return Found(end, words(number))
+    return Found(found.end(), words([*number, *UNITS[found.group(1)][many].split()]))
 
 
 def ordered(place: Place) -> Found | None:
@@ -191,7 +206,10 @@ def _bare(place: Place, digits: str, end: int) -> list[str]:
         counts = following.endswith("s") and following.islower() and place.before not in _BEFORE_YEARS
         if number % 100 == 0 or place.before in _BEFORE_YEARS or (1900 <= number <= 2099 and not counts):
             return year(number)
-    if digits.isdigit() and (place.before == "zip" or (place.before == "code" and place.earlier == "zip")):
+    after_state = len(digits) == 5 and re.fullmatch(r"[A-Z]{2}", place.raw) is not None
+    if digits.isdigit() and (
+        after_state or place.before == "zip" or (place.before == "code" and place.earlier == "zip")
+    ):
         return ["oh" if digit == "zero" else digit for digit in spelled(digits)]
     if digits.isdigit() and place.before in _CALLS | _CODES and 2 < len(digits) < 7:
         return spelled(digits)
@@ -205,11 +223,17 @@ def number(place: Place) -> Found | None:
         return Found(found.end(), [*words([*first, "oh", *last]), *letters(found.group(2))])
     if found := place.match(_DOTTED):
         return Found(found.end(), words(_pointed(found.group(1))))
+    if found := place.match(_SPACED):
+        return Found(found.end(), words(cardinal(found.group().replace(" ", ""))))
+    if found := place.match(_AGENTS):
+        spoken = cardinal(found.group(1))
+        spoken[-1] += "rs" if spoken[-1].endswith("e") else "ers"
+        return Found(found.end(), words(spoken))
     if found := place.match(_WITH_LETTERS):
         return Found(found.end(), [*words(cardinal(found.group(1))), *letters(found.group(2))])
     if found := place.match(_SIGNED):
         name = {"+": "plus", "~": "about", "≈": "about"}.get(found.group(1), "plus or minus")
-        return Found(found.end(), words([*name.split(), *cardinal(found.group(2))]))
+        return Found(found.end(), words(name.split()))
     found = place.match(_NUMBER)
     if found is None:
         return None

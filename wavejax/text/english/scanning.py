@@ -24,6 +24,7 @@ _BY_LETTER: Sequence[Rule] = (
 )
 """The same where it begins with a letter."""
 _WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)*+'?")
+_POSSESSIVE = re.compile(r"'s(?![A-Za-z])")
 _SHORTENED = re.compile(r"'(?:em|tis|twas|til|cause|bout|round|n)(?![A-Za-z])", re.IGNORECASE)
 _NUMBER_AHEAD = re.compile(r"[-\u2013+±~≈$€£¥.'(#]{0,2}\s?\d|[$€£¥]|\+/-\s?\d|[¼-¾⅓-⅞]")
 _SPACE = re.compile(r"\s*")
@@ -156,6 +157,9 @@ def _next(place: Place, at: int) -> Item | None:
 def _by_rules(place: Place, rules: Sequence[Rule]) -> Item | None:
     for rule in rules:
         if (found := rule(place)) is not None:
+            if rules is _BY_DIGIT and found.words and _POSSESSIVE.match(place.text, found.end):
+                found.words[-1] = Spoken(f"{found.words[-1].text}'s")
+                found.end += 2
             return _item(place, found)
     return None
 

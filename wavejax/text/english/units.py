@@ -6,7 +6,8 @@ _TABLE = """
 mm millimeter; cm centimeter; dm decimeter; m meter; km kilometer; nm nanometer; µm micrometer; mi mile; yd yard
 mg milligram; g gram; kg kilogram; µg microgram; lb pound; lbs pound; oz ounce
 ml milliliter; mL milliliter; cl centiliter; dl deciliter; l liter; L liter; gal gallon; qt quart; tbsp tablespoon
-tsp teaspoon; fl_oz fluid_ounce; sq_m square_meter; sq_km square_kilometer; sq_mi square_mile
+tsp teaspoon; Tbsp tablespoon; Tsp teaspoon
+fl_oz fluid_ounce; sq_m square_meter; sq_km square_kilometer; sq_mi square_mile
 m² square_meter; km² square_kilometer; cm² square_centimeter; mm² square_millimeter; m2 square_meter
 m³ cubic_meter; cm³ cubic_centimeter; ha hectare
 ns nanosecond; µs microsecond; ms millisecond; s second; sec second; secs second; min minute; mins minute; hr hour
@@ -56,6 +57,7 @@ def _units() -> dict[str, tuple[str, str]]:
         "dpi": ("dot per inch", "dots per inch"),
         "psi": ("pound per square inch", "pounds per square inch"),
         "hp": ("horsepower", "horsepower"),
+        "m/s²": ("meter per second squared", "meters per second squared"),
         "Hz": ("hertz", "hertz"),
         "kHz": ("kilohertz", "kilohertz"),
         "MHz": ("megahertz", "megahertz"),

@@ -1,0 +1,1 @@
+"""How Russian text is read aloud (floor 1, no jax)."""
