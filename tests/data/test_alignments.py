@@ -28,7 +28,6 @@ HELLO = AlignedUtterance(
         Interval(".", 0.4, 0.5),
     ),
     words=(Interval("hello", 0.1, 0.4),),
-    pitch=(0.0, 0.0, 200.0, 210.0, 190.0, 0.0),
 )
 
 
@@ -77,9 +76,6 @@ def test_an_alignment_of_another_recording_is_refused(num_frames: int) -> None:
         ('{"id": "a", "phones": [["", 0, 1]]}', "without text"),
         ('{"id": "a", "phones": [["A", 0, 1], ["B", 0.5, 2]]}', "before the end of what precedes it"),
         ('{"id": "a", "phones": [["A", -1, 1]]}', "before the end of what precedes it"),
-        ('{"id": "a", "phones": [["A", 0, 1]], "pitch": [1, 2]}', "1 phones but 2 values of pitch"),
-        ('{"id": "a", "phones": [["A", 0, 1]], "pitch": [-1]}', "expected Hz"),
-        ('{"id": "a", "phones": [["A", 0, 1]], "pitch": "high"}', "expected a list of numbers"),
         ('{"id": "a", "phones": [["A", 0, 1]]}\n{"id": "a", "phones": [["A", 0, 1]]}', "line 2: 'a' is aligned for"),
     ],
 )

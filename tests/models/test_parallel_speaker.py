@@ -10,10 +10,13 @@ import pytest
 
 from tests.models import golden
 from tests.tiny.models import cheap_jit
+from wavejax.audio.specs import get_spec
 from wavejax.models.parallel_speaker import (
     PRESETS,
+    Melody,
     ParallelSpeakerConfig,
     Prosody,
+    bands_of,
     initial_speaker_params,
     interpolated,
     regulated,
@@ -21,7 +24,7 @@ from wavejax.models.parallel_speaker import (
 
 TINY = ParallelSpeakerConfig(
     num_classes=7,
-    num_channels=5,
+    spec=dataclasses.replace(get_spec("speech-16k"), n_mels=5),
     channels=6,
     hidden_channels=8,
     num_encoder_blocks=2,
@@ -29,6 +32,8 @@ TINY = ParallelSpeakerConfig(
     decoder_channels=4,
     decoder_hidden_channels=8,
     num_decoder_blocks=2,
+    num_melody_blocks=1,
+    melody_hidden_channels=4,
     kernel_size=3,
 )
 SYMBOLS = jnp.asarray([[1, 2, 3, 4, 5, 6], [2, 4, 6, 1, 0, 0]], np.int32)
@@ -49,6 +54,12 @@ def given(rows: int) -> Prosody:
     return Prosody(log_durations=values[0], log_pitch=values[1], voicing=voiced, energy=values[2])
 
 
+def sung(rows: int, frames: int) -> Melody:
+    rng = np.random.default_rng(2)
+    voiced = jnp.asarray(rng.integers(0, 2, (rows, frames)), jnp.float32)
+    return Melody(log_pitch=jnp.asarray(rng.normal(size=(rows, frames)), jnp.float32), voicing=voiced)
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_have_two_million_parameters_under_frozen_names(name: str) -> None:
     assert golden.tree(name) == golden.read(name)
@@ -60,18 +71,19 @@ def test_presets_have_two_million_parameters_under_frozen_names(name: str) -> No
 
 def test_what_lies_past_an_utterance_changes_nothing_in_it() -> None:
     model, params = TINY.build(precision="highest"), random_params(TINY)
-    read = cheap_jit(model.apply, static_argnums=5)
-    said, mel = read(params, SYMBOLS, COUNTS, DURATIONS, given(2), 14)
+    read, melody = cheap_jit(model.apply), sung(2, 14)
+    said, bent, mel = read(params, SYMBOLS, COUNTS, DURATIONS, given(2), melody)
     assert mel.shape == (2, 14, 5)
     other = SYMBOLS.at[1, 4:].set(3)
-    again_said, again = read(params, other, COUNTS, DURATIONS, given(2), 14)
+    again_said, again_bent, again = read(params, other, COUNTS, DURATIONS, given(2), melody)
+    np.testing.assert_array_equal(bent.log_pitch[1, :8], again_bent.log_pitch[1, :8])
     np.testing.assert_array_equal(mel[1, :8], again[1, :8])
     for one, two in zip(said, again_said, strict=True):
         np.testing.assert_array_equal(one[1, :4], two[1, :4])
     alone = Prosody(*(each[1:, :4] for each in given(2)))
-    said_alone, mel_alone = cheap_jit(model.apply, static_argnums=5)(
-        params, SYMBOLS[1:, :4], COUNTS[1:], DURATIONS[1:, :4], alone, 8
-    )
+    own = Melody(*(each[1:, :8] for each in melody))
+    said_alone, bent_alone, mel_alone = read(params, SYMBOLS[1:, :4], COUNTS[1:], DURATIONS[1:, :4], alone, own)
+    np.testing.assert_allclose(bent_alone.log_pitch[0], bent.log_pitch[1, :8], atol=2e-4)
     np.testing.assert_allclose(mel_alone[0], mel[1, :8], atol=2e-4)
     np.testing.assert_allclose(said_alone.energy[0], said.energy[1, :4], atol=2e-4)
 
@@ -110,9 +122,36 @@ def test_pitch_in_units_and_where_there_is_none() -> None:
 def test_an_unvoiced_symbol_has_no_pitch() -> None:
     model, params, prosody = TINY.build(), random_params(TINY), given(1)
     silent = prosody._replace(voicing=jnp.zeros((1, 6)))
-    decode = cheap_jit(lambda said: model.apply(params, SYMBOLS[:1], COUNTS[:1], DURATIONS[:1], said, 12)[1])
+    encoded, _ = model.apply(params, SYMBOLS[:1], COUNTS[:1], method="encode")
+    decode = cheap_jit(lambda said: model.apply(params, encoded, DURATIONS[:1], said, 12, method="decode"))
     np.testing.assert_array_equal(decode(silent), decode(silent._replace(log_pitch=prosody.log_pitch + 3)))
     assert np.abs(decode(prosody) - decode(prosody._replace(log_pitch=prosody.log_pitch + 3))).max() > 1e-3
+
+
+def test_an_unvoiced_frame_has_no_pitch_and_a_voiced_one_a_comb() -> None:
+    model, params, melody = TINY.build(), random_params(TINY), sung(1, 12)
+    read = cheap_jit(
+        lambda given_melody: model.apply(params, SYMBOLS[:1], COUNTS[:1], DURATIONS[:1], given(1), given_melody)[2]
+    )
+    silent = melody._replace(voicing=jnp.zeros((1, 12)))
+    np.testing.assert_array_equal(read(silent), read(silent._replace(log_pitch=melody.log_pitch + 1)))
+    one = melody._replace(voicing=jnp.ones((1, 12)))
+    assert np.abs(read(one) - read(one._replace(log_pitch=melody.log_pitch + 1))).max() > 1e-3
+
+
+def test_the_comb_is_what_bands_show_of_a_tone_with_all_harmonics() -> None:
+    config = PRESETS["heart-16k"]
+    centres, widths = bands_of(config.spec)
+    assert np.all(np.diff(centres) > 0)
+    f0, model = 210.0, config.build()
+    melody = Melody(model.to_units(jnp.full((1, 1), f0)), jnp.ones((1, 1)))
+    comb = np.asarray(model.apply({}, melody, method="_comb"))[0, 0, : len(centres)]
+    hertz = np.arange(0, 8000, 1.0)
+    comb_of_hertz = np.cos(2 * np.pi * hertz / f0)
+    triangles = np.maximum(1 - np.abs(hertz[:, None] - centres) / widths, 0)
+    expected = (triangles * comb_of_hertz[:, None]).sum(0) / triangles.sum(0)
+    np.testing.assert_allclose(comb[2:-2], expected[2:-2], atol=0.03)
+    assert np.abs(comb).max() > 0.8
 
 
 def test_speakers_are_told_apart() -> None:

@@ -23,6 +23,7 @@ def tiny_speaker(**changes: Any) -> Any:
     config = preset("heart-16k")
     sizes = {"channels": 8, "hidden_channels": 8, "num_encoder_blocks": 2, "num_prosody_blocks": 1, "kernel_size": 3}
     sizes |= {"decoder_channels": 8, "decoder_hidden_channels": 8, "num_decoder_blocks": 2}
+    sizes |= {"num_melody_blocks": 1, "melody_hidden_channels": 8}
     return dataclasses.replace(
         config,
         model=dataclasses.replace(config.model, **sizes),
@@ -47,7 +48,7 @@ def tones(folder: Path) -> str:
         name = f"tone_{number:02}"
         soundfile.write(source / "wavs" / f"{name}.wav", waveform, 16_000, subtype="PCM_16")
         intervals = tuple(Interval(str(p), i * SECONDS, (i + 1) * SECONDS) for i, p in enumerate(phones))
-        aligned.append(AlignedUtterance(id=name, phones=intervals, pitch=tuple(float(each) for each in hertz)))
+        aligned.append(AlignedUtterance(id=name, phones=intervals))
         rows.append(f"{name}|tones {number}\n")
         splits.append(f"{name}|{('validation', 'test')[number // 6 % 2] if number % 6 == 0 else 'train'}\n")
     (source / "metadata.csv").write_text("".join(rows))

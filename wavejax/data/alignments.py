@@ -3,9 +3,8 @@
     {"id": "heart_0001", "phones": [["HH", 0.125, 0.1625], ...], "words": [["hello", 0.125, 0.4375], ...]}
 
 Phones stand in order and do not overlap; they include the symbols between words (a space, a comma, ...), whose time may
-be nothing at all. What lies between two phones belongs to whichever of them is such a boundary (`durations`). An
-optional list "pitch" gives the mean F0 of each phone in Hz, 0 where it is unvoiced. `wavejax prepare` takes the file
-along from the folder of recordings. (Floor 2, no jax.)
+be nothing at all. What lies between two phones belongs to whichever of them is such a boundary (`durations`). Further
+keys of an object are not read. `wavejax prepare` takes the file along from the folder of recordings. (Floor 2, no jax.)
 """
 
 import dataclasses
@@ -55,26 +54,18 @@ class Interval:
 class AlignedUtterance:
     """The phones and words of a recording, in order.
 
-    Raises AlignmentError at construction on intervals that overlap, run backwards or say nothing, and on a pitch that
-    is negative or not given for every phone.
+    Raises AlignmentError at construction on intervals that overlap, run backwards or say nothing.
     """
 
     id: str
     phones: tuple[Interval, ...]
     words: tuple[Interval, ...] = ()
-    pitch: tuple[float, ...] = ()
-    """Mean F0 of each phone in Hz, 0 where it is unvoiced; empty if it is not known."""
 
     def __post_init__(self) -> None:
         if not self.phones:
             raise AlignmentError(f"{self.id} has no phones")
         for kind, intervals in (("phone", self.phones), ("word", self.words)):
             _check_order(self.id, kind, intervals)
-        if self.pitch and len(self.pitch) != len(self.phones):
-            raise AlignmentError(f"{self.id} has {len(self.phones)} phones but {len(self.pitch)} values of pitch")
-        wrong = [hertz for hertz in self.pitch if not (math.isfinite(hertz) and hertz >= 0)]
-        if wrong:
-            raise AlignmentError(f"{self.id} has the pitch {wrong[0]}: expected Hz, or 0 for an unvoiced phone")
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -104,11 +95,11 @@ class AlignedUtterance:
         return np.diff(np.asarray([*borders, num_frames])).astype(np.int32)
 
     def to_json(self) -> dict[str, Any]:
-        """The object of its line; times are rounded to 0.1 ms, pitch to 0.1 Hz."""
+        """The object of its line; times are rounded to 0.1 ms."""
         found: dict[str, Any] = {"id": self.id}
         for name, intervals in (("phones", self.phones), ("words", self.words)):
             found[name] = [[each.text, round(each.start, 4), round(each.end, 4)] for each in intervals]
-        return {**found, "pitch": [round(hertz, 1) for hertz in self.pitch]} if self.pitch else found
+        return found
 
 
 def read_alignments(path: str | Path) -> dict[str, AlignedUtterance]:
@@ -165,14 +156,10 @@ def alignment_of(record: Mapping[str, Any]) -> AlignedUtterance:
     name = record.get("id")
     if not isinstance(name, str) or not name:
         raise AlignmentError(f"expected an object with an id, phones and words, got the id {shown_value(name)}")
-    pitch = record.get("pitch", [])
-    if not isinstance(pitch, list) or not all(_is_number(hertz) for hertz in pitch):
-        raise AlignmentError(f"{name} has the pitch {shown_value(pitch)}: expected a list of numbers in Hz")
     return AlignedUtterance(
         id=name,
         phones=_intervals(name, "phones", record.get("phones")),
         words=_intervals(name, "words", record.get("words", [])),
-        pitch=tuple(float(hertz) for hertz in pitch),
     )
 
 

@@ -79,6 +79,7 @@ class Utterances:
         labels: number of an utterance in the corpus -> its labels int32 [L], where they are not those of its
             transcript; TextError says why it has none.
         beside: number of an utterance -> further arrays by name: one value for each label, or a number.
+        along: number of an utterance -> further arrays by name: one value for each frame.
 
     Raises ValueError if the split holds nothing that can be learnt from; the message says why.
     """
@@ -95,8 +96,10 @@ class Utterances:
         capacity: Callable[[int], int],
         labels: Callable[[int], Int32[np.ndarray, " labels"]] | None = None,
         beside: Callable[[int], Mapping[str, np.ndarray]] | None = None,
+        along: Callable[[int], Mapping[str, np.ndarray]] | None = None,
     ) -> None:
-        self._corpus, self._features, self._beside = corpus, features, beside
+        self._corpus, self._features = corpus, features
+        self._beside, self._along = beside, along
         self._labels = labels or (lambda position: text.labels(corpus.entries[position].transcript))
         self.buckets = tuple(buckets)
         wide = [bucket.num_labels for bucket in self.buckets]
@@ -169,7 +172,7 @@ class Utterances:
         - features float32 [R, F, C], num_frames int32 [R]: frames past an utterance's own are zeros;
         - labels int32 [R, L], num_labels int32 [R]: zeros past its own;
         - id uint32 [R]: CRC-32 of the utterance's id;
-        - what stands beside the labels: [R, L] with zeros past an utterance's own, or [R].
+        - what stands beside the labels: [R, L] with zeros past an utterance's own, or [R]; along the frames: [R, F].
 
         Needs the extra `train` (Grain). Uses threads only: no process is started, and nothing here uses jax.
         """
@@ -215,25 +218,29 @@ class Utterances:
                 batch["labels"][row, : len(each.labels)] = each.labels
                 batch["num_labels"][row] = len(each.labels)
                 batch["id"][row] = id_hash(self._corpus.entries[each.position].id)
-        return {**batch, **self._stacked_beside(own, bucket)}
-
-    def _stacked_beside(self, own: Sequence[Listed | None], bucket: Bucket) -> dict[str, np.ndarray]:
-        if self._beside is None:
-            return {}
-        given = [{} if each is None else self._beside(each.position) for each in own]
-        example = self._beside(self.listed[0].position)
-        stacked = {
-            name: np.zeros((len(own), *([bucket.num_labels] if value.ndim else [])), value.dtype)
-            for name, value in example.items()
-        }
-        for row, values in enumerate(given):
-            for name, value in values.items():
-                stacked[name][(row, slice(len(value))) if value.ndim else row] = value
-        return stacked
+        for given, width in ((self._beside, bucket.num_labels), (self._along, bucket.num_frames)):
+            if given is not None:
+                example = given(self.listed[0].position)
+                rows_of = [{} if each is None else given(each.position) for each in own]
+                batch |= _stacked_arrays(example, rows_of, width)
+        return batch
 
     @functools.cached_property
     def _corpus_channels(self) -> int:
         return int(self._features(self.listed[0].position).shape[1])
+
+
+def _stacked_arrays(
+    example: Mapping[str, np.ndarray], given: Sequence[Mapping[str, np.ndarray]], width: int
+) -> dict[str, np.ndarray]:
+    """Arrays [n], or numbers, of rows as arrays [R, width], or [R]; zeros where there is nothing."""
+    stacked = {
+        name: np.zeros((len(given), *([width] if value.ndim else [])), value.dtype) for name, value in example.items()
+    }
+    for row, values in enumerate(given):
+        for name, value in values.items():
+            stacked[name][(row, slice(len(value))) if value.ndim else row] = value
+    return stacked
 
 
 class ShuffledWindows:

@@ -3,27 +3,33 @@
     encoded = encoder(embedding(symbols))
     duration, pitch, energy of each symbol = prosody(encoded)
     frames = regulate(encoded + what pitch and energy add, durations)
-    mel = decoder(frames)
+    pitch of each frame = symbols' pitch, interpolated, + melody(frames)
+    mel = decoder(frames + comb(pitch of each frame))
 
 After FastSpeech 2 (Ren et al. 2020, arXiv 2006.04558) and FastPitch (Łańcucki 2020, arXiv 2006.06873), from which the
-pitch of whole symbols comes; encoder, prosody and decoder are ConvNeXt blocks (Liu et al. 2022, arXiv 2201.03545) in
-place of transformers. In training, durations, pitch and energy are those of the recording.
+pitch of whole symbols comes; all stacks are ConvNeXt blocks (Liu et al. 2022, arXiv 2201.03545) in place of
+transformers. In training, durations, pitch and energy are those of the recording. The comb tells the decoder which
+bands lie on a harmonic of the frame's pitch and which between two, so that it need not learn where harmonics are.
 
 Symbols past an utterance's own, and frames past its last, are zeros before every convolution, so that they change
 nothing in it: an utterance gives the same mel alone and in a batch, to rounding.
 """
 
 import dataclasses
+import functools
 import math
 from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
+from wavejax.audio.feature_spec import FeatureSpec
+from wavejax.audio.specs import get_spec
 from wavejax.nn.convnext import ConvNeXtBlock, layer_norm
 from wavejax.nn.dropout import drop
 from wavejax.nn.kernels import declare, declare_kernel
@@ -41,8 +47,8 @@ class ParallelSpeakerConfig:
 
     num_classes: Annotated[int, Range(2)] = 75
     """Symbols, and class 0, which none of them is."""
-    num_channels: Annotated[int, COUNT] = 80
-    """Of a frame of the mel spectrogram."""
+    spec: FeatureSpec = get_spec("speech-16k")
+    """Of the mel spectrogram."""
     channels: Annotated[int, COUNT] = 160
     hidden_channels: Annotated[int, COUNT] = 640
     """Inside a block of the encoder and of the prosody."""
@@ -51,6 +57,8 @@ class ParallelSpeakerConfig:
     decoder_channels: Annotated[int, COUNT] = 160
     decoder_hidden_channels: Annotated[int, COUNT] = 320
     num_decoder_blocks: Annotated[int, COUNT] = 4
+    num_melody_blocks: Annotated[int, COUNT] = 2
+    melody_hidden_channels: Annotated[int, COUNT] = 160
     kernel_size: Annotated[int, Range(1, 255)] = 7
     """Taps of every convolution, odd."""
     num_speakers: Annotated[int, AT_LEAST_NONE] = 0
@@ -89,9 +97,10 @@ class ParallelSpeakerConfig:
     @property
     def macs_per_frame(self) -> int:
         """Multiplications for a frame, without those for symbols."""
-        channels = self.decoder_channels
-        blocks = self.num_decoder_blocks * channels * (2 * self.decoder_hidden_channels + self.kernel_size)
-        return blocks + channels * (self.num_channels + _PLACES + 2)
+        channels, taps = self.decoder_channels, self.kernel_size
+        blocks = self.num_decoder_blocks * channels * (2 * self.decoder_hidden_channels + taps)
+        blocks += self.num_melody_blocks * channels * (2 * self.melody_hidden_channels + taps)
+        return blocks + channels * (2 * self.spec.num_channels + _PLACES + 2 + 2 + 2)
 
 
 class Prosody(NamedTuple):
@@ -105,6 +114,15 @@ class Prosody(NamedTuple):
     """Logit of being voiced; of given prosody 1 where it is, else 0."""
     energy: Float[Array, "batch symbols"]
     """Log of the mean magnitude, in units of the configuration."""
+
+
+class Melody(NamedTuple):
+    """The pitch of the frames of a batch, [B, F] each."""
+
+    log_pitch: Float[Array, "batch frames"]
+    """Natural log of F0, in units of the configuration."""
+    voicing: Float[Array, "batch frames"]
+    """Logit of being voiced; of a given melody 1 where it is, else 0."""
 
 
 class ParallelSpeaker(nn.Module):
@@ -122,12 +140,16 @@ class ParallelSpeaker(nn.Module):
         self.prosody = Blocks(*wide, config.num_prosody_blocks, config.kernel_size, config.dropout, **shared)
         sizes = (config.decoder_channels, config.decoder_hidden_channels, config.num_decoder_blocks)
         self.decoder = Blocks(*sizes, config.kernel_size, 0.0, **shared)
+        sizes = (config.decoder_channels, config.melody_hidden_channels, config.num_melody_blocks)
+        self.melody = Blocks(*sizes, config.kernel_size, 0.0, **shared)
+        self.melody_out = Linear(2, **shared)
+        self.comb_in = Linear(config.decoder_channels, **shared)
         self.symbols = Table(config.num_classes, config.channels)
         self.prosody_out = Linear(_PROSODY, **shared)
         self.prosody_in = Linear(config.channels, **shared)
         self.places_in = Linear(config.decoder_channels, **shared)
         self.to_frames = Linear(config.decoder_channels, **shared)
-        self.mel_out = Linear(config.num_channels, **shared)
+        self.mel_out = Linear(config.spec.num_channels, **shared)
         if config.num_speakers:
             self.speakers = Table(config.num_speakers, config.channels)
 
@@ -137,22 +159,22 @@ class ParallelSpeaker(nn.Module):
         num_symbols: Int[Array, " batch"],
         durations: Int[Array, "batch symbols"],
         prosody: Prosody,
-        num_frames: int,
+        melody: Melody,
         speaker: Int[Array, " batch"] | None = None,
         keys: Key[Array, " batch"] | None = None,
-    ) -> tuple[Prosody, Float[Array, "batch frames bands"]]:
-        """What is predicted of each symbol, and the mel of the given durations, pitch and energy, as in training.
+    ) -> tuple[Prosody, Melody, Float[Array, "batch frames bands"]]:
+        """What is predicted of each symbol and frame, and the mel of given durations, pitch and energy: for training.
 
         Args:
             symbols, num_symbols: classes, of which each row's first `num_symbols` count.
             durations: frames of each symbol; zeros past a row's last.
             prosody: of the recording; its durations are not read.
-            num_frames: of the result, at least the sum of a row's durations; frames past that are as of silence.
+            melody: of the recording; it says how many frames there are, at least the sum of a row's durations.
             speaker: ids, where the model tells speakers apart.
             keys: switch dropout on.
         """
         encoded, predicted = self.encode(symbols, num_symbols, speaker, keys)
-        return predicted, self.decode(encoded, durations, prosody, num_frames)
+        return predicted, *self._decode(encoded, durations, prosody, melody.log_pitch.shape[1], melody)
 
     def encode(
         self,
@@ -179,7 +201,16 @@ class ParallelSpeaker(nn.Module):
         prosody: Prosody,
         num_frames: int,
     ) -> Float[Array, "batch frames bands"]:
-        """The mel of encoded symbols that last `durations` frames; in `prosody`, voicing is 0 or 1."""
+        """The mel of encoded symbols that last `durations` frames; in `prosody`, voicing is 0 or 1.
+
+        Frames past the sum of a row's durations are of no use.
+        """
+        return self._decode(encoded, durations, prosody, num_frames, None)[1]
+
+    def _decode(
+        self, encoded: Array, durations: Array, prosody: Prosody, num_frames: int, given: Melody | None
+    ) -> tuple[Melody, Float[Array, "batch frames bands"]]:
+        """The predicted melody, and the mel with the given one, or with that."""
         voiced = prosody.voicing
         said = jnp.stack([voiced, voiced * prosody.log_pitch, prosody.energy], axis=-1)
         wide = self.to_frames(encoded + self.prosody_in(said))
@@ -188,11 +219,30 @@ class ParallelSpeaker(nn.Module):
         x = jnp.take_along_axis(wide, where[..., None], axis=1)
         x = x + self.places_in(jnp.concatenate([places, melody], axis=-1))
         valid = jnp.arange(num_frames).reshape(1, -1) < jnp.sum(durations, axis=1, keepdims=True)
-        x = self.mel_out(self.decoder(x, valid, None, 0))
+        bend, voicing = jnp.moveaxis(self.melody_out(self.melody(x, valid, None, 0)), -1, 0)
+        predicted = Melody(melody[..., 0] + bend, voicing)
+        used = predicted._replace(voicing=(voicing > 0).astype(jnp.float32)) if given is None else given
+        x = self.mel_out(self.decoder(x + self.comb_in(self._comb(used)), valid, None, 0))
         config = self.config
-        return x / jnp.float32(config.scale) + jnp.float32(config.offset)
+        return predicted, x / jnp.float32(config.scale) + jnp.float32(config.offset)
 
-    def to_units(self, pitch: Float[Array, "batch symbols"]) -> Float[Array, "batch symbols"]:
+    def _comb(self, melody: Melody) -> Float[Array, "batch frames values"]:
+        """Of each band, how near it is to a harmonic: 1 on one, -1 between two, 0 where it is too wide to tell; then
+        the pitch and the voicing. All are 0 where the frame is unvoiced.
+
+        A triangle of half-width w around f lets sinc(w / F0)^2 of cos(2 pi f / F0) through.
+        """
+        config = self.config
+        centres, widths = bands_of(config.spec)
+        hertz = jnp.float32(config.pitch_centre) * jnp.exp(
+            jnp.clip(melody.log_pitch * jnp.float32(config.pitch_spread), -2.5, 2.5)
+        )
+        place, width = (jnp.asarray(each).reshape(1, 1, -1) / hertz[..., None] for each in (centres, widths))
+        comb = jnp.square(jnp.sinc(width)) * jnp.cos(jnp.float32(2 * math.pi) * place)
+        values = jnp.concatenate([comb, melody.log_pitch[..., None], jnp.ones_like(comb[..., :1])], axis=-1)
+        return melody.voicing[..., None] * values
+
+    def to_units(self, pitch: Float[Array, "batch values"]) -> Float[Array, "batch values"]:
         """F0 in Hz -> its log in the units of `Prosody`; of 0 Hz it is 0."""
         config, voiced = self.config, pitch > 0
         log = jnp.log(jnp.where(voiced, pitch, jnp.float32(config.pitch_centre)))
@@ -209,6 +259,17 @@ class ParallelSpeaker(nn.Module):
         sums = jnp.pad(jnp.cumsum(level, axis=1), ((0, 0), (1, 0)))
         totals = jnp.take_along_axis(sums, ends, axis=1) - jnp.take_along_axis(sums, ends - durations, axis=1)
         return totals / jnp.maximum(durations, 1).astype(jnp.float32)
+
+
+@functools.lru_cache(maxsize=8)
+def bands_of(spec: FeatureSpec) -> tuple[Float[np.ndarray, " bands"], Float[np.ndarray, " bands"]]:
+    """Middle and half-width of each mel band in Hz, float32, from the filters' means and deviations."""
+    filters = spec.filterbank.astype(np.float64)
+    hertz = np.arange(len(filters))[:, None] * spec.sample_rate / spec.n_fft
+    weights = filters / np.maximum(filters.sum(axis=0), 1e-12)
+    centres = (weights * hertz).sum(axis=0)
+    deviations = np.sqrt((weights * np.square(hertz - centres)).sum(axis=0))
+    return centres.astype(np.float32), (math.sqrt(6) * deviations).astype(np.float32)  # of a triangle
 
 
 def regulated(
@@ -341,8 +402,8 @@ def initial_speaker_params(model: ParallelSpeaker, key: PRNGKeyArray) -> Any:
     """Parameters drawn from `key`; traceable."""
     symbols, ones = jnp.ones((1, 2), jnp.int32), jnp.ones((1, 2), jnp.float32)
     speaker = jnp.zeros((1,), jnp.int32) if model.config.num_speakers else None
-    prosody = Prosody(ones, ones, ones, ones)
-    return model.init(key, symbols, jnp.full((1,), 2, jnp.int32), symbols, prosody, 2, speaker)["params"]
+    prosody, melody = Prosody(ones, ones, ones, ones), Melody(ones, ones)
+    return model.init(key, symbols, jnp.full((1,), 2, jnp.int32), symbols, prosody, melody, speaker)["params"]
 
 
 PRESETS: dict[str, ParallelSpeakerConfig] = {"heart-16k": ParallelSpeakerConfig()}

@@ -8,7 +8,7 @@ from wavejax.text.transcripts import Transcript, Word
 
 Format = Literal["txt", "json", "srt", "vtt", "textgrid"]
 
-SUFFIXES: Mapping[str, str] = {"txt": ".txt", "json": ".json", "srt": ".srt", "vtt": ".vtt", "textgrid": ".TextGrid"}
+SUFFIXES: Mapping[Format, str] = {"txt": ".txt", "json": ".json", "srt": ".srt", "vtt": ".vtt", "textgrid": ".TextGrid"}
 """Of files, by format."""
 
 _PAUSE = 0.7

@@ -12,7 +12,7 @@ import pytest
 from tests.experiments.test_running import Quiet
 from tests.tiny.families import tiny_experiment
 from tests.tiny.models import cheap_jit
-from tests.tiny.speakers import tones
+from tests.tiny.speakers import TONES, tones
 from wavejax.data.alignments import read_alignments, write_alignments
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.tasks.families import train_and_evaluate
@@ -42,20 +42,17 @@ def test_a_batch_holds_symbols_durations_and_pitch(data: SpeakerData) -> None:
         assert (batch["durations"][row, :count] == 8).all()
         assert not batch["durations"][row, count:].any()
         assert not batch["pitch"][row, count:].any()
-    assert set(np.unique(batch["pitch"])) == {0.0, 220.0, 330.0, 440.0}
+        assert not batch["f0"][row, batch["num_frames"][row] :].any()
 
 
-def test_pitch_is_measured_where_the_alignment_has_none(config: Any, tmp_path: Path) -> None:
-    pytest.importorskip("pyworld", reason="needs the extra eval")
-    folder = Path(tones(tmp_path))
-    stripped = [dataclasses.replace(each, pitch=()) for each in read_alignments(folder / "alignments.jsonl").values()]
-    write_alignments(folder / "alignments.jsonl", stripped)
-    with_pitch, without = open_spoken(config, None), open_spoken(config, None, folder=str(folder))
+def test_pitch_is_that_of_the_tones(config: Any, data: SpeakerData) -> None:
     apart = []
-    for position in range(len(without.corpus.entries)):
-        known, found = with_pitch.beside(position)["pitch"], without.beside(position)["pitch"]
-        both = (known > 0) & (found > 0)
-        apart += list(np.abs(np.log2(found[both] / known[both])))
+    for position, entry in enumerate(data.corpus.entries):
+        tones = np.asarray([TONES[symbol] for symbol in data.alignments[entry.id].symbols])
+        found = data.beside(position)["pitch"]
+        both = (tones > 0) & (found > 0)
+        apart += list(np.abs(np.log2(found[both] / tones[both])))
+        assert len(data.track(position)) == entry.num_frames
     assert len(apart) > 50
     assert np.median(apart) < 0.02
 
@@ -77,6 +74,7 @@ def test_padding_does_not_count(config: Any, data: SpeakerData) -> None:
         changed["features"][row, batch["num_frames"][row] :] = -3.0
         changed["labels"][row, batch["num_labels"][row] :] = 5
         changed["pitch"][row, batch["num_labels"][row] :] = 100.0
+        changed["f0"][row, batch["num_frames"][row] :] = 100.0
     again = loss(params, {}, jax.tree.map(jnp.asarray, changed), keys)
     np.testing.assert_allclose(again[0], total, rtol=1e-5)
     for name in parts:
@@ -123,8 +121,8 @@ def test_what_is_not_aligned_is_left_out_and_named(
 
 
 def test_other_sizes_than_the_corpus_are_refused(config: Any) -> None:
-    model = dataclasses.replace(config.model, num_channels=40)
-    with pytest.raises(ValueError, match="num_channels is 40, that of the spec speech-16k is 80"):
+    model = dataclasses.replace(config.model, num_classes=40)
+    with pytest.raises(ValueError, match="num_classes is 40, that of the text spec phonemes-en is 75"):
         dataclasses.replace(config, model=model)
     several = dataclasses.replace(config, model=dataclasses.replace(config.model, num_speakers=2))
     with pytest.raises(ExperimentError, match=r"has 1 speakers, the model tells 2 apart: set model\.num_speakers=1"):

@@ -4,7 +4,6 @@ import dataclasses
 from typing import Annotated, ClassVar
 
 from wavejax.audio.feature_spec import FeatureSpec
-from wavejax.audio.specs import get_spec
 from wavejax.data.utterances import Bucket
 from wavejax.experiments.config import CorpusConfig, ExperimentConfig, TrainingConfig
 from wavejax.models.parallel_speaker import PRESETS, ParallelSpeakerConfig
@@ -43,7 +42,7 @@ class SpokenConfig(CorpusConfig):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpeakerLossConfig:
-    """What the parts of the loss weigh. All but the first are per symbol, in the model's units."""
+    """What the parts of the loss weigh. Durations, pitch and energy are those of symbols, in the model's units."""
 
     mel: Annotated[float, _LOSS] = 1.0
     """Mean absolute difference of the mel spectrograms."""
@@ -53,6 +52,9 @@ class SpeakerLossConfig:
     pitch: Annotated[float, _LOSS] = 0.1
     voicing: Annotated[float, _LOSS] = 0.1
     energy: Annotated[float, _LOSS] = 0.1
+    melody: Annotated[float, _LOSS] = 0.2
+    """Mean absolute difference of the pitch of voiced frames."""
+    frame_voicing: Annotated[float, _LOSS] = 0.1
     quietest: float = -10.0
     """Mel values below it count as it: how silent a silence is cannot be heard."""
 
@@ -67,7 +69,6 @@ class SpeakerConfig(ExperimentConfig):
     family: ClassVar[str] = "speaker"
 
     model: ParallelSpeakerConfig
-    spec: FeatureSpec = get_spec("speech-16k")
     text: TextSpec = get_text_spec("phonemes-en")
     vocoder: str = "universal"
     """The vocoder by which it is heard, unless another is asked for: the name of one that ships, or a folder."""
@@ -77,18 +78,21 @@ class SpeakerConfig(ExperimentConfig):
     losses: SpeakerLossConfig = SpeakerLossConfig()
 
     def __post_init__(self) -> None:
-        for name, theirs in (("num_channels", self.spec.num_channels), ("num_classes", self.text.num_classes)):
-            if getattr(self.model, name) != theirs:
-                of = f"the spec {self.spec.name}" if name == "num_channels" else f"the text spec {self.text.name}"
-                raise ValueError(
-                    f"the model's {name} is {getattr(self.model, name)}, that of {of} is {theirs}: set "
-                    f"model.{name}={theirs}"
-                )
+        if self.model.num_classes != self.text.num_classes:
+            raise ValueError(
+                f"the model's num_classes is {self.model.num_classes}, that of the text spec {self.text.name} is "
+                f"{self.text.num_classes}: set model.num_classes={self.text.num_classes}"
+            )
         if self.spec.log_base != "e" or self.spec.scale != 1.0 or self.spec.offset != 0.0:
             raise ValueError(
                 f"a speaker counts energy in natural logs, but the spec {self.spec.name} has the log base "
                 f"{self.spec.log_base!r}, scale {self.spec.scale} and offset {self.spec.offset}: use speech-16k"
             )
+
+    @property
+    def spec(self) -> FeatureSpec:
+        """The features that it makes."""
+        return self.model.spec
 
     @property
     def buckets(self) -> tuple[Bucket, ...]:

@@ -35,6 +35,7 @@ class SpeakerData:
     corpus: Corpus
     alignments: Mapping[str, AlignedUtterance]
     _beside: dict[int, Mapping[str, np.ndarray]] = field(default_factory=dict, init=False, repr=False)
+    _tracks: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def speakers(self) -> Sequence[str]:
@@ -85,6 +86,7 @@ class SpeakerData:
             capacity=lambda frames: _ENDLESS,  # a space between words may take no frame
             labels=self.symbols,
             beside=self.beside,
+            along=lambda position: {"f0": self.track(position)},
         )
 
     def symbols(self, position: int) -> Int[np.ndarray, " symbols"]:
@@ -106,18 +108,24 @@ class SpeakerData:
                 durations = aligned.durations(entry.num_frames, spec)
             except AlignmentError as error:
                 raise ExperimentError(f"{error}; align the corpus again") from None
-            if aligned.pitch:
-                pitch = np.asarray(aligned.pitch, np.float32)
-            else:
-                waveform = dequantize_waveform(self.corpus.load(position)[0])
-                track = pitch_of_frames(waveform, spec.sample_rate, spec.hop_length, spec.frame_centre)
-                pitch = mean_pitch(track, durations)
             self._beside[position] = {
                 "durations": durations,
-                "pitch": pitch,
+                "pitch": mean_pitch(self.track(position), durations),
                 "speaker": np.asarray(entry.speaker, np.int32),
             }
         return self._beside[position]
+
+    def track(self, position: int) -> Float[np.ndarray, " frames"]:
+        """F0 float32 [F] of an utterance's frames in Hz, 0 where unvoiced, measured when it is first needed.
+
+        Raises MissingExtra without pyworld.
+        """
+        if position not in self._tracks:
+            spec, count = self.config.spec, self.corpus.entries[position].num_frames
+            waveform = dequantize_waveform(self.corpus.load(position)[0])
+            found = pitch_of_frames(waveform, spec.sample_rate, spec.hop_length, spec.frame_centre)[:count]
+            self._tracks[position] = np.pad(found, (0, count - len(found))).astype(np.float32)
+        return self._tracks[position]
 
 
 def mean_pitch(track: Float[np.ndarray, " frames"], durations: Int[np.ndarray, " symbols"]) -> np.ndarray:
@@ -185,5 +193,6 @@ def _shapes(config: Any, bucket: Bucket) -> dict[str, jax.ShapeDtypeStruct]:
         "id": jax.ShapeDtypeStruct((rows,), jnp.uint32),
         "durations": jax.ShapeDtypeStruct(symbols, integer),
         "pitch": jax.ShapeDtypeStruct(symbols, real),
+        "f0": jax.ShapeDtypeStruct((rows, bucket.num_frames), real),
         "speaker": jax.ShapeDtypeStruct((rows,), integer),
     }

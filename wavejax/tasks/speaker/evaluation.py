@@ -1,8 +1,10 @@
 """`wavejax evaluate` and `wavejax doctor` of a speaker: how near it comes to held-out recordings of its voice."""
 
+import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,15 +15,19 @@ import numpy as np
 
 from wavejax.atomic import write_text
 from wavejax.evaluation.findings import Finding, check_parameters
+from wavejax.evaluation.sentences import JUDGES_OF_SENTENCES, SentenceReport, english_sentences, judge_sentences
 from wavejax.experiments.metadata import ExperimentError
+from wavejax.extras import require_extra
 from wavejax.ranges import as_option, check_ranges
 from wavejax.tasks.speaker.config import SpeakerConfig
 from wavejax.tasks.speaker.data import SpeakerData, open_spoken
 from wavejax.tasks.speaker.learner import speaking_loss
-from wavejax.tasks.speaker.product import Speaker
 from wavejax.tasks.speaker.lines import Line
+from wavejax.tasks.speaker.product import Speaker
 
 Split = Literal["train", "validation", "test"]
+Says = Callable[[str], tuple[np.ndarray, int]]
+"""A text -> (waveform, sample rate)."""
 _GOOD_MEL = 0.8
 """Mean absolute difference of mel spectrograms, in nats, below which words can be understood."""
 _GOOD_LENGTH = 0.1
@@ -32,22 +38,75 @@ _LOOKED_AT = 8
 
 @dataclass(frozen=True, kw_only=True)
 class SpeakingOptions:
-    """How near a speaker's mel spectrograms, durations and pitch come to held-out recordings of its voice. Mel
-    spectrogram and pitch are compared with the recordings' durations given. Choose checkpoints on --split validation.
+    """Two views of a speaker. Without --corpus it says 30 plain and 20 hard sentences that ship with wavejax; judges of
+    quality and a recogniser that counts wrong words listen. With --corpus: how near its mel spectrograms, durations and
+    pitch come to held-out recordings of its voice; mel spectrogram and pitch with the recordings' durations given.
+    Choose checkpoints on --split validation.
     """
 
-    corpus: str
+    corpus: str | None = None
     """A folder made by `wavejax prepare`, with the times of its phones."""
     split: Split = "test"
+    """Of the corpus."""
+    sentences: Literal["plain", "hard", "all"] = "all"
+    """Which of the sentences are said."""
+    judges: tuple[str, ...] = JUDGES_OF_SENTENCES
+    """Names from distillmos, p808, words."""
+    rivals: tuple[Literal["hibari"], ...] = ()
+    """Other systems that say the same sentences, if they are installed."""
 
     def __post_init__(self) -> None:
         check_ranges(self, as_option)
 
-    def __call__(self, product: Speaker, say: Callable[[str], None]) -> "SpeakingReport":
-        """Compare."""
-        data = _opened(product, self.corpus, self.split)
-        say(f"comparing {len(data.utterances(self.split))} sentences")
-        return compare(product, data, self.split)
+    def __call__(self, product: Speaker, say: Callable[[str], None]) -> "SpeakingReport | SentenceReport":
+        """Listen, or compare."""
+        if self.corpus is not None:
+            data = _opened(product, self.corpus, self.split)
+            say(f"comparing {len(data.utterances(self.split))} sentences")
+            return compare(product, data, self.split)
+        clock = _Clock(product)
+        systems: dict[str, Says] = {product.config.name: clock}
+        systems |= {name: RIVALS[name]() for name in self.rivals}
+        chosen = english_sentences(None if self.sentences == "all" else self.sentences)
+        report = judge_sentences(systems, chosen, judges=self.judges, say=say)
+        return dataclasses.replace(report, facts={"system": _named(product), "speed": clock.speed})
+
+
+class _Clock:
+    """Says sentences, and knows how fast."""
+
+    def __init__(self, speaker: Speaker) -> None:
+        self._speaker, self._spoken, self._took = speaker, 0.0, 0.0
+
+    def __call__(self, text: str) -> tuple[np.ndarray, int]:
+        self._speaker.say(text)  # so that what is timed is speaking, not compilation
+        start = time.perf_counter()
+        speech = self._speaker.say(text)
+        self._took += time.perf_counter() - start
+        self._spoken += speech.duration
+        return speech.waveform, speech.sample_rate
+
+    @property
+    def speed(self) -> str:
+        """In words."""
+        return (
+            f"{self._spoken / max(self._took, 1e-9):.0f} times real time, from text to waveform, compilation left out"
+        )
+
+
+def _hibari() -> Says:
+    """The voice `heart` of the package hibari-tts, from which ours has learnt."""
+    package = require_extra("hibari", "corpora", "the rival hibari")
+    voice = package.Hibari()
+    return lambda text: (np.asarray(voice(text, seed=0), np.float32), int(package.SAMPLE_RATE))
+
+
+RIVALS: Mapping[str, Callable[[], Says]] = {"hibari": _hibari}
+"""Other systems, by name."""
+
+
+def _named(speaker: Speaker) -> str:
+    return speaker.config.name + ("" if speaker.step is None else f", step {speaker.step}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +196,7 @@ def compare(speaker: Speaker, data: SpeakerData, split: str) -> SpeakingReport:
     means = {name: value / weight for name, value in totals.items()}
     cents = 1200 * config.model.pitch_spread / math.log(2)
     return SpeakingReport(
-        system=config.name + ("" if speaker.step is None else f", step {speaker.step}"),
+        system=_named(speaker),
         sentences=f"{len(data.utterances(split))} sentences of {split}",
         mel=means["mel"],
         duration=math.sqrt(means["duration"]),

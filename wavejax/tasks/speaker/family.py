@@ -12,8 +12,8 @@ from wavejax.tasks.speaker.config import SpeakerConfig, experiment
 from wavejax.tasks.speaker.data import batch_shapes, open_spoken, smaller_batches
 from wavejax.tasks.speaker.evaluation import SpeakerDoctorOptions, SpeakingOptions
 from wavejax.tasks.speaker.learner import figures, param_shapes, speaker_learner
-from wavejax.tasks.speaker.product import Speaker
 from wavejax.tasks.speaker.lines import Line
+from wavejax.tasks.speaker.product import Speaker
 from wavejax.terminal import quoted
 
 _SHOWN = 3
@@ -63,5 +63,5 @@ FAMILY: Family[SpeakerConfig, Speaker] = Family(
     evaluator=SpeakingOptions,
     doctor=SpeakerDoctorOptions,
     completed=completed,
-    matters=("model", "spec", "text"),
+    matters=("model", "text"),
 )

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from wavejax.experiments.family import Figures, Learner
 from wavejax.experiments.metadata import ExperimentError
-from wavejax.models.parallel_speaker import ParallelSpeaker, Prosody, initial_speaker_params
+from wavejax.models.parallel_speaker import Melody, ParallelSpeaker, Prosody, initial_speaker_params
 from wavejax.nn.parameters import count_parameters
 from wavejax.tasks.speaker.config import SpeakerConfig
 from wavejax.training import TrainState, create_train_state, make_eval_step, make_train_step
@@ -38,6 +38,7 @@ def speaking_loss(config: SpeakerConfig, *, quiet: bool = False) -> Any:
         target = jnp.maximum(batch["features"], jnp.float32(weights.quietest))
         durations, num_frames = batch["durations"], target.shape[1]
         given = _prosody_of(model, batch, target)
+        melody = Melody(model.to_units(batch["f0"]), (batch["f0"] > 0).astype(jnp.float32))
         speaker = batch["speaker"] if config.model.num_speakers else None
         said: Any = model.apply(
             variables,
@@ -45,14 +46,15 @@ def speaking_loss(config: SpeakerConfig, *, quiet: bool = False) -> Any:
             batch["num_labels"],
             durations,
             given,
-            num_frames,
+            melody,
             speaker,
             None if quiet else keys,
         )
-        predicted, mel = said
+        predicted, sung, mel = said
         frames = jnp.arange(num_frames).reshape(1, -1) < batch["num_frames"][:, None]
         symbols = jnp.arange(durations.shape[1]).reshape(1, -1) < batch["num_labels"][:, None]
-        parts = _mel_parts(mel, target, frames) | _prosody_parts(predicted, given, symbols, durations > 0)
+        parts = _mel_parts(mel, target, frames) | _melody_parts(sung, melody, frames)
+        parts |= _prosody_parts(predicted, given, symbols, durations > 0)
         weight = batch["num_frames"].astype(jnp.float32)
         sums = {name: jnp.sum(part * weight) for name, part in parts.items()}
         total = sum((jnp.float32(getattr(weights, name)) * part for name, part in sums.items()), jnp.float32(0))
@@ -77,14 +79,26 @@ def _mel_parts(mel: Array, target: Array, frames: Array) -> dict[str, Float[Arra
     return {"mel": _mean(jnp.abs(error), frames), "mel_squared": _mean(jnp.square(error), frames)}
 
 
+def _melody_parts(predicted: Melody, given: Melody, frames: Array) -> dict[str, Float[Array, " rows"]]:
+    voiced = frames & (given.voicing > 0)
+    return {
+        "melody": _mean(jnp.abs(predicted.log_pitch - given.log_pitch), voiced),
+        "frame_voicing": _mean(_binary(predicted.voicing, given.voicing), frames),
+    }
+
+
+def _binary(logits: Array, truth: Array) -> Array:
+    """Cross-entropies, nats."""
+    return jax.nn.softplus(logits) - truth * logits
+
+
 def _prosody_parts(predicted: Prosody, given: Prosody, symbols: Array, heard: Array) -> dict[str, Array]:
     """Of each row, means over its symbols; the pitch counts where there is one, energy where the symbol is heard."""
     voiced = symbols & (given.voicing > 0)
-    binary = jax.nn.softplus(predicted.voicing) - given.voicing * predicted.voicing
     return {
         "duration": _mean(jnp.square(predicted.log_durations - given.log_durations), symbols),
         "pitch": _mean(jnp.square(predicted.log_pitch - given.log_pitch), voiced),
-        "voicing": _mean(binary, symbols & heard),
+        "voicing": _mean(_binary(predicted.voicing, given.voicing), symbols & heard),
         "energy": _mean(jnp.square(predicted.energy - given.energy), symbols & heard),
     }
 
