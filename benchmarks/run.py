@@ -4,6 +4,7 @@ generation  samples/s by backend, type of weights and batch; peers in torch and 
 streaming   time to the first block, per block of 10, 20, 50 ms, and a paced run that counts underruns
 parallel    a parallel vocoder's stream in blocks of 20 ms: times real time, and milliseconds to the first sample
 training    samples/s and peak memory of one optimisation step, beside torch with the same weights
+adversarial samples/s of an update of HiFi-GAN V2 against all its discriminators, beside torch
 dsp         log-mel, mu-law, resampling beside librosa; Griffin-Lim from the same mel
 data        batches of the training pipeline against what training consumes
 startup     a whole command cold and warm: imports, compiling, sound; `--beside` another checkout in turns
@@ -31,6 +32,7 @@ MODULES = {
     "streaming": "benchmarks.streaming",
     "parallel": "benchmarks.parallel_streaming",
     "training": "benchmarks.training",
+    "adversarial": "benchmarks.adversarial_training",
     "dsp": "benchmarks.dsp",
     "data": "benchmarks.data",
     "startup": "benchmarks.startup",
