@@ -44,7 +44,10 @@ class ScoreCodes:
         return self.num_classes
 
     def log_prob(self, output: Float[Array, "*batch channels"], value: Num[Array, "*batch"]) -> Float[Array, "*batch"]:
-        """Natural log of the class's probability, float32; -inf for a value outside the classes. Errors: `Categorical`."""
+        """Natural log of the class's probability, float32; -inf for a value outside the classes.
+
+        Errors are those of `Categorical.log_prob`.
+        """
         return class_log_prob(as_float32(output, self), as_class(value, self))
 
     def sample(
@@ -77,7 +80,9 @@ def _parts(logits: Float[Array, "*batch classes"]) -> tuple[Array, Array]:
     return jnp.concatenate([logits[..., :FIRST_PITCH], jax.nn.logsumexp(pitches, axis=-1, keepdims=True)], -1), pitches
 
 
-def _joined(rhythm: Float[Array, "*batch 3"], pitches: Float[Array, "*batch pitches"]) -> Float[Array, "*batch classes"]:
+def _joined(
+    rhythm: Float[Array, "*batch 3"], pitches: Float[Array, "*batch pitches"]
+) -> Float[Array, "*batch classes"]:
     return jnp.concatenate([rhythm[..., :FIRST_PITCH], pitches + rhythm[..., FIRST_PITCH:]], axis=-1)
 
 
