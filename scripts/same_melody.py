@@ -60,16 +60,14 @@ def main(corpus: Annotated[Path, tyro.conf.Positional], alike: float = 0.9, voic
     pairs = [compared(*both, beat) for both in itertools.combinations(pieces, 2)]
     found = [pair for pair in pairs if pair is not None and pair.melody >= alike]
     # Of two that agree nearly throughout one is a copy of the other.
-    agreements = [
-        pair.agreement for pair in pairs if pair is not None and pair.melody >= alike and pair.agreement < 0.97
-    ]
+    agreements = [pair.agreement for pair in found if pair.agreement < 0.97]
     mean = mean_with_interval(agreements)
     if mean is None:
         raise SystemExit(f"error: {corpus} has fewer than two pairs of pieces with one melody: lower --alike")
     print(
-        f"{len(agreements)} pairs of {len(pieces)} pieces have melodies that are {100 * alike:g} % the same; their other "
-        f"voices agree at {100 * mean.mean:.1f} % [{100 * mean.low:.1f}, {100 * mean.high:.1f}] of the steps, median "
-        f"{100 * np.median(agreements):.1f} %"
+        f"{len(agreements)} pairs of {len(pieces)} pieces have melodies that are {100 * alike:g} % the same; their "
+        f"other voices agree at {100 * mean.mean:.1f} % [{100 * mean.low:.1f}, {100 * mean.high:.1f}] of the steps "
+        f"(median {100 * np.median(agreements):.1f} %)"
     )
 
 
