@@ -6,6 +6,7 @@ parallel    a parallel vocoder's stream in blocks of 20 ms: times real time, and
 recognition a recogniser's parts, greedy and with a beam, beside pocketsphinx: times real time
 listening   utterances/s of one optimisation step of a recogniser, beside torch with the same weights
 training    samples/s and peak memory of one optimisation step, beside torch with the same weights
+adversarial samples/s of an update of HiFi-GAN V2 against all its discriminators, beside torch
 dsp         log-mel, mu-law, resampling beside librosa; Griffin-Lim from the same mel
 data        batches of the training pipeline against what training consumes
 startup     a whole command cold and warm: imports, compiling, sound; `--beside` another checkout in turns
@@ -35,6 +36,7 @@ MODULES = {
     "recognition": "benchmarks.recognition",
     "listening": "benchmarks.recognition_training",
     "training": "benchmarks.training",
+    "adversarial": "benchmarks.adversarial_training",
     "dsp": "benchmarks.dsp",
     "data": "benchmarks.data",
     "startup": "benchmarks.startup",

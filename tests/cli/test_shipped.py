@@ -14,6 +14,12 @@ def test_voices_lists_all_beside_a_folder_of_the_same_name(run, tmp_path, monkey
     named = [line.partition(":")[0] for line in said.out.splitlines()]
     assert named == sorted(voices())
     assert "allison" in named
+    universal, chorales = (
+        next(line for line in said.out.splitlines() if line.startswith(f"{name}: "))
+        for name in ("universal", "chorales")
+    )
+    assert universal.startswith("universal: vocoder, 16000 samples/s, ")
+    assert "/s, " not in chorales, "a composer has no rate of its own"
 
 
 def test_info_tells_the_voice_from_the_folder(run, tmp_path, monkeypatch):

@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wavejax.distributions import Categorical, CoarseFine, GaussianMixture, LogisticMixture
+from wavejax.distributions import Categorical, CoarseFine, GaussianMixture, LogisticMixture, ScoreCodes
 from wavejax.types import Distribution
 
 SMALL = [
     Categorical(num_classes=7),
     CoarseFine(coarse=4, fine=5),
+    ScoreCodes(num_classes=7),
     LogisticMixture(num_mixtures=1, num_classes=64),
     LogisticMixture(num_mixtures=3, num_classes=256),
     GaussianMixture(num_classes=64),
@@ -54,7 +55,7 @@ def log_probs(distribution: Distribution, output: jax.Array, values: jax.Array) 
 
 
 def is_discrete(distribution: Distribution) -> bool:
-    return isinstance(distribution, Categorical | CoarseFine)
+    return isinstance(distribution, Categorical | CoarseFine | ScoreCodes)
 
 
 def output_of(distribution: Distribution, seed: int = 0, log_scale: float = -2.0) -> np.ndarray:

@@ -45,7 +45,8 @@ class Compose:
     seed: int = 0
     """Another seed, another piece."""
     temperature: Annotated[float | None, TEMPERATURE] = None
-    """Below 1 more careful, 0 the most probable code throughout. Default: what the composer was exported with."""
+    """Below 1 more careful with pitches, and a little with the rhythm; 0 takes what is most probable throughout.
+    Default: what the composer was exported with."""
     instrument: Literal["piano", "sine"] = "piano"
     """What plays it: the shipped piano, or plain sines, which take no time."""
     overwrite: bool = False

@@ -252,14 +252,6 @@ def without_empty_holds(codes: np.ndarray) -> Int16[np.ndarray, "steps voices"]:
     return np.where(_empty_holds(codes), np.int16(REST), codes)
 
 
-def sounding_pitches(codes: np.ndarray) -> Int16[np.ndarray, "steps voices"]:
-    """The pitch that sounds in each voice at each step, 0 where it rests. Raises ScoreError on no codes."""
-    codes = without_empty_holds(codes)
-    steps = np.arange(len(codes))[:, None]
-    last = np.maximum.accumulate(np.where(codes != HOLD, steps, 0), axis=0)
-    return np.take_along_axis(codes, last, axis=0) if len(codes) else codes
-
-
 def transposed_codes(codes: np.ndarray, semitones: int) -> Int16[np.ndarray, "steps voices"]:
     """Voices moved up by a number of semitones; holds and rests stay as they are.
 
@@ -288,7 +280,6 @@ def _notes(column: np.ndarray, velocity: int) -> tuple[Note, ...]:
 __all__ = [
     "check_codes",
     "line_of",
-    "sounding_pitches",
     "tracks_of",
     "transposed_codes",
     "voice_leading",

@@ -9,12 +9,14 @@ from wavejax.distributions.categorical import Categorical
 from wavejax.distributions.coarse_fine import CoarseFine
 from wavejax.distributions.inverse_cdf import cdf_error, draw_class, draw_mode
 from wavejax.distributions.mixtures import GaussianMixture, LogisticMixture
+from wavejax.distributions.score_codes import ScoreCodes
 
 __all__ = [
     "Categorical",
     "CoarseFine",
     "GaussianMixture",
     "LogisticMixture",
+    "ScoreCodes",
     "cdf_error",
     "draw_class",
     "draw_mode",

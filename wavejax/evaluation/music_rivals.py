@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from wavejax.data.voices import without_empty_holds
 from wavejax.evaluation.music import HOLD, Codes, Grid, sounding
 
 
@@ -90,9 +91,4 @@ def struck_anew(codes: Codes, every: int) -> Codes:
     return np.where(begins & (codes == HOLD), pitch, codes)
 
 
-def without_empty_holds(codes: Codes) -> Codes:
-    """The codes with rests for holds of nothing."""
-    return np.where((codes == HOLD) & (sounding(codes) == 0), 0, codes).astype(np.int16)
-
-
-__all__ = ["BarsInARow", "ChordChain", "independent_codes", "struck_anew", "without_empty_holds"]
+__all__ = ["BarsInARow", "ChordChain", "independent_codes", "struck_anew"]

@@ -34,7 +34,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
-from wavejax.distributions import Categorical
+from wavejax.distributions import ScoreCodes
 from wavejax.nn import declare_kernel
 from wavejax.nn.configured import ReadsConfig
 from wavejax.nn.dropout import drop
@@ -174,9 +174,9 @@ class ChoraleConfig:
         return ScoreCoding(lowest=self.lowest, highest=self.highest)
 
     @property
-    def distribution(self) -> Categorical:
+    def distribution(self) -> ScoreCodes:
         """Over the classes of one voice's code."""
-        return Categorical(num_classes=self.coding.num_classes)
+        return ScoreCodes(num_classes=self.coding.num_classes)
 
     @property
     def hop_length(self) -> int:

@@ -15,7 +15,7 @@ from wavejax.experiments.metadata import ExperimentError
 from wavejax.nn.normalization import initial_statistics, overlaid
 from wavejax.nn.parameters import count_parameters, initial_params
 from wavejax.training import TrainState, create_train_state, make_eval_step, make_train_step
-from wavejax.types import Params
+from wavejax.types import LossFn, Params
 
 _GROWS = "speaker_embedding"
 """The table with one row a speaker: it may be longer than the one that a training starts from."""
@@ -66,8 +66,18 @@ def quiet(loss_fn: Any) -> Any:
 
 def crop_learner(config: Any) -> Learner:
     """The learner of an experiment whose model predicts the next sample."""
+    return likelihood_learner(config, crop_loss(config))
+
+
+def likelihood_learner(config: Any, loss_fn: LossFn, *, new: Collection[str] = _OF_SPEAKERS) -> Learner:
+    """The learner of an experiment whose model predicts the next value, by its loss.
+
+    Args:
+        config: has `model`, `optimizer` and `training`.
+        loss_fn: see `crop_loss`.
+        new: parts of the names of parameters that the ones which a training starts from may lack.
+    """
     model, optimizer, training = config.model.build(), config.optimizer.build(), config.training
-    loss_fn = crop_loss(config)
 
     def init(key: PRNGKeyArray) -> TrainState:
         params = initial_params(model, jax.random.fold_in(key, 0))
@@ -76,7 +86,7 @@ def crop_learner(config: Any) -> Learner:
         return create_train_state(params, optimizer, key=jax.random.fold_in(key, 1), model_state=state)
 
     def adopt(state: TrainState, given: Params, where: str) -> TrainState:
-        params = merged_params(state.params, given, where)
+        params = merged_params(state.params, given, where, new=new)
         return create_train_state(params, optimizer, key=state.key, model_state=_adopted(state.model_state, params))
 
     step = make_train_step(

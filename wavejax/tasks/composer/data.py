@@ -12,6 +12,7 @@ from jaxtyping import Int
 
 from wavejax.data.manifest import SPLITS
 from wavejax.data.score_corpus import ScoreCorpus
+from wavejax.data.voices import transposed_codes
 from wavejax.evaluation.music import key_of, sounding
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.models.chorale import FREE, HOLD, REST, ChoraleConfig, frames_of
@@ -123,7 +124,7 @@ class ScoreData:
     ) -> dict[str, np.ndarray]:
         """Classes, frames and mask of the crop from step `start` on; `given` [crop + lookahead, voices] says what."""
         model, data = self.config.model, self.config.data
-        codes = transposed(piece.codes, shift)
+        codes = transposed_codes(piece.codes, shift)
         if start:  # what is held there must be struck for a state that begins with silence
             codes = codes.copy()
             codes[start] = np.where(codes[start] == HOLD, sounding(codes[: start + 1])[-1], codes[start])
@@ -199,11 +200,6 @@ def batch_shapes(config: ComposerConfig) -> dict[str, jax.ShapeDtypeStruct]:
         "frames": jax.ShapeDtypeStruct((rows, length + model.lookahead, model.local_channels), jnp.float32),
         "mask": jax.ShapeDtypeStruct((rows, length), jnp.bool_),
     }
-
-
-def transposed(codes: Int[np.ndarray, "steps voices"], shift: int) -> Int[np.ndarray, "steps voices"]:
-    """Codes, `shift` semitones higher."""
-    return np.where(codes > 0, codes + shift, codes)
 
 
 def classes_of(model: ChoraleConfig, codes: Int[np.ndarray, "steps voices"]) -> Int[np.ndarray, "steps voices"]:

@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from wavejax.experiments.autoregressive.learner import crop_param_shapes
 from wavejax.experiments.family import Exhibit, Family
 from wavejax.models.chorale import PRESETS
 from wavejax.tasks.composer.config import ComposerConfig, ScoreDataConfig
 from wavejax.tasks.composer.data import batch_shapes, open_scores
 from wavejax.tasks.composer.diagnosis import DoctorOptions
 from wavejax.tasks.composer.evaluation import EvaluateOptions
-from wavejax.tasks.composer.learner import figures, learner, param_shapes
+from wavejax.tasks.composer.learner import figures, learner
 from wavejax.tasks.composer.product import Composer
 from wavejax.tasks.composer.publishing import roll_of
 from wavejax.terminal import quoted
@@ -48,7 +49,7 @@ FAMILY: Family[ComposerConfig, Composer] = Family(
     open_data=open_scores,
     batch_shapes=batch_shapes,
     learner=learner,
-    param_shapes=param_shapes,
+    param_shapes=crop_param_shapes,
     figures=figures,
     exhibits=exhibits,
     evaluator=EvaluateOptions,

@@ -3,16 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array
 
-from wavejax.experiments.autoregressive.learner import merged_params, quiet
+from wavejax.experiments.autoregressive.learner import crop_param_shapes, likelihood_learner
 from wavejax.experiments.family import Figures, Learner
 from wavejax.models.chorale import FREE
-from wavejax.nn.parameters import count_parameters, initial_params
+from wavejax.nn.parameters import count_parameters
 from wavejax.tasks.composer.config import ComposerConfig
-from wavejax.training import TrainState, create_train_state, make_eval_step, make_train_step
 from wavejax.types import Params
 
 
@@ -38,38 +36,15 @@ def score_loss(config: ComposerConfig) -> Any:
 
 def learner(config: ComposerConfig) -> Learner:
     """The learner of a composer."""
-    model, optimizer, training = config.model.build(), config.optimizer.build(), config.training
-    loss_fn = score_loss(config)
-
-    def init(key: PRNGKeyArray) -> TrainState:
-        params = initial_params(model, jax.random.fold_in(key, 0))
-        return create_train_state(params, optimizer, key=jax.random.fold_in(key, 1))
-
-    def adopt(state: TrainState, given: Params, where: str) -> TrainState:
-        # Composers of before did not learn what the motion of two voices is worth.
-        params = merged_params(state.params, given, where, new=("motion_bias",))
-        return create_train_state(params, optimizer, key=state.key)
-
-    step = make_train_step(
-        loss_fn,
-        optimizer,
-        ema_decay=training.ema_decay,
-        accumulation_steps=training.accumulation_steps,
-        learning_rate=config.optimizer.learning_rate_at,
-    )
-    return Learner(init=init, step=step, evaluate=make_eval_step(quiet(loss_fn)), adopt=adopt)
-
-
-def param_shapes(config: ComposerConfig) -> Any:
-    """Shapes of the model's parameters."""
-    return jax.eval_shape(lambda: initial_params(config.model.build(), jax.random.key(0)))
+    # Composers of before did not learn what the motion of two voices is worth.
+    return likelihood_learner(config, score_loss(config), new=("motion_bias",))
 
 
 def figures(config: ComposerConfig) -> Figures:
     """Figures of a composer."""
     model, rows = config.model, config.training.batch_size
     return Figures(
-        parameters=count_parameters(param_shapes(config)),
+        parameters=count_parameters(crop_param_shapes(config)),
         macs_per_unit=model.macs_per_sample,
         unit="codes",
         units_per_step=rows * config.data.crop_steps * model.num_voices,

@@ -216,7 +216,7 @@ def given_voices(score: Score, model: ChoraleConfig) -> Given:
     voices = tuple(model.voices.index(name) for name in names) if named else tuple(range(len(tracks)))
     codes = np.full((score.length, model.num_voices), REST, np.int16)
     for voice, track in zip(voices, tracks, strict=True):
-        codes[:, voice] = dataclasses.replace(score, tracks=(track,), length=score.length).voices(1)[:, 0]
+        codes[:, voice] = dataclasses.replace(score, tracks=(track,)).voices(1)[:, 0]
     pitches = codes[codes > 0].tolist()
     if pitches and not (model.lowest <= min(pitches) and max(pitches) <= model.highest):
         raise ComposingError(
