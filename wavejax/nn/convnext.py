@@ -11,6 +11,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
@@ -42,18 +43,28 @@ def _depthwise_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Arr
 
 
 def _depthwise_backward(given: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
-    """The kernel's gradient sums over frames by products with ones.
+    """Gradients of x and of the kernel; on a CPU the latter's sums over frames are products with ones.
 
-    The reductions that XLA would derive are fused, each on its own, with all that leads to `gradient`: on a CPU that
-    was computed again for every tap, and a block of 128 channels and 11 taps took 2.5 times as long.
+    XLA fuses each of the reductions that it would derive with all that leads to `gradient`, and on a CPU computes that
+    again for every tap: a recogniser's block of 128 channels and 11 taps took 1.5 times as long.
     """
     x, kernel = given
     taps, count = kernel.shape[0], gradient.shape[1]
     padded = jnp.pad(gradient, ((0, 0), (taps - 1, taps - 1), (0, 0)))
     of_x = depthwise(padded, kernel[::-1])
-    ones = jnp.ones((1, gradient.shape[0] * count), gradient.dtype)
-    products = ((gradient * x[:, tap : tap + count]).reshape(-1, gradient.shape[2]) for tap in range(taps))
-    of_kernel = jnp.concatenate([jnp.matmul(ones, each, precision="highest") for each in products])
+
+    def products(x: Array, gradient: Array) -> list[Array]:
+        return [gradient * x[:, tap : tap + count] for tap in range(taps)]
+
+    def by_ones(x: Array, gradient: Array) -> Array:
+        ones = jnp.ones((1, gradient.shape[0] * count), gradient.dtype)
+        rows = (each.reshape(-1, each.shape[2]) for each in products(x, gradient))
+        return jnp.concatenate([jnp.matmul(ones, each, precision="highest") for each in rows])
+
+    def by_sums(x: Array, gradient: Array) -> Array:
+        return jnp.stack([jnp.sum(each, axis=(0, 1)) for each in products(x, gradient)])
+
+    of_kernel = lax.platform_dependent(x, gradient, cpu=by_ones, default=by_sums)
     return of_x.astype(x.dtype), of_kernel.astype(kernel.dtype)
 
 

@@ -9,6 +9,8 @@ import jax
 import numpy as np
 import pytest
 
+from tests.tasks.recognizer.test_data import aligned as aligned_phones
+from tests.tasks.recognizer.test_data import corpus as silent_corpus
 from tests.tiny.models import cheap_jit
 from tests.tiny.recognizers import tiny_deep_speech, tiny_recognizer
 from wavejax.decoding import Search
@@ -149,6 +151,22 @@ def test_phones_have_spaces_between_them_and_bars_between_pauses() -> None:
     assert listener.align(waveform, "d aa | n ee t").text == "d aa | n ee t"
     with pytest.raises(TextError, match="language model and hot words are made of words, but the text spec 'phonemes"):
         listener.transcribe(waveform, Search(hot_words=("d",)))
+
+
+def test_phones_and_their_borders_are_judged_by_the_alignments() -> None:
+    listener = phoner()
+    aligned = {each.id: each for each in (aligned_phones("u0", "d", "aa"), aligned_phones("u1", "n", "ee", "t"))}
+    data = RecognizerData(listener.config, silent_corpus("да", "нет", "не знаю"), aligned)
+    report = judge_recognizer(listener, data, "train", conditions=("telephone",))
+    assert [reading.said for reading in report.readings] == ["d aa", "n ee t"]
+    assert report.phonemic
+    assert report.boundaries is not None
+    assert report.boundaries.borders == 5
+    assert report.facts["recordings"] == "2 of train of the corpus; 1 without a text that it could write"
+    assert [reading.id for reading in report.conditions["telephone"]] == ["u0", "u1"]
+    own = listener.align(np.zeros(16_000, np.float32), "n ee t")
+    apart = [abs(symbol.start - 0.1 * place) for place, symbol in enumerate(own.symbols)]
+    assert report.boundaries.median <= max(0.2, *apart)
 
 
 def test_nothing_is_read_in_no_sound() -> None:

@@ -27,7 +27,7 @@ def exhibits(product: Recognizer, data: Any) -> Iterator[Exhibit]:
         entry = corpus.entries[position]
         utterance = corpus.utterance(position)
         read = product.transcribe(utterance.waveform)
-        said = product.text.normalize(entry.transcript)
+        said = product.text.normalize(data.transcript(entry))
         yield Exhibit(name=f"reading_{number}", text=f"said: {said}\n\nread: {read.text or '(nothing)'}")
         if not number and not isinstance(product, SpellingRecognizer):  # which has no probabilities of frames
             yield Exhibit(name="probabilities", image=_picture(product, utterance.waveform))
