@@ -24,7 +24,7 @@ from wavejax.text.grapheme_to_phoneme import (
 )
 from wavejax.text.phonemes import PHONEMES, is_vowel, stress_of
 
-_CONTENT = "@SHA@"
+_CONTENT = "fe560526d40b3786b05639bb7fee3052c59bb2999e596506d55881d32fefc840"
 SCRIPT = Path(__file__).parents[2] / "scripts/train_g2p"
 
 
@@ -143,7 +143,7 @@ def test_held_out_words_are_read_as_measured(script: ModuleType) -> None:
         ]
         wrong, total = wrong + min(distances)[0], total + min(distances)[1]
     assert len(words) > 100
-    assert wrong / total < 0.12  # docs/text.md has the rate of all held-out words
+    assert wrong / total < 0.1  # docs/text.md has the rate of all held-out words
 
 
 def test_families_are_held_out_together(script: ModuleType) -> None:
