@@ -24,7 +24,7 @@ from wavejax.text.grapheme_to_phoneme import (
 )
 from wavejax.text.phonemes import PHONEMES, is_vowel, stress_of
 
-_CONTENT = "@SHA@"
+_CONTENT = "fe560526d40b3786b05639bb7fee3052c59bb2999e596506d55881d32fefc840"
 SCRIPT = Path(__file__).parents[2] / "scripts/train_g2p"
 
 
@@ -45,13 +45,14 @@ def script() -> ModuleType:
         ("vaping", "V EY1 P IH0 NG"),
         ("tweeting", "T W IY1 T IH0 NG"),
         ("podcasts", "P AO1 D K AE2 S T S"),
+        ("unmuted", "AH0 N M Y UW1 T IH0 D"),
+        ("microservices", "M AY2 K R OW0 S ER1 V AH0 S AH0 Z"),
         ("smiths'", "S M IH1 TH S"),
         ("snowboarders", "S N OW1 B AO2 R D ER0 Z"),
         ("smartphone", "S M AA1 R T F OW2 N"),
-        ("microservices", "M AY1 K R OW2 S ER2 V AH0 S IH0 Z"),
     ],
 )
-def test_regular_forms_and_compounds_go_by_rule(word: str, phones: str) -> None:
+def test_regular_forms_go_by_rule(word: str, phones: str) -> None:
     found = pronounced(word)
     assert " ".join(found.phones) == phones
     assert found.source in {"rule", "lexicon"}
@@ -142,7 +143,7 @@ def test_held_out_words_are_read_as_measured(script: ModuleType) -> None:
         ]
         wrong, total = wrong + min(distances)[0], total + min(distances)[1]
     assert len(words) > 100
-    assert wrong / total < 0.12  # docs/text.md has the rate of all held-out words
+    assert wrong / total < 0.1  # docs/text.md has the rate of all held-out words
 
 
 def test_families_are_held_out_together(script: ModuleType) -> None:

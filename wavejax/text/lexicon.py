@@ -25,8 +25,8 @@ class Lexicon:
     """Words and their pronunciations, as phonemes with stress (`wavejax.text.phonemes`).
 
     Args:
-        entries: a word in small letters -> its pronunciations in the code of the file, separated by spaces, the usual
-            one first.
+        entries: a word in small letters -> its pronunciations in the code of the file, separated by spaces; the first
+            one counts.
         readings: a word -> a part of speech -> its pronunciation, for words that are read in more than one way; the
             first is the usual one.
     """
@@ -35,7 +35,7 @@ class Lexicon:
         self._entries, self._readings = entries, readings or {}
 
     def phones(self, word: str, part_of_speech: str | None = None) -> Phones | None:
-        """The pronunciation of a word; None where the lexicon does not have it.
+        """The pronunciation of a word, the first where it has several; None where the lexicon does not have it.
 
         Args:
             word: in any letter case, with a straight apostrophe: "don't".
@@ -49,7 +49,7 @@ class Lexicon:
         return None if coded is None else _decoded(coded.partition(" ")[0])
 
     def variants(self, word: str) -> tuple[Phones, ...]:
-        """All pronunciations of a word, the usual one first; () where the lexicon does not have it."""
+        """All pronunciations of a word, in the order of the dictionary; () where the lexicon does not have it."""
         return tuple(_decoded(coded) for coded in self._entries.get(word.lower(), "").split())
 
     def __contains__(self, word: object) -> bool:

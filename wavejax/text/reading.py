@@ -15,7 +15,7 @@ class Word:
 
     text: as it is spoken, in small letters: "forty". span: start and end of the characters of the original text that
     it comes from; the words of "$45.50" share theirs. phones: its phonemes. source: where these are from: the lexicon,
-    a rule (regular forms, compounds), a guess, or given in the text. rate: times the usual speed.
+    a rule (regular forms, prefixes), a guess, or given in the text. rate: times the usual speed.
     pitch: semitones above the usual pitch.
     """
 

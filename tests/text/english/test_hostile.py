@@ -147,7 +147,7 @@ def test_time_grows_with_the_length(start: str, unit: str) -> None:
 
     seconds(10)
     # Four times the length takes four times as long; sixteen times if it were quadratic. Below 20 ms is noise.
-    assert min(seconds(1200) for _ in range(2)) < 10 * max(seconds(300), 0.02)
+    assert any(seconds(800) < 10 * max(seconds(200), 0.02) for _ in range(3))
 
 
 def test_a_word_without_end_is_refused() -> None:

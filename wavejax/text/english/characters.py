@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from wavejax.text.errors import TextError
-
-Span = tuple[int, int]
+from wavejax.text.reading import Span
 
 BREAK = "\ue000"
 """Stands in a plain text for a break that markup asks for."""
@@ -153,4 +152,4 @@ def _name_the_unknown(text: str, place: int, offset: int, original: str) -> None
     )
 
 
-__all__ = ["BREAK", "FRACTIONS", "Plain", "Span", "plain"]
+__all__ = ["BREAK", "FRACTIONS", "Plain", "plain"]

@@ -60,6 +60,7 @@ extract     noun EH1 K S T R AE2 K T; verb IH0 K S T R AE1 K T
 frequent    adjective F R IY1 K W AH0 N T; verb F R IY0 K W EH1 N T
 graduate    noun G R AE1 JH AH0 W AH0 T; adjective G R AE1 JH AH0 W AH0 T; verb G R AE1 JH AH0 W EY2 T
 house       noun HH AW1 S; verb HH AW1 Z
+houses      noun HH AW1 Z IH0 Z
 import      noun IH1 M P AO2 R T; verb IH2 M P AO1 R T
 incense     noun IH1 N S EH2 N S; verb IH2 N S EH1 N S
 increase    noun IH1 N K R IY2 S; verb IH2 N K R IY1 S
@@ -113,7 +114,7 @@ wound       noun W UW1 N D; past W AW1 N D; verb W UW1 N D
 """
 _INFLECTED: tuple[str, ...] = ("noun", "verb")
 _WITHOUT_S = frozenset(
-    ("bass", "close", "does", "dove", "live", "lives", "minute", "putting", "read", "reading", "row", "used")
+    ("bass", "close", "does", "dove", "house", "live", "lives", "minute", "putting", "read", "reading", "row", "used")
 )
 """No forms in -s are made of these: there are none, they are not read in two ways, or they stand in the table."""
 

@@ -78,6 +78,8 @@ class Context:
         while before and (before[-1] in _ADVERBS or (before[-1].endswith("ly") and len(before[-1]) > 4)):
             before.pop()
         self.before = before[-1] if before else ""
+        if self.before == "not" and len(before) > 1 and before[-2] in _VERBS_BEFORE:
+            self.before = before[-2] if before[-2] in _CERTAIN_VERBS_BEFORE else "to"  # did not object, will not object
         self.after = words[place + 1] if place + 1 < len(words) else ""
         self.second = words[place + 2] if place + 2 < len(words) else ""
         self.name_before = place > 0 and written[place - 1][:1].isupper() and self.nearest not in _STOPS
@@ -194,7 +196,8 @@ def _minute(context: Context) -> str | None:
 
 
 def _does(context: Context) -> str | None:
-    return "noun" if context.mentions(frozenset(("deer", "bucks", "buck", "fawns", "fawn"))) else "verb"
+    deer = frozenset(("deer", "bucks", "buck", "fawns", "fawn"))
+    return "noun" if context.nearest in _DETERMINERS and context.mentions(deer) else "verb"
 
 
 def _bow(context: Context) -> str | None:
@@ -203,7 +206,7 @@ def _bow(context: Context) -> str | None:
 
 
 def _sow(context: Context) -> str | None:
-    return "noun" if context.mentions(frozenset(("pig", "pigs", "piglets", "farrowed"))) else "verb"
+    return "noun" if context.nearest in _DETERMINERS else "verb"
 
 
 def _wound(context: Context) -> str | None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from wavejax.text.english.characters import BREAK
 from wavejax.text.english.inflections import with_s
-from wavejax.text.english.markup import Marked, Tone, marked
+from wavejax.text.english.marks import Marked, Tone
+from wavejax.text.english.markup import marked
 from wavejax.text.english.parts_of_speech import Context, part_of_speech
 from wavejax.text.english.places import Phones, Spoken
 from wavejax.text.english.scanning import Item, ends_paragraph, items
