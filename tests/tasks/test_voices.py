@@ -9,6 +9,7 @@ import pytest
 from wavejax.audio.partials import cents_between, measure_partials
 from wavejax.data import Corpus, embedded_corpus
 from wavejax.evaluation import linear_prediction_bits
+from wavejax.evaluation.pitch import pitch
 from wavejax.evaluation.scoring import encoded_utterances
 from wavejax.experiments.autoregressive.scoring import score
 from wavejax.experiments.autoregressive.speakers import score_speakers
@@ -18,13 +19,14 @@ from wavejax.tasks.composer.product import Composer
 from wavejax.tasks.families import load
 from wavejax.tasks.instrument.playing import PEAK
 from wavejax.tasks.instrument.product import Instrument
+from wavejax.tasks.speaker.product import Speaker
 from wavejax.tasks.vocoder.product import SampleVocoder, Vocoder
 
 EMBEDDED = embedded_corpus()
 
 
 def test_there_are_voices_and_an_instrument():
-    assert {"allison", "babble", "chorales", "piano", "universal"} <= set(voices())
+    assert {"allison", "babble", "chorales", "heart", "piano", "universal"} <= set(voices())
 
 
 @pytest.mark.parametrize("name", voices())
@@ -61,6 +63,20 @@ def test_the_universal_voice_says_the_mel_that_it_was_given():
     )
     pieces = [frames[:1], frames[1:40], frames[40:]]
     np.testing.assert_array_equal(np.concatenate(list(vocoder.stream(iter(pieces)))), spoken)
+
+
+def test_heart_says_a_sentence_with_the_pitch_and_the_pace_of_a_voice():
+    speaker = load("heart", kind=Speaker)
+    speech = speaker.say("Dr. Smith paid $45.50, did he?")
+    assert [word.text for word in speech.words] == ["Dr.", "Smith", "paid", "$45.50", "did", "he"]
+    assert 2.0 < speech.duration < 4.5
+    assert speech.words[3].end - speech.words[3].start > 2 * (speech.words[2].end - speech.words[2].start)
+    assert 0.1 < np.abs(speech.waveform).max() <= 1.0
+    track = pitch(speech.waveform, speech.sample_rate)
+    assert 130 < np.median(track[track > 0]) < 280, "Hz"
+    quiet = speech.waveform[: round(0.03 * speech.sample_rate)]
+    assert np.std(quiet) < 0.05 * np.std(speech.waveform), "the beginning is a pause"
+    np.testing.assert_array_equal(np.concatenate(list(speaker.stream("Did he?"))), speaker.say("Did he?").waveform)
 
 
 def test_babble_listens_to_its_id():
