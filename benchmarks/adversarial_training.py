@@ -20,6 +20,7 @@ from benchmarks.harness import Case, Keep, WrongResult, forget, measure, result
 from benchmarks.torch_peers import import_torch
 from wavejax.audio import log_mel_numpy
 from wavejax.nn.discriminators import DiscriminatorsConfig, PeriodsConfig, ScaleLayer, ScalesConfig
+from wavejax.parallel.compiling import run_once_options
 from wavejax.tasks.families import get_preset
 from wavejax.tasks.vocoder.hifi_gan import HiFiGANVocoderConfig
 
@@ -62,7 +63,7 @@ def cases(config: HiFiGANVocoderConfig, size: int, *, peers: bool) -> list[Case]
     """wavejax's update of `size` crops, and torch's two."""
     family = get_preset("hifi-gan-v2")[0]
     learner, batch = family.learner(config), make_batch(config, size)
-    state = jax.jit(learner.init)(jax.random.key(0))
+    state = jax.jit(learner.init, compiler_options=run_once_options())(jax.random.key(0))
     work, labels = size * config.data.crop_length, {"batch": size}
     params = jax.tree.map(np.asarray, state.params)
     step = jax.jit(learner.step, donate_argnums=0).lower(state, batch).compile()
