@@ -104,8 +104,8 @@ class RecognizerData:
         config = self.config
         seconds = config.model.subsampling * config.spec.hop_length / config.spec.sample_rate
         phones = self.alignments[self.corpus.entries[position].id].phones
-        starts, ends = (np.asarray([getattr(each, side) for each in phones], np.float32) for side in ("start", "end"))
-        return {"starts": starts / np.float32(seconds), "ends": ends / np.float32(seconds)}
+        times = np.asarray([(each.start, each.end) for each in phones]) / seconds
+        return {"starts": times[:, 0].astype(np.float32), "ends": times[:, 1].astype(np.float32)}
 
     def features(self, position: int) -> np.ndarray:
         """Frames [F, C] of an utterance, as the model reads them: the corpus' own, or computed once."""
