@@ -98,7 +98,7 @@ class Speaker(Product[SpeakerConfig]):
 
     kind: ClassVar[str] = "speaker"
 
-    open_vocoder: Callable[[], MelVocoder] | None = None
+    open_vocoder: Callable[[], Any] | None = None
     """Gives the vocoder by which it is heard; `wavejax.load` sets it."""
 
     @property
@@ -119,8 +119,9 @@ class Speaker(Product[SpeakerConfig]):
                 f"{self.config.name} has no vocoder, so it cannot be heard: load it with wavejax.load, or give it one "
                 f'with speaker.with_vocoder(wavejax.load("{self.config.vocoder}"))'
             )
-        vocoder = self.open_vocoder()
-        _check_vocoder(self, vocoder)
+        found = self.open_vocoder()
+        _check_vocoder(self, found)
+        vocoder: MelVocoder = found
         return vocoder
 
     def say(
@@ -260,7 +261,7 @@ class Speaker(Product[SpeakerConfig]):
         return number
 
 
-def _check_vocoder(speaker: Speaker, vocoder: MelVocoder) -> None:
+def _check_vocoder(speaker: Speaker, vocoder: Any) -> None:
     given = getattr(vocoder, "spec", None)
     if given != speaker.config.spec:
         raise ExperimentError(
