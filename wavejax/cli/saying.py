@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -18,9 +18,10 @@ from wavejax.cli.results import check_file, refusals
 from wavejax.cli.sounding import write_blocks
 from wavejax.data.texts import MAX_TRANSCRIPT_BYTES, read_text
 from wavejax.tasks.families import load
-from wavejax.tasks.speaker.product import PITCH, RATE, Speaker, Speech, joined
+from wavejax.tasks.speaker.product import PITCH, RATE, Speaker, Speech
 from wavejax.tasks.vocoder.product import Vocoder
 from wavejax.text.transcript_files import SUFFIXES, Format, written
+from wavejax.text.transcripts import Transcript, Word
 
 _TEXT_SUFFIXES = (".txt", ".ssml", ".xml")
 _FORMATS: dict[str, Format] = {suffix.lower(): form for form, suffix in SUFFIXES.items()}
@@ -83,11 +84,11 @@ def run_say(arguments: Sequence[str]) -> int:
     if target is None:
         _pipe(speaker.stream(text, **manner), cast(BufferedIOBase, sys.stdout.buffer))
         return 0
-    parts: list[Speech] = []
-    code = write_blocks(target, _sounds(speaker.sentences(text, **manner), parts), speaker.sample_rate)
+    said = Said()
+    code = write_blocks(target, said.sounds(speaker.sentences(text, **manner)), speaker.sample_rate)
     if code == 0 and given.times is not None and form is not None:
         with refusals():
-            atomic.write_text(given.times, written(joined(parts).transcript, form))
+            atomic.write_text(given.times, written(said.transcript, form))
         print(given.times)
     return code
 
@@ -115,11 +116,24 @@ def _form(path: Path) -> Format:
     return _FORMATS[path.suffix.lower()]
 
 
-def _sounds(sentences: Iterator[Speech], parts: list[Speech]) -> Iterator[np.ndarray]:
-    """The sound of each sentence, which is kept in `parts` as well."""
-    for speech in sentences:
-        parts.append(speech)
-        yield speech.waveform
+@dataclass
+class Said:
+    """What has been said so far, without the sound, so that a long text needs the memory of one sentence."""
+
+    words: list[Word] = field(default_factory=list)
+    duration: float = 0.0
+
+    def sounds(self, sentences: Iterator[Speech]) -> Iterator[np.ndarray]:
+        """The sound of each sentence, whose words are noted."""
+        for speech in sentences:
+            self.words += [word.later(self.duration) for word in speech.words]
+            self.duration += speech.duration
+            yield speech.waveform
+
+    @property
+    def transcript(self) -> Transcript:
+        """When each word is said."""
+        return Transcript(words=tuple(self.words), duration=self.duration)
 
 
 def _pipe(blocks: Iterator[np.ndarray], sink: BufferedIOBase) -> None:

@@ -1,6 +1,6 @@
 """Words and symbols with their times: what is heard in a recording, or said in one that is made (floor 1, no jax)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -25,6 +25,11 @@ class Word:
     confidence: float = 1.0
     """Geometric mean of its symbols' probabilities, 0 to 1; 1 where the word is known."""
     symbols: tuple[Symbol, ...] = ()
+
+    def later(self, seconds: float) -> "Word":
+        """The same word, said some seconds later."""
+        symbols = tuple(replace(each, start=each.start + seconds, end=each.end + seconds) for each in self.symbols)
+        return replace(self, start=self.start + seconds, end=self.end + seconds, symbols=symbols)
 
 
 @dataclass(frozen=True, kw_only=True)

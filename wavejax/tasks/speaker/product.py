@@ -284,20 +284,10 @@ def _lines(text: str) -> Iterator[tuple[Line, bool]]:
 
 def joined(parts: Sequence[Speech]) -> Speech:
     """One speech after the other as one; `parts` holds at least one."""
-    words: list[Word] = []
-    start = 0
-    for part in parts:
-        words += [_moved(word, start / part.sample_rate) for word in part.words]
-        start += len(part.waveform)
+    starts = np.cumsum([0.0, *(part.duration for part in parts[:-1])])
+    words = [word.later(float(start)) for start, part in zip(starts, parts, strict=True) for word in part.words]
     waveform = np.concatenate([part.waveform for part in parts])
     return Speech(waveform=waveform, sample_rate=parts[0].sample_rate, words=tuple(words))
-
-
-def _moved(word: Word, by: float) -> Word:
-    symbols = tuple(
-        dataclasses.replace(symbol, start=symbol.start + by, end=symbol.end + by) for symbol in word.symbols
-    )
-    return dataclasses.replace(word, start=word.start + by, end=word.end + by, symbols=symbols)
 
 
 def _size(count: int, smallest: int) -> int:
