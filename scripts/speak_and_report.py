@@ -1,4 +1,5 @@
-"""Shipped voices speak held-out recordings from their mels, as they are and edited; a page shows them side by side."""
+"""A shipped voice says a text; others speak held-out recordings from their mels, as they are and edited; a page shows
+them side by side."""
 
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from wavejax.evaluation.pictures import compare_picture
 from wavejax.evaluation.report import write_report
 from wavejax.evaluation.selection import select
 from wavejax.tasks.families import load
+from wavejax.tasks.speaker.product import Speaker
 from wavejax.tasks.vocoder.product import Vocoder
 
 TEMPI = {"slower": 0.8, "faster": 1.25}
@@ -62,6 +64,7 @@ def opened(names: tuple[str, ...], rate: int) -> dict[str, Vocoder]:
 
 def main(
     out: Path = Path("demo"),
+    say: str = "Hello. On Jan. 5th, this cost $45.50, and no one had to say it.",
     voice: tuple[str, ...] = ("allison", "universal"),
     utterances: int = 4,
     seed: int = 0,
@@ -71,6 +74,7 @@ def main(
 
     Args:
         out: where the results go; an earlier demo's are replaced.
+        say: a text in English, which the shipped voice heart says in said.wav.
         voice: shipped voices (`wavejax voices`) or folders, side by side on the page; the first one also speaks what is
             edited.
         utterances: how many held-out recordings are spoken.
@@ -79,6 +83,9 @@ def main(
     """
     open_folder(out)
     console = Console()
+    speech = load("heart", kind=Speaker).say(say)
+    write_audio(out / "said.wav", speech.waveform, speech.sample_rate)
+    console.print(f"listen to {out}/said.wav: heart says what is written")
     corpus = embedded_corpus()
     rate = corpus.sample_rate
     vocoders = opened(voice, rate)

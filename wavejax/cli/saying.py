@@ -63,7 +63,7 @@ class Say:
 def run_say(arguments: Sequence[str]) -> int:
     """`wavejax say`."""
     example = (
-        'wavejax say heart "Dr. Smith paid $45.50 on Jan. 5th." --out smith.wav --times smith.srt\n'
+        "wavejax say heart 'Dr. Smith paid $45.50 on Jan. 5th.' --out smith.wav --times smith.srt\n"
         "wavejax say heart story.txt --out story.wav --rate 1.1\n"
         'wavejax say heart "Hello there." --stream | aplay -r 16000 -f S16_LE'
     )
