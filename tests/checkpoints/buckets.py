@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from wavejax.checkpoints import bucket
 
@@ -64,12 +65,17 @@ class Memory:
         self.fs.store[path].write(bytes(data))
 
 
-def _objects_below(fs, path: str, *, detail: bool = False) -> dict[str, dict] | list[str]:
+_FIND = MemoryFileSystem.find
+
+
+def _objects_below(fs, path: str, **options) -> dict[str, dict] | list[str]:
     """All objects whose names begin as an object store compares them; earlier versions of fsspec look into folders."""
+    if set(options) - {"detail"}:
+        return _FIND(fs, path, **options)
     prefix = fs._strip_protocol(path).rstrip("/") + "/"
     found = {
         name: {"name": name, "size": stored.size, "type": "file"}
         for name, stored in sorted(fs.store.items())
         if name.startswith(prefix)
     }
-    return found if detail else list(found)
+    return found if options.get("detail") else list(found)

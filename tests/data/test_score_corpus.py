@@ -11,7 +11,7 @@ from wavejax.data.jsb_chorales import jsb_chorales
 from wavejax.data.manifest import Manifest, ManifestError
 from wavejax.data.score_corpus import Piece, ScoreCorpus, is_score_corpus
 from wavejax.data.scores import Note, Score, ScoreError, Track
-from wavejax.data.voices import sounding_pitches
+from wavejax.evaluation.music import sounding
 
 
 def pieces(count: int = 6) -> list[Piece]:
@@ -131,7 +131,7 @@ def test_the_canonical_sixteenths_sound_as_their_file_says(tmp_path: Path) -> No
     [(piece, codes)] = corpus.voices("train")
     assert (piece.name, piece.score.steps_per_quarter) == ("train-000", 4)
     assert codes.tolist() == [[72, 67, 60, 48], [-1, -1, -1, -1], [74, 0, -1, 60], [-1, 76, -1, -1]]
-    assert np.array_equal(sounding_pitches(codes), np.maximum(steps, 0))
+    assert np.array_equal(sounding(codes), np.maximum(steps, 0))
     assert corpus.sizes() == "train 1, validation 1, test 0"
 
 
@@ -140,7 +140,7 @@ def test_the_canonical_quarters_sound_as_their_file_says(tmp_path: Path) -> None
     (tmp_path / "quarters.json").write_text(json.dumps({"train": [steps], "valid": [], "test": []}))
     [(piece, codes)] = jsb_chorales(tmp_path / "quarters.json").voices("train")
     assert piece.score.steps_per_quarter == 1
-    found = [sorted(set(row) - {0}) for row in sounding_pitches(codes).tolist()]
+    found = [sorted(set(row) - {0}) for row in sounding(codes).tolist()]
     assert found == steps
     assert codes[1].tolist() == [-1, 67, -1, -1]
 

@@ -16,6 +16,7 @@ from wavejax.tasks.families import FAMILIES, export, get_family, load, load_any_
 from wavejax.tasks.instrument.product import Instrument
 from wavejax.tasks.recognizer.product import Recognizer
 from wavejax.tasks.recognizer.spelling import SpellingRecognizer
+from wavejax.tasks.speaker.product import Speaker
 from wavejax.tasks.vocoder.product import Vocoder
 from wavejax.tasks.vocoder.wavenet import FAMILY as VOCODERS
 from wavejax.tasks.vocoder.wavenet import WaveNetVocoderConfig
@@ -28,6 +29,7 @@ PRODUCTS = {
     "deep-speech": Recognizer,
     "listen-attend-spell": SpellingRecognizer,
     "composer": Composer,
+    "speaker": Speaker,
 }
 
 
