@@ -120,7 +120,7 @@ class ListenAttendSpell(nn.Module):
         return -(-num_frames // self.config.subsampling)
 
     def most_labels(self, num_frames: Any) -> Any:
-        """Labels that can be written: as many as one likes; one for each frame of features is taken as the limit."""
+        """How many labels can be written: no bound of its own, so one for each frame of features."""
         return num_frames
 
     def setup(self) -> None:

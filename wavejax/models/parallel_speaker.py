@@ -46,7 +46,7 @@ class ParallelSpeakerConfig:
     """Sizes; `dataclasses.replace` makes another."""
 
     num_classes: Annotated[int, Range(2)] = 75
-    """Symbols, and class 0, which none of them is."""
+    """The number of symbols, and one more: class 0 is no symbol."""
     spec: FeatureSpec = get_spec("speech-16k")
     """Of the mel spectrogram."""
     channels: Annotated[int, COUNT] = 160

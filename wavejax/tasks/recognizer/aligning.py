@@ -12,7 +12,7 @@ from wavejax.tasks.recognizer.transcripts import aligned
 from wavejax.text import TextError
 
 _SAVE_EVERY = 50
-"""Recordings: so many are aligned again, at most, after a run was stopped."""
+"""Recordings between two writes: at most this many are aligned again after a run was stopped."""
 
 
 @dataclass(frozen=True, kw_only=True)

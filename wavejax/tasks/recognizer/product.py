@@ -189,7 +189,7 @@ class Recognizer(Product[RecognizerConfig]):
 
 
 def program_size(count: int) -> int:
-    """Frames of the program that reads so many: 256, 384, 512, 768, ..."""
+    """The next size of a program, in frames: 256, 384, 512, 768, ..."""
     size = _SMALLEST
     while size < count:
         size = size * 3 // 2 if (size & (size - 1)) == 0 else size // 3 * 4

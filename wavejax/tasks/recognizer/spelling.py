@@ -47,7 +47,7 @@ class SpellingRecognizer(Recognizer):
         raise ExperimentError(f"{self.config.name} {_NO_FRAMES}")
 
     def compile(self, num_samples: int) -> None:
-        """Makes the programs that read a recording of so many samples, if they are not there yet."""
+        """Compile the programs that read a recording of `num_samples` samples, unless they are compiled already."""
         frames = max(self.config.spec.num_frames(num_samples), 1)
         if program_size(frames) not in self._compiled:
             self._compiled.add(program_size(frames))

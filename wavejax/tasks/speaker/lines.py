@@ -43,7 +43,7 @@ class Line:
     ends_paragraph: bool = False
 
     def timed(self, ends: Sequence[int] | np.ndarray, seconds: float) -> tuple[timed.Word, ...]:
-        """The words with their times, where symbol i ends with frame ends[i] of so many seconds."""
+        """The words with their times, where symbol i ends with frame ends[i]; a frame lasts `seconds`."""
 
         def begins(place: int) -> float:
             return max(float(ends[place - 1]), 0.0) * seconds if place else 0.0
