@@ -17,7 +17,7 @@ from wavejax.ranges import AT_LEAST_NONE, Range, check_ranges
 _SHORTEST_SWING = 64.0
 """Frames in which a tempo rises and falls, at least."""
 _SWINGS = 32.0
-"""The longest such time is so many times as long."""
+"""The longest rise and fall takes this many times as long as the shortest."""
 _NOISE_DECIBELS = (5.0, 30.0)
 _TILT = 1.5
 """Of a noise's spectrum: nats from its middle to its ends, at most."""
