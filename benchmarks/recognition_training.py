@@ -78,7 +78,7 @@ def _params(config: Any) -> Any:
 
 
 def make_batch(config: Any, rows: int, seconds: float) -> dict[str, np.ndarray]:
-    """Utterances of about so many seconds, of random features and letters."""
+    """A batch of utterances of about `seconds` seconds, with random features and letters."""
     rng = np.random.default_rng(0)
     frames, count = int(seconds * config.spec.frame_rate), int(LETTERS_PER_SECOND * seconds)
     return {

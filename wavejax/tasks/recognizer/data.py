@@ -2,8 +2,7 @@
 
 import dataclasses
 import functools
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,13 @@ from wavejax.data.manifest import UtteranceEntry
 from wavejax.data.records import dequantize_waveform
 from wavejax.data.utterances import Bucket, Utterances
 from wavejax.experiments.metadata import ExperimentError
-from wavejax.parallel import Strategy
+from wavejax.experiments.utterances import UtteranceData
 from wavejax.tasks.recognizer.config import RecognizerConfig
 from wavejax.tasks.recognizer.features import features_of
 
-_LOG = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, eq=False)
-class RecognizerData:
+class RecognizerData(UtteranceData):
     """A corpus whose utterances have transcripts, in batches of a few shapes."""
 
     config: RecognizerConfig
@@ -46,34 +43,12 @@ class RecognizerData:
         """Nothing: the symbols stand in the configuration."""
         return {}
 
-    def has(self, split: str) -> bool:
-        """Whether a split holds an utterance that can be read; where it holds only others, the log says why."""
-        if not self.corpus.has(split):
-            return False
-        try:
-            return bool(self.utterances(split))
-        except ValueError as error:
-            _LOG.warning("%s", error)
-            return False
+    @property
+    def short_steps(self) -> int:
+        """Steps at the beginning that take short utterances only."""
+        return int(self.config.data.short_steps)
 
-    def training(self, start_step: int, rows: slice, strategy: Strategy) -> Iterator[Mapping[str, Any]]:
-        """Utterances of about equal length, without end."""
-        config = self.config
-        return self.utterances("train").batches(
-            batch_size=config.training.batch_size,
-            seed=config.training.seed,
-            start_step=start_step,
-            rows=rows,
-            short_steps=config.data.short_steps,
-            num_threads=config.data.num_threads,
-        )
-
-    def held_out(self, split: str, rows: slice) -> Iterator[Mapping[str, Any]]:
-        """Every utterance of a split once."""
-        return self.utterances(split).once(self.config.training.batch_size, rows)
-
-    @functools.cache  # noqa: B019  (what is left out is named once)
-    def utterances(self, split: str) -> Utterances:
+    def listed(self, split: str) -> Utterances:
         """Those of a split that can be learnt from. Raises ValueError where there are none."""
         config = self.config
         model = config.model.build()

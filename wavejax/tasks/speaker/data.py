@@ -1,8 +1,6 @@
 """The data of speakers: utterances of a prepared corpus with their phones, how long each takes, and its pitch."""
 
-import functools
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,16 +17,15 @@ from wavejax.data.records import dequantize_waveform
 from wavejax.data.utterances import Bucket, Utterances
 from wavejax.evaluation.pitch import pitch_of_frames
 from wavejax.experiments.metadata import ExperimentError
-from wavejax.parallel import Strategy
+from wavejax.experiments.utterances import UtteranceData
 from wavejax.tasks.speaker.config import SpeakerConfig
 from wavejax.text import TextError
 
-_LOG = logging.getLogger(__name__)
 _ENDLESS = 2**30
 
 
 @dataclass(frozen=True, eq=False)
-class SpeakerData:
+class SpeakerData(UtteranceData):
     """A corpus whose utterances are aligned, in batches of a few shapes."""
 
     config: SpeakerConfig
@@ -47,33 +44,7 @@ class SpeakerData:
         """The speakers, where the model tells them apart."""
         return {"speakers": list(self.corpus.speakers)} if self.config.model.num_speakers else {}
 
-    def has(self, split: str) -> bool:
-        """Whether a split holds an utterance to learn from; where it holds only others, the log says why."""
-        if not self.corpus.has(split):
-            return False
-        try:
-            return bool(self.utterances(split))
-        except ValueError as error:
-            _LOG.warning("%s", error)
-            return False
-
-    def training(self, start_step: int, rows: slice, strategy: Strategy) -> Iterator[Mapping[str, Any]]:
-        """Utterances of about equal length, without end."""
-        config = self.config
-        return self.utterances("train").batches(
-            batch_size=config.training.batch_size,
-            seed=config.training.seed,
-            start_step=start_step,
-            rows=rows,
-            num_threads=config.data.num_threads,
-        )
-
-    def held_out(self, split: str, rows: slice) -> Iterator[Mapping[str, Any]]:
-        """Every utterance of a split once."""
-        return self.utterances(split).once(self.config.training.batch_size, rows)
-
-    @functools.cache  # noqa: B019  (what is left out is named once)
-    def utterances(self, split: str) -> Utterances:
+    def listed(self, split: str) -> Utterances:
         """Those of a split that can be learnt from. Raises ValueError where there are none."""
         config = self.config
         return Utterances(
