@@ -23,6 +23,7 @@ from benchmarks.harness import ROOT, Keep, WrongResult, forget, result, row
 
 COLD, WARM = "nothing compiled before", "compiled before"
 _RATE = 16_000
+_SAYER, _TEXT = "heart", "Dr. Smith paid $45.50 on Jan. 5th."
 _LIGHT = (("--version",), ("--help",), ("voices",))
 _PARTS = ("processor_seconds", "imports", "voice_and_features", "compiling", "first_sample", "sound")
 
@@ -72,6 +73,8 @@ def run(
             check = {"samples": "equal in all runs"}
             rows.append(row(labels, "s", [r.seconds for r in made], check=check, **_parts(made, imports[checkout])))
         keep(result("startup", rows))
+        rows += _saying(folder, checkouts, repeats)
+        keep(result("startup", rows))
         for arguments in _LIGHT:
             for checkout, root in checkouts.items():
                 took = [_process(root, ["-m", "wavejax", *arguments], {}) for _ in range(repeats)]
@@ -79,6 +82,51 @@ def run(
                 busy = float(np.median([processor for _, processor, _, _ in took]))
                 rows.append(row(labels, "s", [wall for wall, _, _, _ in took], processor_seconds=busy))
     return result("startup", rows)
+
+
+def _saying(folder: Path, checkouts: Mapping[str, Path], repeats: int) -> list[dict[str, Any]]:
+    """Rows of `wavejax say VOICE TEXT --stream`: until its first sample can be heard."""
+    runs: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    sounds: dict[str, set[bytes]] = {}
+    for turn in range(repeats):
+        for checkout, root in checkouts.items():
+            for state in (COLD, WARM):
+                first, processor, sound = _heard(root, _environment(root, folder / f"say-{checkout}" / str(turn)))
+                runs.setdefault((checkout, state), []).append((first, processor))
+                sounds.setdefault(checkout, set()).add(sound)
+    if wrong := [checkout for checkout, found in sounds.items() if len(found) > 1]:
+        raise WrongResult(f"say's samples differ between cold and warm runs of {', '.join(wrong)}")
+    return [
+        row(
+            {"command": f"say {_SAYER}, first sound", "checkout": checkout, "state": state},
+            "s",
+            [first for first, _ in made],
+            check={"samples": "equal in all runs"},
+            processor_seconds=float(np.median([processor for _, processor in made])),
+        )
+        for (checkout, state), made in runs.items()
+    ]
+
+
+def _heard(root: Path, chosen: Mapping[str, str]) -> tuple[float, float, bytes]:
+    """Seconds until the first bytes of sound, processor seconds of the whole command, and the sound."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    arguments = [sys.executable, "-m", "wavejax", "say", _SAYER, _TEXT, "--stream"]
+    with subprocess.Popen(arguments, cwd=root, env=_inherited(root, chosen), stdout=subprocess.PIPE) as process:
+        if process.stdout is None:
+            raise WrongResult("say has no standard output")
+        beginning = process.stdout.read(1)
+        first = time.perf_counter() - start
+        sound = beginning + process.stdout.read()
+    if process.returncode or not sound:
+        raise WrongResult(f"say of {root} failed with {process.returncode}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return first, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, sound
+
+
+def _inherited(root: Path, chosen: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "NUMBA_"))}
+    return {**kept, "PYTHONPATH": str(root), "JAX_PLATFORMS": "cpu", **chosen}
 
 
 def _recording(path: Path, seconds: float) -> Path:
@@ -100,12 +148,11 @@ def _environment(root: Path, kept: Path) -> dict[str, str]:
 
 def _process(root: Path, arguments: list[str], chosen: Mapping[str, str]) -> tuple[float, float, str, str]:
     """Seconds, processor seconds, and what was written to standard output and error."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "NUMBA_"))}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=root,
-        env={**inherited, "PYTHONPATH": str(root), "JAX_PLATFORMS": "cpu", **chosen},
+        env=_inherited(root, chosen),
         capture_output=True,
         text=True,
         check=False,

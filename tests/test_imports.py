@@ -33,6 +33,7 @@ EVERYBODYS = {
     "locks",
     "ownership",
     "ranges",
+    "stored_programs",
     "terminal",
 }
 _FLOOR_1 = {"audio", "parallel", "text"}
@@ -47,6 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "atomic": set(),
     "caching": set(),
     "compilation_cache": set(),
+    "stored_programs": set(),
     "ranges": set(),
     "interruption": set(),
     "locks": set(),

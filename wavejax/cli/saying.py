@@ -1,6 +1,8 @@
 """`wavejax say`: a text as speech."""
 
+import contextlib
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BufferedIOBase
@@ -80,6 +82,7 @@ def run_say(arguments: Sequence[str]) -> int:
     speaker = load(given.voice, kind=Speaker)
     if given.vocoder is not None:
         speaker = speaker.with_vocoder(load(given.vocoder, kind=Vocoder))
+    threading.Thread(target=_prepare, args=(speaker,)).start()
     manner: dict[str, Any] = {"seed": given.seed, "rate": given.rate, "pitch": given.pitch, "speaker": given.speaker}
     if target is None:
         _pipe(speaker.stream(text, **manner), cast(BufferedIOBase, sys.stdout.buffer))
@@ -91,6 +94,12 @@ def run_say(arguments: Sequence[str]) -> int:
             atomic.write_text(given.times, written(said.transcript, form))
         print(given.times)
     return code
+
+
+def _prepare(speaker: Speaker) -> None:
+    """Compile the vocoder while the first sentence is read; errors come again where it is used."""
+    with contextlib.suppress(Exception):
+        speaker.prepare_vocoder()
 
 
 def _text(given: str) -> str:

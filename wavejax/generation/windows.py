@@ -29,6 +29,8 @@ from wavejax.generation.noise import join_index, split_index, stream_keys, unifo
 from wavejax.generation.sampling import Sampling, check_frame_temperature, check_temperature
 from wavejax.generation.states import StateError
 from wavejax.generation.stream_inputs import ConditioningError, StreamInputs
+from wavejax.parallel.compiling import quick_options
+from wavejax.stored_programs import StoredProgram
 from wavejax.types import AnyArray, ContinuedModel, ParallelModel, Params, PyTree
 
 WINDOW_FRAMES = 32
@@ -138,7 +140,20 @@ class _Programs(NamedTuple):
 @functools.lru_cache(maxsize=32)
 def _programs(model: Any) -> _Programs:
     """Kept by model: to find a compiled program by a linen module takes longer than to run a short window."""
-    return _Programs(*(jax.jit(partial(function, model)) for function in (_synthesize, _begin, _advance)))
+    synthesize, begin, advance = (partial(function, model) for function in (_synthesize, _begin, _advance))
+    if not type(model).__module__.startswith("wavejax."):  # whose source we do not know
+        return _Programs(*map(jax.jit, (synthesize, begin, advance)))
+    return _Programs(
+        StoredProgram(synthesize, f"window {model!r}"),
+        StoredProgram(begin, f"beginning {model!r}", partial(quick_options, once=True)),
+        StoredProgram(advance, f"advancing {model!r}", quick_options),
+    )
+
+
+@functools.cache
+def _first_keys() -> StoredProgram:
+    """`stream_keys` of seed words and ids as one program, where it would be dozens of small ones."""
+    return StoredProgram(stream_keys, "stream keys")
 
 
 class _Made(NamedTuple):
@@ -270,7 +285,7 @@ class ParallelStreamer:
             ids = np.arange(self._batch) if given.stream_ids is None else np.asarray(given.stream_ids)
             if ids.shape != (self._batch,):
                 raise ConditioningError(f"stream_ids must be {self._batch} integers, got an array of shape {ids.shape}")
-            keys = np.asarray(stream_keys(operator.index(sampling.seed), jnp.asarray(ids, jnp.int32)))
+            keys = np.asarray(_first_keys()(split_index(operator.index(sampling.seed)), ids.astype(np.int32)))
             state = WindowState(position=split_index(0), keys=keys)
         if np.shape(state.keys) != (self._batch, 2):
             raise StateError(f"the state is that of {len(state.keys)} streams, not of batch_size={self._batch}")

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Protocol, SupportsIndex, runtime_checkable
 
@@ -16,7 +17,9 @@ from wavejax.experiments.metadata import ExperimentError
 from wavejax.experiments.product import Product
 from wavejax.limits import shown
 from wavejax.models.parallel_speaker import Prosody
+from wavejax.parallel.compiling import quick_options
 from wavejax.ranges import Range
+from wavejax.stored_programs import StoredProgram
 from wavejax.tasks.speaker.config import SpeakerConfig
 from wavejax.tasks.speaker.lines import Line, is_mark, lines_of, whole_frames
 from wavejax.text.transcripts import Symbol, Transcript, Word
@@ -124,6 +127,26 @@ class Speaker(Product[SpeakerConfig]):
         vocoder: MelVocoder = found
         return vocoder
 
+    def prepare_vocoder(self) -> None:
+        """Load and compile the vocoder, so that the first sound is not waited for.
+
+        It may run in another thread while the first sentence becomes a mel spectrogram; whoever needs the vocoder
+        meanwhile waits for it. Raises ExperimentError where there is none.
+        """
+        silence = np.full((1, self.config.spec.num_channels), self.config.losses.quietest, np.float32)
+        with self._opening:
+            for _ in self.vocoder.stream(silence):
+                pass
+
+    @functools.cached_property
+    def _opening(self) -> threading.Lock:
+        """Held while the vocoder is made ready."""
+        return threading.Lock()
+
+    def _ready_vocoder(self) -> MelVocoder:
+        with self._opening:
+            return self.vocoder
+
     def say(
         self,
         text: str,
@@ -154,7 +177,7 @@ class Speaker(Product[SpeakerConfig]):
         how = self.manner(**manner)
         for line, is_last in _lines(text):
             mel, words = self.mel(line, how)
-            parts = [self.vocoder(mel, seed=how.seed), *self._rest(line, is_last)]
+            parts = [self._ready_vocoder()(mel, seed=how.seed), *self._rest(line, is_last)]
             waveform = np.concatenate(parts).astype(np.float32)
             yield Speech(waveform=waveform, sample_rate=self.sample_rate, words=words)
 
@@ -165,7 +188,8 @@ class Speaker(Product[SpeakerConfig]):
         """
         how = self.manner(**manner)
         for line, is_last in _lines(text):
-            yield from self.vocoder.stream(self.mel(line, how)[0], seed=how.seed)
+            mel, _ = self.mel(line, how)
+            yield from self._ready_vocoder().stream(mel, seed=how.seed)
             yield from self._rest(line, is_last)
 
     def _rest(self, line: Line, is_last: bool) -> list[np.ndarray]:
@@ -191,13 +215,15 @@ class Speaker(Product[SpeakerConfig]):
         shift = np.full(durations.shape, how.pitch, np.float32)
         shift[0, : len(line.pitches)] += line.pitches
         shift *= math.log(2) / 12 / model.pitch_spread
-        voiced = (prosody.voicing > 0).astype(jnp.float32)
-        chosen = prosody._replace(voicing=voiced, log_pitch=prosody.log_pitch + shift)
+        chosen = prosody._replace(
+            voicing=(prosody.voicing > 0).astype(np.float32), log_pitch=prosody.log_pitch + shift
+        )
         count = int(durations.sum())
-        mel = self._decode(self._on_device, encoded, durations, chosen, _size(count, _SMALLEST_FRAMES))
+        decode = self._decoder(_size(count, _SMALLEST_FRAMES))
+        mel = np.asarray(decode(self._on_device, encoded, durations, chosen))
         skipped = max(int(durations[0, 0]) - round(_LEAD_SECONDS * spec.frame_rate), 0)
         ends = np.cumsum(durations[0, : len(line.symbols)]) - skipped
-        return np.asarray(mel[0, skipped:count], np.float32), line.timed(ends, 1 / spec.frame_rate)
+        return mel[0, skipped:count], line.timed(ends, 1 / spec.frame_rate)
 
     def durations(self, line: Line, manner: Manner | None = None) -> Int[np.ndarray, " symbols"]:
         """Frames of each symbol of a sentence, int32, the whole silence at its beginning included."""
@@ -210,8 +236,9 @@ class Speaker(Product[SpeakerConfig]):
         padded = np.zeros((1, size), np.int32)
         padded[0, :count] = symbols
         speaker = None if how.speaker is None else np.asarray([how.speaker], np.int32)
-        encoded, prosody = self._encode(self._on_device, padded, np.asarray([count], np.int32), speaker)
-        said = np.expm1(np.asarray(prosody.log_durations[0, :count], np.float64))
+        encoded, predicted = self._encode(self._on_device, padded, np.asarray([count], np.int32), speaker)
+        prosody = Prosody(*map(np.asarray, predicted))
+        said = np.expm1(prosody.log_durations[0, :count].astype(np.float64))
         said = np.maximum(said, 0) / (how.rate * np.asarray(line.rates or (1.0,)))
         for place, seconds in enumerate(line.seconds):
             if seconds is not None:
@@ -223,25 +250,30 @@ class Speaker(Product[SpeakerConfig]):
 
     @functools.cached_property
     def _on_device(self) -> Any:
-        return jax.tree.map(jnp.asarray, self.params)
+        return jax.device_put(self.params)  # one by one, each shape would be a program
 
     @functools.cached_property
-    def _encode(self) -> Callable[..., Any]:
+    def _encode(self) -> StoredProgram:
         model = self.config.model.build()
-        return jax.jit(
-            lambda params, symbols, count, speaker: model.apply(
-                {"params": params}, symbols, count, speaker, method="encode"
-            )
-        )
+
+        def encode(params: Any, symbols: Any, count: Any, speaker: Any) -> Any:
+            return model.apply({"params": params}, symbols, count, speaker, method="encode")
+
+        return StoredProgram(encode, f"speaker encodes {self.config.model!r}", quick_options)
 
     @functools.cached_property
-    def _decode(self) -> Callable[..., Any]:
+    def _decoders(self) -> dict[int, StoredProgram]:
+        return {}
+
+    def _decoder(self, num_frames: int) -> StoredProgram:
+        """What makes the mel of that many frames."""
         model = self.config.model.build()
 
-        def decode(params: Any, encoded: Any, durations: Any, prosody: Prosody, num_frames: int) -> Any:
+        def decode(params: Any, encoded: Any, durations: Any, prosody: Prosody) -> Any:
             return model.apply({"params": params}, encoded, durations, prosody, num_frames, method="decode")
 
-        return jax.jit(decode, static_argnums=4)
+        identity = f"speaker decodes {num_frames} frames {self.config.model!r}"
+        return self._decoders.setdefault(num_frames, StoredProgram(decode, identity, quick_options))
 
     def _speaker_id(self, speaker: str | SupportsIndex | None) -> int | None:
         count = self.config.model.num_speakers

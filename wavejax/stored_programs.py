@@ -1,0 +1,100 @@
+"""Compiled programs that the next command loads instead of tracing, lowering and compiling the function again.
+
+JAX's own cache of compiled programs is asked with the lowered program, so a function is traced in every process, which
+takes as long as the rest of a short command. Here a program's name is what its function depends on: an identity that
+the caller states, the shapes of its arguments, and the source of this package. So it is only for functions of this
+package. Programs are stored where `wavejax.compilation_cache` stores those of JAX; where that is not in use, this is
+`jax.jit`.
+"""
+
+import contextlib
+import functools
+import hashlib
+import importlib.metadata
+import logging
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from wavejax import compilation_cache
+from wavejax.caching import SealedStore
+
+_LOGGER = logging.getLogger(__name__)
+_SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_numpy_dtype_promotion", "jax_disable_jit")
+
+
+class StoredProgram:
+    """`jax.jit(function)`, whose compiled programs the next process finds again.
+
+    Args:
+        function: of this package and of nothing that `identity` does not tell; its arguments are trees of arrays.
+        identity: all that it depends on beside its arguments, e.g. the repr of a model's configuration.
+        options: gives the `compiler_options` of XLA; asked only when something is compiled.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        identity: str,
+        options: Callable[[], Mapping[str, Any] | None] = lambda: None,
+    ) -> None:
+        self._function, self._identity, self._options = function, identity, options
+        self._programs: dict[Any, Any] = {}
+
+    @functools.cached_property
+    def _jitted(self) -> Any:
+        import jax
+
+        return jax.jit(self._function, compiler_options=self._options())
+
+    def __call__(self, *arguments: Any) -> Any:
+        """What the function returns."""
+        import jax
+
+        store = compilation_cache.active()
+        if store is None or jax.process_count() > 1 or jax.config.jax_disable_jit or jax.config.jax_default_device:
+            return self._jitted(*arguments)
+        leaves, tree = jax.tree.flatten(arguments)
+        forms = tuple((leaf.shape, leaf.dtype.name) for leaf in leaves)
+        program = self._programs.get((tree, forms))
+        if program is None:
+            program = self._programs[(tree, forms)] = self._found(store, f"{tree}{forms}", arguments)
+        return program(*arguments)
+
+    def _found(self, store: SealedStore, forms: str, arguments: tuple[Any, ...]) -> Any:
+        """The program for these arguments, from the store, or compiled and put there; it runs on the first device."""
+        import jax
+        from jax.experimental import serialize_executable
+
+        name = _name(self._identity, forms)
+        stored = store.get(name)
+        if stored is not None:
+            try:
+                return serialize_executable.deserialize_and_load(
+                    *pickle.loads(stored), execution_devices=jax.devices()[:1]
+                )
+            except Exception as error:  # of any layer, in another version's form: then it is compiled
+                _LOGGER.debug("a stored program cannot be loaded: %s", error)
+        compiled = self._jitted.lower(*arguments).compile()
+        with contextlib.suppress(Exception):  # a platform, or a tree, that cannot be serialised
+            store.put(name, pickle.dumps(serialize_executable.serialize(compiled)))
+        return compiled
+
+
+def _name(identity: str, forms: str) -> str:
+    import jax
+
+    device = jax.devices()[0]
+    told = [identity, forms, _source(), device.platform, device.device_kind]
+    told += [f"{name}={getattr(jax.config, name, None)}" for name in _SETTINGS]
+    return "program-" + hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+
+@functools.cache
+def _source() -> str:
+    """Changes with each change of this package's files, and with the version of flax."""
+    root = Path(__file__).parent
+    found = sorted((str(path.relative_to(root)), path.stat()) for path in root.rglob("*.py"))
+    files = [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in found]
+    return hashlib.sha256("\n".join([importlib.metadata.version("flax"), *files]).encode()).hexdigest()
