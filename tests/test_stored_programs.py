@@ -1,5 +1,6 @@
 """Compiled programs that the next process loads without tracing."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -10,7 +11,17 @@ import pytest
 from wavejax import compilation_cache, stored_programs
 from wavejax.stored_programs import StoredProgram
 
+pytestmark = pytest.mark.usefixtures("no_cache_of_ones_own")
 GIVEN = {"x": np.arange(6, dtype=np.float32).reshape(2, 3)}
+
+
+@pytest.fixture
+def no_cache_of_ones_own() -> Iterator[None]:
+    """A contributor's JAX_COMPILATION_CACHE_DIR, which comes before ours."""
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", None)
+    yield
+    jax.config.update("jax_compilation_cache_dir", before)
 
 
 class Traced:
@@ -50,9 +61,7 @@ def test_without_the_cache_it_is_jit(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 @pytest.mark.parametrize("changed", ["identity", "source", "shape", "setting"])
-def test_what_a_program_depends_on_is_its_name(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, changed: str
-) -> None:
+def test_what_a_program_depends_on_is_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, changed: str) -> None:
     monkeypatch.setenv("WAVEJAX_CACHE", str(tmp_path))
     with compilation_cache.in_use():
         ask()
@@ -79,6 +88,25 @@ def test_a_stored_program_that_cannot_be_loaded_is_compiled_again(
         times, doubled = ask()
     assert times == 1
     np.testing.assert_array_equal(doubled, 2 * GIVEN["x"])
+
+
+def test_a_program_that_jax_has_stored_is_compiled_for_the_store(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What was loaded from a cache loses its kernels when it is serialised again."""
+    monkeypatch.setenv("WAVEJAX_CACHE", str(tmp_path))
+    with compilation_cache.in_use():
+        jax.jit(Traced())(GIVEN)
+        ask()
+        assert ask()[0] == 0
+
+
+def test_where_jax_has_its_own_cache_ours_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WAVEJAX_CACHE", str(tmp_path / "ours"))
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path / "own"))
+    with compilation_cache.in_use():
+        assert (ask()[0], ask()[0]) == (1, 1)
+    assert not list(tmp_path.rglob("program-*"))
 
 
 def test_the_source_changes_with_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

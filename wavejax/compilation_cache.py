@@ -13,6 +13,7 @@ import logging
 import os
 import platform
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,29 @@ _SETTINGS = {
     "jax_persistent_cache_enable_xla_caches": "none",  # XLA's own files in the folder would be unchecked and unbounded
 }
 _active: SealedStore | None = None
+_serves_jax = False
+_passed_over = threading.local()
 
 
 def active() -> SealedStore | None:
     """The store of compiled programs, or None if none is in use."""
     return _active
+
+
+def serving_jax() -> SealedStore | None:
+    """The store, if JAX's compiled programs are in it; None where JAX has its own, or none."""
+    return _active if _serves_jax else None
+
+
+@contextlib.contextmanager
+def passed_over() -> Iterator[None]:
+    """Inside the block this thread's programs are compiled, whether they were before or not, and not stored: what JAX
+    has loaded from its cache cannot be serialised again (jaxlib 0.10 loses its kernels)."""
+    _passed_over.is_on = True
+    try:
+        yield
+    finally:
+        _passed_over.is_on = False
 
 
 @contextlib.contextmanager
@@ -108,22 +127,24 @@ class _JaxStore:
         self._store, self._path = store, store.folder
 
     def get(self, key: str) -> bytes | None:
-        return self._store.get(key) if _is_alone() else None
+        return self._store.get(key) if _is_asked() else None
 
     def put(self, key: str, value: bytes) -> None:
-        if _is_alone():
+        if _is_asked():
             self._store.put(key, value)
 
 
-def _is_alone() -> bool:
-    """Whether this is the only process: of several that compile together, none may skip a step the others wait for."""
+def _is_asked() -> bool:
+    """Whether this is the only process (of several that compile together, none may skip a step the others wait for),
+    and the cache is not `passed_over`."""
     import jax
 
-    return jax.process_count() == 1
+    return jax.process_count() == 1 and not getattr(_passed_over, "is_on", False)
 
 
 @contextlib.contextmanager
 def _jax_keeps_in(store: SealedStore) -> Iterator[None]:
+    global _serves_jax
     import jax
     from jax.experimental.compilation_cache import compilation_cache as public
 
@@ -138,8 +159,10 @@ def _jax_keeps_in(store: SealedStore) -> Iterator[None]:
     try:
         for name, value in settings.items():
             config.update(name, value)
+        _serves_jax = True
         yield
     finally:
+        _serves_jax = False
         for name, value in before.items():
             config.update(name, value)
         private.get_file_cache = asked

@@ -11,16 +11,13 @@ import contextlib
 import functools
 import hashlib
 import importlib.metadata
-import logging
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from wavejax import compilation_cache
-from wavejax.caching import SealedStore
 
-_LOGGER = logging.getLogger(__name__)
 _SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_numpy_dtype_promotion", "jax_disable_jit")
 
 
@@ -52,34 +49,40 @@ class StoredProgram:
         """What the function returns."""
         import jax
 
-        store = compilation_cache.active()
+        store = compilation_cache.serving_jax()
         if store is None or jax.process_count() > 1 or jax.config.jax_disable_jit or jax.config.jax_default_device:
             return self._jitted(*arguments)
         leaves, tree = jax.tree.flatten(arguments)
-        forms = tuple((leaf.shape, leaf.dtype.name) for leaf in leaves)
-        program = self._programs.get((tree, forms))
-        if program is None:
-            program = self._programs[(tree, forms)] = self._found(store, f"{tree}{forms}", arguments)
-        return program(*arguments)
-
-    def _found(self, store: SealedStore, forms: str, arguments: tuple[Any, ...]) -> Any:
-        """The program for these arguments, from the store, or compiled and put there; it runs on the first device."""
-        import jax
-        from jax.experimental import serialize_executable
-
-        name = _name(self._identity, forms)
-        stored = store.get(name)
-        if stored is not None:
-            try:
-                return serialize_executable.deserialize_and_load(
-                    *pickle.loads(stored), execution_devices=jax.devices()[:1]
-                )
-            except Exception as error:  # of any layer, in another version's form: then it is compiled
-                _LOGGER.debug("a stored program cannot be loaded: %s", error)
-        compiled = self._jitted.lower(*arguments).compile()
+        key = tree, tuple((leaf.shape, leaf.dtype.name) for leaf in leaves)
+        if key in self._programs:
+            return self._programs[key](*arguments)
+        name = _name(self._identity, f"{key}")
+        with contextlib.suppress(Exception):  # of any layer, where it is in another version's form
+            program = _loaded(store.get(name))
+            result = jax.block_until_ready(program(*arguments))
+            self._programs[key] = program
+            return result
+        with compilation_cache.passed_over():
+            compiled = self._programs[key] = self._jitted.lower(*arguments).compile()
         with contextlib.suppress(Exception):  # a platform, or a tree, that cannot be serialised
-            store.put(name, pickle.dumps(serialize_executable.serialize(compiled)))
-        return compiled
+            store.put(name, _serialized(compiled))
+        return compiled(*arguments)
+
+
+def _loaded(stored: bytes | None) -> Any:
+    """A program from the store, which runs on the first device. Raises LookupError where there is none."""
+    import jax
+    from jax.experimental import serialize_executable
+
+    if stored is None:
+        raise LookupError
+    return serialize_executable.deserialize_and_load(*pickle.loads(stored), execution_devices=jax.devices()[:1])
+
+
+def _serialized(program: Any) -> bytes:
+    from jax.experimental import serialize_executable
+
+    return pickle.dumps(serialize_executable.serialize(program))
 
 
 def _name(identity: str, forms: str) -> str:

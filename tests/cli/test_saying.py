@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.cli.test_devices import fake
 from tests.tasks.speaker.test_product import Hum, random_speaker
 from wavejax.cli.main import main
+from wavejax.evaluation.spoken_words import phones_of
 from wavejax.tasks.speaker.product import Speaker
 
 TEXT = "Dr. Smith paid $45.50. Did he?"
@@ -50,11 +53,69 @@ def test_a_text_becomes_sound_and_times(speaker: Speaker, capsys: pytest.Capture
     speech = speaker.say(TEXT)
     np.testing.assert_allclose(heard("smith.wav"), speech.waveform, atol=1e-4)
     written = json.loads(Path("smith.json").read_text())
-    assert written["text"] == "Dr. Smith paid $45.50 Did he"
+    assert written["text"] == "Dr. Smith paid $45.50. Did he?"
     assert written["words"][3]["start"] == pytest.approx(speech.words[3].start, abs=1e-3)
     for suffix, begins in ((".srt", "1\n00:00:00,"), (".vtt", "WEBVTT"), (".TextGrid", "File type"), (".txt", "Dr.")):
         assert main(["say", "heart", TEXT, "--times", f"times{suffix}", "--overwrite"]) == 0
         assert Path(f"times{suffix}").read_text().startswith(begins)
+
+
+def test_subtitles_show_the_text_as_it_is_written(speaker: Speaker) -> None:
+    text = '"Well-known," he said: it\'s $45.50, on Jan. 5th?'
+    assert main(["say", "heart", text, "--times", "times.srt"]) == 0
+    shown = [line for line in Path("times.srt").read_text().split("\n") if line and "-->" not in line]
+    assert " ".join(line for line in shown if not line.isdigit()) == text
+
+
+def test_it_is_played_while_it_is_made(speaker: Speaker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fake(tmp_path, "aplay", "open('heard', 'wb').write(sys.stdin.buffer.read())")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["say", "heart", TEXT, "--play"]) == 0
+    samples = np.frombuffer(Path("heard").read_bytes(), "<i2") / 32768.0
+    np.testing.assert_allclose(samples, speaker.say(TEXT).waveform, atol=1e-4)
+
+
+def listen_to(monkeypatch: pytest.MonkeyPatch, heard: Sequence[str]) -> list[str | None]:
+    """Lets a listener hear the same phonemes every time; the names by which it was asked for."""
+    names: list[str | None] = []
+
+    def listener(name: str | None, speaker: Speaker) -> object:
+        names.append(name)
+        return lambda waveform, rate: heard
+
+    monkeypatch.setattr("wavejax.cli.checking.listener_of", listener)
+    return names
+
+
+def test_a_check_passes_where_every_word_is_heard(
+    speaker: Speaker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = listen_to(monkeypatch, phones_of("Did he go?"))
+    assert main(["say", "heart", "Did he go?", "--check"]) == 0
+    assert main(["say", "heart", "Did he go?", "--overwrite", "--check", "run/"]) == 0
+    assert names == [None, "run/"]
+    assert "check: 1 sentences, 0 of them said again" in capsys.readouterr().err
+    np.testing.assert_allclose(heard("heart.wav"), speaker.say("Did he go?").waveform, atol=1e-4)
+
+
+def test_a_check_reports_what_is_not_heard(
+    speaker: Speaker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listen_to(monkeypatch, phones_of("Did he?"))
+    assert main(["say", "heart", "Did he dance today?", "--check", "--out", "a.wav"]) == 1
+    said = capsys.readouterr().err
+    assert "'Did he dance today': no end: dance today; said 3 times: no end: dance today" in said
+    assert "1 sentences, 1 of them said again (slower" in said
+    assert Path("a.wav").exists()
+
+
+def test_a_check_without_a_recogniser_says_how_to_get_one(
+    speaker: Speaker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("wavejax.cli.checking.voices", lambda: ())
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["say", "heart", TEXT, "--check"]) == 1
+    assert "no recogniser of the language 'en' ships with this version: name one of your own" in capsys.readouterr().err
 
 
 def test_manner_and_vocoder_are_passed_on(speaker: Speaker) -> None:
@@ -87,6 +148,7 @@ def test_a_stream_is_the_same_sound(speaker: Speaker, monkeypatch: pytest.Monkey
     ("arguments", "code", "why"),
     [
         (["--stream", "--out", "a.wav"], 2, "leave --out and --times out"),
+        (["--play", "--out", "a.wav"], 2, "--play is instead of a file"),
         (["--times", "a.doc"], 2, "must end with one of .txt, .json, .srt, .vtt, .TextGrid"),
         (["--rate", "9"], 2, "--rate must be at least 0.25 and at most 4"),
         (["--out", "there.wav"], 1, "there.wav is there already: choose another name, or --overwrite"),

@@ -11,6 +11,7 @@ import pytest
 from wavejax.evaluation import sentences as module
 from wavejax.evaluation.judges import JUDGES
 from wavejax.evaluation.sentences import SentenceReport, english_sentences, judge_sentences
+from wavejax.evaluation.spoken_words import phones_of
 from wavejax.text import read_english
 from wavejax.text.phonemes import PHONEMES, without_stress
 
@@ -66,6 +67,21 @@ def test_the_page_holds_every_sentence(report: SentenceReport, tmp_path: Path) -
     assert len(list((tmp_path / "report" / "audio").iterdir())) == 6
 
 
+def test_failing_words_are_counted_by_who_listens() -> None:
+    chosen = english_sentences("plain")[:2]
+    systems = {"ours": lambda text: (0.1 * np.ones(len(text), np.float32), 16_000)}
+    heard = [*phones_of(chosen[0].words), *phones_of("bridge"), *phones_of(chosen[0].words)]
+    report = judge_sentences(systems, chosen[:1], judges=("failures",), listen=lambda: lambda waveform, rate: heard)
+    assert report.mean("ours", "plain", "failures") > 0
+    assert report.lines()[0].split() == ["system", "sentences", "hard", "failures"]
+    whole = judge_sentences(
+        systems, chosen[:1], judges=("failures",), listen=lambda: lambda waveform, rate: phones_of(chosen[0].words)
+    )
+    assert whole.lines()[1].split() == ["ours", "1", "plain", "0.0", "%"]
+
+
 def test_a_judge_that_needs_recordings_is_refused() -> None:
-    with pytest.raises(ValueError, match="there is no judge 'pesq' of sentences: choose from distillmos, p808, words"):
+    with pytest.raises(
+        ValueError, match="there is no judge 'pesq' of sentences: choose from distillmos, p808, words, failures"
+    ):
         judge_sentences({}, (), judges=("pesq",))

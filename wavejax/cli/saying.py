@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BufferedIOBase
 from pathlib import Path
@@ -25,6 +25,8 @@ from wavejax.tasks.vocoder.product import Vocoder
 from wavejax.text.transcript_files import SUFFIXES, Format, written
 from wavejax.text.transcripts import Transcript, Word
 
+SHIPPED = "shipped"
+"""Stands for the recogniser that ships."""
 _TEXT_SUFFIXES = (".txt", ".ssml", ".xml")
 _FORMATS: dict[str, Format] = {suffix.lower(): form for form, suffix in SUFFIXES.items()}
 
@@ -58,6 +60,11 @@ class Say:
     """A file for when each word is said: NAME.srt, .vtt (subtitles), .json, .TextGrid (Praat's), or .txt (no times)."""
     stream: bool = False
     """To standard output."""
+    play: bool = False
+    """Heard while it is made, through aplay, paplay, SoX's play, ffplay, or the Python package sounddevice."""
+    check: str | None = None
+    """A recogniser listens, and a sentence in which it misses words is said again, up to three times: a shipped model,
+    a training folder or an exported folder; without a name the recogniser that ships, or pocketsphinx."""
     overwrite: bool = False
     """Replace files that are there."""
 
@@ -67,12 +74,16 @@ def run_say(arguments: Sequence[str]) -> int:
     example = (
         "wavejax say heart 'Dr. Smith paid $45.50 on Jan. 5th.' --out smith.wav --times smith.srt\n"
         "wavejax say heart story.txt --out story.wav --rate 1.1\n"
+        'wavejax say heart "Hello there." --play\n'
         'wavejax say heart "Hello there." --stream | aplay -r 16000 -f S16_LE'
     )
-    given = parse(Say, "say", arguments, example=example)
+    given = parse(Say, "say", _with_listener(arguments), example=example)
     if given.stream and (given.out is not None or given.times is not None):
         raise UsageError("--stream writes sound to standard output: leave --out and --times out")
-    target = None if given.stream else given.out or Path(f"{Path(given.voice).name}.wav")
+    if given.play and (given.stream or given.out is not None or given.times is not None):
+        raise UsageError("--play is instead of a file: leave --stream, --out and --times out")
+    live = given.stream or given.play
+    target = None if live else given.out or Path(f"{Path(given.voice).name}.wav")
     form = None if given.times is None else _form(given.times)
     for path in (target, given.times):
         if path is not None and path.exists() and not (given.overwrite or is_first_part(path)):
@@ -84,16 +95,43 @@ def run_say(arguments: Sequence[str]) -> int:
         speaker = speaker.with_vocoder(load(given.vocoder, kind=Vocoder))
     threading.Thread(target=_prepare, args=(speaker,)).start()
     manner: dict[str, Any] = {"seed": given.seed, "rate": given.rate, "pitch": given.pitch, "speaker": given.speaker}
+    check = None if given.check is None else _checking(speaker, given.check)
     if target is None:
-        _pipe(speaker.stream(text, **manner), cast(BufferedIOBase, sys.stdout.buffer))
-        return 0
+        sounds = speaker.stream(text, **manner)
+        if check is not None:
+            sounds = (speech.waveform for speech in check.sentences(text, manner))
+        if given.play:
+            from wavejax.cli.devices import player
+
+            with player(speaker.sample_rate) as play:
+                _pipe(sounds, play)
+        else:
+            _pipe(sounds, _to_standard_output)
+        return 0 if check is None else check.result()
     said = Said()
-    code = write_blocks(target, said.sounds(speaker.sentences(text, **manner)), speaker.sample_rate)
+    sentences = speaker.sentences(text, **manner) if check is None else check.sentences(text, manner)
+    code = write_blocks(target, said.sounds(sentences), speaker.sample_rate)
     if code == 0 and given.times is not None and form is not None:
         with refusals():
             atomic.write_text(given.times, written(said.transcript, form))
         print(given.times)
-    return code
+    return code if code or check is None else check.result()
+
+
+def _checking(speaker: Speaker, listener: str) -> Any:
+    """What listens, imported only where it is asked for, as the first sound is waited for."""
+    from wavejax.cli.checking import Checking, listener_of
+
+    return Checking(speaker, listener_of(None if listener == SHIPPED else listener, speaker))
+
+
+def _with_listener(arguments: Sequence[str]) -> list[str]:
+    """The arguments, where --check without a name has one."""
+    found = list(arguments)
+    for place in [place for place, each in enumerate(found) if each == "--check"]:
+        if found[place + 1 : place + 2] == [] or found[place + 1].startswith("--"):
+            found[place] = f"--check={SHIPPED}"
+    return found
 
 
 def _prepare(speaker: Speaker) -> None:
@@ -145,12 +183,17 @@ class Said:
         return Transcript(words=tuple(self.words), duration=self.duration)
 
 
-def _pipe(blocks: Iterator[np.ndarray], sink: BufferedIOBase) -> None:
-    """16-bit samples on `sink`, each block flushed as it is made."""
+def _pipe(blocks: Iterator[np.ndarray], write: Callable[[bytes], object]) -> None:
+    """16-bit samples, each block written as it is made."""
     for block in blocks:
         samples = np.clip(np.round(block.astype(np.float64) * 32768.0), -32768, 32767)
-        sink.write(samples.astype("<i2").tobytes())
-        sink.flush()
+        write(samples.astype("<i2").tobytes())
+
+
+def _to_standard_output(samples: bytes) -> None:
+    sink = cast(BufferedIOBase, sys.stdout.buffer)
+    sink.write(samples)
+    sink.flush()
 
 
 COMMANDS: dict[str, Command] = {"say": run_say}

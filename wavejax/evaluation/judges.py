@@ -119,19 +119,28 @@ def word_error(domain: Sequence[str] = ()) -> Measure:
         decoder = _decoder(package, domain, expected)
 
         def score(candidate: Candidate) -> tuple[float, ...]:
-            words = expected[candidate.item]
-            samples = np.clip(np.round(candidate.waveform * 32767.0), -32768, 32767).astype("<i2")
-            decoder.reinit_feat()  # forget the previous recording's mean, so that no figure depends on the order
-            decoder.start_utt()
-            decoder.process_raw(samples.tobytes(), full_utt=True)
-            decoder.end_utt()
-            heard = decoder.hyp().hypstr.split() if decoder.hyp() else []
+            words, heard = expected[candidate.item], heard_words(decoder, candidate.waveform)
             return (edit_distance(words, heard) / len(words) if words else NAN,)
 
         return score
 
     column = Column(name="words", title="word error", better="lower", bar=0.25)
     return Measure(name="words", columns=(column,), open=open_words, aligned=False)
+
+
+def stock_decoder(purpose: str) -> Any:
+    """pocketsphinx with its own English model. Raises MissingExtra; `purpose` is the subject of its message."""
+    return require_extra("pocketsphinx", "judges", purpose).Decoder(samprate=JUDGED_RATE, loglevel="FATAL")
+
+
+def heard_words(decoder: Any, waveform: Float[np.ndarray, " time"]) -> list[str]:
+    """What a pocketsphinx decoder hears in a waveform float [T] at `JUDGED_RATE`."""
+    samples = np.clip(np.round(waveform * 32767.0), -32768, 32767).astype("<i2")
+    decoder.reinit_feat()  # forget the previous recording's mean, so that no figure depends on the order
+    decoder.start_utt()
+    decoder.process_raw(samples.tobytes(), full_utt=True)
+    decoder.end_utt()
+    return list(decoder.hyp().hypstr.split()) if decoder.hyp() else []
 
 
 def _decoder(package: ModuleType, domain: Sequence[str], judged: Sequence[Sequence[str]]) -> Any:

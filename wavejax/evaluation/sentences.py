@@ -20,13 +20,16 @@ from wavejax.documents import read_json
 from wavejax.evaluation.judges import JUDGES, JudgeUnusable, word_error
 from wavejax.evaluation.measures import JUDGED_RATE, Candidate, Item, Measure
 from wavejax.evaluation.report import STYLE
+from wavejax.evaluation.spoken_words import Listen, failing_words, stock_listening
 from wavejax.evaluation.words import spoken_words
 from wavejax.extras import MissingExtra
 from wavejax.ownership import marked, refuse_foreign_report
 
 TEXTS_FILE = Path(__file__).parent / "texts" / "english-sentences.json"
-JUDGES_OF_SENTENCES = ("distillmos", "p808", "words")
+JUDGES_OF_SENTENCES = ("distillmos", "p808", "words", "failures")
 """Those that need no recording."""
+_OF_WORDS = ("words", "failures")
+"""Judges whose figures are shares of words."""
 Part = Literal["plain", "hard"]
 
 
@@ -65,6 +68,7 @@ def judge_sentences(
     sentences: Sequence[WrittenSentence],
     *,
     judges: Sequence[str] = JUDGES_OF_SENTENCES,
+    listen: Callable[[], Listen] = stock_listening,
     say: Callable[[str], None] = lambda said: None,
 ) -> "SentenceReport":
     """Let systems say sentences, and judge them.
@@ -72,6 +76,7 @@ def judge_sentences(
     Args:
         systems: by name a function of a text, which returns (waveform, sample rate).
         sentences: what is said.
+        listen: opens what listens for words that are skipped, repeated or cut; pocketsphinx by default.
         judges: names from `JUDGES_OF_SENTENCES`; of those that are not installed the report says why they are missing.
         say: is told what is being done.
 
@@ -91,7 +96,7 @@ def judge_sentences(
     figures: list[dict[str, float]] = [{} for _ in made]
     missing: dict[str, str] = {}
     for name in judges:
-        measure: Measure = word_error() if name == "words" else JUDGES[name]
+        measure = _measure(name, listen)
         say(f"{measure.columns[0].title} listens")
         try:
             score = measure.open(items)
@@ -105,6 +110,12 @@ def judge_sentences(
         for (system, sentence, sound), found in zip(made, figures, strict=True)
     ]
     return SentenceReport(rows=tuple(rows), missing=missing)
+
+
+def _measure(name: str, listen: Callable[[], Listen] = stock_listening) -> Measure:
+    if name == "failures":
+        return failing_words(listen)
+    return word_error() if name == "words" else JUDGES[name]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -123,12 +134,12 @@ class SentenceReport:
         return tuple(dict.fromkeys(row.system for row in self.rows))
 
     def mean(self, system: str, part: Part, judge: str) -> float:
-        """A judge's figure for a system's sentences of one part: a mean; of words the wrong ones among all.
+        """A judge's figure for a system's sentences of one part: a mean; of words the wrong or failing ones among all.
 
         NaN where nothing was judged.
         """
         own = [row for row in self.rows if row.system == system and row.sentence.part == part and judge in row.figures]
-        weights = [len(row.sentence.words.split()) if judge == "words" else 1 for row in own]
+        weights = [len(row.sentence.words.split()) if judge in _OF_WORDS else 1 for row in own]
         known = [
             (row.figures[judge], w) for row, w in zip(own, weights, strict=True) if math.isfinite(row.figures[judge])
         ]
@@ -137,7 +148,7 @@ class SentenceReport:
     def lines(self) -> list[str]:
         """For the terminal."""
         judges = [name for name in JUDGES_OF_SENTENCES if any(name in row.figures for row in self.rows)]
-        titles = [JUDGES[name].columns[0].title for name in judges]
+        titles = [_measure(name).columns[0].title for name in judges]
         width = max(len(name) for name in (*self.systems, "system"))
         lines = [f"{'system':<{width}}  sentences  " + "  ".join(titles)]
         for system in self.systems:
@@ -152,7 +163,7 @@ class SentenceReport:
 
     def _cell(self, system: str, part: Part, judge: str) -> str:
         value = self.mean(system, part, judge)
-        return f"{100 * value:.1f} %" if judge == "words" else f"{value:.2f}"
+        return f"{100 * value:.1f} %" if judge in _OF_WORDS else f"{value:.2f}"
 
     def to_json(self) -> dict[str, Any]:
         """All results, sentence by sentence."""

@@ -35,7 +35,7 @@ def cues(words: Sequence[Word]) -> list[list[Word]]:
     groups: list[list[Word]] = []
     for word in words:
         group = groups[-1] if groups else []
-        length = sum(len(each.text) + 1 for each in group) + len(word.text)
+        length = sum(len(each.shown) + 1 for each in group) + len(word.shown)
         fits = group and word.start - group[-1].end < _PAUSE and word.end - group[0].start <= _LONGEST_CUE
         if fits and length <= _MOST_CHARACTERS:
             group.append(word)
@@ -61,7 +61,7 @@ def _vtt(transcript: Transcript) -> str:
 
 
 def _joined(words: Sequence[Word]) -> str:
-    return " ".join(word.text for word in words)
+    return " ".join(word.shown for word in words)
 
 
 def _clock(seconds: float, point: str) -> str:

@@ -25,6 +25,13 @@ class Word:
     confidence: float = 1.0
     """Geometric mean of its symbols' probabilities, 0 to 1; 1 where the word is known."""
     symbols: tuple[Symbol, ...] = ()
+    written: str = ""
+    """As the text has it, with the marks around it: "Yes," he said; empty: as `text`."""
+
+    @property
+    def shown(self) -> str:
+        """For people: as it is written."""
+        return self.written or self.text
 
     def later(self, seconds: float) -> "Word":
         """The same word, said some seconds later."""
@@ -44,8 +51,8 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        """The words and what is between them."""
-        return self.separator.join(word.text for word in self.words)
+        """The words as they are written, and what is between them."""
+        return self.separator.join(word.shown for word in self.words)
 
     @property
     def symbols(self) -> tuple[Symbol, ...]:
@@ -62,7 +69,7 @@ class Transcript:
             "duration": round(self.duration, 3),
             "words": [
                 {
-                    "text": word.text,
+                    "text": word.shown,
                     "start": round(word.start, 3),
                     "end": round(word.end, 3),
                     "confidence": round(word.confidence, 4),

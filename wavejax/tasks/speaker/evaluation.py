@@ -1,10 +1,11 @@
 """`wavejax evaluate` and `wavejax doctor` of a speaker: how near it comes to held-out recordings of its voice."""
 
 import dataclasses
+import functools
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,18 +17,18 @@ import numpy as np
 from wavejax.atomic import write_text
 from wavejax.evaluation.findings import Finding, check_parameters
 from wavejax.evaluation.sentences import JUDGES_OF_SENTENCES, SentenceReport, english_sentences, judge_sentences
+from wavejax.evaluation.spoken_words import stock_listening
 from wavejax.experiments.metadata import ExperimentError
-from wavejax.extras import require_extra
 from wavejax.ranges import as_option, check_ranges
 from wavejax.tasks.speaker.config import SpeakerConfig
 from wavejax.tasks.speaker.data import SpeakerData, open_spoken
 from wavejax.tasks.speaker.learner import speaking_loss
 from wavejax.tasks.speaker.lines import Line
+from wavejax.tasks.speaker.listening import aligner_of, listener_of, prosody_facts, word_times
 from wavejax.tasks.speaker.product import Speaker
+from wavejax.tasks.speaker.rivals import Says, hibari, piper
 
 Split = Literal["train", "validation", "test"]
-Says = Callable[[str], tuple[np.ndarray, int]]
-"""A text -> (waveform, sample rate)."""
 _GOOD_MEL = 0.8
 """Mean absolute difference of mel spectrograms, in nats, below which words can be understood."""
 _GOOD_LENGTH = 0.1
@@ -51,9 +52,17 @@ class SpeakingOptions:
     sentences: Literal["plain", "hard", "all"] = "all"
     """Which of the sentences are said."""
     judges: tuple[str, ...] = JUDGES_OF_SENTENCES
-    """Names from distillmos, p808, words."""
-    rivals: tuple[Literal["hibari"], ...] = ()
+    """Names from distillmos, p808, words, failures (words that are skipped, repeated or cut)."""
+    rivals: tuple[Literal["hibari", "piper"], ...] = ()
     """Other systems that say the same sentences, if they are installed."""
+    piper_voice: Path | None = None
+    """The voice of the rival piper, a file .onnx."""
+    listener: str | None = None
+    """A recogniser that listens for words that are skipped, repeated or cut; without it pocketsphinx does."""
+    recordings: str | None = None
+    """A folder made by `wavejax prepare`, whose pitch and pace stand beside the speaker's."""
+    aligner: str | None = None
+    """A recogniser of phonemes, with which the times of words are compared."""
 
     def __post_init__(self) -> None:
         check_ranges(self, as_option)
@@ -66,10 +75,16 @@ class SpeakingOptions:
             return compare(product, data, self.split)
         clock = _Clock(product)
         systems: dict[str, Says] = {product.config.name: clock}
-        systems |= {name: RIVALS[name]() for name in self.rivals}
+        systems |= {name: hibari() if name == "hibari" else piper(self.piper_voice) for name in self.rivals}
         chosen = english_sentences(None if self.sentences == "all" else self.sentences)
-        report = judge_sentences(systems, chosen, judges=self.judges, say=say)
-        return dataclasses.replace(report, facts={"system": _named(product), "speed": clock.speed})
+        listen = stock_listening if self.listener is None else functools.partial(listener_of, product, self.listener)
+        aligner = None if self.aligner is None else aligner_of(product, self.aligner)
+        report = judge_sentences(systems, chosen, judges=self.judges, listen=listen, say=say)
+        facts = {"system": _named(product), "speed": clock.speed, "first sound": clock.first_sound}
+        facts |= prosody_facts(report, self.recordings)
+        if aligner is not None:
+            facts["times of words"] = word_times(product, aligner, [each.text for each in chosen])
+        return dataclasses.replace(report, facts=facts)
 
 
 class _Clock:
@@ -77,6 +92,7 @@ class _Clock:
 
     def __init__(self, speaker: Speaker) -> None:
         self._speaker, self._spoken, self._took = speaker, 0.0, 0.0
+        self._waits: list[float] = []
 
     def __call__(self, text: str) -> tuple[np.ndarray, int]:
         self._speaker.say(text)  # so that what is timed is speaking, not compilation
@@ -84,6 +100,9 @@ class _Clock:
         speech = self._speaker.say(text)
         self._took += time.perf_counter() - start
         self._spoken += speech.duration
+        start = time.perf_counter()
+        next(self._speaker.stream(text))
+        self._waits.append(time.perf_counter() - start)
         return speech.waveform, speech.sample_rate
 
     @property
@@ -93,16 +112,10 @@ class _Clock:
             f"{self._spoken / max(self._took, 1e-9):.0f} times real time, from text to waveform, compilation left out"
         )
 
-
-def _hibari() -> Says:
-    """The voice `heart` of the package hibari-tts, from which ours has learnt."""
-    package = require_extra("hibari", "corpora", "the rival hibari")
-    voice = package.Hibari()
-    return lambda text: (np.asarray(voice(text, seed=0), np.float32), int(package.SAMPLE_RATE))
-
-
-RIVALS: Mapping[str, Callable[[], Says]] = {"hibari": _hibari}
-"""Other systems, by name."""
+    @property
+    def first_sound(self) -> str:
+        """In words."""
+        return f"{1000 * np.median(self._waits):.0f} ms after the text, median of the sentences, in Python"
 
 
 def _named(speaker: Speaker) -> str:

@@ -45,7 +45,7 @@ def _picture(real: np.ndarray, made: np.ndarray, quietest: float) -> np.ndarray:
 
 def completed(product: Speaker, load: Callable[[str], Any]) -> Speaker:
     """The speaker with the vocoder that its configuration names, which is loaded when it is first used."""
-    return dataclasses.replace(product, open_vocoder=lambda: load(product.config.vocoder))
+    return dataclasses.replace(product, open_vocoder=lambda: load(product.config.vocoder), open_other=load)
 
 
 FAMILY: Family[SpeakerConfig, Speaker] = Family(

@@ -1,6 +1,6 @@
 """Sentences as a model says them: symbols, what is wished of each, and the words that they belong to."""
 
-import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +13,12 @@ from wavejax.text.phonemes import PUNCTUATION, WORD_BOUNDARY
 
 MOST_SYMBOLS = 512
 """Of a line; a longer sentence is said in several."""
+_MOST_MARKS = 20
+"""Characters beside a word that are looked at."""
+_MARKS_BEFORE = re.compile(r"(?<![^\s>])[^\w\s<>]+$")
+_MARKS_AFTER = re.compile(r"(?:\]\([^)]*\))?[^\w\s<>]*(?:\s+[^\w\s<>]+(?=\s))?")
+_SEPARATED = re.compile(r"[\s<]")
+_MARKUP = re.compile(r"\[|\](?:\([^)]*\))?|<[^<>]*>")
 _MARKS = frozenset((WORD_BOUNDARY, *PUNCTUATION))
 
 
@@ -25,6 +31,8 @@ class SaidWord:
     first: int
     last: int
     """Its symbols are number `first` to before `last` of the line; spaces may be among them ("$45.50")."""
+    written: str = ""
+    """With the marks around it ("$45.50,"); empty: as `text`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +63,8 @@ class Line:
                 for place in range(word.first, word.last)
                 if not is_mark(self.symbols[place])
             )
-            found.append(timed.Word(text=word.text, start=begins(word.first), end=begins(word.last), symbols=symbols))
+            start, end = begins(word.first), begins(word.last)
+            found.append(timed.Word(text=word.text, start=start, end=end, symbols=symbols, written=word.written))
         return tuple(found)
 
 
@@ -103,11 +112,32 @@ def _line(text: str, parts: Sequence[Word | Pause], ends_paragraph: bool) -> Lin
 
 
 def _written_words(text: str, owners: Sequence[Word | Pause | None]) -> Iterator[SaidWord]:
-    """Spoken words that come from the same characters are one written word."""
-    numbered = [(place, owner) for place, owner in enumerate(owners) if isinstance(owner, Word)]
-    for span, group in itertools.groupby(numbered, key=lambda each: each[1].span):
-        places = [place for place, _ in group]
-        yield SaidWord(text=text[span[0] : span[1]].strip(), first=places[0], last=places[-1] + 1)
+    """Spoken words that come from the same characters, or between which nothing stands, are one written word."""
+    groups: list[list[tuple[int, Word]]] = []
+    paused = True
+    for place, owner in enumerate(owners):
+        if isinstance(owner, Word):
+            before = groups[-1][-1][1].span if groups else (0, 0)
+            if paused or (before != owner.span and _SEPARATED.search(text, before[1], owner.span[0])):
+                groups.append([])
+            groups[-1].append((place, owner))
+        paused = isinstance(owner, Pause) or (paused and not isinstance(owner, Word))
+    for group in groups:
+        span = group[0][1].span[0], group[-1][1].span[1]
+        yield SaidWord(
+            text=_MARKUP.sub("", text[span[0] : span[1]]).strip(),
+            first=group[0][0],
+            last=group[-1][0] + 1,
+            written=_with_marks(text, span),
+        )
+
+
+def _with_marks(text: str, span: tuple[int, int]) -> str:
+    """The characters of a word, and the marks that are written beside it; a dash after a space is the word's before."""
+    before = _MARKS_BEFORE.search(text, max(span[0] - _MOST_MARKS, 0), span[0])
+    after = _MARKS_AFTER.match(text, span[1], span[1] + _MOST_MARKS)
+    written = (before.group() if before else "") + text[span[0] : span[1]] + (after.group() if after else "")
+    return " ".join(_MARKUP.sub("", written).split())
 
 
 def whole_frames(

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Protocol, SupportsIndex, runtime_checkable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -103,6 +102,8 @@ class Speaker(Product[SpeakerConfig]):
 
     open_vocoder: Callable[[], Any] | None = None
     """Gives the vocoder by which it is heard; `wavejax.load` sets it."""
+    open_other: Callable[[str], Any] | None = None
+    """Gives another model by its name or folder, such as a recogniser that listens; `wavejax.load` sets it."""
 
     @property
     def sample_rate(self) -> int:
@@ -175,11 +176,14 @@ class Speaker(Product[SpeakerConfig]):
     def sentences(self, text: str, **manner: Any) -> Iterator[Speech]:
         """The speech of each sentence, as soon as it is made; arguments and errors as `say`."""
         how = self.manner(**manner)
-        for line, is_last in _lines(text):
-            mel, words = self.mel(line, how)
-            parts = [self._ready_vocoder()(mel, seed=how.seed), *self._rest(line, is_last)]
-            waveform = np.concatenate(parts).astype(np.float32)
-            yield Speech(waveform=waveform, sample_rate=self.sample_rate, words=words)
+        for line, is_last in said_lines(text):
+            yield self.said(line, how, is_last=is_last)
+
+    def said(self, line: Line, manner: Manner, *, is_last: bool = True) -> Speech:
+        """The speech of one line; where it is not the last, a paragraph's end is followed by a pause."""
+        mel, words = self.mel(line, manner)
+        parts = [self._ready_vocoder()(mel, seed=manner.seed), *self._rest(line, is_last)]
+        return Speech(waveform=np.concatenate(parts).astype(np.float32), sample_rate=self.sample_rate, words=words)
 
     def stream(self, text: str, **manner: Any) -> Iterator[np.ndarray]:
         """The waveform of a text in blocks [n], as they are made; arguments and errors as `say`.
@@ -187,7 +191,7 @@ class Speaker(Product[SpeakerConfig]):
         Put together they are what `say` gives. Memory is needed for one sentence at a time.
         """
         how = self.manner(**manner)
-        for line, is_last in _lines(text):
+        for line, is_last in said_lines(text):
             mel, _ = self.mel(line, how)
             yield from self._ready_vocoder().stream(mel, seed=how.seed)
             yield from self._rest(line, is_last)
@@ -215,9 +219,7 @@ class Speaker(Product[SpeakerConfig]):
         shift = np.full(durations.shape, how.pitch, np.float32)
         shift[0, : len(line.pitches)] += line.pitches
         shift *= math.log(2) / 12 / model.pitch_spread
-        chosen = prosody._replace(
-            voicing=(prosody.voicing > 0).astype(np.float32), log_pitch=prosody.log_pitch + shift
-        )
+        chosen = prosody._replace(voicing=(prosody.voicing > 0).astype(np.float32), log_pitch=prosody.log_pitch + shift)
         count = int(durations.sum())
         decode = self._decoder(_size(count, _SMALLEST_FRAMES))
         mel = np.asarray(decode(self._on_device, encoded, durations, chosen))
@@ -302,7 +304,7 @@ def _check_vocoder(speaker: Speaker, vocoder: Any) -> None:
         )
 
 
-def _lines(text: str) -> Iterator[tuple[Line, bool]]:
+def said_lines(text: str) -> Iterator[tuple[Line, bool]]:
     """Each line of a text with whether it is the last one. Raises ExperimentError where there is none."""
     lines = lines_of(text)
     waiting = next(lines, None)
@@ -327,4 +329,4 @@ def _size(count: int, smallest: int) -> int:
     return max(smallest, 1 << max(count - 1, 0).bit_length())
 
 
-__all__ = ["PITCH", "RATE", "Manner", "MelVocoder", "Speaker", "Speech", "joined"]
+__all__ = ["PITCH", "RATE", "Manner", "MelVocoder", "Speaker", "Speech", "joined", "said_lines"]
