@@ -12,9 +12,9 @@ import functools
 import hashlib
 import importlib.metadata
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from wavejax import compilation_cache
 
@@ -34,7 +34,7 @@ class StoredProgram:
         self,
         function: Callable[..., Any],
         identity: str,
-        options: Callable[[], Mapping[str, Any] | None] = lambda: None,
+        options: Callable[[], dict[str, Any] | None] = lambda: None,
     ) -> None:
         self._function, self._identity, self._options = function, identity, options
         self._programs: dict[Any, Any] = {}
@@ -49,8 +49,8 @@ class StoredProgram:
         """What the function returns."""
         import jax
 
-        store = compilation_cache.serving_jax()
-        if store is None or jax.process_count() > 1 or jax.config.jax_disable_jit or jax.config.jax_default_device:
+        store, config = compilation_cache.serving_jax(), cast(Any, jax.config)
+        if store is None or jax.process_count() > 1 or config.jax_disable_jit or config.jax_default_device:
             return self._jitted(*arguments)
         leaves, tree = jax.tree.flatten(arguments)
         key = tree, tuple((leaf.shape, leaf.dtype.name) for leaf in leaves)
@@ -76,7 +76,8 @@ def _loaded(stored: bytes | None) -> Any:
 
     if stored is None:
         raise LookupError
-    return serialize_executable.deserialize_and_load(*pickle.loads(stored), execution_devices=jax.devices()[:1])
+    payload, given, returned = pickle.loads(stored)
+    return serialize_executable.deserialize_and_load(payload, given, returned, execution_devices=jax.devices()[:1])
 
 
 def _serialized(program: Any) -> bytes:

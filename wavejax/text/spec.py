@@ -18,7 +18,7 @@ from wavejax.text.russian.sounds import PHONES
 
 BLANK = 0
 """The class that stands for no symbol; symbol i of a spec is class i + 1."""
-_BOUNDARY = "|"
+BOUNDARY = "|"
 """How a text of phonemes writes the space between words."""
 
 Language = Literal["en", "ru"]
@@ -45,9 +45,9 @@ class TextSpec:
 
     def __post_init__(self) -> None:
         if self.phonemic:
-            if any(symbol != " " and (symbol.split() != [symbol] or symbol == _BOUNDARY) for symbol in self.symbols):
+            if any(symbol != " " and (symbol.split() != [symbol] or symbol == BOUNDARY) for symbol in self.symbols):
                 raise ValueError(
-                    f"symbols of the text spec {self.name!r} must be a space or have none, and not be {_BOUNDARY!r}, "
+                    f"symbols of the text spec {self.name!r} must be a space or have none, and not be {BOUNDARY!r}, "
                     f"which stands for the space in a text; got {self.symbols}"
                 )
         elif not self.symbols or any(len(symbol) != 1 for symbol in self.symbols):
@@ -106,7 +106,7 @@ class TextSpec:
         Raises TextError: names the first character (or phoneme) that is no symbol, its place, and what to do.
         """
         if self.phonemic:
-            return self.encode_symbols(WORD_BOUNDARY if part == _BOUNDARY else part for part in text.split())
+            return self.encode_symbols(WORD_BOUNDARY if part == BOUNDARY else part for part in text.split())
         for place, character in enumerate(text):
             if character not in self._classes:
                 raise TextError(
@@ -147,7 +147,7 @@ class TextSpec:
                 )
         symbols = [self.symbols[label - 1] for label in given if label != BLANK]
         if self.phonemic:
-            return " ".join(_BOUNDARY if symbol == WORD_BOUNDARY else symbol for symbol in symbols)
+            return " ".join(BOUNDARY if symbol == WORD_BOUNDARY else symbol for symbol in symbols)
         return "".join(symbols)
 
 
@@ -180,4 +180,4 @@ def get_text_spec(name: str) -> TextSpec:
     return TEXT_SPECS[name]
 
 
-__all__ = ["BLANK", "TEXT_SPECS", "TextError", "TextSpec", "get_text_spec"]
+__all__ = ["BLANK", "BOUNDARY", "TEXT_SPECS", "TextError", "TextSpec", "get_text_spec"]

@@ -1,15 +1,24 @@
 """The alignments of a whole corpus, made by a recogniser: `alignments.jsonl`."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wavejax.data.alignments import ALIGNMENTS_NAME, read_alignments, write_alignments
+from wavejax.data.alignments import (
+    ALIGNMENTS_NAME,
+    AlignedUtterance,
+    Interval,
+    read_alignments,
+    write_alignments,
+)
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.tasks.recognizer.evaluation import opened
 from wavejax.tasks.recognizer.product import Recognizer
 from wavejax.tasks.recognizer.transcripts import aligned
 from wavejax.text import TextError
+from wavejax.text.phonemic import in_phonemes
+from wavejax.text.spec import BOUNDARY
 
 _SAVE_EVERY = 50
 """Recordings between two writes: at most this many are aligned again after a run was stopped."""
@@ -33,6 +42,8 @@ def align_corpus(
 ) -> AlignedCorpus:
     """Lay the transcripts of a prepared corpus on its recordings, and write `alignments.jsonl` into its folder.
 
+    A recogniser of phonemes reads transcripts of letters aloud first.
+
     The file is saved as it grows, and a run that was stopped goes on: recordings that are in it are not aligned again.
 
     Args:
@@ -55,8 +66,9 @@ def align_corpus(
         if entry.id in done:
             continue
         try:
-            waveform = data.corpus.utterance(position).waveform
-            done[entry.id] = aligned(recognizer.align(waveform, data.transcript(entry)), entry.id)
+            said = data.transcript(entry) or in_phonemes(entry.transcript, recognizer.text)
+            found = aligned(recognizer.align(data.corpus.utterance(position).waveform, said), entry.id)
+            done[entry.id] = _with_silence(found) if said.startswith(f"{BOUNDARY} ") else found
         except (TextError, ExperimentError) as error:
             left_out[entry.id] = str(error)
             continue
@@ -67,6 +79,12 @@ def align_corpus(
     if fresh:
         write_alignments(path, done.values())
     return AlignedCorpus(path=path, aligned=fresh, before=before, left_out=left_out)
+
+
+def _with_silence(found: AlignedUtterance) -> AlignedUtterance:
+    """The same, with the silence before the first phone, which is part of what was said."""
+    first = found.phones[0]
+    return dataclasses.replace(found, phones=(Interval(" ", 0.0, first.start), *found.phones))
 
 
 __all__ = ["AlignedCorpus", "align_corpus"]

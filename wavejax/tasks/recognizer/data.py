@@ -1,5 +1,6 @@
 """Recordings with transcripts as the data of an experiment."""
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,8 @@ from wavejax.experiments.metadata import ExperimentError
 from wavejax.experiments.utterances import UtteranceData
 from wavejax.tasks.recognizer.config import RecognizerConfig
 from wavejax.tasks.recognizer.features import features_of
+from wavejax.text import TextError
+from wavejax.text.phonemic import in_phonemes
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +70,13 @@ class RecognizerData(UtteranceData):
     def transcript(self, entry: UtteranceEntry) -> str:
         """What is said in an utterance, as the text spec reads it: for one of phonemes the alignment's phones.
 
-        Where a corpus has no alignments at all, its transcripts name phonemes themselves.
+        Where a corpus has no alignments at all, its transcripts name phonemes themselves, or are read aloud. Nothing
+        where there is no alignment of the utterance, or it cannot be read.
         """
         if not (self.config.text.phonemic and self.alignments):
-            return entry.transcript
+            with contextlib.suppress(TextError):
+                return in_phonemes(entry.transcript, self.config.text)
+            return ""
         aligned = self.alignments.get(entry.id)
         return "" if aligned is None else " ".join("|" if symbol == " " else symbol for symbol in aligned.symbols)
 

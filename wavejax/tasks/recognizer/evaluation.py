@@ -81,6 +81,8 @@ class RecognizerDoctorOptions:
 def opened(recognizer: Recognizer, corpus: str) -> RecognizerData:
     """A corpus, by its folder or "embedded", as a recogniser reads it. Raises as `open_utterances`."""
     config = recognizer.config
+    if getattr(config.losses, "alignment", 0.0):  # the corpus needs no times, as nothing is learnt from it
+        config = dataclasses.replace(config, losses=dataclasses.replace(config.losses, alignment=0.0))
     return open_utterances(dataclasses.replace(config, data=dataclasses.replace(config.data, corpus=corpus)), None)
 
 

@@ -18,6 +18,7 @@ from wavejax.tasks.recognizer.config import RecognizerConfig
 from wavejax.tasks.recognizer.features import features_of
 from wavejax.tasks.recognizer.transcripts import Heard, transcript_of
 from wavejax.text import TextSpec
+from wavejax.text.phonemic import in_phonemes
 from wavejax.text.transcripts import Transcript, Word
 from wavejax.types import AnyArray
 
@@ -132,14 +133,15 @@ class Recognizer(Product[RecognizerConfig]):
 
         Args:
             waveform: a recording at `sample_rate`.
-            text: what is said in it, as written; it is normalised as the model's texts were.
+            text: what is said in it, as written; it is normalised as the model's texts were. A model of phonemes takes
+                phonemes, or reads the text aloud.
 
         Raises:
             TextError: a character that the model does not write, or a text without words.
             ExperimentError: the text is longer than what can be said in the recording.
         """
         signal = np.asarray(waveform)
-        labels = self.text.labels(text)
+        labels = self.text.labels(in_phonemes(text, self.text))
         if not len(labels):
             raise ExperimentError(f"the text {text!r} holds no words: give the words that are said in the recording")
         try:
