@@ -53,7 +53,7 @@ class Failure(NamedTuple):
     words: str
     place: int
     """Number of the first of the words; of what is added, of the word before it."""
-    count: int = 1
+    num_words: int = 1
     """Words concerned."""
 
     def __str__(self) -> str:
@@ -135,7 +135,7 @@ def failing_words(listen: Callable[[], Listen] = stock_listening) -> Measure:
         def score(candidate: Candidate) -> tuple[float, ...]:
             said = expected[candidate.item]
             found = hard_failures(said, hear(candidate.waveform, JUDGED_RATE))
-            return (min(sum(each.count for each in found) / len(said), 1.0) if said else NAN,)
+            return (min(sum(each.num_words for each in found) / len(said), 1.0) if said else NAN,)
 
         return score
 

@@ -86,7 +86,7 @@ def _again(manner: Manner, number: int) -> Manner:
 
 
 def _weight(failures: tuple[Failure, ...]) -> int:
-    return sum(each.count for each in failures)
+    return sum(each.num_words for each in failures)
 
 
 def _written(line: Line) -> str:

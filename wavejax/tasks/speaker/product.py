@@ -239,7 +239,7 @@ class Speaker(Product[SpeakerConfig]):
         padded[0, :count] = symbols
         speaker = None if how.speaker is None else np.asarray([how.speaker], np.int32)
         encoded, predicted = self._encode(self._on_device, padded, np.asarray([count], np.int32), speaker)
-        prosody = Prosody(*map(np.asarray, predicted))
+        prosody: Prosody = jax.tree.map(np.asarray, predicted)
         said = np.expm1(prosody.log_durations[0, :count].astype(np.float64))
         said = np.maximum(said, 0) / (how.rate * np.asarray(line.rates or (1.0,)))
         for place, seconds in enumerate(line.seconds):
