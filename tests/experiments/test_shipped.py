@@ -54,3 +54,9 @@ def test_a_folder_is_named_so_that_it_is_found_again(here):
 def test_every_model_that_ships_is_told_from_its_folder():
     assert [shipped_folder(name) for name in voices()] == [VOICES / name for name in voices()]
     assert [shipped_folder(f"./{name}") for name in voices()] == [None] * len(voices())
+
+
+@pytest.mark.parametrize("name", voices())
+def test_what_ships_holds_the_model_that_it_describes(name: str) -> None:
+    """By its name it is loaded without this comparison, which takes as long as to use it once."""
+    assert load(VOICES / name).config.name

@@ -269,13 +269,15 @@ class Speaker(Product[SpeakerConfig]):
 
     def _decoder(self, num_frames: int) -> StoredProgram:
         """What makes the mel of that many frames."""
-        model = self.config.model.build()
+        if num_frames not in self._decoders:
+            model = self.config.model.build()
 
-        def decode(params: Any, encoded: Any, durations: Any, prosody: Prosody) -> Any:
-            return model.apply({"params": params}, encoded, durations, prosody, num_frames, method="decode")
+            def decode(params: Any, encoded: Any, durations: Any, prosody: Prosody) -> Any:
+                return model.apply({"params": params}, encoded, durations, prosody, num_frames, method="decode")
 
-        identity = f"speaker decodes {num_frames} frames {self.config.model!r}"
-        return self._decoders.setdefault(num_frames, StoredProgram(decode, identity, quick_options))
+            identity = f"speaker decodes {num_frames} frames {self.config.model!r}"
+            self._decoders[num_frames] = StoredProgram(decode, identity, quick_options)
+        return self._decoders[num_frames]
 
     def _speaker_id(self, speaker: str | SupportsIndex | None) -> int | None:
         count = self.config.model.num_speakers
