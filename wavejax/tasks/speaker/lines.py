@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -25,6 +25,8 @@ class SaidWord:
     first: int
     last: int
     """Its symbols are number `first` to before `last` of the line; spaces may be among them ("$45.50")."""
+    spoken: str = ""
+    """As it is spoken, in small letters with single spaces: "forty five dollars"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +108,23 @@ def _written_words(text: str, owners: Sequence[Word | Pause | None]) -> Iterator
     """Spoken words that come from the same characters are one written word."""
     numbered = [(place, owner) for place, owner in enumerate(owners) if isinstance(owner, Word)]
     for span, group in itertools.groupby(numbered, key=lambda each: each[1].span):
-        places = [place for place, _ in group]
-        yield SaidWord(text=text[span[0] : span[1]].strip(), first=places[0], last=places[-1] + 1)
+        owned = list(group)
+        spoken = " ".join(next(each)[1].text for _, each in itertools.groupby(owned, key=lambda each: id(each[1])))
+        first, last = owned[0][0], owned[-1][0] + 1
+        yield SaidWord(text=text[span[0] : span[1]].strip(), first=first, last=last, spoken=spoken)
+
+
+def in_letters(line: Line) -> Line:
+    """The same line with the letters of its spoken words in place of their phonemes; wishes are left out."""
+    symbols: list[str] = []
+    words, before = [], 0
+    for word in line.words:
+        symbols += line.symbols[before : word.first]
+        words.append(replace(word, first=len(symbols), last=len(symbols) + len(word.spoken)))
+        symbols += word.spoken
+        before = word.last
+    symbols += line.symbols[before:]
+    return Line(symbols=tuple(symbols), words=tuple(words), ends_paragraph=line.ends_paragraph)
 
 
 def whole_frames(
@@ -124,4 +141,4 @@ def whole_frames(
     return whole
 
 
-__all__ = ["MOST_SYMBOLS", "Line", "SaidWord", "is_mark", "lines_of", "whole_frames"]
+__all__ = ["MOST_SYMBOLS", "Line", "SaidWord", "in_letters", "is_mark", "lines_of", "whole_frames"]

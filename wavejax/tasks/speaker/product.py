@@ -17,7 +17,7 @@ from wavejax.experiments.product import Product
 from wavejax.limits import shown
 from wavejax.models.parallel_speaker import Prosody
 from wavejax.ranges import Range
-from wavejax.tasks.speaker.config import SpeakerConfig
+from wavejax.tasks.speaker.config import VoiceConfig
 from wavejax.tasks.speaker.lines import Line, is_mark, lines_of, whole_frames
 from wavejax.text.transcripts import Symbol, Transcript, Word
 from wavejax.types import AnyArray
@@ -90,7 +90,7 @@ class Manner:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Speaker(Product[SpeakerConfig]):
+class Speaker(Product[VoiceConfig]):
     """A model that says texts. `speaker.say("Hello there.").waveform` is the sound.
 
     Each sentence is said by itself, so it sounds the same alone and inside a text, sample for sample.
