@@ -263,7 +263,7 @@ class Speaker(Product[VoiceConfig]):
 
 def _check_vocoder(speaker: Speaker, vocoder: Any) -> None:
     given = getattr(vocoder, "spec", None)
-    if given != speaker.config.spec:
+    if not isinstance(given, FeatureSpec) or not speaker.config.spec.sounds_as(given):
         raise ExperimentError(
             f"{speaker.config.name} makes the features {speaker.config.spec.name}, but the vocoder reads "
             f"{getattr(given, 'name', given)}: choose a vocoder of {speaker.config.spec.name}"

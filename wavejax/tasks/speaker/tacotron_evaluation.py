@@ -94,7 +94,7 @@ class AttentionReport:
     sentences: str
     count: int
     in_order: float
-    """Share that ended by their gate after all symbols were attended to, no step back, no leap (`Attended.in_order`)."""
+    """Share that ended by their gate after reading all symbols, no step back, no leap (`Attended.in_order`)."""
     ended: float
     """Share that ended by their gate."""
     length: float

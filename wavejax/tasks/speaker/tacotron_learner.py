@@ -19,6 +19,7 @@ from wavejax.losses.attention import (
 from wavejax.models.tacotron2 import Spoken, initial_tacotron2_params
 from wavejax.nn.normalization import initial_statistics, overlaid
 from wavejax.nn.parameters import count_parameters
+from wavejax.parallel import sum_over_devices
 from wavejax.tasks.speaker.tacotron_config import TacotronConfig, TacotronLossConfig
 from wavejax.training import TrainState, create_train_state, make_eval_step, make_train_step
 from wavejax.types import Params
@@ -70,7 +71,7 @@ def tacotron_loss(config: TacotronConfig, *, quiet: bool = False) -> Any:
         everyone = jnp.sum(weight)
         sums |= {name: jnp.sum(value * weight) for name, value in seen.items()}
         if not quiet:
-            share = sums["near"] / jnp.maximum(everyone, jnp.float32(1))
+            share = sum_over_devices(sums["near"]) / jnp.maximum(sum_over_devices(everyone), jnp.float32(1))
             model_state = {**model_state, **changed}
             model_state["near"] = model_state["near"] + jnp.float32(_MEMORY) * (share - model_state["near"])
         return total, everyone, model_state, sums

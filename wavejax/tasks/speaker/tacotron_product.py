@@ -79,8 +79,8 @@ class AttentiveSpeaker(Speaker):
         how = super().manner(**wishes)
         if how.rate != 1.0 or how.pitch:
             raise ExperimentError(
-                f"{self.config.name} decides itself how fast and how high it speaks: leave rate and pitch out, or use a "
-                "speaker with durations, such as heart"
+                f"{self.config.name} decides itself how fast and how high it speaks: leave rate and pitch out, or use "
+                "a speaker with durations, such as heart"
             )
         return how
 
@@ -109,8 +109,8 @@ class AttentiveSpeaker(Speaker):
         wished = any(rate != 1.0 for rate in line.rates) or any(line.pitches)
         if wished or any(seconds is not None for seconds in line.seconds):
             raise ExperimentError(
-                f"the text asks for a rate, a pitch or a pause of a certain length, but {self.config.name} decides these "
-                "itself: leave them out, or use a speaker with durations, such as heart"
+                f"the text asks for a rate, a pitch or a pause of a certain length, but {self.config.name} decides "
+                "these itself: leave them out, or use a speaker with durations, such as heart"
             )
         config: Any = self.config
         if config.reads == "letters":
@@ -146,7 +146,7 @@ class AttentiveSpeaker(Speaker):
         config: Any = self.config
         gates = 1 / (1 + np.exp(-np.asarray(said.gates[row], np.float64)))
         steps = min(int(said.num_steps[row]), most)
-        ended = steps <= most and bool(gates[steps - 1] > config.gate_threshold)
+        ended = bool(gates[steps - 1] > config.gate_threshold)
         count = config.model.frames_per_step * steps
         return Attended(
             mel=np.asarray(said.mel[row, :count], np.float32),
