@@ -20,7 +20,10 @@ def _spec(name: str, symbols: tuple[str, ...]) -> TextSpec:
     return TextSpec(name=name, language="en", symbols=symbols, normalizer="phonemes-1")
 
 
-NVIDIA = _spec("nvidia-tacotron2", (*_MARKS, *string.ascii_letters, *(_FOREIGN + symbol for symbol in _CMU)))
+NVIDIA = _spec(
+    "nvidia-tacotron2",
+    (*_MARKS, *string.ascii_uppercase, *string.ascii_lowercase, *(_FOREIGN + symbol for symbol in _CMU)),
+)
 TORCHAUDIO_CHARACTERS = _spec("torchaudio-characters", (*_MARKS, *string.ascii_lowercase))
 TORCHAUDIO_PHONEMES = _spec("torchaudio-phonemes", (*_MARKS, *_CMU))
 

@@ -134,7 +134,7 @@ class AttentiveSpeaker(Speaker):
         config: Any = self.config
         symbols = [config.text.encode_symbols(line.symbols) for line in lines]
         counts = np.asarray([len(each) for each in symbols], np.int32)
-        padded = np.zeros((len(lines), _size(max(counts), _SMALLEST_SYMBOLS)), np.int32)
+        padded = np.zeros((len(lines), _size(int(max(counts)), _SMALLEST_SYMBOLS)), np.int32)
         for row, each in zip(padded, symbols, strict=True):
             row[: len(each)] = each
         most = [config.most_steps(int(count)) for count in counts]
