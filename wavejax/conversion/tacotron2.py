@@ -1,11 +1,13 @@
 """Tacotron 2 under NVIDIA/tacotron2's names (also of NVIDIA's DeepLearningExamples), and under torchaudio's.
 
 Both are the same network; NVIDIA's layers stand one module deeper (`.conv`, `.linear_layer`). Which symbols the classes
-are does not stand in the file: it is told by their number, 148, 38 or 96.
+are does not stand in the file: it is told by their number, 148, 38 or 96. Neither do the features, which are taken for
+NVIDIA's; of torchaudio's bundles those named GRIFFINLIM make them, and those named WAVERNN others.
 """
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from wavejax.audio import get_spec
 from wavejax.conversion.plan import LARGEST_WIDTH, MOST_BLOCKS, Plan, Shapes
@@ -34,7 +36,9 @@ def plan(shapes: Shapes) -> Plan:
     """The network that these tensors belong to, and its table. Raises RefusedFile: its symbols are not known."""
     nested = "decoder.gate_layer.linear_layer.weight" in shapes
     config = _config(shapes, nested)
-    project = "NVIDIA/tacotron2" if nested else "torchaudio's Tacotron2"
+    project = (
+        "NVIDIA/tacotron2" if nested else "torchaudio's Tacotron2 (taken for a GRIFFINLIM bundle, by its features)"
+    )
     text = PUBLISHED[config.num_classes]
     published = config == PRESETS["tacotron2"]
     sizes = "" if published else f" with {config.num_classes} symbols, {config.size}"
@@ -79,7 +83,7 @@ def _config(shapes: Shapes, nested: bool) -> Tacotron2Config:
         )
     location = of(f"decoder.attention_layer.location_layer.location_conv{conv}", 3)
     layers = [_count(shapes, part) for part in ("encoder", "postnet")]
-    widths = {
+    widths: dict[str, Any] = {
         "encoder_channels": wide,
         "prenet_channels": of(f"decoder.prenet.layers.0{linear}", 2)[0],
         "attention_units": shapes["decoder.attention_rnn.weight_ih"][0] // 4,

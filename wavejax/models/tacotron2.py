@@ -24,6 +24,7 @@ from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jax import lax
 from jax.typing import DTypeLike
@@ -500,9 +501,10 @@ class Decoder(nn.Module):
 
 def _neighbours(weights: Array, total: Array, taps: int) -> Float[Array, "batch symbols neighbours"]:
     """Each place's neighbourhood of both, tap by tap, zeros at the ends: what a convolution of them multiplies."""
+    batch, length = weights.shape
     both = jnp.pad(jnp.stack([weights, total], axis=-1), ((0, 0), (taps // 2, taps // 2), (0, 0)))
-    length = weights.shape[1]
-    return jnp.concatenate([lax.slice_in_dim(both, tap, tap + length, axis=1) for tap in range(taps)], axis=-1)
+    near = np.arange(length)[:, None] + np.arange(taps)
+    return both[:, near].reshape(batch, length, 2 * taps)
 
 
 def initial_tacotron2_params(model: Tacotron2, key: PRNGKeyArray) -> Any:

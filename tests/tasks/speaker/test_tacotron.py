@@ -52,7 +52,7 @@ def test_a_sentence_is_the_same_alone_in_a_text_and_as_a_stream(speaker: Attenti
     np.testing.assert_array_equal(np.concatenate(list(speaker.stream(f"{FIRST} {SECOND}", seed=3))), together.waveform)
     assert [word.text for word in together.words] == ["Dr.", "Smith", "paid", "$45.50", "Did", "he", "on", "Monday"]
     times = [moment for word in together.words for moment in (word.start, word.end)]
-    assert times == sorted(times)
+    assert np.all(np.diff(times) > -1e-9)
     assert times[-1] <= together.duration
 
 

@@ -1,7 +1,7 @@
 """What a speaker's experiment states."""
 
 import dataclasses
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.data.utterances import Bucket
@@ -70,6 +70,8 @@ class VoiceConfig(ExperimentConfig):
     vocoder: str = "universal"
     """The vocoder by which it is heard, unless another is asked for: the name of one that ships, or a folder."""
     data: SpokenConfig = SpokenConfig()
+    losses: Any = None
+    """What the parts of the loss weigh: a dataclass of each kind of speaker."""
 
     def __post_init__(self) -> None:
         if self.model.num_classes != self.text.num_classes:

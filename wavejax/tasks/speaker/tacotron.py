@@ -38,8 +38,7 @@ def exhibits(product: AttentiveSpeaker, data: Any) -> Iterator[Exhibit]:
     for number, said in enumerate(product.attended_all(lines)):
         yield Exhibit(name=f"attention_{number}", image=attention_picture(said))
         yield Exhibit(name=f"gate_{number}", image=gate_picture(said))
-        lowest: float = product.config.losses.quietest  # type: ignore[attr-defined]
-        mel = np.clip(1 - said.mel.T[::-1] / lowest, 0, 1)
+        mel = np.clip(1 - said.mel.T[::-1] / product.config.losses.quietest, 0, 1)
         yield Exhibit(name=f"sentence_{number}", image=np.kron(mel, np.ones((3, 3))).astype(np.float32))
 
 

@@ -14,7 +14,6 @@ from jaxtyping import Float
 from wavejax.atomic import write_bytes, write_text
 from wavejax.evaluation.findings import Finding, check_parameters
 from wavejax.evaluation.pictures import png_bytes
-from wavejax.evaluation.sentences import SentenceReport
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.ranges import COUNT
 from wavejax.tasks.speaker.evaluation import SpeakerDoctorOptions, SpeakingOptions
@@ -50,9 +49,7 @@ class TacotronSpeakingOptions(SpeakingOptions):
     most: Annotated[int, COUNT] = 100
     """Sentences that are said of a corpus, spread over its lengths."""
 
-    def __call__(
-        self, product: AttentiveSpeaker, say: Callable[[str], None]
-    ) -> "AttentionReport | SentenceReport | Any":
+    def __call__(self, product: Any, say: Callable[[str], None]) -> Any:
         """Listen, or look at attention."""
         if self.corpus is None:
             return super().__call__(product, say)
@@ -67,7 +64,7 @@ class TacotronDoctorOptions(SpeakerDoctorOptions):
     they last as long as their recordings.
     """
 
-    def __call__(self, product: AttentiveSpeaker) -> Iterator[Finding]:
+    def __call__(self, product: Any) -> Iterator[Finding]:
         """Findings about the speaker."""
         finite = check_parameters(product.params)
         yield finite
@@ -165,12 +162,13 @@ def _teacher_forced(speaker: AttentiveSpeaker, data: TacotronData, split: str) -
     """Means over a split: what the loss measures."""
     config: Any = speaker.config
     loss = tacotron_loss(config, quiet=True)
-    keys = jax.random.split(jax.random.key(0, impl="threefry2x32"), config.training.batch_size)
+    rows = data.config.training.batch_size
+    keys = jax.random.split(jax.random.key(0, impl="threefry2x32"), rows)
     measure = jax.jit(lambda params, batch: loss(params, {"statistics": {}}, batch, keys))
     params = jax.tree.map(jnp.asarray, speaker.params)
     totals: dict[str, float] = {}
     weight = 0.0
-    for batch in data.held_out(split, slice(0, config.training.batch_size)):
+    for batch in data.held_out(split, slice(0, rows)):
         _, counted, _, sums = measure(params, batch)
         weight += float(counted)
         for name, value in sums.items():

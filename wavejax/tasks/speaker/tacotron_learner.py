@@ -55,10 +55,9 @@ def tacotron_loss(config: TacotronConfig, *, quiet: bool = False) -> Any:
         teacher = target if quiet else _with_gaps(target, streams[_TEACHER], config)
         variables = {"params": overlaid(params, model_state["statistics"])}
         read = (batch["labels"], batch["num_labels"], teacher, batch["num_frames"], noise)
-        if quiet:
-            said, changed = model.apply(variables, *read), {}
-        else:
-            said, changed = model.apply(variables, *read, streams[_DROPOUT], mutable=["statistics"])
+        dropout, mutable = (None, []) if quiet else (streams[_DROPOUT], ["statistics"])
+        spoken: Any = model.apply(variables, *read, dropout, mutable=mutable)
+        said, changed = spoken
         parts, seen = _parts(config, said, target, batch)
         guides = jnp.float32(0) if quiet else _guides(weights, model_state["near"])
         weight = batch["num_frames"].astype(jnp.float32)
@@ -125,15 +124,18 @@ def tacotron_learner(config: Any) -> Learner:
     """The learner of an experiment."""
     optimizer, training, model = config.optimizer.build(), config.training, config.model.build()
 
-    def start(params: Params, key: PRNGKeyArray) -> TrainState:
-        state = {"statistics": jax.tree.map(jnp.array, initial_statistics(params)), "near": jnp.zeros((), jnp.float32)}
+    def start(params: Params, statistics: Any, key: PRNGKeyArray) -> TrainState:
+        state = {"statistics": jax.tree.map(jnp.array, statistics), "near": jnp.zeros((), jnp.float32)}
         return create_train_state(params, optimizer, key=key, model_state=state)
 
     def init(key: PRNGKeyArray) -> TrainState:
-        return start(initial_tacotron2_params(model, jax.random.fold_in(key, 0)), jax.random.fold_in(key, 1))
+        params = initial_tacotron2_params(model, jax.random.fold_in(key, 0))
+        return start(params, initial_statistics(params), jax.random.fold_in(key, 1))
 
     def adopt(state: TrainState, given: Params, where: str) -> TrainState:
-        return start(merged_params(state.params, given, where, new=()), state.key)
+        """The given statistics go on as running ones; in the parameters, where nothing moves them, they stay fresh."""
+        params = merged_params(state.params, given, where, new=())
+        return start(overlaid(params, initial_statistics(state.params)), initial_statistics(params), state.key)
 
     step = make_train_step(
         tacotron_loss(config),
