@@ -21,6 +21,7 @@ from wavejax.models import (
     hifi_gan,
     listen_attend_spell,
     parallel_speaker,
+    tacotron2,
     vocos_presets,
     wavenet_presets,
     wavernn_presets,
@@ -40,6 +41,7 @@ PRESETS = {
     **RECOGNIZERS,
     **chorale.PRESETS,
     **parallel_speaker.PRESETS,
+    **tacotron2.PRESETS,
 }
 
 
@@ -53,6 +55,8 @@ def tree(name: str) -> dict[str, dict]:
         initial = initial_recognizer_params
     elif name in parallel_speaker.PRESETS:
         initial = parallel_speaker.initial_speaker_params
+    elif name in tacotron2.PRESETS:
+        initial = tacotron2.initial_tacotron2_params
     shapes = jax.eval_shape(lambda: initial(model, jax.random.key(0)))
     return {
         "/".join(key.key for key in path): {"shape": list(leaf.shape), "dtype": str(leaf.dtype)}

@@ -7,8 +7,9 @@ import pytest
 
 from tests.models import golden
 from tests.tiny.models import cheap_jit
-from wavejax.models.listen_attend_spell import END, PRESETS, ListenAttendSpellConfig, _reversed
+from wavejax.models.listen_attend_spell import END, PRESETS, ListenAttendSpellConfig
 from wavejax.nn.attention import attend
+from wavejax.nn.bidirectional import reversed_within
 from wavejax.nn.parameters import initial_recognizer_params
 
 TINY = ListenAttendSpellConfig(
@@ -82,7 +83,7 @@ def test_letters_one_by_one_are_all_at_once() -> None:
 
 def test_an_utterance_is_turned_from_its_own_end() -> None:
     x = np.arange(1, 11, dtype=np.float32).reshape(2, 5, 1)
-    turned = np.asarray(_reversed(jnp.asarray(x), jnp.asarray([5, 2], jnp.int32)))[..., 0]
+    turned = np.asarray(reversed_within(jnp.asarray(x), jnp.asarray([5, 2], jnp.int32)))[..., 0]
     assert turned.tolist() == [[5, 4, 3, 2, 1], [7, 6, 0, 0, 0]]
 
 

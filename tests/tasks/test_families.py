@@ -17,6 +17,7 @@ from wavejax.tasks.instrument.product import Instrument
 from wavejax.tasks.recognizer.product import Recognizer
 from wavejax.tasks.recognizer.spelling import SpellingRecognizer
 from wavejax.tasks.speaker.product import Speaker
+from wavejax.tasks.speaker.tacotron_product import AttentiveSpeaker
 from wavejax.tasks.vocoder.product import Vocoder
 from wavejax.tasks.vocoder.wavenet import FAMILY as VOCODERS
 from wavejax.tasks.vocoder.wavenet import WaveNetVocoderConfig
@@ -30,6 +31,7 @@ PRODUCTS = {
     "listen-attend-spell": SpellingRecognizer,
     "composer": Composer,
     "speaker": Speaker,
+    "tacotron": AttentiveSpeaker,
 }
 
 

@@ -11,7 +11,7 @@ from tests.tiny import commands
 from tests.tiny.notes import recordings, tiny_piano
 from tests.tiny.recognizers import tiny_deep_speech, tiny_recognizer, tiny_speller
 from tests.tiny.scores import scores, tiny_composer
-from tests.tiny.speakers import tiny_speaker, tones
+from tests.tiny.speakers import tiny_speaker, tiny_tacotron, tones
 from tests.tiny.vocos import tiny_hifi_gan, tiny_published_vocos, tiny_vocos
 from tests.tiny.wavernn import tiny_wavernn
 
@@ -55,6 +55,7 @@ TINY: dict[str, Tiny] = {
     "listen-attend-spell": Tiny(tiny_speller, embedded),
     "composer": Tiny(tiny_composer, scores),
     "speaker": Tiny(tiny_speaker, tones),
+    "tacotron": Tiny(tiny_tacotron, tones),
 }
 
 

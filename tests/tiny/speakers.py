@@ -35,6 +35,23 @@ def tiny_speaker(**changes: Any) -> Any:
     )
 
 
+def tiny_tacotron(**changes: Any) -> Any:
+    """The experiment with an attentive model of a few channels, for sentences of up to 2 s in batches of two shapes."""
+    config = preset("tacotron-16k-small")
+    sizes = {"encoder_channels": 8, "num_encoder_layers": 1, "prenet_channels": 6, "attention_units": 8}
+    sizes |= {"decoder_units": 7, "attention_channels": 6, "location_filters": 3, "location_kernel_size": 5}
+    sizes |= {"postnet_channels": 6, "num_postnet_layers": 2}
+    return dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, **sizes),
+        data=dataclasses.replace(config.data, bucket_seconds=(1.0, 2.0), num_threads=0),
+        optimizer=dataclasses.replace(
+            config.optimizer, learning_rate=1e-2, end_learning_rate=0.0, warmup_steps=1, epsilon=EPSILON
+        ),
+        **changes,
+    )
+
+
 def tones(folder: Path) -> str:
     """A prepared corpus of 24 sentences of tones, every sixth for validation and test."""
     source, rng = folder / "source", np.random.default_rng(0)

@@ -209,6 +209,15 @@ class FeatureSpec:
         log = (np.asarray(features, np.float64) - np.asarray(self.offset)) / np.asarray(self.scale)
         return np.exp(log / LOG_FACTORS[self.log_base])
 
+    def sounds_as(self, other: "FeatureSpec") -> bool:
+        """Whether made frames mean the same sound under both specs, up to half a frame sooner or later.
+
+        Padding says only which samples of a recording a frame is of, and `magnitude_epsilon` what silence measures:
+        frames that a model makes have neither.
+        """
+        plain = {"padding": "same", "pad_mode": "reflect", "magnitude_epsilon": 0.0}
+        return dataclasses.replace(self, **plain) == dataclasses.replace(other, **plain)  # type: ignore[arg-type]
+
     def with_statistics(
         self,
         mean: Sequence[float] | np.ndarray,

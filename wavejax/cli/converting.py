@@ -19,7 +19,8 @@ class Convert:
     """Convert the weights of a public project into a folder for inference.
 
     Reads what torch.save writes, .safetensors and .npz, without PyTorch and without running anything that the file
-    says. Known are the generators of jik876/hifi-gan and charactr/vocos-mel-24khz.
+    says. Known are the generators of jik876/hifi-gan, charactr/vocos-mel-24khz, and the Tacotron 2 of NVIDIA and of
+    torchaudio.
     """
 
     file: Positional[Path]
@@ -55,8 +56,8 @@ def _described(converted: "Converted") -> list[str]:
         ("features", f"{spec.name}: {spec.sample_rate} Hz, hop {spec.hop_length}, {spec.num_channels} bands"),
         (
             "parity",
-            f"{report.parity.samples} samples, at most {report.parity.largest_difference:.1e} of full scale from "
-            f"{report.parity.compared_with}",
+            f"{report.parity.samples} {report.parity.unit}, at most {report.parity.largest_difference:.1e} of full "
+            f"scale from {report.parity.compared_with}",
         ),
     ]
     return [f"{report.file}:", *(f"{label:<16}{text}" for label, text in rows)]

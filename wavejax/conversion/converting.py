@@ -7,31 +7,30 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import wavejax
 from wavejax.audio import FeatureSpec
 from wavejax.checkpoints import export_params
 from wavejax.checkpoints.leaves import named_leaves, nested
-from wavejax.conversion import hifi_gan, originals, vocos
+from wavejax.conversion import hifi_gan, originals, tacotron2, tacotron2_original, vocos
 from wavejax.conversion.plan import Plan, Shapes, Source
 from wavejax.conversion.reading import WeightFile
 from wavejax.conversion.rules import ConversionError, apply_rules
 from wavejax.conversion.source import RefusedFile, shown
 from wavejax.conversion.tensors import Part
-from wavejax.nn.parallel import initial_parallel_params
+from wavejax.conversion.trials import SYMBOLS
 from wavejax.types import Params
 
 SOURCES: tuple[Source, ...] = (
     Source("jik876/hifi-gan", hifi_gan.recognises, hifi_gan.plan, originals.hifi_gan),
     Source("gemelo-ai/vocos", vocos.recognises, vocos.plan, originals.vocos),
+    Source("NVIDIA/tacotron2", tacotron2.recognises, tacotron2.plan, tacotron2_original.tacotron2, SYMBOLS),
 )
 """The projects whose files are converted, one row each."""
 
 T = TypeVar("T")
 
-_FRAMES = 8
 _LARGEST_DIFFERENCE = 1e-3
 """Of full scale: more is no rounding, it is another network."""
 _PREFIXES = ("module.", "generator.")
@@ -39,12 +38,16 @@ _PREFIXES = ("module.", "generator.")
 
 
 class Parity(NamedTuple):
-    """The converted model beside the source's arithmetic, on random features."""
+    """The converted model beside the source's arithmetic, on random inputs."""
 
     samples: int
+    """Numbers that were compared."""
     largest_difference: float
-    """Between the two waveforms, full scale being 1, or the largest sample where that is more."""
+    """Between the two waveforms, full scale being 1, or the largest sample where that is more; likewise of a mel
+    spectrogram, of gates and of attention, each by itself."""
     compared_with: str
+    unit: str = "samples"
+    """What the numbers are."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,16 +83,19 @@ class Converted:
     name: str
     """The preset that it is, or is nearest to."""
     model_config: Any
-    """Its `build()` is a `ParallelModel`."""
+    """Its `build()` is the model: a `ParallelModel`, or a `Tacotron2`."""
     params: Params
     """float32, nested by name."""
     spec: FeatureSpec
-    """The features that it reads."""
+    """The features that it reads, or makes."""
     report: Report
+    settings: Mapping[str, Any]
+    """Further fields of the family's configuration."""
 
     def metadata(self) -> dict[str, Any]:
         """JSON-able: what an exported folder says of itself, in the form that family cards read."""
-        config = {"name": self.name, "model": _described(self.model_config), "spec": _described(self.spec)}
+        settings = {name: _described(value) for name, value in self.settings.items()}
+        config = {"name": self.name, "model": _described(self.model_config), **settings}
         return {
             "family": self.family,
             "wavejax": wavejax.__version__,
@@ -126,14 +132,15 @@ def convert(path: str | os.PathLike[str], part: str | None = None) -> Converted:
         digest, form = file.sha256(), file.format
     tensors = _plain(arrays)
     model = plan.model.build(precision="highest")
-    expected = named_leaves(jax.eval_shape(lambda: initial_parallel_params(model, jax.random.key(0))))
+    expected = named_leaves(jax.eval_shape(lambda: source.trial.initial(model, jax.random.key(0))))
     shapes = {name: tuple(leaf.shape) for name, leaf in expected.items()}
     applied = apply_rules(f"{path}, taken for {plan.title},", plan.rules, plan.ignored, tensors, shapes)
     params = nested({name: applied.params[name] for name in shapes})
     parity = _compared(plan, source, model, params, tensors, str(path))
     count = sum(array.size for array in applied.params.values())
     report = Report(where, digest, form, chosen, plan.title, len(tensors), applied.used, applied.ignored, count, parity)
-    return Converted(plan.family, plan.name, plan.model, params, plan.spec, report)
+    settings = {"spec": plan.spec} if plan.settings is None else plan.settings
+    return Converted(plan.family, plan.name, plan.model, params, plan.spec, report, settings)
 
 
 def _recognised(file: WeightFile, part: str | None, path: str) -> tuple[str, Source]:
@@ -179,20 +186,26 @@ def _plain(named: Mapping[str, T]) -> dict[str, T]:
 
 
 def _compared(plan: Plan, source: Source, model: Any, params: Params, tensors: Mapping[str, Any], path: str) -> Parity:
-    """Run both on random features. Raises ConversionError where they are two networks."""
-    mel = np.random.default_rng(0).normal(-4.0, 2.0, (_FRAMES, plan.spec.num_channels)).astype(np.float32)
-    wanted = source.original(tensors, plan.model, mel)
-    given = np.asarray(jax.jit(model.apply)({"params": params}, jnp.asarray(mel)[None]))[0]
-    scale = max(1.0, float(np.max(np.abs(wanted))))
-    difference = float(np.max(np.abs(given - wanted))) / scale if given.shape == wanted.shape else float("inf")
+    """Run both on random inputs. Raises ConversionError where they are two networks."""
+    trial = source.trial
+    pairs = list(zip(*trial.run(source.original, plan.model, model, params, tensors), strict=True))
+    difference = max(_difference(wanted, given) for wanted, given in pairs)
     if not difference <= _LARGEST_DIFFERENCE:
         raise ConversionError(
             f"{path}, taken for {plan.title},",
             [f"its sound differs by {difference:.3g} of full scale from that of the source's arithmetic"],
         )
-    return Parity(len(wanted), difference, f"the arithmetic of {source.project} in NumPy, float64, on random features")
+    against = f"the arithmetic of {source.project} in NumPy, float64, on {trial.inputs}"
+    return Parity(sum(wanted.size for wanted, _ in pairs), difference, against, trial.unit)
 
 
-def _described(config: Any) -> dict[str, Any]:
-    """A configuration as `wavejax.experiments.serialization` writes it, for dataclasses without others inside."""
-    return {"kind_of": type(config).__name__, **dataclasses.asdict(config)}
+def _difference(wanted: np.ndarray, given: np.ndarray) -> float:
+    scale = max(1.0, float(np.max(np.abs(wanted))))
+    return float(np.max(np.abs(given - wanted))) / scale if given.shape == wanted.shape else float("inf")
+
+
+def _described(value: Any) -> Any:
+    """A value as `wavejax.experiments.serialization` writes it, but that inner dataclasses do not name their class."""
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return list(value) if isinstance(value, tuple) else value
+    return {"kind_of": type(value).__name__, **dataclasses.asdict(value)}

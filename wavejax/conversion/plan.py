@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from wavejax.audio import FeatureSpec
 from wavejax.conversion.rules import Ignored, Rule
+from wavejax.conversion.trials import FRAMES, Trial
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Tensors' shapes by name."""
@@ -28,6 +29,8 @@ class Plan(NamedTuple):
     """The features that the model was trained on."""
     rules: tuple[Rule, ...]
     ignored: tuple[Ignored, ...]
+    settings: Mapping[str, Any] | None = None
+    """Further fields of the family's configuration; None: the spec, which a speaker's model holds itself."""
 
 
 class Source(NamedTuple):
@@ -39,4 +42,6 @@ class Source(NamedTuple):
     plan: Callable[[Shapes], Plan]
     """Raises RefusedFile where the sizes are none that are known."""
     original: Callable[..., Any]
-    """(tensors, configuration, mel [F, C]) -> waveform [T]: the source's own arithmetic, see `originals`."""
+    """The source's own arithmetic, see `originals`: (tensors, configuration, mel [F, C]) -> waveform [T], or what
+    the trial gives it and compares."""
+    trial: Trial = FRAMES

@@ -20,6 +20,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from wavejax.nn.attention import attend
+from wavejax.nn.bidirectional import both_ways
 from wavejax.nn.dropout import drop
 from wavejax.nn.kernels import declare, declare_kernel
 from wavejax.nn.recurrent import LSTM
@@ -196,9 +197,9 @@ class Listener(nn.Module):
         """An LSTM forward in time beside one backward from each utterance's own last frame."""
         units = self.config.listener_channels
         options = {"dtype": self.dtype, "precision": self.precision, "one_bias": True}
-        _, forward = LSTM(x.shape[-1], units, **options, name=f"{name}_forward")(x)
-        _, backward = LSTM(x.shape[-1], units, **options, name=f"{name}_backward")(_reversed(x, counts))
-        return jnp.concatenate([forward, _reversed(backward, counts)], axis=-1)
+        forward = LSTM(x.shape[-1], units, **options, name=f"{name}_forward")
+        backward = LSTM(x.shape[-1], units, **options, name=f"{name}_backward")
+        return both_ways(forward, backward, x, counts)
 
 
 class Speller(nn.Module):
@@ -253,13 +254,6 @@ def _embedding(key: Array, shape: tuple[int, ...]) -> Array:
 
 def _before(counts: Array, length: int) -> Bool[Array, "batch length"]:
     return jnp.arange(length, dtype=counts.dtype).reshape(1, -1) < counts[:, None]
-
-
-def _reversed(x: Array, counts: Array) -> Array:
-    """Each utterance's own frames from the last to the first; zeros stay behind them."""
-    place = counts[:, None] - 1 - jnp.arange(x.shape[1], dtype=counts.dtype).reshape(1, -1)
-    turned = jnp.take_along_axis(x, jnp.maximum(place, 0)[..., None], axis=1)
-    return jnp.where((place >= 0)[..., None], turned, jnp.zeros((), x.dtype))
 
 
 PRESETS: dict[str, ListenAttendSpellConfig] = {

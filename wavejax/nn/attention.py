@@ -22,9 +22,17 @@ def attend(
     (2017, arXiv 1706.03762, equation 1). Float32 whatever the operands are. Places that are not valid weigh nothing.
     """
     scores = jnp.einsum("bc,bpc->bp", query, keys, preferred_element_type=jnp.float32)
-    scores = scores * jnp.float32(1 / math.sqrt(query.shape[-1]))
+    return weighted(scores * jnp.float32(1 / math.sqrt(query.shape[-1])), values, valid)
+
+
+def weighted(
+    scores: Float[Array, "batch places"],
+    values: Float[Array, "batch places width"],
+    valid: Bool[Array, "batch places"],
+) -> tuple[Float[Array, "batch width"], Float[Array, "batch places"]]:
+    """(mean of the values, its weights): the softmax of scores over the valid places, float32."""
     weights = jax.nn.softmax(jnp.where(valid, scores, jnp.float32(_NEVER)), axis=-1)
     return jnp.einsum("bp,bpw->bw", weights, values, preferred_element_type=jnp.float32), weights
 
 
-__all__ = ["attend"]
+__all__ = ["attend", "weighted"]

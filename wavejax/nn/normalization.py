@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from wavejax.parallel import mean_over_devices, sum_over_devices
 from wavejax.types import Params
@@ -43,9 +43,12 @@ class BatchNorm(nn.Module):
         self.mean, self.variance = self.param("mean", zeros, shape), self.param("variance", ones, shape)
 
     def __call__(
-        self, x: Float[Array, "batch time channels"], training: bool = False
+        self,
+        x: Float[Array, "batch time channels"],
+        training: bool = False,
+        valid: Bool[Array, "batch time"] | None = None,
     ) -> Float[Array, "batch time channels"]:
-        """Normalise; in `training` the statistics are those of x."""
+        """Normalise; in `training` the statistics are those of x, or of its places that are `valid`."""
         x = x.astype(jnp.float32)
         mean, variance = (
             lax.stop_gradient(self.get_variable("statistics", name, getattr(self, name)).astype(jnp.float32))
@@ -53,9 +56,7 @@ class BatchNorm(nn.Module):
         )
         if training:
             running = mean, variance
-            count = sum_over_devices(jnp.float32(x.shape[0] * x.shape[1]))
-            mean = mean_over_devices(jnp.mean(x, axis=(0, 1)))
-            variance = mean_over_devices(jnp.mean(jnp.square(x - mean[None, None]), axis=(0, 1)))
+            count, mean, variance = _moments(x) if valid is None else _moments_where(x, valid)
             self._remember(running, (mean, variance * count / jnp.maximum(count - 1, 1)))
         factor = self.scale.astype(jnp.float32) * lax.rsqrt(variance + jnp.float32(self.epsilon))
         normal = (x - mean[None, None]) * factor[None, None] + self.bias.astype(jnp.float32)[None, None]
@@ -67,6 +68,23 @@ class BatchNorm(nn.Module):
         share = jnp.float32(self.momentum)
         for name, old, new in zip(_STATISTICS, running, batch, strict=True):
             self.put_variable("statistics", name, (1 - share) * old + share * lax.stop_gradient(new))
+
+
+def _moments(x: Array) -> tuple[Array, Array, Array]:
+    """Number of places of all devices, mean and variance of each channel."""
+    count = sum_over_devices(jnp.float32(x.shape[0] * x.shape[1]))
+    mean = mean_over_devices(jnp.mean(x, axis=(0, 1)))
+    return count, mean, mean_over_devices(jnp.mean(jnp.square(x - mean[None, None]), axis=(0, 1)))
+
+
+def _moments_where(x: Array, valid: Array) -> tuple[Array, Array, Array]:
+    """The same of the valid places alone; devices may hold different numbers of them."""
+    kept = valid[..., None].astype(jnp.float32)
+    count = sum_over_devices(jnp.sum(kept))
+    divisor = jnp.maximum(count, 1)
+    mean = sum_over_devices(jnp.sum(x * kept, axis=(0, 1))) / divisor
+    squares = jnp.square(x - mean[None, None]) * kept
+    return count, mean, sum_over_devices(jnp.sum(squares, axis=(0, 1))) / divisor
 
 
 def initial_statistics(params: Params) -> dict[str, Any]:

@@ -39,6 +39,7 @@ FAMILIES: Mapping[str, str] = {
     "listen-attend-spell": "wavejax.tasks.recognizer.listen_attend_spell",
     "composer": "wavejax.tasks.composer.family",
     "speaker": "wavejax.tasks.speaker.family",
+    "tacotron": "wavejax.tasks.speaker.tacotron",
 }
 """Name -> the module whose `FAMILY` is the card; strings, so that nothing is imported before it is asked for."""
 

@@ -1,7 +1,7 @@
 """What a speaker's experiment states."""
 
 import dataclasses
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.data.utterances import Bucket
@@ -63,19 +63,15 @@ class SpeakerLossConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SpeakerConfig(ExperimentConfig):
-    """Text in, mel spectrogram out, which a vocoder makes audible."""
+class VoiceConfig(ExperimentConfig):
+    """What all speakers state: symbols in, mel spectrogram out, which a vocoder makes audible."""
 
-    family: ClassVar[str] = "speaker"
-
-    model: ParallelSpeakerConfig
     text: TextSpec = get_text_spec("phonemes-en")
     vocoder: str = "universal"
     """The vocoder by which it is heard, unless another is asked for: the name of one that ships, or a folder."""
     data: SpokenConfig = SpokenConfig()
-    optimizer: OptimizerConfig = OPTIMIZER
-    training: TrainingConfig = TrainingConfig(batch_size=16, num_steps=20_000, exhibit_every=1000)
-    losses: SpeakerLossConfig = SpeakerLossConfig()
+    losses: Any = None
+    """What the parts of the loss weigh: a dataclass of each kind of speaker."""
 
     def __post_init__(self) -> None:
         if self.model.num_classes != self.text.num_classes:
@@ -92,7 +88,8 @@ class SpeakerConfig(ExperimentConfig):
     @property
     def spec(self) -> FeatureSpec:
         """The features that it makes."""
-        return self.model.spec
+        spec: FeatureSpec = self.model.spec
+        return spec
 
     @property
     def buckets(self) -> tuple[Bucket, ...]:
@@ -102,6 +99,18 @@ class SpeakerConfig(ExperimentConfig):
             Bucket(max(round(seconds * rate), 1), max(round(seconds * data.symbols_per_second), 1))
             for seconds in data.bucket_seconds
         )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SpeakerConfig(VoiceConfig):
+    """All frames at once, from durations, pitch and energy of symbols."""
+
+    family: ClassVar[str] = "speaker"
+
+    model: ParallelSpeakerConfig
+    optimizer: OptimizerConfig = OPTIMIZER
+    training: TrainingConfig = TrainingConfig(batch_size=16, num_steps=20_000, exhibit_every=1000)
+    losses: SpeakerLossConfig = SpeakerLossConfig()
 
 
 def experiment(name: str) -> SpeakerConfig:

@@ -18,7 +18,7 @@ from wavejax.data.utterances import Bucket, Utterances
 from wavejax.evaluation.pitch import pitch_of_frames
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.experiments.utterances import UtteranceData
-from wavejax.tasks.speaker.config import SpeakerConfig
+from wavejax.tasks.speaker.config import VoiceConfig
 from wavejax.text import TextError
 
 _ENDLESS = 2**30
@@ -28,7 +28,7 @@ _ENDLESS = 2**30
 class SpeakerData(UtteranceData):
     """A corpus whose utterances are aligned, in batches of a few shapes."""
 
-    config: SpeakerConfig
+    config: VoiceConfig
     corpus: Corpus
     alignments: Mapping[str, AlignedUtterance]
     _beside: dict[int, Mapping[str, np.ndarray]] = field(default_factory=dict, init=False, repr=False)

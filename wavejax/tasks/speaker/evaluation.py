@@ -20,7 +20,6 @@ from wavejax.evaluation.sentences import JUDGES_OF_SENTENCES, SentenceReport, en
 from wavejax.evaluation.spoken_words import stock_listening
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.ranges import as_option, check_ranges
-from wavejax.tasks.speaker.config import SpeakerConfig
 from wavejax.tasks.speaker.data import SpeakerData, open_spoken
 from wavejax.tasks.speaker.learner import speaking_loss
 from wavejax.tasks.speaker.lines import Line
@@ -194,7 +193,7 @@ class SpeakingReport:
 
 def compare(speaker: Speaker, data: SpeakerData, split: str) -> SpeakingReport:
     """How near a speaker comes to the recordings of a split."""
-    config: SpeakerConfig = speaker.config
+    config: Any = speaker.config
     loss = speaking_loss(config, quiet=True)
     keys = jax.random.split(jax.random.key(0), config.training.batch_size)
     measure = jax.jit(lambda params, batch: loss(params, {}, batch, keys))

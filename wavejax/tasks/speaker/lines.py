@@ -1,8 +1,9 @@
 """Sentences as a model says them: symbols, what is wished of each, and the words that they belong to."""
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -33,6 +34,8 @@ class SaidWord:
     """Its symbols are number `first` to before `last` of the line; spaces may be among them ("$45.50")."""
     written: str = ""
     """With the marks around it ("$45.50,"); empty: as `text`."""
+    spoken: str = ""
+    """As it is spoken, in small letters with single spaces: "forty five dollars"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +132,7 @@ def _written_words(text: str, owners: Sequence[Word | Pause | None]) -> Iterator
             first=group[0][0],
             last=group[-1][0] + 1,
             written=_with_marks(text, span),
+            spoken=" ".join(next(each)[1].text for _, each in itertools.groupby(group, key=lambda each: id(each[1]))),
         )
 
 
@@ -138,6 +142,19 @@ def _with_marks(text: str, span: tuple[int, int]) -> str:
     after = _MARKS_AFTER.match(text, span[1], span[1] + _MOST_MARKS)
     written = (before.group() if before else "") + text[span[0] : span[1]] + (after.group() if after else "")
     return " ".join(_MARKUP.sub("", written).split())
+
+
+def in_letters(line: Line) -> Line:
+    """The same line with the letters of its spoken words in place of their phonemes; wishes are left out."""
+    symbols: list[str] = []
+    words, before = [], 0
+    for word in line.words:
+        symbols += line.symbols[before : word.first]
+        words.append(replace(word, first=len(symbols), last=len(symbols) + len(word.spoken)))
+        symbols += word.spoken
+        before = word.last
+    symbols += line.symbols[before:]
+    return Line(symbols=tuple(symbols), words=tuple(words), ends_paragraph=line.ends_paragraph)
 
 
 def whole_frames(
@@ -154,4 +171,4 @@ def whole_frames(
     return whole
 
 
-__all__ = ["MOST_SYMBOLS", "Line", "SaidWord", "is_mark", "lines_of", "whole_frames"]
+__all__ = ["MOST_SYMBOLS", "Line", "SaidWord", "in_letters", "is_mark", "lines_of", "whole_frames"]

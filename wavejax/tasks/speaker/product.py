@@ -19,7 +19,7 @@ from wavejax.models.parallel_speaker import Prosody
 from wavejax.parallel.compiling import quick_options
 from wavejax.ranges import Range
 from wavejax.stored_programs import StoredProgram
-from wavejax.tasks.speaker.config import SpeakerConfig
+from wavejax.tasks.speaker.config import VoiceConfig
 from wavejax.tasks.speaker.lines import Line, is_mark, lines_of, whole_frames
 from wavejax.text.transcripts import Symbol, Transcript, Word
 from wavejax.types import AnyArray
@@ -92,7 +92,7 @@ class Manner:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Speaker(Product[SpeakerConfig]):
+class Speaker(Product[VoiceConfig]):
     """A model that says texts. `speaker.say("Hello there.").waveform` is the sound.
 
     Each sentence is said by itself, so it sounds the same alone and inside a text, sample for sample.
@@ -299,7 +299,7 @@ class Speaker(Product[SpeakerConfig]):
 
 def _check_vocoder(speaker: Speaker, vocoder: Any) -> None:
     given = getattr(vocoder, "spec", None)
-    if given != speaker.config.spec:
+    if not isinstance(given, FeatureSpec) or not speaker.config.spec.sounds_as(given):
         raise ExperimentError(
             f"{speaker.config.name} makes the features {speaker.config.spec.name}, but the vocoder reads "
             f"{getattr(given, 'name', given)}: choose a vocoder of {speaker.config.spec.name}"
