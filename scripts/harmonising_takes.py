@@ -24,6 +24,7 @@ def main(
     takes: tuple[int, ...] = (1, 8, 32),
     temperatures: tuple[float, ...] = (),
     pieces: int = 20,
+    tell_key: bool = False,
     split: Literal["validation", "test"] = "validation",
 ) -> None:
     """Print the figures of harmonisation, with intervals over pieces.
@@ -34,6 +35,7 @@ def main(
         takes: numbers of takes.
         temperatures: of the draws; default the composer's own.
         pieces: melodies that are harmonised, the first ones of the split.
+        tell_key: tell the composer the key that the melody alone is found to be in.
         split: of the corpus.
     """
     composer = wavejax.load(model, kind=ChoraleComposer)
@@ -45,8 +47,11 @@ def main(
         raise SystemExit(f"error: {corpus} has fewer than two melodies in the split {split!r}: choose another --split")
     for heat in temperatures or (composer.config.temperature,):
         for number in takes:
-            rows = [harmonise(composer, piece, grid, seed, heat, number) for seed, piece in enumerate(melodies)]
-            print(f"{split}, {len(rows)} melodies, temperature {heat:g}, {number} takes")
+            rows = [
+                harmonise(composer, piece, grid, seed, heat, number, tell_key) for seed, piece in enumerate(melodies)
+            ]
+            told = ", key told" if tell_key else ""
+            print(f"{split}, {len(rows)} melodies, temperature {heat:g}, {number} takes{told}")
             for name, value in harmony_figures(rows):
                 print(f"  {name}: {value}", flush=True)
 

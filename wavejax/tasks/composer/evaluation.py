@@ -59,10 +59,17 @@ class Harmony(NamedTuple):
 
 
 def harmonise(
-    composer: ChoraleComposer, piece: Piece, grid: Grid, seed: int, temperature: float | None, takes: int = 1
+    composer: ChoraleComposer,
+    piece: Piece,
+    grid: Grid,
+    seed: int,
+    temperature: float | None,
+    takes: int = 1,
+    tell_key: bool = False,
 ) -> Harmony:
-    """Harmonise the first voice of a piece, and compare the others."""
-    made = composer.harmonised(piece, seed=seed, temperature=temperature, takes=takes)
+    """Harmonise the first voice of a piece, and compare the others. The key that may be told is that of the melody."""
+    told = key_of(piece.codes[:, :1]) if tell_key else None
+    made = composer.harmonised(piece, seed=seed, temperature=temperature, takes=takes, key=told)
     ours, theirs, key = sounding(made)[:, 1:], sounding(piece.codes)[:, 1:], key_of(piece.codes)
 
     def outside(pitch: np.ndarray) -> float:

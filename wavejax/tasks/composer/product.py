@@ -186,14 +186,20 @@ class ChoraleComposer(Composer):
             yield waiting
 
     def harmonised(
-        self, piece: Piece, *, seed: SupportsIndex = 0, temperature: float | None = None, takes: int = 1
+        self,
+        piece: Piece,
+        *,
+        seed: SupportsIndex = 0,
+        temperature: float | None = None,
+        takes: int = 1,
+        key: int | None = None,
     ) -> Int16[np.ndarray, "steps voices"]:
         """The codes of a piece of the corpus whose first voice is kept, and whose others are composed; of several takes
-        the most probable one."""
+        the most probable one. `key` (see `key_of`) is what the model is told."""
         size = piece.bar or self.config.model.steps_per_bar
         kept = Given(codes=piece.codes, voices=(0,), upbeat=piece.upbeat, bar=size)
         heat = self.config.temperature if temperature is None else temperature
-        frames = self._frames(len(piece.codes), kept, None)
+        frames = self._frames(len(piece.codes), kept, key)
         if check_takes(takes) > 1:
             return self._best(frames, seed, heat, takes)
         return np.concatenate(list(self._drawn(frames, seed, heat, 0, size)))

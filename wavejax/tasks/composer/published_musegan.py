@@ -22,7 +22,7 @@ from wavejax.evaluation.findings import Finding, check_parameters
 from wavejax.evaluation.music import Grid
 from wavejax.evaluation.music_report import HELD_OUT
 from wavejax.evaluation.report import text_table
-from wavejax.evaluation.track_rolls import ROLL_MEASURES, Roll, roll_means
+from wavejax.evaluation.track_rolls import ROLL_MEASURES, roll_means
 from wavejax.experiments.family import Exhibit, Family, Figures
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.generation.noise import seed_words
@@ -201,7 +201,9 @@ def _held_out(config: PublishedMuseGANConfig, corpus: str, split: str) -> Iterat
     return data.rolls(split)
 
 
-def flat(phrase: Bool[np.ndarray, "bars steps pitches tracks"]) -> Roll:
+def flat(
+    phrase: Bool[np.ndarray, "bars steps pitches tracks"],
+) -> Bool[np.ndarray, "all_steps pitches tracks"]:
     """The bars of a phrase in a row."""
     return phrase.reshape(-1, *phrase.shape[2:])
 
