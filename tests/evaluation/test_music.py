@@ -228,3 +228,13 @@ def test_distances_to_held_out_music_are_counted_beside_the_markov_chains():
     assert worse.startswith("0 of ")
     assert "; not in empty bars, " in worse
     assert closer_figures(systems[:2], "model") == ()
+
+
+def test_no_phrase_is_looked_for_where_none_is_asked_for():
+    real = [chorale(), held()]
+    systems = judge_pieces({HELD_OUT: real, "model": real}, real, GRID, copies=False)
+    assert all(system.distances.size == 0 for system in systems)
+    report = MusicReport(title="", facts=(), figures=(), systems=systems, judged="model")
+    text = "\n".join(report.lines())
+    assert "chord changes a bar" in text
+    assert "training phrase" not in text

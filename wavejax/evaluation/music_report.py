@@ -46,7 +46,7 @@ class MusicSystem:
     coverage: float
     """See `key_coverage`."""
     distances: Float[np.ndarray, " phrases"]
-    """See `nearest_phrase`."""
+    """See `nearest_phrase`; empty where none was looked for."""
 
     def mean(self, name: str) -> Interval | None:
         """Mean of a measure over the pieces, with its interval."""
@@ -58,8 +58,11 @@ def judge_pieces(
     training: Sequence[Codes],
     grid: Grid,
     say: Callable[[str], None] = lambda said: None,
+    *,
+    copies: bool = True,
 ) -> tuple[MusicSystem, ...]:
-    """The figures of each system's pieces; `HELD_OUT` must be among the systems.
+    """The figures of each system's pieces; `HELD_OUT` must be among the systems. Without `copies` no phrase is looked
+    for among the training pieces.
 
     Raises ValueError where it is not, or where a system has no piece.
     """
@@ -71,7 +74,7 @@ def judge_pieces(
         if not pieces:
             raise ValueError(f"the system {name!r} has no piece")
         rows = [measure(piece, grid) for piece in pieces]
-        distances = nearest_phrase(_some(pieces, grid), training, grid)
+        distances = nearest_phrase(_some(pieces, grid), training, grid) if copies else np.zeros(0)
         found.append(
             MusicSystem(
                 name=name,
@@ -160,6 +163,8 @@ class MusicReport:
             rows.append([each.title, *(_cell(system.mean(name), each.digits) for system in self.systems)])
         rows.append(["keys covered, of 24", *(f"{system.coverage:.1f}" for system in self.systems)])
         held_out = self._system(HELD_OUT).distances
+        if not held_out.size:
+            return rows
         rows.append(["distance to the nearest training phrase", *(_quartiles(s.distances) for s in self.systems)])
         shares = [share_closer(system.distances, held_out) for system in self.systems]
         rows.append(["phrases nearer than held-out ones", *(f"{100 * share:.1f} %" for share in shares)])

@@ -103,6 +103,8 @@ class EvaluateOptions:
     """Of the draws. Default: what the composer was exported with, or 1."""
     takes: Annotated[int, TAKES] = 1
     """Of each harmonisation, the most probable of which is judged."""
+    copies: bool = True
+    """Look for the phrases of all systems among the training pieces, which takes most of the time."""
 
     def __post_init__(self) -> None:
         check_ranges(self, as_option)
@@ -116,9 +118,8 @@ class EvaluateOptions:
         figures, content = self._likely(product, pieces[self.split], say)
         made = self._made(product, say)
         training = _codes(pieces["train"])
-        systems = judge_pieces(
-            self._systems(product, training, _codes(pieces[self.split]), made), training, _grid(product), say
-        )
+        written = self._systems(product, training, _codes(pieces[self.split]), made)
+        systems = judge_pieces(written, training, _grid(product), say, copies=self.copies)
         heat = product.config.temperature if self.temperature is None else self.temperature
         step = "" if product.step is None else f", step {product.step}"
         facts = (
