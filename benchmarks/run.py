@@ -9,6 +9,7 @@ training    samples/s and peak memory of one optimisation step, beside torch wit
 adversarial samples/s of an update of HiFi-GAN V2 against all its discriminators, beside torch
 dsp         log-mel, mu-law, resampling beside librosa; Griffin-Lim from the same mel
 data        batches of the training pipeline against what training consumes
+composing   a composer's 16 bars and their sound from the shipped piano, in seconds of processor time
 startup     a whole command cold and warm: imports, compiling, sound; `--beside` another checkout in turns
 compile     seconds to compile generation (by length and by layers) and the training step
 memory      peak memory and speed of generation by length; speed by layers
@@ -39,6 +40,7 @@ MODULES = {
     "adversarial": "benchmarks.adversarial_training",
     "dsp": "benchmarks.dsp",
     "data": "benchmarks.data",
+    "composing": "benchmarks.composing",
     "startup": "benchmarks.startup",
     "compile": "benchmarks.compilation",
     "memory": "benchmarks.memory",
@@ -66,7 +68,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--batches", nargs="+", type=int, help="generation, listening: only these batch sizes")
     parser.add_argument("--corpus", help="data, folding, recognition: a folder of `wavejax prepare`")
     parser.add_argument("--beside", type=Path, help="startup: another checkout, measured in turns")
-    parser.add_argument("--voice", help="folding, startup, recognition: a shipped voice or a folder")
+    parser.add_argument("--voice", help="folding, startup, recognition, composing: a shipped model or a folder")
     parser.add_argument("--folds", type=int, help="folding: pieces")
     parser.add_argument("--seams", type=int, help="folding: how many are measured, at least")
     parser.add_argument("--warm-up", type=int, help="folding: samples before a fold is heard")

@@ -7,7 +7,14 @@ import pytest
 
 from wavejax.evaluation import music
 from wavejax.evaluation.music import MEASURES, Grid
-from wavejax.evaluation.music_report import HELD_OUT, MusicReport, judge_pieces
+from wavejax.evaluation.music_report import (
+    HELD_OUT,
+    MARKOV_CHAIN,
+    MusicReport,
+    closer_figures,
+    distances_to_held_out,
+    judge_pieces,
+)
 from wavejax.evaluation.music_rivals import BarsInARow, ChordChain, independent_codes, struck_anew
 
 GRID = Grid(steps_per_beat=4, steps_per_bar=16)
@@ -197,3 +204,37 @@ def test_a_report_has_every_figure_of_every_system(tmp_path):
         judge_pieces({"model": pieces}, pieces, GRID)
     with pytest.raises(ValueError, match=r"whole numbers \[steps, voices\], got float64"):
         music.measure(np.zeros((4, 4)), GRID)
+
+
+def test_distances_to_held_out_music_are_counted_beside_the_markov_chains():
+    real = [chorale(), chorale(shift=2), held()]
+    systems = judge_pieces({HELD_OUT: real, "model": real[:2], MARKOV_CHAIN: [EMPTY, EMPTY]}, real, GRID)
+    distances = distances_to_held_out(systems)
+    assert set(distances) == {"model", MARKOV_CHAIN}
+    spread = systems[0].values["chord_changes"]
+    expected = abs(systems[1].values["chord_changes"].mean() - spread.mean()) / spread.std()
+    assert distances["model"]["chord_changes"] == pytest.approx(expected)
+    assert distances["model"]["empty_bars"] == 0
+    assert distances[MARKOV_CHAIN]["empty_bars"] == np.inf  # held-out pieces do not vary in it
+    assert distances[MARKOV_CHAIN]["in_key"] == np.inf  # no note, no key
+    [(name, words)] = closer_figures(systems, "model")
+    assert name == "distance to held-out music below the Markov chain's"
+    nearer = sum(distances["model"][each] < distances[MARKOV_CHAIN][each] for each in MEASURES)
+    counted = sum(max(distances["model"][each], distances[MARKOV_CHAIN][each]) > 0 for each in MEASURES)
+    assert words.startswith(f"{nearer} of {counted} measures")
+    [(_, worse)] = closer_figures(
+        judge_pieces({HELD_OUT: real, "model": [EMPTY], MARKOV_CHAIN: real[:2]}, real, GRID), "model"
+    )
+    assert worse.startswith("0 of ")
+    assert "; not in empty bars, " in worse
+    assert closer_figures(systems[:2], "model") == ()
+
+
+def test_no_phrase_is_looked_for_where_none_is_asked_for():
+    real = [chorale(), held()]
+    systems = judge_pieces({HELD_OUT: real, "model": real}, real, GRID, copies=False)
+    assert all(system.distances.size == 0 for system in systems)
+    report = MusicReport(title="", facts=(), figures=(), systems=systems, judged="model")
+    text = "\n".join(report.lines())
+    assert "chord changes a bar" in text
+    assert "training phrase" not in text

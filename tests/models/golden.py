@@ -20,9 +20,11 @@ from wavejax.models import (
     deep_speech,
     hifi_gan,
     listen_attend_spell,
+    musegan,
     parallel_speaker,
     tacotron2,
     vocos_presets,
+    voices_gan,
     wavenet_presets,
     wavernn_presets,
 )
@@ -33,6 +35,7 @@ from wavejax.types import ParallelModel
 
 FOLDER = Path(__file__).parent / "golden"
 RECOGNIZERS = {**conv_ctc.PRESETS, **deep_speech.PRESETS, **listen_attend_spell.PRESETS}
+GAMES = {**voices_gan.PRESETS, **musegan.PRESETS}
 PRESETS = {
     **wavenet_presets.PRESETS,
     **wavernn_presets.PRESETS,
@@ -42,6 +45,7 @@ PRESETS = {
     **chorale.PRESETS,
     **parallel_speaker.PRESETS,
     **tacotron2.PRESETS,
+    **GAMES,
 }
 
 
@@ -57,6 +61,11 @@ def tree(name: str) -> dict[str, dict]:
         initial = parallel_speaker.initial_speaker_params
     elif name in tacotron2.PRESETS:
         initial = tacotron2.initial_tacotron2_params
+    elif name in GAMES:
+
+        def initial(players: Any, key: Any) -> Any:
+            return dict(zip(("generator", "critic"), players.initial_params(key), strict=True))
+
     shapes = jax.eval_shape(lambda: initial(model, jax.random.key(0)))
     return {
         "/".join(key.key for key in path): {"shape": list(leaf.shape), "dtype": str(leaf.dtype)}

@@ -30,6 +30,8 @@ PRODUCTS = {
     "deep-speech": Recognizer,
     "listen-attend-spell": SpellingRecognizer,
     "composer": Composer,
+    "musegan": Composer,
+    "published-musegan": Composer,
     "speaker": Speaker,
     "tacotron": AttentiveSpeaker,
 }

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import soundfile
 
 from tests.tiny import commands
+from tests.tiny.musegan import rolls, tiny_musegan, tiny_published_musegan
 from tests.tiny.notes import recordings, tiny_piano
 from tests.tiny.recognizers import tiny_deep_speech, tiny_recognizer, tiny_speller
 from tests.tiny.scores import scores, tiny_composer
@@ -54,6 +55,8 @@ TINY: dict[str, Tiny] = {
     "deep-speech": Tiny(tiny_deep_speech, embedded),
     "listen-attend-spell": Tiny(tiny_speller, embedded),
     "composer": Tiny(tiny_composer, scores),
+    "musegan": Tiny(tiny_musegan, scores),
+    "published-musegan": Tiny(tiny_published_musegan, rolls),
     "speaker": Tiny(tiny_speaker, tones),
     "tacotron": Tiny(tiny_tacotron, tones),
 }

@@ -9,7 +9,7 @@ from tests.tiny.chorale import CONFIGS, codes, make
 from wavejax.data.score_corpus import Piece, ScoreCorpus
 from wavejax.data.scores import Score
 from wavejax.tasks.composer.config import ComposerConfig, ScoreDataConfig
-from wavejax.tasks.composer.product import Composer
+from wavejax.tasks.composer.product import ChoraleComposer
 from wavejax.tasks.families import preset
 
 
@@ -45,6 +45,6 @@ def melody(num_steps: int = 32, *, name: str = "tune") -> Score:
     return dataclasses.replace(score, tracks=(track,))
 
 
-def untrained(name: str = "chorales") -> Composer:
+def untrained(name: str = "chorales") -> ChoraleComposer:
     """Random parameters, drawn without compiling anything."""
-    return Composer(config=tiny_composer(name), params=make(name)[1])
+    return ChoraleComposer(config=tiny_composer(name), params=make(name)[1])

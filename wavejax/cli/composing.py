@@ -16,7 +16,7 @@ from wavejax.cli.results import check_file
 from wavejax.data.keys import parse_key
 from wavejax.data.scores import TEMPOS, Score
 from wavejax.ranges import TEMPERATURE, Range
-from wavejax.tasks.composer.product import MOST_BARS, Composer
+from wavejax.tasks.composer.product import MOST_BARS, TAKES, Composer
 from wavejax.tasks.composer.publishing import ENDINGS, publish
 from wavejax.tasks.families import load
 from wavejax.tasks.instrument.product import Instrument
@@ -47,6 +47,8 @@ class Compose:
     temperature: Annotated[float | None, TEMPERATURE] = None
     """Below 1 more careful with pitches, and a little with the rhythm; 0 takes what is most probable throughout.
     Default: what the composer was exported with."""
+    takes: Annotated[int, TAKES] = 1
+    """Compose as many pieces, and keep the one that the composer finds most probable."""
     instrument: Literal["piano", "sine"] = "piano"
     """What plays it: the shipped piano, or plain sines, which take no time."""
     overwrite: bool = False
@@ -70,8 +72,8 @@ def run_compose(arguments: Sequence[str]) -> int:
     composer = load(given.model, kind=Composer)
     kept = _read(given.given, composer)
     start, pieces = time.perf_counter(), []
-    options = {"given": kept, "key": key, "seed": given.seed, "temperature": given.temperature}
-    for codes in composer.bars(given.bars, **options):  # type: ignore[arg-type]
+    heat, takes = given.temperature, given.takes
+    for codes in composer.bars(given.bars, given=kept, key=key, seed=given.seed, temperature=heat, takes=takes):
         pieces.append(codes)
         print(f"\rbar {len(pieces)}", end="", file=sys.stderr, flush=True)
     print("", file=sys.stderr)
@@ -109,6 +111,8 @@ def _facts(given: Compose, composer: Composer, score: Score) -> dict[str, str]:
     if score.key is not None:
         facts["key"] = score.key
     heat = composer.config.temperature if given.temperature is None else given.temperature
+    if given.takes > 1:
+        facts["takes"] = f"the most probable of {given.takes}"
     return {**facts, "temperature": f"{heat:g}", "instrument": given.instrument}
 
 

@@ -26,6 +26,8 @@ from wavejax.ownership import marked, refuse_foreign_report
 
 HELD_OUT = "held-out music"
 """What all systems are compared with."""
+MARKOV_CHAIN = "Markov chain"
+"""The simple composer whose distances to held-out music a model's are set beside."""
 MOST_PHRASES = 160
 """Of each system that are looked for among the training pieces."""
 
@@ -44,7 +46,7 @@ class MusicSystem:
     coverage: float
     """See `key_coverage`."""
     distances: Float[np.ndarray, " phrases"]
-    """See `nearest_phrase`."""
+    """See `nearest_phrase`; empty where none was looked for."""
 
     def mean(self, name: str) -> Interval | None:
         """Mean of a measure over the pieces, with its interval."""
@@ -56,8 +58,11 @@ def judge_pieces(
     training: Sequence[Codes],
     grid: Grid,
     say: Callable[[str], None] = lambda said: None,
+    *,
+    copies: bool = True,
 ) -> tuple[MusicSystem, ...]:
-    """The figures of each system's pieces; `HELD_OUT` must be among the systems.
+    """The figures of each system's pieces; `HELD_OUT` must be among the systems. Without `copies` no phrase is looked
+    for among the training pieces.
 
     Raises ValueError where it is not, or where a system has no piece.
     """
@@ -69,7 +74,7 @@ def judge_pieces(
         if not pieces:
             raise ValueError(f"the system {name!r} has no piece")
         rows = [measure(piece, grid) for piece in pieces]
-        distances = nearest_phrase(_some(pieces, grid), training, grid)
+        distances = nearest_phrase(_some(pieces, grid), training, grid) if copies else np.zeros(0)
         found.append(
             MusicSystem(
                 name=name,
@@ -80,6 +85,46 @@ def judge_pieces(
             )
         )
     return tuple(found)
+
+
+def distances_to_held_out(systems: Sequence[MusicSystem]) -> dict[str, dict[str, float]]:
+    """For each system but `HELD_OUT` and each measure: how far its mean is from that of held-out pieces.
+
+    In standard deviations of these over pieces; infinite where they do not vary and the means differ, and where a
+    measure means nothing of a system's pieces.
+    """
+    known = next(system for system in systems if system.name == HELD_OUT).values
+    found: dict[str, dict[str, float]] = {}
+    for system in systems:
+        if system.name == HELD_OUT:
+            continue
+        found[system.name] = {}
+        for name, values in system.values.items():
+            held_out, own = known[name][np.isfinite(known[name])], values[np.isfinite(values)]
+            if not held_out.size or not own.size:
+                found[system.name][name] = np.inf
+                continue
+            apart, spread = abs(float(own.mean() - held_out.mean())), float(held_out.std())
+            found[system.name][name] = apart / spread if spread else 0.0 if apart == 0 else np.inf
+    return found
+
+
+def closer_figures(systems: Sequence[MusicSystem], judged: str) -> tuple[Figure, ...]:
+    """In how many measures the judged system is nearer to held-out pieces than the `MARKOV_CHAIN`, and in which.
+
+    Empty where there is no such chain. Measures in which both are at no distance are left out.
+    """
+    distances = distances_to_held_out(systems)
+    if MARKOV_CHAIN not in distances or judged not in distances:
+        return ()
+    own, chain = distances[judged], distances[MARKOV_CHAIN]
+    counted = [name for name in own if max(own[name], chain[name]) > 0]
+    nearer = [name for name in counted if own[name] < chain[name]]
+    further = [name for name in counted if name not in nearer]
+    words = f"{len(nearer)} of {len(counted)} measures"
+    if further:
+        words += "; not in " + ", ".join(MEASURES[name].title for name in further)
+    return ((f"distance to {HELD_OUT} below the {MARKOV_CHAIN}'s", words),)
 
 
 def _some(pieces: Sequence[Codes], grid: Grid) -> Sequence[Codes]:
@@ -110,7 +155,7 @@ class MusicReport:
 
     def lines(self) -> list[str]:
         """The tables as text."""
-        return [self._table(), *(f"{name}: {value}" for name, value in self.figures)]
+        return [self._table(), self._distance_table(), *(f"{name}: {value}" for name, value in self.figures)]
 
     def _rows(self) -> list[list[str]]:
         rows = [["", *(system.name for system in self.systems)]]
@@ -118,6 +163,8 @@ class MusicReport:
             rows.append([each.title, *(_cell(system.mean(name), each.digits) for system in self.systems)])
         rows.append(["keys covered, of 24", *(f"{system.coverage:.1f}" for system in self.systems)])
         held_out = self._system(HELD_OUT).distances
+        if not held_out.size:
+            return rows
         rows.append(["distance to the nearest training phrase", *(_quartiles(s.distances) for s in self.systems)])
         shares = [share_closer(system.distances, held_out) for system in self.systems]
         rows.append(["phrases nearer than held-out ones", *(f"{100 * share:.1f} %" for share in shares)])
@@ -125,6 +172,16 @@ class MusicReport:
 
     def _table(self) -> str:
         return text_table(self._rows()) + "\n"
+
+    def _distance_rows(self) -> list[list[str]]:
+        distances = distances_to_held_out(self.systems)
+        rows = [[f"distance to {HELD_OUT}, standard deviations", *distances]]
+        for name, each in MEASURES.items():
+            rows.append([each.title, *(f"{found[name]:.2f}" for found in distances.values())])
+        return rows
+
+    def _distance_table(self) -> str:
+        return text_table(self._distance_rows()) + "\n"
 
     def _system(self, name: str) -> MusicSystem:
         return next(system for system in self.systems if system.name == name)
@@ -136,6 +193,10 @@ class MusicReport:
             "facts": dict(self.facts),
             "figures": dict(self.figures),
             **self.content,
+            "distances": {
+                system: {name: value if np.isfinite(value) else None for name, value in found.items()}
+                for system, found in distances_to_held_out(self.systems).items()
+            },
             "systems": {
                 system.name: {
                     "measures": {name: _finite(values) for name, values in system.values.items()},
@@ -154,7 +215,7 @@ class MusicReport:
         refuse_foreign_report(folder)
         write_json(folder / "report.json", marked(self.to_json()), indent=1)
         said = "\n".join(f"- {name}: {value}" for name, value in (*self.facts, *self.figures))
-        write_text(folder / "report.md", f"# {self.title}\n\n{said}\n\n{self._table()}")
+        write_text(folder / "report.md", f"# {self.title}\n\n{said}\n\n{self._table()}\n{self._distance_table()}")
         page = folder / "index.html"
         write_text(page, self._page(folder))
         return page
@@ -164,9 +225,9 @@ class MusicReport:
             "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in pairs)
             for pairs in (self.facts, self.figures)
         )
-        head, *rows = self._rows()
-        cells = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+        tables = "".join(
+            f'<div class="scroll">{_html_table(rows)}</div>' for rows in (self._rows(), self._distance_rows())
+        )
         pieces = "".join(self._piece(folder, number) for number in range(self.num_shown))
         return (
             f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(self.title)}</title>'
@@ -174,9 +235,8 @@ class MusicReport:
             f"<h1>{html.escape(self.title)}</h1><dl>{said}</dl><h2>Figures</h2><dl>{figures}</dl>"
             "<p>Means over pieces and 95 % intervals of a bootstrap over them. A figure is good where it is that of "
             "held-out music, neither lower nor higher.</p>"
-            f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
-            f"<h2>{self.num_shown} pieces, unpicked</h2><p>Seeds in their order, all of them shown; the music is "
-            f"synthetic.</p>{pieces}</body></html>\n"
+            f"{tables}<h2>{self.num_shown} pieces, unpicked</h2><p>Seeds in their order, all of them shown; the music "
+            f"is synthetic.</p>{pieces}</body></html>\n"
         )
 
     def _piece(self, folder: Path, number: int) -> str:
@@ -195,6 +255,13 @@ class MusicReport:
         return f'<div class="card"><b>{number}</b>{players} {anchors}{image}</div>'
 
 
+def _html_table(rows: Sequence[Sequence[str]]) -> str:
+    head, *body = [[html.escape(cell) for cell in row] for row in rows]
+    lines = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in body)
+    names = "".join(f"<th>{name}</th>" for name in head)
+    return f"<table><thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table>"
+
+
 def _cell(value: Interval | None, digits: int) -> str:
     return "-" if value is None else f"{value.mean:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
 
@@ -208,4 +275,12 @@ def _finite(values: np.ndarray) -> list[float | None]:
     return [round(float(value), 6) if np.isfinite(value) else None for value in values]
 
 
-__all__ = ["HELD_OUT", "MusicReport", "MusicSystem", "judge_pieces"]
+__all__ = [
+    "HELD_OUT",
+    "MARKOV_CHAIN",
+    "MusicReport",
+    "MusicSystem",
+    "closer_figures",
+    "distances_to_held_out",
+    "judge_pieces",
+]

@@ -548,6 +548,13 @@ PRESETS: Mapping[str, ChoraleConfig] = {
     "chorales": ChoraleConfig(voice_leading=True),
     # The published quarter notes reach from 43 to 96: they were transposed to C, some by an octave and more.
     "chorales-quarters": ChoraleConfig(
-        lowest=38, highest=102, steps_per_beat=1, holds=False, lookahead=8, countdown=16
+        lowest=38,
+        highest=102,
+        steps_per_beat=1,
+        holds=False,
+        lookahead=8,
+        countdown=16,
+        hidden_channels=256,
+        dropout=0.4,
     ),
 }

@@ -1,28 +1,24 @@
-"""MuseGAN (Dong et al. 2018, arXiv 1709.06298): piano rolls of five tracks from noise, against a critic; and ours.
+"""MuseGAN (Dong et al. 2018, arXiv 1709.06298): piano rolls of five tracks from noise, against a critic.
 
 Two published networks are here as their public code (salu133445/musegan) builds them. Version 1 is the paper's: four
 bars of 96 x 84, whose bars share a generator, and three ways to share what the tracks have in common (`composer`,
 `jamming`, `hybrid`). Version 3 works on all bars at once, four of 48 x 84, with three-dimensional convolutions. Both
-return real numbers in (-1, 1), which a threshold makes notes.
-
-`VoicesGenerator` is ours: four voices, each of which says at each step with a softmax whether it strikes a pitch, holds
-or rests, as `models.chorale` has its classes. No threshold breaks long notes up. The critic sees the drawn classes; the
-gradient passes through them to the softmax (straight through, Bengio et al. 2013, arXiv 1308.3432).
+return real numbers in (-1, 1), which a threshold makes notes. `models.voices_gan` has ours, for voices.
 """
 
 import dataclasses
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray
 
 from wavejax.nn.kernels import declare_kernel
 from wavejax.nn.normalization import BatchNorm
+from wavejax.types import Params, PyTree
 
 TRACKS = ("bass", "drums", "guitar", "piano", "strings")
 BARS = 4
@@ -70,6 +66,11 @@ class Convolution(nn.Module):
         return self.norm(y.reshape(y.shape[0], -1, y.shape[-1]), training).reshape(y.shape)
 
 
+def thinned(layers: Sequence[Layer], thinner: int) -> tuple[Layer, ...]:
+    """The same layers with their channels divided, one at least."""
+    return tuple(layer._replace(channels=max(layer.channels // thinner, 1)) for layer in layers)
+
+
 def leaky(x: Array) -> Array:
     """What is below 0 is multiplied by 0.2."""
     return jnp.maximum(x, jnp.float32(0.2) * x)
@@ -97,16 +98,19 @@ class GeneratorV3(nn.Module):
     """The generator of version 3: noise [B, 128] -> [B, 4 bars, 48 steps, 84 pitches, 5 tracks] in (-1, 1)."""
 
     num_tracks: int = 5
+    thinner: int = 1
+    """Divides all channels between noise and tracks; 1 is the published network."""
 
     def setup(self) -> None:
         """Declare the parameters."""
         # TensorFlow's defaults: its momentum .99 is the share that stays.
         options: dict[str, Any] = {"transposed": True, "epsilon": 1e-3, "momentum": 0.01}
-        self.shared = _chain(V3_NOISE, V3_SHARED, "shared", **options)
-        tracks = range(self.num_tracks)
-        self.pitch_time = [_chain(128, V3_PITCH_TIME, f"track_{n}_pitch_time", **options) for n in tracks]
-        self.time_pitch = [_chain(128, V3_TIME_PITCH, f"track_{n}_time_pitch", **options) for n in tracks]
-        self.merged = [Convolution(32, Layer(1, _ONE, _ONE), name=f"track_{n}_merged", **options) for n in tracks]
+        shared, first, second = (thinned(each, self.thinner) for each in (V3_SHARED, V3_PITCH_TIME, V3_TIME_PITCH))
+        self.shared = _chain(V3_NOISE, shared, "shared", **options)
+        tracks, width, merged = range(self.num_tracks), shared[-1].channels, first[-1].channels + second[-1].channels
+        self.pitch_time = [_chain(width, first, f"track_{n}_pitch_time", **options) for n in tracks]
+        self.time_pitch = [_chain(width, second, f"track_{n}_time_pitch", **options) for n in tracks]
+        self.merged = [Convolution(merged, Layer(1, _ONE, _ONE), name=f"track_{n}_merged", **options) for n in tracks]
 
     def __call__(self, noise: Float[Array, "batch 128"], training: bool = False) -> Array:
         """One phrase for each row of noise."""
@@ -130,22 +134,31 @@ class CriticV3(nn.Module):
     """
 
     num_tracks: int = 5
+    thinner: int = 1
+    """Divides all channels; 1 is the published network."""
 
     def setup(self) -> None:
         """Declare the parameters."""
         n, tracks = self.num_tracks, range(self.num_tracks)
-        down = (Layer(16, (1, 1, 12), (1, 1, 12)), Layer(32, (1, 3, 1), (1, 3, 1)))
-        along = (Layer(16, (1, 3, 1), (1, 3, 1)), Layer(32, (1, 1, 12), (1, 1, 12)))
+
+        def thin(*layers: Layer) -> tuple[Layer, ...]:
+            return thinned(layers, self.thinner)
+
+        down = thin(Layer(16, (1, 1, 12), (1, 1, 12)), Layer(32, (1, 3, 1), (1, 3, 1)))
+        along = thin(Layer(16, (1, 3, 1), (1, 3, 1)), Layer(32, (1, 1, 12), (1, 1, 12)))
         self.pitch_time = [_chain(n, down, f"track_{i}_pitch_time") for i in tracks]
         self.time_pitch = [_chain(n, along, f"track_{i}_time_pitch") for i in tracks]
-        self.merged = [Convolution(64, Layer(64, _ONE, _ONE), name=f"track_{i}_merged") for i in tracks]
-        self.shared = _chain(64 * n, (Layer(128, (1, 4, 3), (1, 4, 2)), Layer(256, (1, 4, 3), (1, 4, 3))), "shared")
-        self.chroma = _chain(n, (Layer(32, (1, 1, 12), (1, 1, 12)), Layer(64, (1, 4, 1), (1, 4, 1))), "chroma")
-        onsets = (Layer(16, (1, 3, 1), (1, 3, 1)), Layer(32, (1, 4, 1), (1, 4, 1)), Layer(64, (1, 4, 1), (1, 4, 1)))
-        self.onsets = _chain(n, onsets, "onsets")
-        self.last = Convolution(384, Layer(512, (2, 1, 1), _ONE), name="last")
+        both, merged = down[-1].channels + along[-1].channels, thin(Layer(64, _ONE, _ONE))[0]
+        self.merged = [Convolution(both, merged, name=f"track_{i}_merged") for i in tracks]
+        shared = thin(Layer(128, (1, 4, 3), (1, 4, 2)), Layer(256, (1, 4, 3), (1, 4, 3)))
+        chroma = thin(Layer(32, (1, 1, 12), (1, 1, 12)), Layer(64, (1, 4, 1), (1, 4, 1)))
+        onsets = thin(Layer(16, (1, 3, 1), (1, 3, 1)), Layer(32, (1, 4, 1), (1, 4, 1)), Layer(64, (1, 4, 1), (1, 4, 1)))
+        self.shared = _chain(merged.channels * n, shared, "shared")
+        self.chroma, self.onsets = _chain(n, chroma, "chroma"), _chain(n, onsets, "onsets")
+        heard, last = sum(each[-1].channels for each in (shared, chroma, onsets)), thin(Layer(512, (2, 1, 1), _ONE))[0]
+        self.last = Convolution(heard, last, name="last")
         self.output_kernel = declare_kernel(
-            self, "output_kernel", (512, 1), initializer=nn.initializers.truncated_normal(0.05)
+            self, "output_kernel", (last.channels, 1), initializer=nn.initializers.truncated_normal(0.05)
         )
         self.output_bias = self.param("output_bias", nn.initializers.zeros, (1,))
 
@@ -191,10 +204,12 @@ class PhraseGenerator(nn.Module):
     """What changes from bar to bar: noise [B, inputs] -> one vector for each bar, [B, 4, inputs]."""
 
     inputs: int
+    thinner: int = 1
 
     def setup(self) -> None:
         """Declare the parameters."""
-        layers = (Layer(1024, (2, 1), (2, 1)), Layer(self.inputs, (3, 1), (1, 1)))
+        first = thinned([Layer(1024, (2, 1), (2, 1))], self.thinner)[0]
+        layers = (first, Layer(self.inputs, (3, 1), (1, 1)))
         self.layers = _chain(self.inputs, layers, "layer", **_V1)
 
     def __call__(self, noise: Float[Array, "batch inputs"], training: bool = False) -> Array:
@@ -209,16 +224,20 @@ class BarGenerator(nn.Module):
     """A bar: noise [B, 128] -> [B, 96, 84, outputs] in (-1, 1)."""
 
     outputs: int
+    thinner: int = 1
 
     def setup(self) -> None:
         """Declare the parameters."""
-        self.first = Convolution(128, Layer(1024, (1, 1), (1, 1)), name="first", **_V1)  # type: ignore[arg-type]
-        self.layers = _chain(512, V1_BAR, "layer", **_V1)
-        self.last = Convolution(64, Layer(self.outputs, (1, 12), (1, 12)), transposed=True, spread=0.02, name="last")
+        options: dict[str, Any] = dict(_V1)
+        self.half = 512 // self.thinner
+        self.first = Convolution(128, Layer(2 * self.half, (1, 1), (1, 1)), name="first", **options)
+        layers, last = thinned(V1_BAR, self.thinner), Layer(self.outputs, (1, 12), (1, 12))
+        self.layers = _chain(self.half, layers, "layer", **options)
+        self.last = Convolution(layers[-1].channels, last, transposed=True, spread=0.02, name="last")
 
     def __call__(self, noise: Float[Array, "batch 128"], training: bool = False) -> Array:
         """One bar for each row of noise."""
-        x = jax.nn.relu(self.first(noise[:, None, None], training)).reshape(noise.shape[0], 2, 1, 512)
+        x = jax.nn.relu(self.first(noise[:, None, None], training)).reshape(noise.shape[0], 2, 1, self.half)
         for layer in self.layers:
             x = jax.nn.relu(layer(x, training))
         return jnp.tanh(self.last(x))
@@ -235,6 +254,9 @@ class GeneratorV1(nn.Module):
     """
 
     kind: Kind = "hybrid"
+    num_tracks: int = 5
+    thinner: int = 1
+    """Divides all channels between noise and tracks; 1 is the published network."""
 
     @property
     def part(self) -> int:
@@ -245,14 +267,14 @@ class GeneratorV1(nn.Module):
     def noise_size(self) -> int:
         """Of all parts: two that the tracks share, two of each track's own, as the kind has them."""
         shared, own = self.kind != "jamming", self.kind != "composer"
-        return 2 * self.part * (shared + len(TRACKS) * own)
+        return 2 * self.part * (shared + self.num_tracks * own)
 
     def setup(self) -> None:
         """Declare the parameters."""
-        self.phrase = PhraseGenerator(self.part, name="phrase")
-        names = ("all",) if self.kind == "composer" else TRACKS
-        outputs = len(TRACKS) if self.kind == "composer" else 1
-        self.bars = [BarGenerator(outputs, name=name) for name in names]
+        self.phrase = PhraseGenerator(self.part, self.thinner, name="phrase")
+        names = ("all",) if self.kind == "composer" else TRACKS[: self.num_tracks]
+        outputs = self.num_tracks if self.kind == "composer" else 1
+        self.bars = [BarGenerator(outputs, self.thinner, name=name) for name in names]
 
     def __call__(self, noise: Float[Array, "batch noise"], training: bool = False) -> Array:
         """One phrase for each row of noise. The four bars are normalised together."""
@@ -281,20 +303,26 @@ class CriticV1(nn.Module):
     has parameters in the public network, and no phrase uses it.
     """
 
+    num_tracks: int = 5
+    thinner: int = 1
+    """Divides all channels; 1 is the published network."""
+
     def setup(self) -> None:
         """Declare the parameters."""
         spread: dict[str, Any] = {"spread": 0.02}
-        self.bar = _chain(len(TRACKS), V1_CRITIC, "bar", **spread)
-        self.bar_head = _head(self, "bar_head", 2560)
-        self.phrase = _chain(128, (Layer(512, (2, 1), (1, 1)), Layer(128, (3, 1), (3, 1))), "phrase", **spread)
-        self.phrase_head = _head(self, "phrase_head", 128)
+        bar, self.piece = thinned(V1_CRITIC, self.thinner), 128 // self.thinner
+        self.bar = _chain(self.num_tracks, bar, "bar", **spread)
+        self.bar_head = _head(self, "bar_head", 5 * bar[-1].channels)
+        phrase = thinned((Layer(512, (2, 1), (1, 1)), Layer(128, (3, 1), (3, 1))), self.thinner)
+        self.phrase = _chain(self.piece, phrase, "phrase", **spread)
+        self.phrase_head = _head(self, "phrase_head", phrase[-1].channels)
 
     def __call__(self, rolls: Float[Array, "batch bars steps pitches tracks"]) -> Float[Array, "batch opinions"]:
         """The larger, the more like real music."""
         x = rolls.reshape(-1, *rolls.shape[2:])
         for layer in self.bar:
             x = leaky(layer(x))
-        x = x.reshape(-1, BARS, 1, 128)
+        x = x.reshape(-1, BARS, 1, self.piece)
         for layer in self.phrase:
             x = leaky(layer(x))
         kernel, bias, output, output_bias = self.phrase_head
@@ -313,137 +341,128 @@ def _head(module: nn.Module, name: str, inputs: int) -> tuple[Array, ...]:
     )
 
 
-# --- ours ------------------------------------------------------------------------------------------------------------
+# --- both players ----------------------------------------------------------------------------------------------------
+
+LOWEST = 24
+"""MIDI number of the lowest of the 84 pitches, as the public code has it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class VoicesConfig:
-    """Sizes of our networks: voices with a softmax over rest, hold and pitches."""
+class RollsConfig:
+    """Which of the published networks, for which tracks."""
 
-    num_voices: int = 4
-    num_classes: int = 60
-    """Rest, hold and pitches, in the order of `models.chorale.ScoreCoding`."""
-    bars: int = BARS
-    steps_per_bar: int = 16
-    noise_size: int = 128
-    channels: int = 256
-    critic_channels: int = 288
+    version: Literal["v1-composer", "v1-jamming", "v1-hybrid", "v3"] = "v3"
+    tracks: tuple[str, ...] = TRACKS
+    """Some of the five, in their order."""
+    thinner: int = 1
+    """Divides the channels of all layers; 1 is the published network."""
 
     def __post_init__(self) -> None:
-        if self.steps_per_bar % 16:
-            raise ValueError(f"steps_per_bar must be a multiple of 16, got {self.steps_per_bar}")
+        if not self.tracks or self.tracks != TRACKS[: len(self.tracks)]:
+            raise ValueError(f"tracks must be the first of {', '.join(TRACKS)}, in this order, got {self.tracks}")
+        if self.thinner < 1 or 128 % self.thinner:
+            raise ValueError(f"thinner must divide 128, the channels of many layers, got {self.thinner}")
+
+    def build(self) -> "RollPlayers":
+        """Both players."""
+        count, thinner = len(self.tracks), self.thinner
+        if self.version == "v3":
+            return RollPlayers(self, GeneratorV3(count, thinner), CriticV3(count, thinner))
+        kind: Any = self.version.removeprefix("v1-")
+        return RollPlayers(self, GeneratorV1(kind, count, thinner), CriticV1(count, thinner))
+
+    bars = BARS
+    beats_per_bar = 4
+    num_pitches = V3_PITCHES
+
+    @property
+    def steps_per_bar(self) -> int:
+        """Steps of the grid in a bar."""
+        return V3_STEPS if self.version == "v3" else V1_STEPS
+
+    @property
+    def steps_per_beat(self) -> int:
+        """Steps of the grid in a quarter note."""
+        return self.steps_per_bar // self.beats_per_bar
 
     @property
     def num_steps(self) -> int:
         """Of a phrase."""
         return self.bars * self.steps_per_bar
 
+    @property
+    def noise_size(self) -> int:
+        """Numbers from which a phrase is made."""
+        generator = self.build().generator
+        return V3_NOISE if isinstance(generator, GeneratorV3) else generator.noise_size
 
-class VoicesGenerator(nn.Module):
-    """Noise [B, noise_size] -> logits [B, steps, voices, classes]."""
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a phrase: [bars, steps, pitches, tracks]."""
+        return self.bars, self.steps_per_bar, self.num_pitches, len(self.tracks)
 
-    config: VoicesConfig = VoicesConfig()
-
-    def setup(self) -> None:
-        """Declare the parameters."""
-        c, gain = self.config, math.sqrt(2.0)
-        width, wide = c.channels, 2 * c.channels
-        self.bars_kernel = declare_kernel(self, "bars_kernel", (c.noise_size, c.bars, wide), num_stacked=0)
-        self.beats_kernel = declare_kernel(self, "beats_kernel", (wide, 4, width), gain=2 * gain)
-        self.steps_kernel = declare_kernel(self, "steps_kernel", (width, c.steps_per_bar // 4, width), gain=2 * gain)
-        self.around_kernel = declare_kernel(self, "around_kernel", (5, width, width // 2), gain=gain)
-        self.output_kernel = declare_kernel(self, "output_kernel", (width // 2, c.num_voices * c.num_classes))
-        sizes = {"bars": wide, "beats": width, "steps": width, "around": width // 2}
-        self.scales = {name: self.param(f"{name}_scale", nn.initializers.ones, (n,)) for name, n in sizes.items()}
-        self.biases = {name: self.param(f"{name}_bias", nn.initializers.zeros, (n,)) for name, n in sizes.items()}
-        self.output_bias = self.param("output_bias", nn.initializers.zeros, (c.num_voices * c.num_classes,))
-
-    def _active(self, x: Float[Array, "batch time channels"], name: str) -> Array:
-        """Layer normalisation (Ba et al. 2016, arXiv 1607.06450), then ReLU."""
-        mean = jnp.mean(x, axis=-1, keepdims=True)
-        variance = jnp.mean(jnp.square(x - mean), axis=-1, keepdims=True)
-        normal = (x - mean) * lax.rsqrt(variance + jnp.float32(1e-5))
-        return jax.nn.relu(normal * self.scales[name][None, None] + self.biases[name][None, None])
-
-    def __call__(self, noise: Float[Array, "batch noise"]) -> Float[Array, "batch steps voices classes"]:
-        """Logits of one phrase for each row of noise."""
-        c, batch = self.config, noise.shape[0]
-
-        def spread(x: Array, kernel: Array, name: str) -> Array:
-            return self._active(jnp.einsum("bti,iko->btko", x, kernel).reshape(batch, -1, kernel.shape[-1]), name)
-
-        x = self._active(jnp.einsum("bi,iko->bko", noise, self.bars_kernel), "bars")
-        x = spread(spread(x, self.beats_kernel, "beats"), self.steps_kernel, "steps")
-        form = ("NWC", "WIO", "NWC")
-        x = self._active(
-            lax.conv_general_dilated(x, self.around_kernel, (1,), "SAME", dimension_numbers=form), "around"
-        )
-        logits = x @ self.output_kernel + self.output_bias[None, None]
-        return logits.reshape(batch, c.num_steps, c.num_voices, c.num_classes)
+    @property
+    def size(self) -> str:
+        """In a few words."""
+        thin = "" if self.thinner == 1 else f" with its channels divided by {self.thinner}"
+        return f"the published network {self.version}{thin}, {self.bars} bars of {len(self.tracks)} tracks at once"
 
 
-class VoicesCritic(nn.Module):
-    """Phrases [B, steps, voices, classes], one class of each voice being 1 -> opinions [B, 1]."""
+class RollPlayers(NamedTuple):
+    """The two players of an experiment, and what passes between them: rolls in [-1, 1], 1 where a note sounds."""
 
-    config: VoicesConfig = VoicesConfig()
+    config: RollsConfig
+    generator: GeneratorV1 | GeneratorV3
+    critic: CriticV1 | CriticV3
 
-    def setup(self) -> None:
-        """Declare the parameters."""
-        c, gain = self.config, math.sqrt(2.0)
-        width, last = c.critic_channels, c.num_steps // 16
-        self.input_kernel = declare_kernel(self, "input_kernel", (3, c.num_voices * c.num_classes, width), gain=gain)
-        self.beats_kernel = declare_kernel(self, "beats_kernel", (4, width, width), gain=gain)
-        self.bars_kernel = declare_kernel(self, "bars_kernel", (4, width, width), gain=gain)
-        self.hidden_kernel = declare_kernel(self, "hidden_kernel", (last * width, width), gain=gain)
-        self.output_kernel = declare_kernel(self, "output_kernel", (width, 1))
-        names = ("input", "beats", "bars", "hidden")
-        self.biases = {name: self.param(f"{name}_bias", nn.initializers.zeros, (width,)) for name in names}
-        self.output_bias = self.param("output_bias", nn.initializers.zeros, (1,))
+    def initial_params(self, key: PRNGKeyArray) -> tuple[Params, Params]:
+        """Parameters of both; traceable."""
+        own, theirs = jax.random.split(key)
+        generator = self.generator.init(own, jnp.zeros((1, self.config.noise_size), jnp.float32))["params"]
+        return generator, self.critic.init(theirs, jnp.zeros((1, *self.config.shape), jnp.float32))["params"]
 
-    def __call__(self, phrases: Float[Array, "batch steps voices classes"]) -> Float[Array, "batch opinions"]:
-        """The larger, the more like real music."""
-        form = ("NWC", "WIO", "NWC")
-        x = phrases.reshape(*phrases.shape[:2], -1)
-        for name, kernel, stride in (
-            ("input", self.input_kernel, 1),
-            ("beats", self.beats_kernel, 4),
-            ("bars", self.bars_kernel, 4),
-        ):
-            padding = "SAME" if stride == 1 else "VALID"
-            x = lax.conv_general_dilated(x, kernel, (stride,), padding, dimension_numbers=form)
-            x = leaky(x + self.biases[name][None, None])
-        x = leaky(x.reshape(x.shape[0], -1) @ self.hidden_kernel + self.biases["hidden"][None])
-        return x @ self.output_kernel + self.output_bias[None]
+    def real(self, examples: Bool[Array, "batch bars steps pitches tracks"]) -> Array:
+        """Rolls of notes as the critic reads them."""
+        return jnp.where(examples, jnp.float32(1), jnp.float32(-1))
+
+    def fake(
+        self, params: Params, model_state: PyTree, keys: Key[Array, "batch"], *, training: bool = True
+    ) -> tuple[Float[Array, "batch bars steps pitches tracks"], PyTree]:
+        """One phrase for each key; in training it is normalised by the batch, whose statistics are remembered."""
+        noise = jax.vmap(lambda key: jax.random.normal(key, (self.config.noise_size,)))(keys)
+        variables = {"params": params, **model_state}
+        if not training:
+            return self.made(variables, noise), model_state
+        made, state = self.generator.apply(variables, noise, training=True, mutable=["statistics"])
+        return made, state
+
+    def made(self, variables: Mapping[str, Any], noise: Float[Array, "batch noise"]) -> Array:
+        """Phrases of noise, [B, bars, steps, pitches, tracks]."""
+        made: Array = self.generator.apply(variables, noise)  # type: ignore[assignment]
+        return made
+
+    def opinion(self, params: Params, rolls: Float[Array, "batch bars steps pitches tracks"]) -> Array:
+        """The critic's, [B, opinions]."""
+        said: Array = self.critic.apply({"params": params}, rolls)  # type: ignore[assignment]
+        return said
 
 
-def straight_through(
-    logits: Float[Array, "*batch classes"], noise: Float[Array, "*batch classes"], temperature: float = 1.0
-) -> Float[Array, "*batch classes"]:
-    """One class of each draw as 1 and the others as 0, with the gradient of the softmax.
-
-    The class is that of the largest logit after Gumbel noise, so it is drawn from the softmax (Jang et al. 2017, arXiv
-    1611.01144).
-
-    Args:
-        logits: of the classes.
-        noise: uniforms in (0, 1).
-        temperature: of the softmax whose gradient is taken.
-    """
-    perturbed = logits - jnp.log(-jnp.log(noise))
-    soft = jax.nn.softmax(perturbed / jnp.float32(temperature), axis=-1)
-    hard = jax.nn.one_hot(jnp.argmax(perturbed, axis=-1), logits.shape[-1], dtype=soft.dtype)
-    return soft + lax.stop_gradient(hard - soft)
-
+PRESETS: Mapping[str, RollsConfig] = {
+    "musegan-v1-composer": RollsConfig(version="v1-composer"),
+    "musegan-v1-jamming": RollsConfig(version="v1-jamming"),
+    "musegan-v1-hybrid": RollsConfig(version="v1-hybrid"),
+    "musegan-v3": RollsConfig(version="v3"),
+}
 
 __all__ = [
     "BARS",
+    "LOWEST",
+    "PRESETS",
     "TRACKS",
     "CriticV1",
     "CriticV3",
     "GeneratorV1",
     "GeneratorV3",
-    "VoicesConfig",
-    "VoicesCritic",
-    "VoicesGenerator",
-    "straight_through",
+    "RollPlayers",
+    "RollsConfig",
 ]

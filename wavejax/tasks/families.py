@@ -38,6 +38,8 @@ FAMILIES: Mapping[str, str] = {
     "deep-speech": "wavejax.tasks.recognizer.deep_speech",
     "listen-attend-spell": "wavejax.tasks.recognizer.listen_attend_spell",
     "composer": "wavejax.tasks.composer.family",
+    "musegan": "wavejax.tasks.composer.musegan",
+    "published-musegan": "wavejax.tasks.composer.published_musegan",
     "speaker": "wavejax.tasks.speaker.family",
     "tacotron": "wavejax.tasks.speaker.tacotron",
 }

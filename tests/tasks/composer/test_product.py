@@ -8,8 +8,10 @@ import pytest
 from tests.tiny.chorale import codes
 from tests.tiny.scores import melody, scores, untrained
 from wavejax.data.scores import Score
+from wavejax.evaluation.music import sounding
 from wavejax.evaluation.music_report import HELD_OUT
-from wavejax.tasks.composer.data import Piece
+from wavejax.generation import generate
+from wavejax.tasks.composer.data import Piece, classes_of
 from wavejax.tasks.composer.diagnosis import DoctorOptions
 from wavejax.tasks.composer.evaluation import EvaluateOptions
 from wavejax.tasks.composer.product import ComposingError, key_called, key_number
@@ -68,6 +70,42 @@ def test_what_a_piece_costs_does_not_depend_on_what_stands_beside_it():
     assert (harmony[:, [0, 2]] > 0).all()
 
 
+def test_the_most_probable_of_several_takes_is_kept():
+    model = COMPOSER.config.model
+    frames = COMPOSER._frames(16, None, None)
+    options = {"seed": 3, "temperature": 1.0, "local_conditioning": frames[None]}
+    takes = [generate(model.build(), COMPOSER.params, stream_ids=np.asarray([n]), **options) for n in range(4)]
+    codes = np.rint(np.asarray(takes)).astype(np.int16).reshape(4, 16, 4)
+    classes = classes_of(model, codes)
+    costs = COMPOSER._costs(classes, frames, np.zeros_like(classes)).sum(axis=(1, 2))
+    best = np.concatenate(list(COMPOSER.bars(1, seed=3, temperature=1.0, takes=4)))
+    np.testing.assert_array_equal(best, codes[np.argmin(costs)])
+    np.testing.assert_array_equal(np.concatenate(list(COMPOSER.bars(1, seed=3, temperature=1.0))), codes[0])
+    assert len(set(costs.tolist())) == 4
+
+
+def test_the_bars_of_several_takes_are_those_of_one():
+    opening = Score.from_voices(codes(COMPOSER.config.model, 20, 3), upbeat=4)
+    bars = list(COMPOSER.bars(3, given=opening, seed=2, takes=2))
+    assert [len(bar) for bar in bars] == [4, 16, 16, 16]
+    np.testing.assert_array_equal(np.concatenate(bars)[:20], opening.voices(4))
+
+
+def test_to_hold_and_to_strike_again_may_count_as_one():
+    piece = codes(COMPOSER.config.model, 24, 1)
+    step, voice = (int(number) for number in np.argwhere(piece == -1)[3])
+    struck = piece.copy()
+    struck[step, voice] = sounding(piece)[step, voice]
+    both = [COMPOSER.nats(each)[step, voice] for each in (piece, struck)]
+    merged = [COMPOSER.nats(each, merge_repeats=True)[step, voice] for each in (piece, struck)]
+    np.testing.assert_allclose(merged, -np.log(np.exp(-both[0]) + np.exp(-both[1])), rtol=1e-4)
+    plain, all_merged = COMPOSER.nats(piece), COMPOSER.nats(piece, merge_repeats=True)
+    assert (all_merged <= plain + 1e-5).all()
+    before = np.concatenate([np.zeros((1, 4)), sounding(piece)[:-1]])
+    alone = (piece != -1) & ((piece == 0) | (piece != before))
+    np.testing.assert_array_equal(all_merged[alone], plain[alone])
+
+
 def test_what_cannot_be_composed_is_said():
     with pytest.raises(ComposingError, match="a piece has 1 to 4096 bars, got bars=0"):
         COMPOSER.compose(0)
@@ -82,6 +120,8 @@ def test_what_cannot_be_composed_is_said():
         COMPOSER.compose(given=five)
     with pytest.raises(ComposingError, match="there is no voice 'viola': the model has soprano, alto, tenor, bass"):
         COMPOSER.nats(codes(COMPOSER.config.model, 4), given=("viola",))
+    with pytest.raises(ComposingError, match="takes must be at least 1 and at most 1024, got 0"):
+        COMPOSER.compose(1, takes=0)
     with pytest.raises(ValueError, match="'H' is no key"):
         COMPOSER.compose(1, key="H")
 

@@ -16,6 +16,7 @@ from wavejax.data.voices import transposed_codes
 from wavejax.evaluation.music import key_of, sounding
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.models.chorale import FREE, HOLD, REST, ChoraleConfig, frames_of
+from wavejax.models.voices_gan import VoicesConfig
 from wavejax.parallel import Strategy
 from wavejax.tasks.composer.config import ComposerConfig
 
@@ -161,8 +162,17 @@ def open_scores(config: ComposerConfig, corpus: ScoreCorpus | None) -> ScoreData
         ExperimentError: a corpus on another grid, of which no piece has the model's voices, or with pitches beyond its
             range. ManifestError: the folder is no sound corpus of scores.
     """
-    opened = ScoreCorpus.open(config.data.corpus) if corpus is None else corpus
-    model = config.model
+    return ScoreData(config, read_pieces(config.model, config.data.corpus, corpus))
+
+
+def read_pieces(
+    model: ChoraleConfig | VoicesConfig, folder: str, corpus: ScoreCorpus | None
+) -> Mapping[str, Sequence[Piece]]:
+    """The pieces of each split that a model's voices can hold; of a folder, or of a corpus that is open already.
+
+    Raises errors as `open_scores`.
+    """
+    opened = ScoreCorpus.open(folder) if corpus is None else corpus
     if opened.steps_per_quarter != model.steps_per_beat:
         raise ExperimentError(
             f"the corpus has {opened.steps_per_quarter} steps a quarter note, and the model {model.steps_per_beat}: "
@@ -175,10 +185,10 @@ def open_scores(config: ComposerConfig, corpus: ScoreCorpus | None) -> ScoreData
             f"no piece of the corpus can be read as {model.num_voices} voices ({why}): give one with as many, or set "
             "model.voices"
         )
-    return ScoreData(config, pieces)
+    return pieces
 
 
-def _pieces(corpus: ScoreCorpus, split: str, model: ChoraleConfig) -> Iterator[Piece]:
+def _pieces(corpus: ScoreCorpus, split: str, model: ChoraleConfig | VoicesConfig) -> Iterator[Piece]:
     """The pieces of a split that the model's voices can hold."""
     for piece, codes in corpus.voices(split, model.num_voices):
         pitches = codes[codes > 0]
@@ -202,7 +212,9 @@ def batch_shapes(config: ComposerConfig) -> dict[str, jax.ShapeDtypeStruct]:
     }
 
 
-def classes_of(model: ChoraleConfig, codes: Int[np.ndarray, "steps voices"]) -> Int[np.ndarray, "steps voices"]:
+def classes_of(
+    model: ChoraleConfig | VoicesConfig, codes: Int[np.ndarray, "*takes steps voices"]
+) -> Int[np.ndarray, "*takes steps voices"]:
     """The classes of codes, on the host; what `ScoreCoding.encode` gives."""
     return np.where(codes == REST, 0, np.where(codes == HOLD, 1, codes - (model.lowest - 2))).astype(np.int32)
 

@@ -17,7 +17,7 @@ from wavejax.generation import encode_conditioning, init_state, pack, replay
 from wavejax.models.chorale import frames_of
 from wavejax.ranges import as_option, check_ranges
 from wavejax.tasks.composer.data import Piece, classes_of, open_scores
-from wavejax.tasks.composer.product import Composer
+from wavejax.tasks.composer.product import ChoraleComposer
 from wavejax.types import Params
 
 AGREEMENT = 1e-3
@@ -46,7 +46,7 @@ class DoctorOptions:
     def __post_init__(self) -> None:
         check_ranges(self, as_option)
 
-    def __call__(self, product: Composer) -> Iterator[Finding]:
+    def __call__(self, product: ChoraleComposer) -> Iterator[Finding]:
         """Findings about the composer."""
         finite = check_parameters(product.params)
         yield finite
@@ -65,7 +65,7 @@ class DoctorOptions:
         yield check_free_running(product, real, bars, self.seed)
 
 
-def check_forms(product: Composer, piece: Piece) -> Finding:
+def check_forms(product: ChoraleComposer, piece: Piece) -> Finding:
     """Whether the step form says of a piece what the parallel form says."""
     model = product.config.model
     classes = classes_of(model, piece.codes)
@@ -89,7 +89,7 @@ def _stepped(model: Any, params: Params, classes: Array, frames: Array) -> Array
     return -model.distribution.log_prob(outputs, classes)
 
 
-def check_learnt(product: Composer, real: float) -> Finding:
+def check_learnt(product: ChoraleComposer, real: float) -> Finding:
     """Whether held-out pieces cost less than guessing."""
     guess = float(np.log(product.config.model.coding.num_classes))
     words = f"held-out pieces cost {real:.2f} nats per code; guessing costs {guess:.2f}"
@@ -99,7 +99,7 @@ def check_learnt(product: Composer, real: float) -> Finding:
     return Finding(check="likelihood", verdict="good", words=words)
 
 
-def check_listening(product: Composer, pieces: list[Piece]) -> Finding:
+def check_listening(product: ChoraleComposer, pieces: list[Piece]) -> Finding:
     """Whether the lower voices of a piece cost more under the first voice of another key."""
     model = product.config.model
     right: list[float] = []
@@ -118,7 +118,7 @@ def check_listening(product: Composer, pieces: list[Piece]) -> Finding:
     return Finding(check="given voices", verdict="good", words=f"{words}: it listens to them")
 
 
-def check_free_running(product: Composer, real: float, bars: int, seed: int) -> Finding:
+def check_free_running(product: ChoraleComposer, real: float, bars: int, seed: int) -> Finding:
     """Whether the composer's own piece is about as likely as held-out ones."""
     codes = np.concatenate(list(product.bars(bars, seed=seed)))
     own = float(product.nats(codes).mean())

@@ -10,16 +10,15 @@ from jaxtyping import Float
 
 from wavejax.audio.files import write_audio
 from wavejax.data.players import Sine
-from wavejax.data.score_corpus import ScoreCorpus
 from wavejax.evaluation.bootstrap import Interval, paired_bootstrap
 from wavejax.evaluation.music import Codes, Grid, key_of, parallels, scale_of, sounding
-from wavejax.evaluation.music_report import HELD_OUT, Figure, MusicReport, judge_pieces
+from wavejax.evaluation.music_report import HELD_OUT, MARKOV_CHAIN, Figure, MusicReport, closer_figures, judge_pieces
 from wavejax.evaluation.music_rivals import BarsInARow, ChordChain, independent_codes
 from wavejax.evaluation.pictures import png_bytes
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.ranges import TEMPERATURE, Range, as_option, check_ranges
-from wavejax.tasks.composer.data import Piece, ScoreData, open_scores
-from wavejax.tasks.composer.product import MOST_BARS, Composer
+from wavejax.tasks.composer.data import Piece, read_pieces
+from wavejax.tasks.composer.product import MOST_BARS, TAKES, ChoraleComposer, Composer
 from wavejax.tasks.composer.publishing import roll_of
 
 
@@ -36,7 +35,7 @@ class Costs(NamedTuple):
         return paired_bootstrap(np.zeros_like(self.nats), self.nats / counts, weights=counts)
 
 
-def score_pieces(composer: Composer, pieces: Sequence[Piece], say: Callable[[str], None]) -> Costs:
+def score_pieces(composer: ChoraleComposer, pieces: Sequence[Piece], say: Callable[[str], None]) -> Costs:
     """What pieces cost a composer that is told nothing of them."""
     rows = []
     for number, piece in enumerate(pieces):
@@ -59,9 +58,18 @@ class Harmony(NamedTuple):
     original_out_of_key: float
 
 
-def harmonise(composer: Composer, piece: Piece, grid: Grid, seed: int, temperature: float | None) -> Harmony:
-    """Harmonise the first voice of a piece, and compare the others."""
-    made = composer.harmonised(piece, seed=seed, temperature=temperature)
+def harmonise(
+    composer: ChoraleComposer,
+    piece: Piece,
+    grid: Grid,
+    seed: int,
+    temperature: float | None,
+    takes: int = 1,
+    tell_key: bool = False,
+) -> Harmony:
+    """Harmonise the first voice of a piece, and compare the others. The key that may be told is that of the melody."""
+    told = key_of(piece.codes[:, :1]) if tell_key else None
+    made = composer.harmonised(piece, seed=seed, temperature=temperature, takes=takes, key=told)
     ours, theirs, key = sounding(made)[:, 1:], sounding(piece.codes)[:, 1:], key_of(piece.codes)
 
     def outside(pitch: np.ndarray) -> float:
@@ -93,51 +101,72 @@ class EvaluateOptions:
     """Of each written piece."""
     temperature: Annotated[float | None, TEMPERATURE] = None
     """Of the draws. Default: what the composer was exported with, or 1."""
+    takes: Annotated[int, TAKES] = 1
+    """Of each harmonisation, the most probable of which is judged."""
+    copies: bool = True
+    """Look for the phrases of all systems among the training pieces, which takes most of the time."""
 
     def __post_init__(self) -> None:
         check_ranges(self, as_option)
 
     def __call__(self, product: Composer, say: Callable[[str], None]) -> MusicReport:
         """Measure."""
-        data = open_scores(product.config, ScoreCorpus.open(self.corpus))
+        pieces = read_pieces(product.config.model, self.corpus, None)
         for split in ("train", self.split):
-            if not data.has(split):
+            if not pieces.get(split):
                 raise ExperimentError(f"{self.corpus} has no scores in the split {split!r}, which the evaluation needs")
-        costs = score_pieces(product, data.pieces[self.split], say)
-        harmonies = self._harmonies(product, data, say)
+        figures, content = self._likely(product, pieces[self.split], say)
         made = self._made(product, say)
-        systems = judge_pieces(self._systems(product, data, made), _codes(data, "train"), _grid(product), say)
+        training = _codes(pieces["train"])
+        written = self._systems(product, training, _codes(pieces[self.split]), made)
+        systems = judge_pieces(written, training, _grid(product), say, copies=self.copies)
         heat = product.config.temperature if self.temperature is None else self.temperature
         step = "" if product.step is None else f", step {product.step}"
         facts = (
             ("system", f"{product.config.name}{step}"),
             ("from", product.source),
-            ("corpus", f"{self.corpus}: {len(data.pieces[self.split])} {self.split} pieces"),
+            ("corpus", f"{self.corpus}: {len(pieces[self.split])} {self.split} pieces"),
             ("pieces", f"{self.pieces} of {self.bars} bars, seeds 0 to {self.pieces - 1}, temperature {heat:g}"),
+            ("harmonisations", f"the most probable of {self.takes} takes" if self.takes > 1 else "one take each"),
         )
         return MusicReport(
             title=f"{product.config.name}{step}",
             facts=facts,
-            figures=(*cost_figures(costs, product.config.model.num_voices), *harmony_figures(harmonies)),
+            figures=(*figures, *closer_figures(systems, product.config.name)),
             systems=systems,
             judged=product.config.name,
-            content={
-                "nats": costs.nats.tolist(),
-                "steps": costs.steps.tolist(),
-                "notes": costs.notes.tolist(),
-                "harmonies": [each._asdict() for each in harmonies],
-            },
+            content=content,
             render=lambda folder, number: _published(product, made[number], folder, f"pieces/{number:02d}"),
             num_shown=len(made),
         )
 
-    def _harmonies(self, product: Composer, data: ScoreData, say: Callable[[str], None]) -> list[Harmony]:
-        melodies = [piece for piece in data.pieces[self.split] if (piece.codes[:, 0] > 0).any()][: self.pieces]
+    def _likely(
+        self, product: Composer, pieces: Sequence[Piece], say: Callable[[str], None]
+    ) -> tuple[tuple[Figure, ...], dict[str, Any]]:
+        """What a composer with a likelihood says of held-out pieces, in words and numbers."""
+        if not isinstance(product, ChoraleComposer):
+            why = "absent: it makes whole phrases out of noise, has no likelihood, and keeps no voice that is given"
+            return (("likelihood and harmonisation", why),), {}
+        costs = score_pieces(product, pieces, say)
+        harmonies = self._harmonies(product, pieces, say)
+        figures = (*cost_figures(costs, product.config.model.num_voices), *harmony_figures(harmonies))
+        return figures, {
+            "nats": costs.nats.tolist(),
+            "steps": costs.steps.tolist(),
+            "notes": costs.notes.tolist(),
+            "harmonies": [each._asdict() for each in harmonies],
+        }
+
+    def _harmonies(
+        self, product: ChoraleComposer, pieces: Sequence[Piece], say: Callable[[str], None]
+    ) -> list[Harmony]:
+        melodies = [piece for piece in pieces if (piece.codes[:, 0] > 0).any()][: self.pieces]
         if product.config.model.num_voices < 2:
             return []
         say(f"harmonising {len(melodies)} melodies")
         return [
-            harmonise(product, piece, _grid(product), seed, self.temperature) for seed, piece in enumerate(melodies)
+            harmonise(product, piece, _grid(product), seed, self.temperature, self.takes)
+            for seed, piece in enumerate(melodies)
         ]
 
     def _made(self, product: Composer, say: Callable[[str], None]) -> list[Codes]:
@@ -147,15 +176,17 @@ class EvaluateOptions:
             for seed in range(self.pieces)
         ]
 
-    def _systems(self, product: Composer, data: ScoreData, made: list[Codes]) -> dict[str, Sequence[Codes]]:
-        grid, training = _grid(product), _codes(data, "train")
+    def _systems(
+        self, product: Composer, training: Sequence[Codes], held_out: Sequence[Codes], made: Sequence[Codes]
+    ) -> dict[str, Sequence[Codes]]:
+        grid = _grid(product)
         steps, seeds = self.bars * grid.steps_per_bar, range(self.pieces)
         chain, row = ChordChain(training, grid), BarsInARow(training, grid)
         return {
-            HELD_OUT: _codes(data, self.split),
+            HELD_OUT: held_out,
             product.config.name: made,
             "independent codes": [independent_codes(training, steps, seed) for seed in seeds],
-            "Markov chain": [chain.draw(steps, seed) for seed in seeds],
+            MARKOV_CHAIN: [chain.draw(steps, seed) for seed in seeds],
             "training bars in a row": [row.draw(self.bars, seed) for seed in seeds],
         }
 
@@ -206,8 +237,8 @@ def _interval(value: Interval) -> str:
     return f"{value.mean:.3f} [{value.low:.3f}, {value.high:.3f}]"
 
 
-def _codes(data: ScoreData, split: str) -> list[Codes]:
-    return [piece.codes for piece in data.pieces[split]]
+def _codes(pieces: Sequence[Piece]) -> list[Codes]:
+    return [piece.codes for piece in pieces]
 
 
 def _grid(product: Composer) -> Grid:

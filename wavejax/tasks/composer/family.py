@@ -1,5 +1,6 @@
 """The family of composers: the card."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from wavejax.tasks.composer.data import batch_shapes, open_scores
 from wavejax.tasks.composer.diagnosis import DoctorOptions
 from wavejax.tasks.composer.evaluation import EvaluateOptions
 from wavejax.tasks.composer.learner import figures, learner
-from wavejax.tasks.composer.product import Composer
+from wavejax.tasks.composer.product import ChoraleComposer, Composer
 from wavejax.tasks.composer.publishing import roll_of
 from wavejax.terminal import quoted
 
@@ -24,10 +25,21 @@ def experiment(name: str) -> ComposerConfig:
     """The experiment around the chorale model `name`."""
     model = PRESETS[name]
     data = ScoreDataConfig(crop_steps=16 * model.steps_per_bar, history=2 * model.steps_per_bar)
-    return ComposerConfig(name=name, model=model, data=data)
+    config = ComposerConfig(name=name, model=model, data=data)
+    return quarters(config) if model.steps_per_beat == 1 else config
 
 
-def usage(config: ComposerConfig, where: str) -> str:
+def quarters(config: ComposerConfig) -> ComposerConfig:
+    """For the published quarter notes, which are few, and all of them in C major or A minor: 450 updates are best."""
+    return dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, transpose=False),
+        optimizer=dataclasses.replace(config.optimizer, decay_steps=900),
+        training=dataclasses.replace(config.training, num_steps=900, batch_size=16),
+    )
+
+
+def usage(config: Any, where: str) -> str:
     """The command that lets a composer write."""
     return f"wavejax compose {quoted(where)} --out tune"
 
@@ -41,9 +53,9 @@ def exhibits(product: Composer, data: Any) -> Iterator[Exhibit]:
         yield Exhibit(name="held out", image=roll_of(product.score_of(piece)), constant=True)
 
 
-FAMILY: Family[ComposerConfig, Composer] = Family(
+FAMILY: Family[ComposerConfig, ChoraleComposer] = Family(
     config=ComposerConfig,
-    product=Composer,
+    product=ChoraleComposer,
     presets={name: experiment(name) for name in PRESETS},
     usage=usage,
     open_data=open_scores,

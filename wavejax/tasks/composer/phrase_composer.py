@@ -1,0 +1,107 @@
+"""A composer that makes phrases of several bars at once, out of noise."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+from operator import index
+from typing import SupportsIndex
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int16, Key
+
+from wavejax.data.scores import Score
+from wavejax.data.voices import transposed_codes, without_empty_holds
+from wavejax.evaluation.music import key_of
+from wavejax.generation.noise import seed_words
+from wavejax.models.voices_gan import VoicesConfig
+from wavejax.ranges import TEMPERATURE
+from wavejax.tasks.composer.phrases import MuseGANConfig, shift_to_one_key
+from wavejax.tasks.composer.product import Composer, ComposingError, check_takes, key_number
+from wavejax.types import Params
+
+_TRIES = 16
+"""Draws of a phrase until one is in the mode that is asked for."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class PhraseComposer(Composer):
+    """A generator that learnt against a critic. Phrases follow each other without knowing of each other, in one key."""
+
+    config: MuseGANConfig
+
+    def bars(
+        self,
+        bars: int | None = None,
+        *,
+        given: Score | None = None,
+        key: str | None = None,
+        seed: SupportsIndex = 0,
+        temperature: float | None = None,
+        takes: int = 1,
+    ) -> Iterator[Int16[np.ndarray, "steps voices"]]:
+        """The codes of `compose`, bar by bar.
+
+        Args:
+            bars: how many.
+            given: must be None: this composer keeps no voices.
+            key: the tonic to which the piece is moved, and the mode that its phrases have, if one of 16 draws has it. A
+                model that learnt in all keys at once has its key by chance and is asked in vain. Default: a tonic drawn
+                from the seed.
+            seed: another seed, another piece. A longer piece of the same seed begins with the shorter one.
+            temperature: of the draws of codes; 0 takes the most probable one of each.
+            takes: must be 1, for want of a likelihood.
+
+        Raises:
+            ComposingError: a number of bars that cannot be, given voices, or several takes.
+        """
+        if given is not None:
+            raise ComposingError(
+                f"{self.config.name} makes whole phrases of its own and keeps no voices that are given: leave them "
+                "out, or take a composer that draws note by note, such as chorales"
+            )
+        if check_takes(takes) > 1:
+            raise ComposingError(
+                f"{self.config.name} has no likelihood by which the best of {takes} takes could be chosen: ask for one"
+            )
+        heat = self.config.temperature if temperature is None else temperature
+        if heat not in TEMPERATURE:
+            raise ValueError(f"temperature must be {TEMPERATURE}, got {heat}")
+        return self._phrases(self._num_bars(bars, None), None if key is None else key_number(key), index(seed), heat)
+
+    def phrase(self, seed: int, number: int, temperature: float) -> Int16[np.ndarray, "steps voices"]:
+        """A phrase in the key that the model learnt in: a function of the seed and the phrase's number alone."""
+        model = self.config.model
+        key = jax.random.fold_in(jax.random.wrap_key_data(seed_words(seed), impl="threefry2x32"), number)
+        classes = np.asarray(_drawn(model, self.params, key[None], jnp.float32(temperature)))[0]
+        codes = np.where(classes < 2, -classes, classes + (model.lowest - 2))  # class 1, a hold, is the code -1
+        return without_empty_holds(codes.astype(np.int16))
+
+    def _phrases(self, bars: int, key: int | None, seed: int, temperature: float) -> Iterator[np.ndarray]:
+        model, one_key = self.config.model, self.config.data.one_key
+        shift = 0
+        if one_key:
+            drawn = int(np.random.default_rng((seed & (2**64 - 1), 1)).integers(12)) if key is None else key
+            shift = -shift_to_one_key(drawn)
+        for number in range(-(-bars // model.bars)):
+            codes = self._in_mode(seed, number, temperature, None if key is None or not one_key else key >= 12)
+            codes = transposed_codes(codes, shift)
+            for bar in range(min(model.bars, bars - number * model.bars)):
+                yield codes[bar * model.steps_per_bar : (bar + 1) * model.steps_per_bar]
+
+    def _in_mode(self, seed: int, number: int, temperature: float, minor: bool | None) -> np.ndarray:
+        """The first draw of a phrase in a mode; the last one where none is; the first one where none is asked for."""
+        codes = self.phrase(seed, number, temperature)
+        for again in range(1, _TRIES):
+            if minor is None or (key_of(codes) >= 12) == minor:
+                break
+            codes = self.phrase(seed, number + 2**16 * again, temperature)
+        return codes
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _drawn(model: VoicesConfig, params: Params, keys: Key[Array, "batch"], temperature: Float[Array, ""]) -> Array:
+    """Classes [B, steps, voices]: those of the largest logit after Gumbel noise times the temperature."""
+    logits, uniform = model.build().drawn(params, keys)
+    return jnp.argmax(logits - temperature * jnp.log(-jnp.log(uniform)), axis=-1)
