@@ -64,12 +64,7 @@ def test_times_of_phones_go_with_them_where_the_loss_wants_them() -> None:
     np.testing.assert_allclose(batch["starts"][0, :2], [0, 2], atol=1e-5)  # a frame is 50 ms
     np.testing.assert_allclose(batch["ends"][0, :2], [2, 4], atol=1e-5)
     assert not batch["ends"][1].any()
-    letters = tiny_recognizer()
-    with pytest.raises(
-        ValueError, match=r"losses\.alignment learns the times of phonemes, but letters-en writes letters"
-    ):
-        dataclasses.replace(letters, losses=config.losses)
-    with pytest.raises(ValueError, match=r"augment\.tempo moves the phonemes whose times losses\.alignment learns"):
+    with pytest.raises(ValueError, match=r"augment\.tempo moves the symbols whose times losses\.alignment learns"):
         dataclasses.replace(config, augment=dataclasses.replace(config.augment, tempo=0.1))
     with pytest.raises(
         ExperimentError, match=r"has no alignments\.jsonl: align the corpus, or set losses\.alignment=0"
@@ -81,3 +76,20 @@ def test_a_model_of_letters_learns_transcripts_whatever_is_aligned() -> None:
     config = dataclasses.replace(tiny_recognizer())
     data = RecognizerData(config, corpus("Yes."), {"u0": aligned("u0", "Y", "EH1", "S")})
     assert config.text.decode(data.utterances("train").listed[0].labels) == "yes"
+
+
+def test_times_of_letters_where_words_are_aligned_and_none_elsewhere(caplog: pytest.LogCaptureFixture) -> None:
+    config = tiny_recognizer()
+    config = dataclasses.replace(config, losses=dataclasses.replace(config.losses, alignment=0.5))
+    known = dataclasses.replace(aligned("u0", "Y", "EH1", "S"), words=(Interval("yes", 0.0, 0.3),))
+    other = dataclasses.replace(aligned("u1", "N", "OW1"), words=(Interval("know", 0.0, 0.2),))
+    data = RecognizerData(config, corpus("Yes.", "no", "maybe"), {"u0": known, "u1": other})
+    with caplog.at_level(logging.WARNING):
+        (batch,) = data.utterances("train").once(3)
+    assert "2 of 3 utterances of train count nothing in losses.alignment" in caplog.text
+    row = int(np.argmax(batch["ends"].max(axis=1)))
+    assert config.text.decode(batch["labels"][row, : batch["num_labels"][row]]) == "yes"
+    np.testing.assert_allclose(batch["starts"][row, :3], [0, 2, 4], atol=1e-5)
+    np.testing.assert_allclose(batch["ends"][row, :3], [2, 4, 6], atol=1e-5)
+    assert (batch["num_labels"] > 0).sum() == 3, "all of them count in CTC"
+    assert (batch["ends"].max(axis=1) > 0).sum() == 1

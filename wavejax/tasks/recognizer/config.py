@@ -52,8 +52,8 @@ class SequenceLossConfig:
     """Above 0: each utterance is masked in two ways, and both readings are drawn together (CR-CTC: 0.2). Twice the
     work for a step."""
     alignment: Annotated[float, Range(0, 10)] = 0.0
-    """Above 0, for phonemes: what the cross-entropy of each frame counts whose phoneme the corpus' alignments know. CTC
-    then need not find out by itself where a phoneme is, and keeps its times."""
+    """Above 0: what the cross-entropy of each frame counts whose phoneme or letter the corpus' alignments know. It
+    need not be found by CTC alone, and its times are kept. Utterances without alignment count in CTC only."""
 
     def __post_init__(self) -> None:
         check_ranges(self, lambda name: f"losses.{name}")
@@ -82,13 +82,8 @@ class RecognizerConfig(ExperimentConfig):
                 f"augment.noise adds sounds as natural logs of magnitudes, but the features {self.spec.name} are "
                 "others: set augment.noise=0"
             )
-        if getattr(self.losses, "alignment", 0.0) and not self.text.phonemic:
-            raise ValueError(
-                f"losses.alignment learns the times of phonemes, but {self.text.name} writes letters: set "
-                "losses.alignment=0"
-            )
         if getattr(self.losses, "alignment", 0.0) and self.augment.tempo:
-            raise ValueError("augment.tempo moves the phonemes whose times losses.alignment learns: set one to 0")
+            raise ValueError("augment.tempo moves the symbols whose times losses.alignment learns: set one to 0")
         for name, theirs in (("local_channels", self.spec.num_channels), ("num_classes", self.text.num_classes)):
             if getattr(self.model, name) != theirs:
                 of = f"the spec {self.spec.name}" if name == "local_channels" else f"the text spec {self.text.name}"

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,11 @@ from wavejax.experiments.metadata import ExperimentError
 from wavejax.experiments.utterances import UtteranceData
 from wavejax.tasks.recognizer.config import RecognizerConfig
 from wavejax.tasks.recognizer.features import features_of
+from wavejax.tasks.recognizer.letter_times import letter_times
 from wavejax.text import TextError
 from wavejax.text.phonemic import in_phonemes
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +38,7 @@ class RecognizerData(UtteranceData):
     config: RecognizerConfig
     corpus: Corpus
     alignments: Mapping[str, AlignedUtterance] = dataclasses.field(default_factory=dict)
-    """By the utterance's id; a model of phonemes learns from their phones."""
+    """By the utterance's id; a model of phonemes learns their phones, one of letters at most their words' times."""
 
     @property
     def speakers(self) -> Sequence[str]:
@@ -55,7 +59,7 @@ class RecognizerData(UtteranceData):
         """Those of a split that can be learnt from. Raises ValueError where there are none."""
         config = self.config
         model = config.model.build()
-        return Utterances(
+        found = Utterances(
             self.corpus,
             split,
             config.text,
@@ -66,6 +70,18 @@ class RecognizerData(UtteranceData):
             labels=lambda position: config.text.labels(self.transcript(self.corpus.entries[position])),
             beside=self.times if _wants_times(config) else None,
         )
+        if _wants_times(config):
+            timeless = [each.position for each in found.listed if not self.times(each.position)["ends"].any()]
+            if timeless:
+                _LOG.warning(
+                    "%d of %d utterances of %s count nothing in losses.alignment, as no aligned words have their "
+                    "letters: %s ...",
+                    len(timeless),
+                    len(found),
+                    split,
+                    self.corpus.entries[timeless[0]].id,
+                )
+        return found
 
     def transcript(self, entry: UtteranceEntry) -> str:
         """What is said in an utterance, as the text spec reads it: for one of phonemes the alignment's phones.
@@ -80,13 +96,23 @@ class RecognizerData(UtteranceData):
         aligned = self.alignments.get(entry.id)
         return "" if aligned is None else " ".join("|" if symbol == " " else symbol for symbol in aligned.symbols)
 
+    @functools.cache  # noqa: B019
     def times(self, position: int) -> Mapping[str, np.ndarray]:
-        """When the phones of an utterance begin ("starts") and end ("ends"), float32 [L], in frames of the result."""
-        config = self.config
+        """When the symbols of an utterance begin ("starts") and end ("ends"), float32 [L], in frames of the result.
+
+        Phones have their own times, letters those that `letter_times` gives them. All are 0, where there are none.
+        """
+        config, entry = self.config, self.corpus.entries[position]
         seconds = config.model.subsampling * config.spec.hop_length / config.spec.sample_rate
-        phones = self.alignments[self.corpus.entries[position].id].phones
-        times = np.asarray([(each.start, each.end) for each in phones]) / seconds
-        return {"starts": times[:, 0].astype(np.float32), "ends": times[:, 1].astype(np.float32)}
+        known = self.alignments.get(entry.id)
+        if config.text.phonemic:
+            phones = () if known is None else known.phones
+            times = np.asarray([(each.start, each.end) for each in phones], np.float64).reshape(-1, 2).T / seconds
+        else:
+            text = config.text.normalize(entry.transcript)
+            found = None if known is None else letter_times(text, config.text, known, seconds)
+            times = np.zeros((2, len(text))) if found is None else found
+        return {"starts": times[0].astype(np.float32), "ends": times[1].astype(np.float32)}
 
     def features(self, position: int) -> np.ndarray:
         """Frames [F, C] of an utterance, as the model reads them: the corpus' own, or computed once."""
@@ -124,8 +150,8 @@ def open_utterances(config: Any, corpus: Corpus | None) -> RecognizerData:
     alignments = _alignments(config)
     if _wants_times(config) and not alignments:
         raise ExperimentError(
-            f"losses.alignment learns from the times of phones, but {config.data.corpus} has no {ALIGNMENTS_NAME}: "
-            "align the corpus, or set losses.alignment=0"
+            f"losses.alignment learns from the times of words and phones, but {config.data.corpus} has no "
+            f"{ALIGNMENTS_NAME}: align the corpus, or set losses.alignment=0"
         )
     return RecognizerData(config, corpus, alignments)
 
@@ -135,9 +161,10 @@ def _wants_times(config: Any) -> bool:
 
 
 def _alignments(config: RecognizerConfig) -> dict[str, AlignedUtterance]:
-    """Those beside the corpus, if the model reads phonemes and they are there."""
+    """Those beside the corpus, if the model reads phonemes or learns times, and they are there."""
     path = Path(config.data.corpus) / ALIGNMENTS_NAME
-    return read_alignments(path) if config.text.phonemic and path.is_file() else {}
+    wanted = config.text.phonemic or _wants_times(config)
+    return read_alignments(path) if wanted and path.is_file() else {}
 
 
 def transcribed_corpus(name: str, spec: Any) -> Corpus:

@@ -33,7 +33,7 @@ def recognition_loss(config: RecognizerConfig) -> Any:
     """The training loss: a `LossFn` over batches of `RecognizerData`; utterances count by their letters.
 
     Those that have fewer frames than their labels need count nothing. With `losses.consistency` both masked views of an
-    utterance are read, and the loss is the mean of both. With `losses.alignment` frames of known phonemes count, too.
+    utterance are read, and the loss is the mean of both. With `losses.alignment` frames of known symbols count, too.
     """
     model = config.model.build(dtype=jnp.dtype(config.training.dtype))
     weights = config.losses
