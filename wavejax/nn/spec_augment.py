@@ -1,7 +1,8 @@
 """SpecAugment (Park et al. 2019, arXiv 1904.08779): whole bands and stretches of time of the features are blotted out.
 
 Instead of its time warping, which moves one point, the tempo may rise and fall; and the frequency axis may be
-stretched, as by a longer or shorter vocal tract (Jaitly & Hinton 2013, "Vocal Tract Length Perturbation").
+stretched, as by a longer or shorter vocal tract (Jaitly & Hinton 2013, "Vocal Tract Length Perturbation"). Before
+anything is blotted out, utterances may stand in a room, in noise and at a telephone, in this order.
 """
 
 import dataclasses
@@ -12,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from wavejax.audio.feature_spec import FeatureSpec
+from wavejax.nn.acoustics import in_a_room, over_a_telephone
 from wavejax.ranges import AT_LEAST_NONE, Range, check_ranges
 
 _SHORTEST_SWING = 64.0
@@ -42,6 +45,11 @@ class SpecAugmentConfig:
     """Above 0: the channels of an example are stretched or squeezed by up to this share."""
     noise: Annotated[float, Range(0, 1)] = 0.0
     """Share of the examples to which noise is added, 5 to 30 dB below them; for natural logs of magnitudes."""
+    rooms: Annotated[float, Range(0, 1)] = 0.0
+    """Share of the examples that get the echo of a room, 0 to 15 dB below them, which fades by 60 dB in 0.1 to 0.6 s;
+    for natural logs of magnitudes."""
+    telephone: Annotated[float, Range(0, 1)] = 0.0
+    """Share of the examples that are heard over a telephone, 300 to 3400 Hz; for natural logs of magnitudes."""
 
     def __post_init__(self) -> None:
         check_ranges(self, lambda name: f"augment.{name}")
@@ -53,6 +61,7 @@ def spec_augment(
     keys: Key[Array, " batch"],
     config: SpecAugmentConfig,
     fill: float,
+    spec: FeatureSpec | None = None,
 ) -> Float[Array, "batch frames channels"]:
     """The features with masks drawn from each example's own key: the same, however a batch is split over devices.
 
@@ -62,12 +71,21 @@ def spec_augment(
         keys: one for each example.
         config: how much.
         fill: what stands where something was blotted out.
+        spec: of the features, by which rooms and telephones know their frames and channels.
+
+    Raises ValueError where rooms or telephones are wanted of features without a spec.
     """
+    if spec is None and (config.rooms or config.telephone):
+        raise ValueError("augment.rooms and augment.telephone need the spec of the features: give it, or set both to 0")
 
     def masked(x: Array, count: Array, key: Array) -> Array:
         x = _in_another_tempo(x, count, jax.random.fold_in(key, 3), config.tempo)
         x = _stretched(x, jax.random.fold_in(key, 4), config.stretch)
+        if spec is not None:
+            x = in_a_room(x, count, jax.random.fold_in(key, 6), config.rooms, spec)
         x = _with_noise(x, count, jax.random.fold_in(key, 5), config.noise)
+        if spec is not None:
+            x = over_a_telephone(x, count, jax.random.fold_in(key, 7), config.telephone, spec)
         bands, times, gain = jax.random.split(key, 3)
         channels = jnp.asarray(x.shape[1], jnp.int32)
         kept = ~_covered(bands, config.frequency_masks, config.frequency_share, channels, x.shape[1])[None]

@@ -197,8 +197,10 @@ def test_what_does_not_fit_is_refused() -> None:
         dataclasses.replace(config, text=get_text_spec("letters-ru"))
     assert in_language(config, get_text_spec("letters-ru")).model.num_classes == 35
     deep = tiny_deep_speech()
-    with pytest.raises(ValueError, match=r"augment\.noise adds sounds as natural logs .* the features deep-speech are"):
-        dataclasses.replace(deep, augment=dataclasses.replace(deep.augment, noise=0.5))
+    for name in ("noise", "rooms", "telephone"):
+        said = rf"augment\.{name} adds sounds as natural logs .* the features deep-speech are"
+        with pytest.raises(ValueError, match=said):
+            dataclasses.replace(deep, augment=dataclasses.replace(deep.augment, **{name: 0.5}))
     with pytest.raises(ValueError, match=r"data\.bucket_seconds must be increasing lengths, got \(4\.0, 2\.0\)"):
         dataclasses.replace(config.data, bucket_seconds=(4.0, 2.0))
 

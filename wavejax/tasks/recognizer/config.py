@@ -77,11 +77,12 @@ class RecognizerConfig(ExperimentConfig):
     augment: SpecAugmentConfig = SpecAugmentConfig()
 
     def __post_init__(self) -> None:
-        if self.augment.noise and not _has_log_magnitudes(self.spec):
-            raise ValueError(
-                f"augment.noise adds sounds as natural logs of magnitudes, but the features {self.spec.name} are "
-                "others: set augment.noise=0"
-            )
+        for name in ("noise", "rooms", "telephone"):
+            if getattr(self.augment, name) and not _has_log_magnitudes(self.spec):
+                raise ValueError(
+                    f"augment.{name} adds sounds as natural logs of magnitudes, but the features {self.spec.name} are "
+                    f"others: set augment.{name}=0"
+                )
         if getattr(self.losses, "alignment", 0.0) and self.augment.tempo:
             raise ValueError("augment.tempo moves the symbols whose times losses.alignment learns: set one to 0")
         for name, theirs in (("local_channels", self.spec.num_channels), ("num_classes", self.text.num_classes)):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
+from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.decoding import greedy_errors
 from wavejax.experiments.family import Figures, Learner
 from wavejax.experiments.metadata import ExperimentError
@@ -29,6 +30,12 @@ def param_shapes(config: Any) -> Any:
     return jax.eval_shape(lambda: initial_recognizer_params(config.model.build(), jax.random.key(0)))
 
 
+def augmented(config: RecognizerConfig, batch: Batch, keys: Any, fill: float) -> Array:
+    """The features of a batch as a training step sees them."""
+    spec = config.spec if isinstance(config.spec, FeatureSpec) else None
+    return spec_augment(batch["features"], batch["num_frames"], keys, config.augment, fill, spec)
+
+
 def recognition_loss(config: RecognizerConfig) -> Any:
     """The training loss: a `LossFn` over batches of `RecognizerData`; utterances count by their letters.
 
@@ -40,7 +47,7 @@ def recognition_loss(config: RecognizerConfig) -> Any:
 
     def view(params: Params, batch: Batch, keys: Any, number: int) -> Array:
         own = jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
-        features = spec_augment(batch["features"], batch["num_frames"], own, config.augment, model.fill)
+        features = augmented(config, batch, own, model.fill)
         log_probs: Array = model.apply({"params": params}, features, batch["num_frames"], own)
         return log_probs
 

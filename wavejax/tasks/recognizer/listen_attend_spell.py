@@ -14,11 +14,10 @@ from wavejax.decoding import edit_errors
 from wavejax.experiments.family import Learner
 from wavejax.losses.sequence import attention_cross_entropy
 from wavejax.models.listen_attend_spell import END, PRESETS, ListenAttendSpell, ListenAttendSpellConfig
-from wavejax.nn.spec_augment import spec_augment
 from wavejax.ranges import SHARE, check_ranges
 from wavejax.tasks.recognizer.card import recognizer_family
 from wavejax.tasks.recognizer.config import OPTIMIZER, RecognizerConfig
-from wavejax.tasks.recognizer.learner import learner_of
+from wavejax.tasks.recognizer.learner import augmented, learner_of
 from wavejax.tasks.recognizer.spelling import SpellingRecognizer
 from wavejax.types import Params
 
@@ -52,7 +51,7 @@ def spelling_loss(config: SpellingRecognizerConfig) -> Any:
     model = config.model.build(dtype=jnp.dtype(config.training.dtype))
 
     def loss_fn(params: Params, model_state: Any, batch: Batch, keys: Any) -> tuple[Any, ...]:
-        features = spec_augment(batch["features"], batch["num_frames"], keys, config.augment, model.fill)
+        features = augmented(config, batch, keys, model.fill)
         loss, weight = _cross_entropy(model, params, {**batch, "features": features}, keys, config.losses.smoothing)
         return loss, weight, model_state, {}
 
