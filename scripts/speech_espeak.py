@@ -1,7 +1,8 @@
 """espeak-ng as an engine of synthetic speech: its library, which says when words and phonemes begin.
 
-Its oscillators go on from one sentence to the next. So a sentence's times are always the same, but its waveform is so
-only after the same sentences: a corpus that was stopped and goes on differs from an undisturbed one in phase.
+Its oscillators go on from one sentence to the next. So a sentence's times are always the same to a millisecond, but its
+waveform is so only after the same sentences: a corpus that was stopped and goes on differs from an undisturbed one in
+phase.
 """
 
 import ctypes

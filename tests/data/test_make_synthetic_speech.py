@@ -229,7 +229,7 @@ def test_espeak_says_a_sentence_in_its_own_tempo_and_pitch(script, engines, sent
         assert 0.05 < np.abs(each.waveform).max() < 1
     other = engines.ENGINES["espeak-gb-m"].open()
     assert len(other(sentences[1]).waveform) != len(spoken[1].waveform)
-    np.testing.assert_array_equal(speak(sentences[1]).borders, spoken[1].borders)
+    np.testing.assert_allclose(speak(sentences[1]).borders, spoken[1].borders, atol=1e-3)
     script.make(tmp_path, 1.0, engines.ENGINES["espeak-us-f"], sentences)
     assert len(read_alignments(tmp_path / "alignments.jsonl")) == len(sentences)
 
