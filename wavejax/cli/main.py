@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "play": ("wavejax.cli.playing", "notes -> sound, with an instrument"),
     "transcribe": ("wavejax.cli.transcribing", "recordings -> text, with a recogniser"),
     "align": ("wavejax.cli.transcribing", "a recording and its text -> when each word is said"),
+    "language-model": ("wavejax.cli.language_modelling", "texts, and a corpus' transcripts -> a language model (ARPA)"),
     "say": ("wavejax.cli.saying", "a text -> speech, with the times of its words"),
     "compose": ("wavejax.cli.composing", "music from a composer, freely or around a melody"),
     "generate": ("wavejax.cli.speaking", "sound from a model alone, or after a prompt"),

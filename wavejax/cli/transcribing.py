@@ -16,11 +16,12 @@ from wavejax.audio.files import AUDIO_SUFFIXES, read_audio
 from wavejax.cli.inputs import InputError, OutputError, list_inputs
 from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.cli.results import check_file, check_folder, refusals
-from wavejax.data.texts import MAX_TRANSCRIPT_BYTES, read_text, text_lines
-from wavejax.decoding import Search, build_ngrams, read_arpa
+from wavejax.data.texts import MAX_TRANSCRIPT_BYTES, read_text
+from wavejax.decoding import Search
 from wavejax.ranges import Range
 from wavejax.tasks.families import load
 from wavejax.tasks.recognizer.aligning import align_corpus
+from wavejax.tasks.recognizer.language import read_language_model
 from wavejax.tasks.recognizer.product import Recognizer
 from wavejax.text.transcript_files import SUFFIXES, Format, written
 
@@ -126,16 +127,9 @@ def run_transcribe(arguments: Sequence[str]) -> int:
 
 def _search(given: Transcribe, recognizer: Recognizer) -> Search:
     """How texts are searched. Raises SourceError, NGramError or TextError where a file or a word cannot be used."""
-    ngrams = None
-    if given.lm is not None:
-        text = read_text(given.lm)
-        if given.lm.suffix.lower() == ".txt":
-            ngrams = build_ngrams(recognizer.text.normalize(line).split() for line in text_lines(text))
-        else:
-            ngrams = read_arpa(text, str(given.lm))
     search = Search(
         width=given.beam or 16,
-        ngrams=ngrams,
+        ngrams=None if given.lm is None else read_language_model(given.lm, recognizer.text),
         weight=given.lm_weight,
         word_bonus=given.word_bonus,
         hot_words=given.hot_words,

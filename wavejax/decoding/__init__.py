@@ -2,7 +2,9 @@
 
 from wavejax.decoding.beam import Hypothesis, Scorer, beam_search
 from wavejax.decoding.ctc import Alignment, Spike, align, edit_errors, greedy, greedy_errors, meeting
-from wavejax.decoding.ngrams import NGramError, NGrams, Search, WordScorer, build_ngrams, read_arpa
+from wavejax.decoding.estimation import build_ngrams, mix_ngrams
+from wavejax.decoding.ngrams import NGramError, NGrams, read_arpa
+from wavejax.decoding.scoring import Search, WordScorer
 from wavejax.decoding.spelling import Spelled, spell
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "greedy",
     "greedy_errors",
     "meeting",
+    "mix_ngrams",
     "read_arpa",
     "spell",
 ]

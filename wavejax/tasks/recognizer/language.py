@@ -1,0 +1,165 @@
+"""Language models for recognisers: of texts and of a corpus' transcripts, without the sentences that it holds out."""
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wavejax.data import Corpus, embedded_corpus
+from wavejax.data.texts import read_text, text_lines
+from wavejax.decoding import NGrams, build_ngrams, mix_ngrams, read_arpa
+from wavejax.experiments.metadata import ExperimentError
+from wavejax.text import TextError, TextSpec
+
+HELD_OUT = ("validation", "test")
+"""Splits whose sentences no language model may know."""
+LONG = 4
+"""Words of a held-out sentence that is looked for inside of longer ones, too; shorter ones are common elsewhere."""
+
+Words = tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sentences:
+    """What a language model is made of."""
+
+    kept: tuple[Words, ...]
+    held_out: int = 0
+    """Sentences that were left out because a corpus holds them out."""
+    unreadable: tuple[str, ...] = ()
+    """Sentences that were left out because the text spec cannot express them, as written."""
+
+    def __add__(self, other: "Sentences") -> "Sentences":
+        return Sentences(
+            kept=self.kept + other.kept,
+            held_out=self.held_out + other.held_out,
+            unreadable=self.unreadable + other.unreadable,
+        )
+
+
+def sentences_of(lines: Iterable[str], text: TextSpec, without: Collection[Words] = frozenset()) -> Sentences:
+    """Normalised sentences, without those of `without`, and without those that contain one of `LONG` words or more.
+
+    Args:
+        lines: a sentence each, as written; empty ones are no sentences.
+        text: whose normaliser reads them, and whose symbols they must have.
+        without: held-out sentences, normalised.
+    """
+    kept, unreadable, held_out = list[Words](), list[str](), 0
+    for line in lines:
+        try:
+            said = text.normalize(line)
+            text.encode(said)
+        except TextError:
+            unreadable.append(line)
+            continue
+        words = tuple(said.split())
+        if any(True for _ in known_in(words, without)):
+            held_out += 1
+        elif words:
+            kept.append(words)
+    return Sentences(kept=tuple(kept), held_out=held_out, unreadable=tuple(unreadable))
+
+
+def known_in(words: Words, sentences: Collection[Words]) -> Iterable[Words]:
+    """Those of `sentences` that a sentence is, or that stand in it if they have `LONG` words or more."""
+    if words in sentences:
+        yield words
+    for size in {len(each) for each in sentences if LONG <= len(each) < len(words)}:
+        for first in range(len(words) - size + 1):
+            if words[first : first + size] in sentences:
+                yield words[first : first + size]
+
+
+def read_sentences(path: Path, text: TextSpec, without: Collection[Words] = frozenset()) -> Sentences:
+    """Those of a text file with a sentence on each line. Raises SourceError where it cannot be read."""
+    return sentences_of(text_lines(read_text(path)), text, without)
+
+
+def corpus_sentences(
+    corpus: Corpus, text: TextSpec, splits: Sequence[str], without: Collection[Words] = frozenset()
+) -> Sentences:
+    """The transcripts of a corpus' splits."""
+    listed = (corpus.entries[position].transcript for split in splits for position in corpus.indices(split))
+    return sentences_of((each for each in listed if each), text, without)
+
+
+def open_transcripts(folder: str) -> Corpus:
+    """A corpus by its folder, or "embedded". Raises ManifestError or RecordError as `Corpus.open`."""
+    return embedded_corpus() if folder == "embedded" else Corpus.open(folder)
+
+
+def make_language_model(
+    texts: Sequence[Words], transcripts: Sequence[Words], *, order: int = 3, share: float = 0.5
+) -> NGrams:
+    """A model of sentences of texts and of a corpus; where there are both, a mixture in which the latter have `share`.
+
+    Both parts know the words of both.
+
+    Raises ValueError: no sentence, an order outside 1 to 10, or a share outside 0 to 1.
+    """
+    if not (texts and transcripts):
+        return build_ngrams([*texts, *transcripts], order)
+    words = dict.fromkeys(word for sentence in (*texts, *transcripts) for word in sentence)
+    own, others = (build_ngrams(each, order, words) for each in (transcripts, texts))
+    return mix_ngrams(own, others, share)
+
+
+def read_language_model(path: Path, text: TextSpec) -> NGrams:
+    """An ARPA file, or a trigram model of a text file (NAME.txt) with a sentence on each line.
+
+    Raises:
+        SourceError: the file cannot be read.
+        NGramError: it is no ARPA file.
+        ExperimentError: no line of a text can be expressed by the spec.
+    """
+    if path.suffix.lower() != ".txt":
+        return read_arpa(read_text(path), str(path))
+    found = read_sentences(path, text)
+    if not found.kept:
+        raise ExperimentError(no_sentence(str(path), found, text))
+    return build_ngrams(found.kept)
+
+
+def no_sentence(where: str, found: Sentences, text: TextSpec) -> str:
+    """Why a place holds nothing that a language model could be made of."""
+    if found.held_out and not found.unreadable:
+        return (
+            f"all {found.held_out} sentences of {where} are held out by the corpus: a language model may not know "
+            "them, so give other texts"
+        )
+    line = f"; the first that cannot be written is {found.unreadable[0][:60]!r}" if found.unreadable else ""
+    return (
+        f"{where} holds no sentence in the symbols of {text.name}{line}: give UTF-8 text with a sentence on each line, "
+        "in the language of the recogniser"
+    )
+
+
+def perplexity(ngrams: NGrams, sentences: Sequence[Words]) -> tuple[float, float]:
+    """(perplexity of a word, ends of sentences included; share of words that are unknown, which do not count in it)."""
+    words = [word for sentence in sentences for word in sentence]
+    known = sum(word in ngrams for word in words)
+    total = 0.0
+    for sentence in sentences:
+        history = ["<s>"]
+        for word in (*sentence, "</s>"):
+            if word in ngrams:
+                total += ngrams.log_prob(history, word)
+            history.append(word)
+    return math.pow(10.0, -total / max(known + len(sentences), 1)), 1 - known / max(len(words), 1)
+
+
+__all__ = [
+    "HELD_OUT",
+    "LONG",
+    "Sentences",
+    "corpus_sentences",
+    "known_in",
+    "make_language_model",
+    "no_sentence",
+    "open_transcripts",
+    "perplexity",
+    "read_language_model",
+    "read_sentences",
+    "sentences_of",
+]
