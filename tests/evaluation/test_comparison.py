@@ -11,7 +11,7 @@ from wavejax.audio.specs import get_spec
 from wavejax.evaluation.anchors import CODINGS, low_pass, recode
 from wavejax.evaluation.comparison import Comparison, System, compare
 from wavejax.evaluation.measures import METRICS, Column, Item, Measure, Scorer
-from wavejax.evaluation.report import markdown, write_report
+from wavejax.evaluation.report import Exhibit, markdown, write_report
 from wavejax.extras import MissingExtra
 
 ITEMS = [Item(id=f"item/{i}", waveform=voice(i, 1.2 + 0.1 * i, 150.0 + 20 * i), transcript="ah <b>") for i in range(3)]
@@ -125,3 +125,14 @@ def test_the_report_stands_alone(tmp_path) -> None:
     assert content["systems"]["late"]["flags"] == ["lag"]
     assert content["differences"]["late"]["original"]["lag"]["mean"] == pytest.approx(12.5, abs=0.5)
     assert "| lag (ms)" in (page.parent / "report.md").read_text()
+
+
+def test_a_page_says_what_was_heard_and_plays_other_sounds(tmp_path) -> None:
+    made = judged(system("original"))
+    captions = {("original", 0, 1): "heard: a < b"}
+    page = write_report(
+        tmp_path, made, title="t", facts={}, captions=captions, exhibits=[Exhibit("Said", "said.wav", ("one & two",))]
+    ).read_text()
+    assert page.count("heard: a &lt; b") == 1
+    assert page.index('src="said.wav"') > page.index("one &amp; two") > page.index("<h3>Said</h3>")
+    assert page.count("<audio") == 4

@@ -4,7 +4,7 @@ import base64
 import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,6 +64,16 @@ def markdown(comparison: Comparison) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+class Exhibit(NamedTuple):
+    """A sound that is not judged, for the page."""
+
+    title: str
+    path: str
+    """Of the file, seen from the page."""
+    lines: tuple[str, ...]
+    """What stands above the player."""
+
+
 def write_report(
     folder: str | Path,
     comparison: Comparison,
@@ -72,6 +82,8 @@ def write_report(
     facts: Mapping[str, str],
     notes: str = "",
     extra: Mapping[str, Any] | None = None,
+    captions: Mapping[tuple[str, int, int], str] | None = None,
+    exhibits: Sequence[Exhibit] = (),
 ) -> Path:
     """Writes report.json, report.md, index.html and audio/SYSTEM/TAKE/ID.wav, and returns the page's path.
 
@@ -84,6 +96,8 @@ def write_report(
         facts: description of the run: model, seeds, temperature, corpus, ...
         notes: text shown verbatim below the tables.
         extra: added to report.json.
+        captions: (system, take, utterance) -> what stands below that player.
+        exhibits: other sounds in the folder, shown before the utterances.
 
     Raises:
         FileExistsError: the folder has a file with one of these names that is not from a report.
@@ -97,7 +111,7 @@ def write_report(
     text = f"# {title}\n\n{said}\n\n{markdown(comparison)}" + (f"\n```\n{notes}\n```\n" if notes else "")
     write_text(root / "report.md", text)
     page = root / "index.html"
-    write_text(page, _page(comparison, paths, title, facts, notes))
+    write_text(page, _page(comparison, paths, title, facts, notes, captions or {}, exhibits))
     return page
 
 
@@ -121,9 +135,11 @@ def _page(
     title: str,
     facts: Mapping[str, str],
     notes: str,
+    captions: Mapping[tuple[str, int, int], str],
+    exhibits: Sequence[Exhibit],
 ) -> str:
     said = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in facts.items())
-    items = "".join(_item(comparison, index, paths) for index in range(len(comparison.items)))
+    items = "".join(_item(comparison, index, paths, captions) for index in range(len(comparison.items)))
     unused = "".join(f"<li>{html.escape(name)}: {html.escape(why)}</li>" for name, why in comparison.unused.items())
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
@@ -135,7 +151,7 @@ def _page(
         + (f"<p>Not judged:</p><ul>{unused}</ul>" if unused else "")
         + (f"<h2>Bits per sample</h2><pre>{html.escape(notes)}</pre>" if notes else "")
         + "<h2>Listen</h2><p>All at the original's loudness. What systems say is synthetic.</p>"
-        + f"{items}</body></html>\n"
+        + f"{''.join(map(_exhibit, exhibits))}{items}</body></html>\n"
     )
 
 
@@ -179,7 +195,20 @@ def _differences(comparison: Comparison) -> str:
     return "".join(tables)
 
 
-def _item(comparison: Comparison, index: int, paths: Mapping[tuple[str, int, int], str]) -> str:
+def _exhibit(exhibit: Exhibit) -> str:
+    lines = "".join(f'<p class="text">{html.escape(line)}</p>' for line in exhibit.lines)
+    return (
+        f'<h3>{html.escape(exhibit.title)}</h3>{lines}<div class="grid"><div class="card candidate">'
+        f'<audio controls preload="none" src="{html.escape(exhibit.path)}"></audio></div></div>'
+    )
+
+
+def _item(
+    comparison: Comparison,
+    index: int,
+    paths: Mapping[tuple[str, int, int], str],
+    captions: Mapping[tuple[str, int, int], str],
+) -> str:
     item = comparison.items[index]
     peak = float(np.abs(item.waveform).max(initial=0.0)) or 1.0
     cards = []
@@ -188,11 +217,14 @@ def _item(comparison: Comparison, index: int, paths: Mapping[tuple[str, int, int
             sound = match_level(take[index], item.waveform, JUDGED_RATE)[0]
             picture = base64.b64encode(png_bytes(spectrogram_image(sound, get_spec("speech-16k")))).decode()
             seed = f" &middot; seed {system.seeds[number]}" if system.seeds else ""
+            caption = captions.get((system.name, number, index))
+            below = "" if caption is None else f'<p class="text">{html.escape(caption)}</p>'
             cards.append(
                 f'<div class="card {_kind(system)}"><b>{html.escape(system.name)}{seed}</b>'
                 f'<audio controls preload="none" src="{html.escape(paths[system.name, number, index])}"></audio>'
                 f'{waveform_svg(sound, peak)}<img alt="log-mel spectrogram" src="data:image/png;base64,{picture}">'
-                f"<details><summary>figures</summary>{_figures(comparison, system, number, index)}</details></div>"
+                f"{below}<details><summary>figures</summary>{_figures(comparison, system, number, index)}</details>"
+                "</div>"
             )
     text = f'<p class="text">{html.escape(item.transcript)}</p>' if item.transcript else ""
     return f'<h3>{html.escape(_headline(item))}</h3>{text}<div class="grid">{"".join(cards)}</div>'
