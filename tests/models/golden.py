@@ -15,6 +15,7 @@ from typing import Any
 import jax
 
 from wavejax.models import (
+    attend_spell,
     chorale,
     conv_ctc,
     deep_speech,
@@ -34,7 +35,12 @@ from wavejax.nn.parameters import initial_params, initial_recognizer_params
 from wavejax.types import ParallelModel
 
 FOLDER = Path(__file__).parent / "golden"
-RECOGNIZERS = {**conv_ctc.PRESETS, **deep_speech.PRESETS, **listen_attend_spell.PRESETS}
+RECOGNIZERS = {
+    **conv_ctc.PRESETS,
+    **deep_speech.PRESETS,
+    **listen_attend_spell.PRESETS,
+    **attend_spell.PRESETS,
+}
 GAMES = {**voices_gan.PRESETS, **musegan.PRESETS}
 PRESETS = {
     **wavenet_presets.PRESETS,

@@ -29,6 +29,7 @@ PRODUCTS = {
     "recognizer": Recognizer,
     "deep-speech": Recognizer,
     "listen-attend-spell": SpellingRecognizer,
+    "attend-spell": SpellingRecognizer,
     "composer": Composer,
     "musegan": Composer,
     "published-musegan": Composer,

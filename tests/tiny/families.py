@@ -10,7 +10,7 @@ import soundfile
 from tests.tiny import commands
 from tests.tiny.musegan import rolls, tiny_musegan, tiny_published_musegan
 from tests.tiny.notes import recordings, tiny_piano
-from tests.tiny.recognizers import tiny_deep_speech, tiny_recognizer, tiny_speller
+from tests.tiny.recognizers import tiny_attend_spell, tiny_deep_speech, tiny_recognizer, tiny_speller
 from tests.tiny.scores import scores, tiny_composer
 from tests.tiny.speakers import tiny_speaker, tiny_tacotron, tones
 from tests.tiny.vocos import tiny_hifi_gan, tiny_published_vocos, tiny_vocos
@@ -54,6 +54,7 @@ TINY: dict[str, Tiny] = {
     "recognizer": Tiny(tiny_recognizer, embedded),
     "deep-speech": Tiny(tiny_deep_speech, embedded),
     "listen-attend-spell": Tiny(tiny_speller, embedded),
+    "attend-spell": Tiny(tiny_attend_spell, embedded),
     "composer": Tiny(tiny_composer, scores),
     "musegan": Tiny(tiny_musegan, scores),
     "published-musegan": Tiny(tiny_published_musegan, rolls),

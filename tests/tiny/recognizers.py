@@ -34,6 +34,17 @@ def tiny_speller() -> Any:
     return dataclasses.replace(config, data=dataclasses.replace(config.data, bucket_seconds=(3.0,)))
 
 
+def tiny_attend_spell() -> Any:
+    """The same on two thin convolutional blocks, those of `tiny_recognizer`."""
+    config = preset("attend-spell-16k")
+    sizes = {"channels": 8, "hidden_channels": 8, "squeeze_channels": 4, "num_blocks": 2, "kernel_size": 3}
+    listener = dataclasses.replace(config.model.listener, **sizes)
+    speller = {"speller_channels": 8, "attention_channels": 4, "embedding_channels": 4, "location_taps": 5}
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, listener=listener, **speller))
+    config = _small(config)
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, bucket_seconds=(3.0,)))
+
+
 def _small(config: Any, **changes: Any) -> Any:
     if isinstance(config.losses, SequenceLossConfig):
         changes["losses"] = dataclasses.replace(config.losses, prior_strength=0.3, consistency=0.2)

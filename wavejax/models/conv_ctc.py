@@ -10,29 +10,27 @@ recurrent one (Han et al. 2020, arXiv 2005.03191, section 2.2.2); depthwise conv
 changes a result.
 
 A causal network sees the past alone: its convolutions end at the newest frame, and what excites a frame is a mean over
-the frames before it in which old ones fade. It runs over a whole utterance, or piece by piece with a state.
+the frames before it in which old ones fade. It runs over a whole utterance, or piece by piece with a state. All but the
+letters is `wavejax.nn.conv_listener`, which other recognisers share.
 """
 
 import dataclasses
 from typing import Annotated, Any, Literal
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax import lax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
-from wavejax.nn.convnext import depthwise, layer_norm
-from wavejax.nn.dropout import drop
-from wavejax.nn.kernels import declare, declare_kernel
+from wavejax.nn.conv_listener import (
+    ConvListenerConfig,
+    State,
+    ctc_log_probs,
+    initial_listener_state,
+    listened,
+    read_features,
+)
 from wavejax.ranges import COUNT, SHARE, Range, check_ranges
-
-_TAPS = 5
-"""Of the first two convolutions."""
-
-State = dict[str, Any]
-"""What a causal network remembers: the last inputs of every convolution [B, n, C], and every block's fading sums."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,9 +71,10 @@ class ConvCTCConfig:
         return ConvCTC(self, dtype, precision)
 
     @property
-    def strides(self) -> tuple[int, int]:
-        """Of the first two convolutions."""
-        return 2, self.subsampling // 2
+    def listener(self) -> ConvListenerConfig:
+        """Its body, which gives frames to the last layer."""
+        names = [field.name for field in dataclasses.fields(ConvListenerConfig)]
+        return ConvListenerConfig(**{name: getattr(self, name) for name in names})
 
     @property
     def size(self) -> str:
@@ -85,10 +84,7 @@ class ConvCTCConfig:
     @property
     def macs_per_frame(self) -> int:
         """Multiplications for a frame of features."""
-        channels = self.channels
-        block = 2 * channels * (self.hidden_channels + self.squeeze_channels) + self.kernel_size * channels
-        stem = _TAPS * channels * (self.strides[1] * self.local_channels + channels)
-        return (stem + self.num_blocks * block + channels * self.num_classes) // self.subsampling
+        return (self.listener.macs_per_result + self.channels * self.num_classes) // self.subsampling
 
     def typical_product(self, frames: int) -> tuple[int, int, int]:
         """[rows, inputs] x [inputs, outputs] of its typical matrix product, for this number of frames of features."""
@@ -128,20 +124,11 @@ class ConvCTC(nn.Module):
 
         Frame j of the result is about frames s j to s j + s - 1 of the features.
         """
-        return self._network(*self._read(features, num_frames), keys, None)[1]
+        return self._network(features, num_frames, keys, None)[1]
 
     def initial_state(self, batch_size: int) -> State:
         """The state before the first frame: zeros, as `__call__` has them before an utterance."""
-        config = self.config
-        stem = (config.local_channels, config.channels)
-        state = {
-            f"stem_{i}": jnp.zeros((batch_size, _TAPS - stride, channels), jnp.float32)
-            for i, (channels, stride) in enumerate(zip(stem, config.strides, strict=True))
-        }
-        for i in range(config.num_blocks):
-            state[f"block_{i}"] = jnp.zeros((batch_size, config.kernel_size - 1, config.channels), jnp.float32)
-            state[f"mean_{i}"] = jnp.zeros((batch_size, config.channels + 1), jnp.float32)
-        return state
+        return initial_listener_state(self.config.listener, batch_size)
 
     def advance(
         self,
@@ -160,130 +147,16 @@ class ConvCTC(nn.Module):
         if features.shape[1] % step:
             raise ValueError(f"a piece must be a multiple of {step} frames, got {features.shape[1]}: pad the last")
         count = jnp.full((features.shape[0],), features.shape[1], jnp.int32) if num_frames is None else num_frames
-        return self._network(*self._read(features, count), None, state)
-
-    def _read(self, features: Array, num_frames: Array) -> tuple[Array, Array]:
-        """Features as the network reads them, zeros past their end, in a multiple of `subsampling` frames."""
-        missing = -features.shape[1] % self.config.subsampling
-        valid = jnp.arange(features.shape[1]).reshape(1, -1) < num_frames[:, None]
-        x = (features - jnp.float32(self.config.offset)) * jnp.float32(self.config.scale)
-        return jnp.pad(jnp.where(valid[..., None], x, jnp.float32(0)), ((0, 0), (0, missing), (0, 0))), num_frames
+        return self._network(features, count, None, state)
 
     @nn.compact
     def _network(
-        self, x: Array, num_frames: Array, keys: Array | None, state: State | None
+        self, features: Array, num_frames: Array, keys: Array | None, state: State | None
     ) -> tuple[State, Float[Array, "batch out classes"]]:
-        config, kept = self.config, {}
-        for index, stride in enumerate(config.strides):
-            before, after = (_TAPS - stride, 0) if config.causal else (_TAPS // 2, _TAPS // 2)
-            x, kept[f"stem_{index}"] = _with_context(
-                x, before, after, None if state is None else state[f"stem_{index}"]
-            )
-            kernel = declare_kernel(self, f"stem_{index}_kernel", (_TAPS, x.shape[-1], config.channels))
-            x = _strided(x.astype(self.dtype), kernel.astype(self.dtype), stride, self.precision)
-            x = x + declare(self, f"stem_{index}_bias", _zeros, (config.channels,))[None, None]
-            x = jax.nn.swish(self._norm(f"stem_{index}", x))
-            num_frames = -(-num_frames // stride)
-            valid = jnp.arange(x.shape[1]).reshape(1, -1) < num_frames[:, None]
-            x = jnp.where(valid[..., None], x, jnp.float32(0))
-        for index in range(config.num_blocks):
-            given = None if state is None else (state[f"block_{index}"], state[f"mean_{index}"])
-            block = Block(config, self.dtype, self.precision, name=f"block_{index}")
-            y, (kept[f"block_{index}"], kept[f"mean_{index}"]) = block(x, valid, given)
-            x = x + drop(y, keys, config.dropout, index)
-        x = self._norm("output", x)
-        kernel = declare_kernel(self, "output_kernel", (config.channels, config.num_classes))
-        bias = declare(self, "output_bias", self._initial_bias, (config.num_classes,))
-        logits = _product(x.astype(self.dtype), kernel.astype(self.dtype), self.precision) + bias[None, None]
-        return kept, jax.nn.log_softmax(logits, axis=-1)
-
-    def _norm(self, name: str, x: Array) -> Array:
-        ones, of = nn.initializers.ones, (self.config.channels,)
-        return layer_norm(
-            x, declare(self, f"{name}_norm_scale", ones, of), declare(self, f"{name}_norm_bias", _zeros, of)
-        )
-
-    def _initial_bias(self, key: Array, shape: tuple[int, ...]) -> Array:
-        del key
-        return jnp.zeros(shape, jnp.float32).at[0].set(self.config.blank_bias)
-
-
-class Block(nn.Module):
-    """excite(contract(swish(expand(norm(depthwise(x)))))), which is added to x."""
-
-    config: ConvCTCConfig
-    dtype: DTypeLike
-    precision: Any
-
-    @nn.compact
-    def __call__(
-        self,
-        x: Float[Array, "batch time channels"],
-        valid: Bool[Array, "batch time"],
-        state: tuple[Array, Array] | None,
-    ) -> tuple[Float[Array, "batch time channels"], tuple[Array, Array]]:
-        """(branch, state): of a causal block the last inputs of its convolution, and its fading sums."""
-        config, ones = self.config, nn.initializers.ones
-        channels, of = config.channels, (config.channels,)
-        half = config.kernel_size // 2
-        before, after = (config.kernel_size - 1, 0) if config.causal else (half, half)
-        y, last = _with_context(x, before, after, None if state is None else state[0])
-        taps = declare_kernel(self, "depthwise_kernel", (config.kernel_size, channels))
-        y = depthwise(y, taps) + declare(self, "depthwise_bias", _zeros, of)[None, None]
-        y = layer_norm(y, declare(self, "norm_scale", ones, of), declare(self, "norm_bias", _zeros, of))
-        y = jax.nn.swish(self._linear("expand", y, config.hidden_channels))
-        y = self._linear("contract", y, channels)
-        y = jnp.where(valid[..., None], y, jnp.float32(0))
-        mean, sums = self._mean(y, valid, None if state is None else state[1])
-        mean = jax.nn.swish(self._linear("squeeze", mean, config.squeeze_channels))
-        y = y * jax.nn.sigmoid(self._linear("excite", mean, channels))
-        gamma = declare(self, "gamma", nn.initializers.constant(0.5), of)
-        return gamma[None, None] * y, (last, sums)
-
-    def _mean(self, y: Array, valid: Array, sums: Array | None) -> tuple[Array, Array]:
-        """What the block has heard: [B, 1, C], the mean of an utterance; or causal [B, T, C], one that fades."""
-        counted = jnp.concatenate([y, valid.astype(jnp.float32)[..., None]], axis=-1)
-        if not self.config.causal:
-            total = jnp.sum(counted, axis=1, keepdims=True)
-            return total[..., :-1] / jnp.maximum(total[..., -1:], jnp.float32(1)), total[:, 0]
-        fading = jnp.float32(self.config.fading)
-
-        def frame(sums: Array, new: Array) -> tuple[Array, Array]:
-            sums = fading * sums + new
-            return sums, sums
-
-        start = jnp.zeros_like(counted[:, 0]) if sums is None else sums
-        newest, each = lax.scan(frame, start, jnp.moveaxis(counted, 1, 0))
-        each = jnp.moveaxis(each, 0, 1)
-        return each[..., :-1] / jnp.maximum(each[..., -1:], jnp.float32(1e-3)), newest
-
-    def _linear(self, name: str, x: Array, width: int) -> Array:
-        kernel = declare_kernel(self, f"{name}_kernel", (x.shape[-1], width))
-        product = _product(x.astype(self.dtype), kernel.astype(self.dtype), self.precision)
-        return product + declare(self, f"{name}_bias", _zeros, (width,))[None, None]
-
-
-_zeros = nn.initializers.zeros
-
-
-def _with_context(x: Array, before: int, after: int, history: Array | None) -> tuple[Array, Array]:
-    """x with the frames before it (zeros, or those of an earlier piece) and zeros after it; and its last frames."""
-    if history is None:
-        history = jnp.zeros((x.shape[0], before, x.shape[2]), x.dtype)
-    whole = jnp.concatenate([history, x], axis=1)
-    return jnp.pad(whole, ((0, 0), (0, after), (0, 0))), whole[:, whole.shape[1] - before :]
-
-
-def _strided(x: Array, kernel: Array, stride: int, precision: Any) -> Array:
-    """A convolution without padding, as one product with all taps' channels side by side."""
-    taps, channels, out = kernel.shape
-    count = (x.shape[1] - taps) // stride + 1
-    wide = jnp.concatenate([x[:, tap : tap + stride * (count - 1) + 1 : stride] for tap in range(taps)], axis=-1)
-    return _product(wide, kernel.reshape(taps * channels, out), precision)
-
-
-def _product(x: Array, kernel: Array, precision: Any) -> Array:
-    return jnp.matmul(x, kernel, precision=precision, preferred_element_type=jnp.float32)
+        config, options = self.config, {"dtype": self.dtype, "precision": self.precision}
+        x = read_features(config.listener, features, num_frames)
+        kept, heard, _ = listened(self, config.listener, x, num_frames, keys, state, **options)
+        return kept, ctc_log_probs(self, heard, config.num_classes, config.blank_bias, **options)
 
 
 PRESETS: dict[str, ConvCTCConfig] = {

@@ -6,28 +6,23 @@
              log-probabilities = log softmax(linear(tanh(linear(s, context))))
 
 What it writes depends on what it has written, which CTC's letters do not; so it learns spelling as well as sounds, and
-needs more recordings. Class 0, CTC's blank, is the end of a text here, and stands before its first letter.
+needs more recordings. Class 0, CTC's blank, is the end of a text here, and stands before its first letter. The speller
+is `wavejax.nn.spelling`.
 """
 
 import dataclasses
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from wavejax.nn.attention import attend
 from wavejax.nn.bidirectional import both_ways
 from wavejax.nn.dropout import drop
-from wavejax.nn.kernels import declare, declare_kernel
 from wavejax.nn.recurrent import LSTM
+from wavejax.nn.spelling import END, Memory, Speller, SpellerConfig, State
 from wavejax.ranges import COUNT, SHARE, Range, check_ranges
-
-END = 0
-"""The class that ends a text."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,6 +66,17 @@ class ListenAttendSpellConfig:
         return 2**self.num_pyramids
 
     @property
+    def speller(self) -> SpellerConfig:
+        """The part that writes."""
+        return SpellerConfig(
+            width=2 * self.listener_channels,
+            num_classes=self.num_classes,
+            speller_channels=self.speller_channels,
+            attention_channels=self.attention_channels,
+            embedding_channels=self.embedding_channels,
+        )
+
+    @property
     def size(self) -> str:
         """In a few words."""
         return (
@@ -90,18 +96,6 @@ class ListenAttendSpellConfig:
     def typical_product(self, frames: int) -> tuple[int, int, int]:
         """[rows, inputs] x [inputs, outputs] of its typical matrix product, for this number of frames of features."""
         return max(frames // 2, 1), 4 * self.listener_channels, 4 * self.listener_channels
-
-
-class Memory(NamedTuple):
-    """What was heard."""
-
-    values: Float[Array, "batch places width"]
-    keys: Float[Array, "batch places channels"]
-    valid: Bool[Array, "batch places"]
-
-
-State = dict[str, Any]
-"""Of the speller: (h, c) of both layers, each [B, speller_channels], and the context [B, width]."""
 
 
 class ListenAttendSpell(nn.Module):
@@ -129,7 +123,7 @@ class ListenAttendSpell(nn.Module):
         config = self.config
         options = {"dtype": self.dtype, "precision": self.precision}
         self.listener = Listener(config, **options, name="listener")
-        self.speller = Speller(config, **options, name="speller")
+        self.speller = Speller(config.speller, **options, name="speller")
 
     def __call__(
         self,
@@ -140,18 +134,7 @@ class ListenAttendSpell(nn.Module):
     ) -> Float[Array, "batch written classes"]:
         """Logits of each label and of the end, given the labels before; `keys` switch dropout on."""
         given = jnp.zeros((features.shape[0], 1), jnp.int32) if labels is None else labels
-        memory = self.listen(features, num_frames, keys)
-        before = jnp.pad(given, ((0, 0), (1, 0)), constant_values=END)
-        state = self.speller.initial_state(memory)
-
-        def letter(state: State, label: Array) -> tuple[State, Array]:
-            state, logits, _ = self.speller(state, label, memory)
-            return state, logits
-
-        if self.is_initializing():
-            letter(state, before[:, 0])
-        _, logits = lax.scan(letter, state, jnp.moveaxis(before, 1, 0))
-        return jnp.moveaxis(logits, 0, 1)
+        return self.speller.written(self.listen(features, num_frames, keys), given)
 
     def listen(self, features: Array, num_frames: Array, keys: Array | None = None) -> Memory:
         """What was heard of whole utterances; what lies past `num_frames` changes nothing."""
@@ -165,8 +148,7 @@ class ListenAttendSpell(nn.Module):
         self, state: State, labels: Int[Array, " batch"], memory: Memory
     ) -> tuple[State, Float[Array, "batch classes"], Float[Array, "batch places"]]:
         """(state, the label before, what was heard) -> (state, log-probabilities, where it attended to)."""
-        state, logits, weights = self.speller(state, labels, memory)
-        return state, jax.nn.log_softmax(logits, axis=-1), weights
+        return self.speller.advance(state, labels, memory)
 
 
 class Listener(nn.Module):
@@ -202,56 +184,6 @@ class Listener(nn.Module):
         return both_ways(forward, backward, x, counts)
 
 
-class Speller(nn.Module):
-    """One label after the other."""
-
-    config: ListenAttendSpellConfig
-    dtype: DTypeLike
-    precision: Any
-
-    def setup(self) -> None:
-        """Declare the parameters."""
-        config, options = self.config, {"dtype": self.dtype, "precision": self.precision, "one_bias": True}
-        units, width = config.speller_channels, 2 * config.listener_channels
-        self.embedding = declare(self, "embedding", _embedding, (config.num_classes, config.embedding_channels))
-        self.layer_0 = LSTM(config.embedding_channels + width, units, **options, name="layer_0")
-        self.layer_1 = LSTM(units, units, **options, name="layer_1")
-        self.query_kernel = declare_kernel(self, "query_kernel", (units, config.attention_channels))
-        self.key_kernel = declare_kernel(self, "key_kernel", (width, config.attention_channels))
-        self.hidden_kernel = declare_kernel(self, "hidden_kernel", (units + width, units))
-        self.hidden_bias = declare(self, "hidden_bias", nn.initializers.zeros, (units,))
-        self.output_kernel = declare_kernel(self, "output_kernel", (units, config.num_classes))
-        self.output_bias = declare(self, "output_bias", nn.initializers.zeros, (config.num_classes,))
-
-    def memory(self, heard: Array, counts: Array) -> Memory:
-        """What is attended to."""
-        return Memory(heard, self._product(heard, self.key_kernel), _before(counts, heard.shape[1]))
-
-    def initial_state(self, memory: Memory) -> State:
-        """Zeros."""
-        batch, _, width = memory.values.shape
-        zeros = self.layer_0.initial_state(batch)
-        return {"layer_0": zeros, "layer_1": zeros, "context": jnp.zeros((batch, width), jnp.float32)}
-
-    def __call__(self, state: State, label: Array, memory: Memory) -> tuple[State, Array, Array]:
-        """(state, the label before [B], what was heard) -> (state, logits [B, classes], attention [B, places])."""
-        x = jnp.concatenate([self.embedding[label], state["context"]], axis=-1)
-        layer_0, x = self.layer_0.step(state["layer_0"], x)
-        layer_1, x = self.layer_1.step(state["layer_1"], x)
-        context, weights = attend(self._product(x, self.query_kernel), memory.keys, memory.values, memory.valid)
-        hidden = self._product(jnp.concatenate([x, context], axis=-1), self.hidden_kernel) + self.hidden_bias[None]
-        logits = self._product(jnp.tanh(hidden), self.output_kernel) + self.output_bias[None]
-        return {"layer_0": layer_0, "layer_1": layer_1, "context": context}, logits, weights
-
-    def _product(self, x: Array, kernel: Array) -> Array:
-        operands = x.astype(self.dtype), kernel.astype(self.dtype)
-        return jnp.matmul(*operands, precision=self.precision, preferred_element_type=jnp.float32)
-
-
-def _embedding(key: Array, shape: tuple[int, ...]) -> Array:
-    return jax.random.normal(key, shape, jnp.float32)
-
-
 def _before(counts: Array, length: int) -> Bool[Array, "batch length"]:
     return jnp.arange(length, dtype=counts.dtype).reshape(1, -1) < counts[:, None]
 
@@ -263,3 +195,5 @@ PRESETS: dict[str, ListenAttendSpellConfig] = {
     ),
 }
 """By name, for English letters; `dataclasses.replace` sets the classes of another text spec."""
+
+__all__ = ["END", "PRESETS", "ListenAttendSpell", "ListenAttendSpellConfig"]

@@ -37,6 +37,7 @@ FAMILIES: Mapping[str, str] = {
     "recognizer": "wavejax.tasks.recognizer.conv_ctc",
     "deep-speech": "wavejax.tasks.recognizer.deep_speech",
     "listen-attend-spell": "wavejax.tasks.recognizer.listen_attend_spell",
+    "attend-spell": "wavejax.tasks.recognizer.attend_spell",
     "composer": "wavejax.tasks.composer.family",
     "musegan": "wavejax.tasks.composer.musegan",
     "published-musegan": "wavejax.tasks.composer.published_musegan",

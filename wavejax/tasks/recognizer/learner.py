@@ -1,7 +1,7 @@
 """How a recogniser learns: CTC on masked utterances, in nats per letter."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -105,8 +105,23 @@ def recognizer_learner(config: Any) -> Learner:
     return learner_of(config, recognition_loss(config), held_out_loss(config), state)
 
 
-def learner_of(config: Any, loss: Any, held_out: Any, model_state: Mapping[str, Any] | None = None) -> Learner:
-    """The learner of an experiment: its training loss, that of held-out batches, and what state the first one has."""
+def learner_of(
+    config: Any,
+    loss: Any,
+    held_out: Any,
+    model_state: Mapping[str, Any] | None = None,
+    adapted: Callable[[Params, Params], tuple[Params, list[str]]] | None = None,
+) -> Learner:
+    """The learner of an experiment.
+
+    Args:
+        config: the experiment.
+        loss: of training.
+        held_out: that of held-out batches.
+        model_state: what state the first one has.
+        adapted: (own parameters, those of another model) -> (parameters to start with, which of them begin anew);
+            None: all but a last layer of other symbols.
+    """
     optimizer, training = config.optimizer.build(), config.training
 
     def start(params: Params, key: PRNGKeyArray) -> TrainState:
@@ -118,9 +133,9 @@ def learner_of(config: Any, loss: Any, held_out: Any, model_state: Mapping[str, 
         return start(params, jax.random.fold_in(key, 1))
 
     def adopt(state: TrainState, given: Params, where: str) -> TrainState:
-        if anew := _heads(state.params, given):
-            _LOG.info("%s writes other symbols: %s begin anew", where, " and ".join(anew))
-        given = {**given, **{name: state.params[name] for name in anew}}
+        given, anew = (adapted or _with_own_head)(state.params, given)
+        if anew:
+            _LOG.info("%s is of another kind or writes other symbols: %s begin anew", where, " and ".join(anew))
         wanted, found = (
             {
                 jax.tree_util.keystr(path, simple=True, separator="/"): leaf
@@ -148,14 +163,23 @@ def learner_of(config: Any, loss: Any, held_out: Any, model_state: Mapping[str, 
     return Learner(init=init, step=step, evaluate=make_eval_step(held_out), adopt=adopt)
 
 
-def _heads(own: Params, given: Params) -> list[str]:
-    """Parameters of the last layer that begin anew, because the other model writes another number of symbols."""
+def _with_own_head(own: Params, given: Params) -> tuple[Params, list[str]]:
+    anew = heads_of(own, given)
+    return {**given, **{name: own[name] for name in anew}}, anew
+
+
+def heads_of(own: Params, given: Params) -> list[str]:
+    """Parameters by symbols that begin anew, because the other model writes another number of them."""
+
+    def without_symbols(name: str, leaf: Any) -> tuple[int, ...]:
+        return tuple(leaf.shape[1:] if name == "embedding" else leaf.shape[:-1])
+
     return [
         name
-        for name in ("output_kernel", "output_bias")
+        for name in ("output_kernel", "output_bias", "embedding")
         if name in given
         and name in own
-        and given[name].shape[:-1] == own[name].shape[:-1]
+        and without_symbols(name, given[name]) == without_symbols(name, own[name])
         and given[name].shape != own[name].shape
     ]
 

@@ -13,7 +13,7 @@ from wavejax.audio.specs import get_spec
 from wavejax.decoding import edit_errors
 from wavejax.experiments.family import Learner
 from wavejax.losses.sequence import attention_cross_entropy
-from wavejax.models.listen_attend_spell import END, PRESETS, ListenAttendSpell, ListenAttendSpellConfig
+from wavejax.models.listen_attend_spell import END, PRESETS, ListenAttendSpellConfig
 from wavejax.ranges import SHARE, check_ranges
 from wavejax.tasks.recognizer.card import recognizer_family
 from wavejax.tasks.recognizer.config import OPTIMIZER, RecognizerConfig
@@ -58,7 +58,7 @@ def spelling_loss(config: SpellingRecognizerConfig) -> Any:
     return loss_fn
 
 
-def held_out_spelling_loss(config: SpellingRecognizerConfig) -> Any:
+def held_out_spelling_loss(config: Any) -> Any:
     """The same of unmasked utterances without smoothing, and the letter error of writing freely."""
     model = config.model.build(dtype=jnp.dtype(config.training.dtype))
 
@@ -76,19 +76,21 @@ def held_out_spelling_loss(config: SpellingRecognizerConfig) -> Any:
     return loss_fn
 
 
-def _cross_entropy(
-    model: ListenAttendSpell, params: Params, batch: Batch, keys: Any, smoothing: float
-) -> tuple[Array, Array]:
-    """(sum over the batch, letters and ends in it)."""
+def _cross_entropy(model: Any, params: Params, batch: Batch, keys: Any, smoothing: float) -> tuple[Array, Array]:
+    logits: Any = model.apply({"params": params}, batch["features"], batch["num_frames"], keys, batch["labels"])
+    return spelled_cross_entropy(logits, batch, smoothing)
+
+
+def spelled_cross_entropy(logits: Array, batch: Batch, smoothing: float) -> tuple[Array, Array]:
+    """(sum over the batch, letters and ends in it) of logits [B, L + 1, classes] of a speller."""
     labels, counts = batch["labels"], batch["num_labels"]
-    logits: Any = model.apply({"params": params}, batch["features"], batch["num_frames"], keys, labels)
     targets = jnp.pad(labels, ((0, 0), (0, 1)), constant_values=END)
     wanted = jnp.where(counts > 0, counts + 1, jnp.zeros_like(counts))
     losses = attention_cross_entropy(logits, targets, wanted, smoothing=smoothing)
     return jnp.sum(losses.loss), jnp.sum(wanted.astype(jnp.float32))
 
 
-def _written(model: ListenAttendSpell, params: Params, batch: Batch) -> tuple[Array, Array]:
+def _written(model: Any, params: Params, batch: Batch) -> tuple[Array, Array]:
     """([B, L] the most probable label each time, up to half as many again as the longest text has; which count)."""
     variables = {"params": params}
     memory = model.apply(variables, batch["features"], batch["num_frames"], method="listen")
