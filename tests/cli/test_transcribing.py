@@ -191,7 +191,7 @@ def test_a_model_is_judged_with_a_language_model_and_on_another_voice(
     assert set(found["conditions"]) == {"room", "another voice: june"}
     assert set(found["others"]["beam 4, lines.txt"]) == {"recordings", "room", "another voice: june"}
     assert "another voice: june" in said.out
-    assert "beam 4, lines.txt: weight 0.5, word bonus 1" in said.out
+    assert "beam 4, lines.txt: weight 0.5, word bonus 1, new word -4" in said.out
     lines.write_text("So be it, said the old king.\n")
     told = run(*given)
     assert (told.code, told.error.count("\n")) == (1, 1)

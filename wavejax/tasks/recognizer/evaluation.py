@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from wavejax.decoding import Search
+from wavejax.decoding import NEW_WORD, Search
 from wavejax.evaluation.boundaries import Boundaries, boundaries, distances
 from wavejax.evaluation.conditions import degraded
 from wavejax.evaluation.findings import Finding, check_parameters
@@ -71,6 +71,9 @@ class RecognitionOptions:
     """What the language model counts."""
     word_bonus: Annotated[float, Range(-100, 100)] = 1.0
     """With --lm: added for each word, which makes up for what the language model takes."""
+    new_word: Annotated[float, Range(-1000, 0)] = NEW_WORD
+    """With --lm: added for each word that the language model does not know (the natural log of a probability). 0 lets
+    new words be as they are heard; -20 hardly writes any."""
     peers: tuple[Literal["pocketsphinx"], ...] = ()
     """Let this recogniser read the same with its own language model, and with --lm under that one as well."""
 
@@ -116,13 +119,21 @@ class RecognitionOptions:
             held_out, honest = _sentences(product, data, voices, self.corpus)
             refuse_known(self.lm, ngrams, product.text, held_out, honest)
         if self.lm is not None or self.beam:
-            search = Search(width=self.beam or 16, ngrams=ngrams, weight=self.lm_weight, word_bonus=self.word_bonus)
+            search = Search(
+                width=self.beam or 16,
+                ngrams=ngrams,
+                weight=self.lm_weight,
+                word_bonus=self.word_bonus,
+                new_word=self.new_word,
+            )
             product.transcribe(np.zeros(0, np.float32), search)  # refuses what the model cannot do, before it reads
             name = f"beam {search.width}" + (f", {self.lm.name}" if self.lm is not None else "")
             others[name] = lambda waveform, rate: product.transcribe(waveform, search).text
             facts["search"] = name
             if self.lm is not None:
-                facts["search"] += f": weight {self.lm_weight:g}, word bonus {self.word_bonus:g}"
+                facts["search"] += (
+                    f": weight {self.lm_weight:g}, word bonus {self.word_bonus:g}, new word {self.new_word:g}"
+                )
         if self.peers:
             if product.text.phonemic or product.text.language != "en":
                 raise ExperimentError(
