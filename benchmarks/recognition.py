@@ -17,8 +17,8 @@ from wavejax.decoding import Search, beam_search, build_ngrams, greedy
 from wavejax.extras import require_extra
 from wavejax.losses.sequence import ctc_loss
 from wavejax.tasks.families import load
-from wavejax.tasks.recognizer.evaluation import opened, readable
 from wavejax.tasks.recognizer.product import Recognizer
+from wavejax.tasks.recognizer.recordings import opened, readable
 
 WIDTH = 16
 _LOST = 0.02

@@ -1,7 +1,8 @@
-"""A shipped voice says a text; others speak held-out recordings from their mels, as they are and edited; a page shows
-them side by side."""
+"""A shipped voice says a text; others speak held-out recordings from their mels, as they are and edited; a recogniser
+writes down what it hears of all of them; a page shows them side by side."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,18 @@ from wavejax.data import embedded_corpus
 from wavejax.data.corpus import Utterance
 from wavejax.evaluation.comparison import System
 from wavejax.evaluation.listening import Speak, judge_voice, spoken_systems
+from wavejax.evaluation.measures import JUDGED_RATE
 from wavejax.evaluation.pictures import compare_picture
-from wavejax.evaluation.report import write_report
+from wavejax.evaluation.report import Exhibit, write_report
 from wavejax.evaluation.selection import select
 from wavejax.tasks.families import load
+from wavejax.tasks.recognizer.product import Recognizer
 from wavejax.tasks.speaker.product import Speaker
 from wavejax.tasks.vocoder.product import Vocoder
 
 TEMPI = {"slower": 0.8, "faster": 1.25}
 SEMITONES = {"higher": 3.0, "lower": -3.0}
+LISTENER = "listener-en"
 
 
 def stretched(mel: np.ndarray, rate: float) -> np.ndarray:
@@ -50,6 +54,15 @@ def spoken_by(vocoder: Vocoder) -> Speak:
     return speak
 
 
+def heard_by(listener: Recognizer) -> Callable[[np.ndarray, int], str]:
+    """A function that writes down what is said in a waveform [T] at a sample rate."""
+
+    def hear(waveform: np.ndarray, rate: int) -> str:
+        return listener.transcribe(resample(waveform, rate, listener.sample_rate)).text
+
+    return hear
+
+
 def opened(names: tuple[str, ...], rate: int) -> dict[str, Vocoder]:
     """The voices by name; ends the program where one does not read recordings at `rate`."""
     found = {Path(name).name: load(name, kind=Vocoder) for name in names}
@@ -70,7 +83,7 @@ def main(
     seed: int = 0,
     temperature: float | None = None,
 ) -> None:
-    """Speak, time, write the page.
+    """Speak, listen, time, write the page.
 
     Args:
         out: where the results go; an earlier demo's are replaced.
@@ -86,6 +99,9 @@ def main(
     speech = load("heart", kind=Speaker).say(say)
     write_audio(out / "said.wav", speech.waveform, speech.sample_rate)
     console.print(f"listen to {out}/said.wav: heart says what is written")
+    hear = heard_by(load(LISTENER, kind=Recognizer))
+    understood = f"{LISTENER} hears: {hear(speech.waveform, speech.sample_rate)}"
+    console.print(understood)
     corpus = embedded_corpus()
     rate = corpus.sample_rate
     vocoders = opened(voice, rate)
@@ -116,6 +132,13 @@ def main(
         comparison,
         title=f"wavejax: {', '.join(vocoders)}",
         facts={"voices": ", ".join(vocoders), "utterances": selection.chosen},
+        captions={
+            (system.name, number, index): f"{LISTENER} hears: {hear(waveform, JUDGED_RATE)}"
+            for system in comparison.systems
+            for number, take in enumerate(system.takes)
+            for index, waveform in enumerate(take)
+        },
+        exhibits=[Exhibit("heart says a text", "said.wav", (say, understood))],
     )
     longest = max(selection.utterances, key=lambda each: len(each.waveform))
     spoken, speed = {}, []

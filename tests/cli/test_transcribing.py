@@ -175,3 +175,26 @@ def test_a_model_is_judged(run: Any, listener: Path, tmp_path: Path) -> None:
     assert "telephone       letters" in said.out
     assert (tmp_path / "index.html").exists()
     assert load(listener, kind=Recognizer).sample_rate == tiny.RATE
+
+
+def test_a_model_is_judged_with_a_language_model_and_on_another_voice(
+    run: Any, listener: Path, recordings: Path, tmp_path: Path
+) -> None:
+    voice, lines = tmp_path / "june", tmp_path / "lines.txt"
+    shutil.copytree(recordings, voice)
+    (voice / "say 0.txt").write_text("So be it, said the old king.")
+    lines.write_text("So be it.\nIt is so 2.\n")
+    given = ("evaluate", listener, "--split", "validation", "--at-most", "2", "--voices", voice, "--lm", lines)
+    said = run(*given, "--conditions", "room", "--beam", "4", "--json", tmp_path / "found.json")
+    assert said.code == 0, said.error
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert set(found["conditions"]) == {"room", "another voice: june"}
+    assert set(found["others"]["beam 4, lines.txt"]) == {"recordings", "room", "another voice: june"}
+    assert "another voice: june" in said.out
+    assert "beam 4, lines.txt: weight 0.5, word bonus 1, new word -4" in said.out
+    lines.write_text("So be it, said the old king.\n")
+    told = run(*given)
+    assert (told.code, told.error.count("\n")) == (1, 1)
+    assert "'so be it said the old king' of another voice: june" in told.error
+    twice = run("evaluate", listener, "--voices", voice, tmp_path / "other" / "june")
+    assert "two folders of --voices are called 'june'" in twice.error

@@ -8,6 +8,7 @@ import pytest
 
 from tests.decoding.test_ctc import lattice
 from wavejax.decoding import NGramError, NGrams, WordScorer, beam_search, build_ngrams, greedy, read_arpa
+from wavejax.decoding.scoring import BestWords
 from wavejax.evaluation.words import bigram_arpa
 from wavejax.text import TextSpec
 
@@ -53,14 +54,17 @@ def test_a_narrow_beam_on_sure_frames_finds_the_same() -> None:
         beam_search(log_probs, width=0)
 
 
-def test_a_scorer_is_added_to_every_text() -> None:
+@pytest.mark.parametrize("look_ahead", [True, False])
+def test_a_scorer_is_added_to_every_text(look_ahead: bool) -> None:
     ngrams = build_ngrams([["a", "b"], ["ab", "a"], ["b"]], order=2)
-    scorer = WordScorer(TEXT, ngrams, weight=0.7, word_bonus=0.4, hot_words={"bb"}, hot_bonus=1.5)
+    hot = {"bb", "ab"}
+    scorer = WordScorer(TEXT, ngrams, 0.7, 0.4, hot, hot_bonus=1.5, new_word=-2.0, look_ahead=look_ahead)
 
     def added(text: tuple[int, ...]) -> float:
         words = TEXT.decode(text).split()
         own = 0.7 * math.log(10) * ngrams.sentence(words) + 0.4 * len(words)
-        return own + 1.5 * words.count("bb")
+        own += 1.5 * sum(word in hot for word in words)
+        return own - 2.0 * sum(word not in ngrams and word not in hot for word in words)
 
     rng = np.random.default_rng(4)
     for _ in range(40):
@@ -77,6 +81,63 @@ def test_hot_words_need_no_language_model() -> None:
     assert TEXT.decode(beam_search(np.log(probabilities))[0].labels) == "aa"
     hot = WordScorer(TEXT, hot_words={"ab"}, hot_bonus=2.0)
     assert TEXT.decode(beam_search(np.log(probabilities), scorer=hot)[0].labels) == "ab"
+
+
+VOCABULARY = TextSpec(name="more", language="en", symbols=tuple(" abcdefgh"))
+
+
+def noisy_lattice(rng: np.random.Generator, text: str) -> np.ndarray:
+    """A frame for each letter and a blank after it, among other classes that are at times more probable."""
+    labels = [label for letter in VOCABULARY.encode(text) for label in (int(letter), 0)]
+    logits = 1.5 * rng.normal(size=(len(labels), VOCABULARY.num_classes))
+    logits[np.arange(len(labels)), labels] += 3
+    return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+
+
+def test_a_narrow_beam_that_looks_ahead_keeps_likely_words() -> None:
+    rng = np.random.default_rng(7)
+    words = ["".join(rng.choice(list("abcdefgh"), rng.integers(4, 7))) for _ in range(30)]
+    sentences = [list(rng.choice(words, 4)) for _ in range(100)]
+    ngrams = build_ngrams(sentences, 2)
+    found = {True: 0, False: 0}
+    scorers = {ahead: WordScorer(VOCABULARY, ngrams, weight=1.0, look_ahead=ahead) for ahead in found}
+    for sentence in sentences[:20]:
+        log_probs = noisy_lattice(rng, " ".join(sentence))
+        for ahead, scorer in scorers.items():
+            best = beam_search(log_probs, width=6, scorer=scorer)[0]
+            found[ahead] += sum(word in sentence for word in VOCABULARY.decode(best.labels).split())
+    assert found[True] > 1.5 * found[False], found
+
+
+def test_the_best_words_are_no_less_probable_than_any_with_the_beginning() -> None:
+    rng = np.random.default_rng(3)
+    words = ["".join(rng.choice(list("abc"), rng.integers(1, 5))) for _ in range(20)]
+    ngrams = build_ngrams([list(rng.choice(words, 5)) for _ in range(20)], 3)
+    best = BestWords(ngrams)
+    histories = [("<s>",), ("<s>", words[0]), (words[1], words[2]), ("new", words[3]), (), tuple(words[:4])]
+    for history, word in itertools.product(histories, words):
+        for end in range(1, len(word) + 1):
+            able = [each for each in words if each.startswith(word[:end]) and each in ngrams]
+            expected = max((ngrams.log_prob(history, each) for each in able), default=-math.inf)
+            assert best(history, word[:end]) == pytest.approx(expected)
+    assert best((), "d") == -math.inf
+
+
+def test_new_words_cost_what_is_asked_and_expected_ones_do_not() -> None:
+    sure = np.log(np.asarray([[0.01, 0.01, 0.01, 0.97], [0.01, 0.01, 0.5, 0.48], [0.97, 0.01, 0.01, 0.01]]))
+    ngrams = build_ngrams([["b"], ["b", "b"]], 1)
+    texts = [
+        TEXT.decode(beam_search(sure, scorer=WordScorer(TEXT, ngrams, **given))[0].labels)
+        for given in ({"new_word": -4.0}, {"new_word": -4.0, "hot_words": {"ba"}}, {"weight": 0.0, "new_word": 0.0})
+    ]
+    assert texts == ["b", "ba", "ba"]
+    plain = NGrams(1, {gram: log for gram, log in ngrams.log_probs.items() if gram != ("<unk>",)}, {})
+    scorer = WordScorer(TEXT, plain, weight=1.0, word_bonus=0.0, new_word=-3.0)
+    state, total = scorer.start(), 0.0
+    for label in TEXT.encode("a "):
+        state, added = scorer.extend(state, int(label))
+        total += added
+    assert total == pytest.approx(math.log(10) * min(plain.log_probs[("b",)], plain.log_probs[("</s>",)]) - 3.0)
 
 
 SENTENCES = [["the", "cat", "sat"], ["the", "cat", "ran"], ["a", "dog", "sat", "on", "the", "cat"]]

@@ -1,5 +1,6 @@
 """Error rates, what they consist of, and the page."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 
 from wavejax.evaluation.boundaries import Boundaries
-from wavejax.evaluation.recognition import Edits, Reading, RecognitionReport, edits, pairs, rate
+from wavejax.evaluation.edits import Edits, edits, pairs, rate
+from wavejax.evaluation.latency import PrintedWord, latency
+from wavejax.evaluation.recognition import Reading, RecognitionReport
 from wavejax.evaluation.words import edit_distance
 
 
@@ -120,3 +123,36 @@ def test_phonemes_are_counted_without_pauses_and_conditions_beside_them(tmp_path
     content = json.loads((tmp_path / "report.json").read_text())
     assert content["conditions"]["noise-10"]["letters"]["mean"] == 1
     assert content["boundaries"]["borders"] == 5
+
+
+def test_what_others_read_stands_beside_it(tmp_path: Path) -> None:
+    own = report(("good warning", "how are you", "it is late"))
+    worse = report(("", "", "")).readings
+    other = report(("good morning", "how are <you>", "it is late")).readings
+    found = dataclasses.replace(
+        own,
+        conditions={"noise-10": worse, "another voice: x": worse[:1]},
+        others={"beam 16, lm.arpa": {"": other, "noise-10": other}, "pocketsphinx": {"": worse}},
+        latency=latency([(PrintedWord("good", 0.7, 0.9), 0.5)], "the model's own alignment"),
+    )
+    rows = [line.strip() for line in found.lines()]
+    first = next(place for place, row in enumerate(rows) if row.startswith("beam 16, lm.arpa"))
+    assert rows[first - 1].startswith("word error")
+    assert "letters 6.1 % [0.0, " in rows[first]
+    assert ", words 12.5 % [0.0, " in rows[first]
+    assert rows[first + 1].startswith("pocketsphinx")
+    assert "letters 100.0 % [100.0, 100.0], words 100.0 % [100.0, 100.0]" in rows[first + 1]
+    assert [row.split("  ")[0] for row in rows[first + 2 : first + 5]] == [
+        "noise-10",
+        "beam 16, lm.arpa",
+        "another voice: x",
+    ]
+    assert any(row.startswith("latency") and "word shown: median 200 ms" in row for row in rows)
+    content = json.loads(json.dumps(found.to_json()))
+    assert content["others"]["pocketsphinx"]["recordings"]["words"]["mean"] == 1
+    assert content["others"]["beam 16, lm.arpa"]["noise-10"]["letters"]["length"] == 33
+    assert content["latency"]["shown_ms"] == pytest.approx([200, 200])
+    page = found.write(tmp_path)
+    assert page is not None
+    assert "beam 16, lm.arpa: how are &lt;you&gt;" in page.read_text()
+    assert "pocketsphinx: (nothing)" in page.read_text()

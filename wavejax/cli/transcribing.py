@@ -17,7 +17,7 @@ from wavejax.cli.inputs import InputError, OutputError, list_inputs
 from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.cli.results import check_file, check_folder, refusals
 from wavejax.data.texts import MAX_TRANSCRIPT_BYTES, read_text
-from wavejax.decoding import Search
+from wavejax.decoding import NEW_WORD, Search
 from wavejax.ranges import Range
 from wavejax.tasks.families import load
 from wavejax.tasks.recognizer.aligning import align_corpus
@@ -56,6 +56,9 @@ class Transcribe:
     """What the language model counts."""
     word_bonus: Annotated[float, Range(-100, 100)] = 1.0
     """With --lm: added for each word, which makes up for what the language model takes."""
+    new_word: Annotated[float, Range(-1000, 0)] = NEW_WORD
+    """With --lm: added for each word that the language model does not know (the natural log of a probability). 0 lets
+    new words be as they are heard; -20 hardly writes any."""
     hot_words: tuple[str, ...] = ()
     """Words that are expected."""
     stream: bool = False
@@ -132,6 +135,7 @@ def _search(given: Transcribe, recognizer: Recognizer) -> Search:
         ngrams=None if given.lm is None else read_language_model(given.lm, recognizer.text),
         weight=given.lm_weight,
         word_bonus=given.word_bonus,
+        new_word=given.new_word,
         hot_words=given.hot_words,
     )
     search.scorer(recognizer.text)  # refuses hot words before any recording is read

@@ -1,4 +1,4 @@
-"""Recordings under worse conditions than those they were made in: noise, a telephone's band."""
+"""Recordings under worse conditions than those they were made in: noise, a telephone's band, a room."""
 
 import zlib
 from collections.abc import Callable, Mapping
@@ -45,14 +45,42 @@ def telephone(waveform: np.ndarray, sample_rate: int, rng: np.random.Generator) 
     return np.pad(wide, (0, len(waveform) - len(wide))).clip(-1, 1).astype(np.float32)
 
 
-CONDITIONS: Mapping[str, Condition] = {"noise-20": noisy(20.0), "noise-10": noisy(10.0), "telephone": telephone}
-"""By name: noise 20 and 10 dB below the recording, and a telephone."""
+def echoing(decay: float, direct: float = 0.0) -> Condition:
+    """As in a room: the direct sound, and an echo of white noise that decays (Polack 1988).
+
+    The recording keeps its length and its power; the echo after its end is cut off.
+
+    Args:
+        decay: seconds in which the echo falls by 60 dB.
+        direct: dB by which the direct sound is louder than all of the echo.
+    """
+
+    def worse(waveform: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
+        times = np.arange(1, round(decay * sample_rate)) / sample_rate
+        echo = rng.normal(size=len(times)) * 10 ** (-3 * times / decay)
+        echo *= 10 ** (-direct / 20) / np.sqrt(np.sum(np.square(echo)))
+        size = len(waveform) + len(echo)
+        spectrum = np.fft.rfft(waveform, size) * np.fft.rfft(np.concatenate([[1.0], echo]), size)
+        heard = np.fft.irfft(spectrum, size)[: len(waveform)]
+        before, after = (float(np.mean(np.square(each, dtype=np.float64))) for each in (waveform, heard))
+        return (heard * np.sqrt(before / max(after, 1e-20))).clip(-1, 1).astype(np.float32)
+
+    return worse
+
+
+CONDITIONS: Mapping[str, Condition] = {
+    "noise-20": noisy(20.0),
+    "noise-10": noisy(10.0),
+    "telephone": telephone,
+    "room": echoing(0.5),
+}
+"""By name: noise 20 and 10 dB below the recording, a telephone, a room whose echo is as loud as the direct sound."""
 
 
 def degraded(
     waveform: Float[np.ndarray, " time"], sample_rate: int, condition: str, name: str
 ) -> Float[np.ndarray, " time"]:
-    """A recording under one of `CONDITIONS`; the noise is drawn from the recording's `name`, the same each time.
+    """A recording under one of `CONDITIONS`; noise and room are drawn from the recording's `name`, the same each time.
 
     Raises KeyError: there is no such condition.
     """
@@ -60,4 +88,4 @@ def degraded(
     return CONDITIONS[condition](np.asarray(waveform, np.float32), sample_rate, rng)
 
 
-__all__ = ["CONDITIONS", "Condition", "degraded", "noisy", "telephone"]
+__all__ = ["CONDITIONS", "Condition", "degraded", "echoing", "noisy", "telephone"]

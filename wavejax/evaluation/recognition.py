@@ -4,73 +4,25 @@ import dataclasses
 import functools
 import html
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from wavejax.atomic import write_json, write_text
 from wavejax.audio.files import write_audio
-from wavejax.evaluation.bootstrap import Interval, paired_bootstrap
 from wavejax.evaluation.boundaries import Boundaries
+from wavejax.evaluation.edits import Edits, Rate, edits, pairs, rate
+from wavejax.evaluation.latency import Latency
 from wavejax.evaluation.names import file_names
 from wavejax.evaluation.report import STYLE
 from wavejax.ownership import marked, refuse_foreign_report
 
 _CONFUSIONS = 30
 """Of the page: the most frequent ones."""
-
-
-class Edits(NamedTuple):
-    """The fewest changes that turn what was said into what was read."""
-
-    substitutions: int
-    deletions: int
-    insertions: int
-    length: int
-    """Of what was said."""
-
-    @property
-    def errors(self) -> int:
-        """All of them."""
-        return self.substitutions + self.deletions + self.insertions
-
-
-def pairs(said: Sequence[Hashable], read: Sequence[Hashable]) -> list[tuple[Hashable | None, Hashable | None]]:
-    """What was said beside what was read, None where nothing stands against it, in one best alignment.
-
-    Levenshtein 1966; where several are best, substitutions come first.
-    """
-    table = np.zeros((len(said) + 1, len(read) + 1), np.int64)
-    table[:, 0], table[0] = np.arange(len(said) + 1), np.arange(len(read) + 1)
-    for i, expected in enumerate(said, 1):
-        for j, got in enumerate(read, 1):
-            table[i, j] = min(table[i - 1, j - 1] + (expected != got), table[i - 1, j] + 1, table[i, j - 1] + 1)
-    i, j = len(said), len(read)
-    found: list[tuple[Hashable | None, Hashable | None]] = []
-    while i or j:
-        differs = bool(i and j and said[i - 1] != read[j - 1])
-        if i and j and table[i, j] == table[i - 1, j - 1] + differs:
-            i, j = i - 1, j - 1
-            found.append((said[i], read[j]))
-        elif i and table[i, j] == table[i - 1, j] + 1:
-            i -= 1
-            found.append((said[i], None))
-        else:
-            j -= 1
-            found.append((None, read[j]))
-    return found[::-1]
-
-
-def edits(said: Sequence[Hashable], read: Sequence[Hashable]) -> Edits:
-    """The changes of that alignment."""
-    beside = pairs(said, read)
-    deletions, insertions = (sum(pair[side] is None for pair in beside) for side in (1, 0))
-    changed = sum(one != other for one, other in beside)
-    return Edits(changed - deletions - insertions, deletions, insertions, len(said))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,40 +61,6 @@ def _symbols(text: str, phonemic: bool) -> Sequence[str]:
     return [each for each in text.split() if each != "|"] if phonemic else text
 
 
-class Rate(NamedTuple):
-    """An error rate: changes for each unit that was said; above 1 where much is read that was not said."""
-
-    interval: Interval
-    """Its 95 % interval is of a bootstrap over recordings."""
-    total: Edits
-
-    def __str__(self) -> str:
-        mean, low, high = (100 * each for each in self.interval)
-        parts = f"{self.total.substitutions} substitutions, {self.total.deletions} deletions"
-        return (
-            f"{mean:.1f} % [{low:.1f}, {high:.1f}] of {self.total.length}: {parts}, {self.total.insertions} insertions"
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {**self.interval._asdict(), **self.total._asdict()}
-
-
-def rate(each: Sequence[Edits]) -> Rate:
-    """The rate over all recordings; those in which nothing is said count by what is read in them.
-
-    Raises ValueError: nothing is said in any of them.
-    """
-    total = Edits(*(sum(column) for column in zip(*each, strict=True)))
-    if not total.length:
-        raise ValueError("nothing is said in these recordings: an error rate needs words")
-    lengths = np.asarray([max(edit.length, 1) for edit in each], np.float64)
-    errors = np.asarray([edit.errors for edit in each], np.float64) / lengths
-    if len(each) < 2:  # one recording has no interval
-        return Rate(Interval(float(errors[0]), float(errors[0]), float(errors[0])), total)
-    return Rate(paired_bootstrap(np.zeros(len(each)), errors, lengths), total)
-
-
 @dataclass(frozen=True, kw_only=True)
 class RecognitionReport:
     """Readings of recordings, their error rates and the controls. `wavejax evaluate` prints its lines."""
@@ -153,7 +71,11 @@ class RecognitionReport:
     seconds: float
     """Wall time of all readings."""
     conditions: Mapping[str, tuple[Reading, ...]] = field(default_factory=dict)
-    """The same recordings under worse conditions, by the conditions' names."""
+    """The same recordings under worse conditions, by the conditions' names; and recordings of other voices."""
+    others: Mapping[str, Mapping[str, tuple[Reading, ...]]] = field(default_factory=dict)
+    """What others read, by their names and the conditions; "" is the recordings as they are."""
+    latency: Latency | None = None
+    """How soon words are printed, if the model streams."""
     boundaries: Boundaries | None = None
     """How far the borders of its alignments are from the corpus' own, if it has any."""
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -207,11 +129,13 @@ class RecognitionReport:
         rows = [(f"{symbols[:-1]} error", str(self.letters))]
         if not self.phonemic:
             rows.append(("word error", str(self.words)))
+        rows += self._beside("")
         for name, readings in self.conditions.items():
-            letters, words = (100 * rate(each).interval.mean for each in _edits(readings))
-            rows.append((name, f"{symbols} {letters:.1f} %" + ("" if self.phonemic else f", words {words:.1f} %")))
+            rows += [(name, self._rates(readings)), *self._beside(name)]
         if self.boundaries is not None:
             rows.append(("boundaries", str(self.boundaries)))
+        if self.latency is not None:
+            rows += [("latency", str(self.latency))]
         if self.shuffled is not None:
             letters, words = (100 * each.interval.mean for each in self.shuffled)
             apart = f"{symbols} {letters:.1f} %" + ("" if self.phonemic else f", words {words:.1f} %")
@@ -221,7 +145,16 @@ class RecognitionReport:
         ]
         rows.append(("speed", f"{self.times_real_time:.1f} times real time, compilation left out"))
         rows += [(name, value) for name, value in self.facts.items() if name != "system"]
-        return [f"{name:<16}{value}" for name, value in rows]
+        width = max(16, *(len(name) + 2 for name, _ in rows))
+        return [f"{name:<{width}}{value}" for name, value in rows]
+
+    def _beside(self, condition: str) -> list[tuple[str, str]]:
+        """What others read under a condition, one row each."""
+        return [(f"  {name}", self._rates(read[condition])) for name, read in self.others.items() if condition in read]
+
+    def _rates(self, readings: Sequence[Reading]) -> str:
+        letters, words = (_percent(rate(each)) for each in _edits(readings))
+        return f"phones {letters}" if self.phonemic else f"letters {letters}, words {words}"
 
     def to_json(self) -> dict[str, Any]:
         """All results, recording by recording."""
@@ -234,10 +167,12 @@ class RecognitionReport:
             "shuffled": control,
             "silence": dict(self.silence),
             "times_real_time": self.times_real_time,
-            "conditions": {
-                name: dict(zip(("letters", "words"), (rate(each).to_json() for each in _edits(readings)), strict=True))
-                for name, readings in self.conditions.items()
+            "conditions": {name: _both(readings) for name, readings in self.conditions.items()},
+            "others": {
+                name: {condition or "recordings": _both(readings) for condition, readings in read.items()}
+                for name, read in self.others.items()
             },
+            "latency": None if self.latency is None else self.latency.to_json(),
             "boundaries": None if self.boundaries is None else self.boundaries.to_json(),
             "confusions": self.confusions,
             "readings": [
@@ -263,7 +198,8 @@ class RecognitionReport:
         cards = "".join(
             f'<div class="card"><b>{html.escape(each.id)}: {each.letters.errors} of {each.letters.length} symbols</b>'
             f'<audio controls preload="none" src="audio/{files[each.id]}.wav"></audio>'
-            f"<p>said: {html.escape(each.said)}</p><p>read: {html.escape(each.read) or '(nothing)'}</p></div>"
+            f"<p>said: {html.escape(each.said)}</p><p>read: {html.escape(each.read) or '(nothing)'}</p>"
+            f"{self._others_of(each.id)}</div>"
             for each in worst
         )
         page = (
@@ -274,6 +210,23 @@ class RecognitionReport:
         )
         write_text(folder / "index.html", page)
         return folder / "index.html"
+
+    def _others_of(self, name: str) -> str:
+        """HTML of what others read in a recording."""
+        found = [
+            (system, each.read) for system, read in self.others.items() for each in read.get("", ()) if each.id == name
+        ]
+        return "".join(f"<p>{html.escape(system)}: {html.escape(read) or '(nothing)'}</p>" for system, read in found)
+
+
+def _percent(error: Rate) -> str:
+    mean, low, high = (100 * each for each in error.interval)
+    return f"{mean:.1f} % [{low:.1f}, {high:.1f}]"
+
+
+def _both(readings: Sequence[Reading]) -> dict[str, Any]:
+    """JSON-able."""
+    return dict(zip(("letters", "words"), (rate(each).to_json() for each in _edits(readings)), strict=True))
 
 
 def _edits(readings: Sequence[Reading]) -> tuple[list[Edits], list[Edits]]:
@@ -294,4 +247,4 @@ def _confusion_table(confusions: Sequence[tuple[str, str, int]]) -> str:
     return f"<h2>What was mistaken</h2><table><tr><th>said</th><th>read</th><th>times</th></tr>{rows}</table>"
 
 
-__all__ = ["Edits", "Rate", "Reading", "RecognitionReport", "edits", "pairs", "rate"]
+__all__ = ["Reading", "RecognitionReport"]

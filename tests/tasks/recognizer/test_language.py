@@ -10,6 +10,7 @@ from wavejax.tasks.recognizer.language import (
     make_language_model,
     perplexity,
     read_language_model,
+    refuse_known,
     sentences_of,
 )
 from wavejax.text import get_text_spec
@@ -62,3 +63,54 @@ def test_a_file_without_a_sentence_is_refused(tmp_path: Path) -> None:
         read_language_model(path, TEXT)
     path.write_text("So be it.\nslovo слово\n", encoding="utf-8")
     assert read_language_model(path, TEXT) == build_ngrams([("so", "be", "it")])
+
+
+HELD_OUT = {
+    tuple(line.split()): "test of corpus"
+    for line in (
+        "please enter the number of the conference now",
+        "the old clock has stopped at ten past two",
+        "yes it is",
+    )
+}
+HONEST = [tuple(line.split()) for line in ("please enter the number of your room now", "the conference is over")]
+OTHERS = [tuple(line.split()) for line in ("my clock is slow", "he came at ten past nine", "it is", "a b c d")]
+
+
+def refuse(sentences: list[tuple[str, ...]], path: Path = Path("lm.arpa"), order: int = 3) -> None:
+    refuse_known(path, build_ngrams(sentences, order), TEXT, HELD_OUT, HONEST)
+
+
+@pytest.mark.parametrize("order", [3, 5])
+def test_a_model_that_was_told_a_held_out_sentence_is_refused(order: int) -> None:
+    refuse([*HONEST, *OTHERS], order=order)
+    for sentence in list(HELD_OUT)[:2]:
+        with pytest.raises(
+            ExperimentError, match=f"lm.arpa knows 1 of the sentences .* '{' '.join(sentence)}' of test"
+        ):
+            refuse([*HONEST, *OTHERS, sentence], order=order)
+    with pytest.raises(ExperimentError, match="wavejax language-model TEXTS --corpus CORPUS leaves out"):
+        refuse([*HONEST, *OTHERS, *HELD_OUT], order=order)
+
+
+def test_what_is_common_elsewhere_is_no_proof() -> None:
+    refuse([*HONEST, *OTHERS, ("yes", "it", "is")])  # short
+    refuse([*HONEST, *HELD_OUT], order=1)  # single words
+    # All of the first sentence's bigrams stand in training transcripts: any honest model has them.
+    honest = [*HONEST, tuple(["number", "of", "the", "conference", "now"]), tuple(["enter", "the", "number"])]
+    refuse_known(Path("lm.arpa"), build_ngrams(honest, 2), TEXT, HELD_OUT, honest)
+    # Of a model that has nearly all n-grams of all sentences, one sentence as a whole says little.
+    most = [("the", "old", "clock", "has", "stopped", "at", "ten"), ("past", "two")]
+    whole = tuple(["please", "enter", "the", "number", "of", "the", "conference", "now"])
+    refuse_known(Path("lm.arpa"), build_ngrams([whole, *most], 2), TEXT, HELD_OUT, [whole[1:], whole[:-1]])
+
+
+def test_a_text_is_compared_line_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "lines.txt"
+    path.write_text("Yes, it is!\nThe old clock has stopped. At 10 past 3.\n")
+    refuse([("a",)], path)
+    path.write_text("And then: the old clock has stopped at 10 past 2, said he.\n")
+    with pytest.raises(
+        ExperimentError, match=r"lines\.txt knows 1 of the sentences .* 'the old clock has stopped at ten"
+    ):
+        refuse([("a",)], path)

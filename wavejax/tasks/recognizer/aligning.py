@@ -13,8 +13,8 @@ from wavejax.data.alignments import (
     write_alignments,
 )
 from wavejax.experiments.metadata import ExperimentError
-from wavejax.tasks.recognizer.evaluation import opened
 from wavejax.tasks.recognizer.product import Recognizer
+from wavejax.tasks.recognizer.recordings import opened
 from wavejax.tasks.recognizer.transcripts import aligned
 from wavejax.text import TextError
 from wavejax.text.phonemic import in_phonemes

@@ -2,22 +2,36 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 import numpy as np
 
+from wavejax.decoding import NEW_WORD, Search
 from wavejax.evaluation.boundaries import Boundaries, boundaries, distances
 from wavejax.evaluation.conditions import degraded
 from wavejax.evaluation.findings import Finding, check_parameters
 from wavejax.evaluation.recognition import Reading, RecognitionReport
+from wavejax.evaluation.recognition_peers import Read, pocketsphinx, pocketsphinx_version
 from wavejax.experiments.metadata import ExperimentError
-from wavejax.ranges import AT_LEAST_NONE, as_option, check_ranges
-from wavejax.tasks.recognizer.data import RecognizerData, open_utterances
+from wavejax.ranges import AT_LEAST_NONE, Range, as_option, check_ranges
+from wavejax.tasks.recognizer.data import RecognizerData
+from wavejax.tasks.recognizer.language import HELD_OUT, Words, corpus_sentences, read_language_model, refuse_known
+from wavejax.tasks.recognizer.latency import measure_latency
 from wavejax.tasks.recognizer.product import Recognizer
+from wavejax.tasks.recognizer.recordings import (
+    Spoken,
+    alignments_of,
+    opened,
+    readable,
+    recordings_of,
+    spread,
+    voice_recordings,
+)
 from wavejax.tasks.recognizer.transcripts import aligned
-from wavejax.text import TextError
 
 _GOOD_LETTER_ERROR = 0.3
 _SILENT_SECONDS = 2.0
@@ -29,19 +43,39 @@ Split = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True, kw_only=True)
 class RecognitionOptions:
-    """Error rates of a recogniser by letters and by words, without a language model, with 95 % intervals of a bootstrap
-    over recordings. Two controls: texts shuffled among the recordings (an error near 100 %), and sounds in which
-    nothing is said (nothing is read). A model of phonemes is held against the phones of the corpus' alignments, and
-    its own alignments against their times. Choose checkpoints on --split validation and score test once.
+    """Error rates of a recogniser by letters and by words with 95 % intervals of a bootstrap over recordings, without a
+    language model, and with one on request. Two controls: texts shuffled among the recordings (an error near 100 %),
+    and sounds in which nothing is said (nothing is read). A model of phonemes is held against the phones of the corpus'
+    alignments, and its own alignments against their times; a causal model's words are timed in the stream. Choose
+    checkpoints on --split validation and score test once.
     """
 
     corpus: str = "embedded"
     """A folder made by `wavejax prepare`, or "embedded": the recordings that ship with wavejax."""
     split: Split = "test"
+    """Part of the corpus; it should not have been trained on."""
     at_most: Annotated[int, AT_LEAST_NONE] = 0
-    """Above 0: judge only this number of recordings, evenly spread."""
-    conditions: tuple[Literal["noise-20", "noise-10", "telephone"], ...] = ()
-    """Read the recordings under these conditions as well: pink noise 20 or 10 dB below them, a telephone."""
+    """Above 0: judge only this number of recordings (and of each voice), evenly spread."""
+    conditions: tuple[Literal["noise-20", "noise-10", "telephone", "room"], ...] = ()
+    """Read the recordings under these conditions as well: pink noise 20 or 10 dB below them, a telephone, the echo of a
+    room."""
+    voices: tuple[Path, ...] = ()
+    """Folders of other voices with transcripts (metadata.csv and wavs/, or made by `wavejax prepare`), judged in rows
+    of their own."""
+    lm: Path | None = None
+    """Read everything with a language model as well: an ARPA file, or a text (NAME.txt) with a sentence on each line.
+    One that knows a sentence that is judged is refused; `wavejax language-model` makes one that does not."""
+    beam: Annotated[int, Range(0, 1000)] = 0
+    """Read everything with a beam of so many texts as well; with --lm 16 if nothing is said."""
+    lm_weight: Annotated[float, Range(0, 100)] = 0.5
+    """What the language model counts."""
+    word_bonus: Annotated[float, Range(-100, 100)] = 1.0
+    """With --lm: added for each word, which makes up for what the language model takes."""
+    new_word: Annotated[float, Range(-1000, 0)] = NEW_WORD
+    """With --lm: added for each word that the language model does not know (the natural log of a probability). 0 lets
+    new words be as they are heard; -20 hardly writes any."""
+    peers: tuple[Literal["pocketsphinx"], ...] = ()
+    """Let this recogniser read the same with its own language model, and with --lm under that one as well."""
 
     def __post_init__(self) -> None:
         check_ranges(self, as_option)
@@ -49,9 +83,80 @@ class RecognitionOptions:
     def __call__(self, product: Recognizer, say: Callable[[str], None]) -> RecognitionReport:
         """Read."""
         data = opened(product, self.corpus)
-        return judge_recognizer(
-            product, data, self.split, at_most=self.at_most, name=self.corpus, conditions=self.conditions, say=say
+        voices = self._voices(product)
+        others, facts = self._others(product, data, voices)
+        report = judge_recognizer(
+            product,
+            data,
+            self.split,
+            at_most=self.at_most,
+            name=self.corpus,
+            conditions=self.conditions,
+            voices={name: spread(spoken, self.at_most) for name, spoken in voices.items()},
+            others=others,
+            say=say,
         )
+        return dataclasses.replace(report, facts={**report.facts, **facts})
+
+    def _voices(self, product: Recognizer) -> dict[str, list[Spoken]]:
+        """All their recordings, by the names of their rows."""
+        names = [folder.resolve().name for folder in self.voices]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ExperimentError(f"two folders of --voices are called {twice[0]!r}: give each voice once, by its name")
+        return {
+            f"another voice: {name}": voice_recordings(product, folder)
+            for name, folder in zip(names, self.voices, strict=True)
+        }
+
+    def _others(
+        self, product: Recognizer, data: RecognizerData, voices: Mapping[str, Sequence[Spoken]]
+    ) -> tuple[dict[str, Read], dict[str, str]]:
+        """Who else reads, by name, and what the report says of them."""
+        others, facts, ngrams = dict[str, Read](), dict[str, str](), None
+        if self.lm is not None:
+            ngrams = read_language_model(self.lm, product.text)
+            held_out, honest = _sentences(product, data, voices, self.corpus)
+            refuse_known(self.lm, ngrams, product.text, held_out, honest)
+        if self.lm is not None or self.beam:
+            search = Search(
+                width=self.beam or 16,
+                ngrams=ngrams,
+                weight=self.lm_weight,
+                word_bonus=self.word_bonus,
+                new_word=self.new_word,
+            )
+            product.transcribe(np.zeros(0, np.float32), search)  # refuses what the model cannot do, before it reads
+            name = f"beam {search.width}" + (f", {self.lm.name}" if self.lm is not None else "")
+            others[name] = lambda waveform, rate: product.transcribe(waveform, search).text
+            facts["search"] = name
+            if self.lm is not None:
+                facts["search"] += (
+                    f": weight {self.lm_weight:g}, word bonus {self.word_bonus:g}, new word {self.new_word:g}"
+                )
+        if self.peers:
+            if product.text.phonemic or product.text.language != "en":
+                raise ExperimentError(
+                    f"pocketsphinx reads English words, but {product.config.name} writes {product.text.name}: leave "
+                    "--peers out"
+                )
+            facts["peer"] = f"pocketsphinx {pocketsphinx_version()}, its own acoustic model"
+            others["pocketsphinx"] = pocketsphinx()
+            if self.lm is not None and ngrams is not None:
+                others[f"pocketsphinx, {self.lm.name}"] = pocketsphinx(ngrams.to_arpa())
+        return others, facts
+
+
+def _sentences(
+    product: Recognizer, data: RecognizerData, voices: Mapping[str, Sequence[Spoken]], name: str
+) -> tuple[dict[Words, str], list[Words]]:
+    """(sentences that no language model may know -> where they stand, training transcripts without them)."""
+    held_out: dict[Words, str] = {}
+    for split in HELD_OUT:
+        held_out |= dict.fromkeys(corpus_sentences(data.corpus, product.text, (split,)).kept, f"{split} of {name}")
+    for voice, spoken in voices.items():
+        held_out |= {tuple(each.said.split()): voice for each in spoken}
+    return held_out, list(corpus_sentences(data.corpus, product.text, ("train",), held_out).kept)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +183,6 @@ class RecognizerDoctorOptions:
         yield from diagnose(product, report)
 
 
-def opened(recognizer: Recognizer, corpus: str) -> RecognizerData:
-    """A corpus, by its folder or "embedded", as a recogniser reads it. Raises as `open_utterances`."""
-    config = recognizer.config
-    if getattr(config.losses, "alignment", 0.0):  # the corpus needs no times, as nothing is learnt from it
-        config = dataclasses.replace(config, losses=dataclasses.replace(config.losses, alignment=0.0))
-    return open_utterances(dataclasses.replace(config, data=dataclasses.replace(config.data, corpus=corpus)), None)
-
-
 def judge_recognizer(
     recognizer: Recognizer,
     data: RecognizerData,
@@ -94,6 +191,8 @@ def judge_recognizer(
     at_most: int = 0,
     name: str = "",
     conditions: Sequence[str] = (),
+    voices: Mapping[str, Sequence[Spoken]] = MappingProxyType({}),
+    others: Mapping[str, Read] = MappingProxyType({}),
     say: Callable[[str], None] = lambda said: None,
 ) -> RecognitionReport:
     """Readings of a split's recordings, and of sounds in which nothing is said.
@@ -105,75 +204,77 @@ def judge_recognizer(
         at_most: above 0: so many recordings, evenly spread.
         name: of the corpus, for the report.
         conditions: of `wavejax.evaluation.conditions.CONDITIONS`, under which they are read as well.
+        voices: other recordings that are read as they are, by the name of the row.
+        others: who reads the same under every condition, by the name of the row: a search, or another recogniser.
         say: is told what is being done.
 
     Raises ExperimentError: no recording of the split has a text in the recogniser's symbols.
     """
-    corpus, said = data.corpus, readable(recognizer, data, split)
-    unread = len(corpus.indices(split)) - len(said)
-    positions = list(said)
-    if 0 < at_most < len(positions):
-        positions = [positions[round(place)] for place in np.linspace(0, len(positions) - 1, at_most)]
-
-    def read(position: int, waveform: np.ndarray) -> Reading:
-        return Reading(
-            id=corpus.entries[position].id,
-            said=said[position],
-            read=recognizer.transcribe(waveform).text,
-            waveform=waveform,
-            sample_rate=recognizer.sample_rate,
-            phonemic=recognizer.text.phonemic,
-        )
-
-    say(f"reading {len(positions)} recordings")
+    said = recordings_of(recognizer, data, split, at_most)
+    unread = len(data.corpus.indices(split)) - len(readable(recognizer, data, split))
+    say(f"reading {len(said)} recordings")
     readings, seconds = [], 0.0
-    for position in positions:
-        waveform = corpus.utterance(position).waveform
+    for each in said:
+        waveform = each.load()
         recognizer.compile(len(waveform))
         start = time.perf_counter()
-        readings.append(read(position, waveform))
+        text = recognizer.transcribe(waveform).text
         seconds += time.perf_counter() - start
-    worse: dict[str, tuple[Reading, ...]] = {}
+        readings.append(_reading(recognizer, each, waveform, text))
+    worse = {"": tuple(readings)}
     for condition in conditions:
         say(f"reading them under the condition {condition}")
         sounds = [degraded(each.waveform, each.sample_rate, condition, each.id) for each in readings]
-        worse[condition] = tuple(read(position, sound) for position, sound in zip(positions, sounds, strict=True))
+        worse[condition] = tuple(_read_all(recognizer, said, sounds))
+    for voice, spoken in voices.items():
+        say(f"reading {len(spoken)} recordings of {voice}")
+        worse[voice] = tuple(_read_all(recognizer, spoken, [each.load() for each in spoken]))
+    beside: dict[str, dict[str, tuple[Reading, ...]]] = {}
+    for other, read in others.items():
+        say(f"the same, read by {other}")
+        beside[other] = {condition: _read_by(read, each) for condition, each in worse.items()}
+    words = recognizer.config.model.causal and not recognizer.text.phonemic
+    if words:
+        say("reading them as streams")
     left_out = f"; {unread} without a text that it could write" if unread else ""
     facts = {
         "system": recognizer.config.name + ("" if recognizer.step is None else f", step {recognizer.step}"),
-        "recordings": f"{len(positions)} of {split} of {name or 'the corpus'}{left_out}",
+        "recordings": f"{len(said)} of {split} of {name or 'the corpus'}{left_out}",
         "reading": "the most probable symbol of each frame; no language model",
     }
     return RecognitionReport(
-        readings=tuple(readings),
+        readings=worse.pop(""),
         silence=_silence(recognizer),
         seconds=seconds,
         conditions=worse,
+        others=beside,
         boundaries=_boundaries(recognizer, data, readings),
+        latency=measure_latency(recognizer, readings, alignments_of(data)) if words else None,
         facts=facts,
     )
 
 
-def readable(recognizer: Recognizer, data: RecognizerData, split: str) -> dict[int, str]:
-    """The recordings of a split whose texts the recogniser could write: number in the corpus -> normalised text.
+def _reading(recognizer: Recognizer, spoken: Spoken, waveform: np.ndarray, text: str) -> Reading:
+    return Reading(
+        id=spoken.id,
+        said=spoken.said,
+        read=text,
+        waveform=waveform,
+        sample_rate=recognizer.sample_rate,
+        phonemic=recognizer.text.phonemic,
+    )
 
-    Raises ExperimentError: there is none.
-    """
-    said = {}
-    for position in data.corpus.indices(split):
-        try:
-            text = recognizer.text.normalize(data.transcript(data.corpus.entries[position]))
-            recognizer.text.encode(text)
-        except TextError:
-            continue
-        if text:
-            said[position] = text
-    if not said:
-        raise ExperimentError(
-            f"no recording of {split} has a text that {recognizer.config.name} could write "
-            f"({recognizer.text.name}): give a corpus with transcripts in its language"
-        )
-    return said
+
+def _read_all(recognizer: Recognizer, said: Sequence[Spoken], sounds: Sequence[np.ndarray]) -> list[Reading]:
+    return [
+        _reading(recognizer, each, sound, recognizer.transcribe(sound).text)
+        for each, sound in zip(said, sounds, strict=True)
+    ]
+
+
+def _read_by(read: Read, readings: Sequence[Reading]) -> tuple[Reading, ...]:
+    """What another one reads in the same sounds."""
+    return tuple(dataclasses.replace(each, read=read(each.waveform, each.sample_rate)) for each in readings)
 
 
 def _boundaries(recognizer: Recognizer, data: RecognizerData, readings: Sequence[Reading]) -> Boundaries | None:

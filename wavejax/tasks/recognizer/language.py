@@ -1,7 +1,7 @@
 """Language models for recognisers: of texts and of a corpus' transcripts, without the sentences that it holds out."""
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,8 @@ HELD_OUT = ("validation", "test")
 """Splits whose sentences no language model may know."""
 LONG = 4
 """Words of a held-out sentence that is looked for inside of longer ones, too; shorter ones are common elsewhere."""
+
+_CHANCE = 100
 
 Words = tuple[str, ...]
 
@@ -135,6 +137,60 @@ def no_sentence(where: str, found: Sentences, text: TextSpec) -> str:
     )
 
 
+def refuse_known(
+    path: Path, ngrams: NGrams, text: TextSpec, held_out: Mapping[Words, str], honest: Sequence[Words]
+) -> None:
+    """Refuses a language model that knows held-out sentences; `path` is the file that it was read from.
+
+    A text (NAME.txt) knows a sentence of `LONG` words or more that is one of its lines, or stands in one. An ARPA file
+    is suspected of knowing such a sentence if all its n-grams of the highest order, borders of the sentence included,
+    stand in it. N-grams that the training transcripts have, too, prove nothing. Of the others the share that stands in
+    the model by chance is taken from the held-out sentences that it does not know as a whole; it is refused where
+    chance would explain one sentence in less than one case in `_CHANCE`. A model of single words knows no sentence.
+
+    Args:
+        path: names the model in the message; its suffix tells a text from an ARPA file.
+        ngrams: the model.
+        text: of the recogniser.
+        held_out: sentences that will be judged -> where they stand.
+        honest: training transcripts without them.
+
+    Raises ExperimentError: names a sentence, where it stands, and what to do.
+    """
+    long = [words for words in held_out if len(words) >= LONG]
+    if path.suffix.lower() == ".txt":
+        lines = sentences_of(text_lines(read_text(path)), text).kept
+        known = list(dict.fromkeys(each for line in lines for each in known_in(line, set(long))))
+    else:
+        known = _suspected(ngrams, long, honest)
+    if known:
+        worst = max(known, key=len)
+        raise ExperimentError(
+            f"{path} knows {len(known)} of the sentences that are judged, such as {' '.join(worst)!r} of "
+            f"{held_out[worst]}: a recogniser that has been told them would seem better than it is. Make a language "
+            "model without them: wavejax language-model TEXTS --corpus CORPUS leaves out what the corpus holds out"
+        )
+
+
+def _suspected(ngrams: NGrams, sentences: Sequence[Words], honest: Sequence[Words]) -> list[Words]:
+    order = ngrams.order
+    if order < 2:
+        return []
+    explained = {gram for words in honest for gram in _grams(words, order)}
+    left = {words: [gram for gram in _grams(words, order) if gram not in explained] for words in sentences}
+    there = {words: sum(gram in ngrams.log_probs for gram in grams) for words, grams in left.items()}
+    whole = [words for words, grams in left.items() if grams and there[words] == len(grams)]
+    others = [words for words, grams in left.items() if there[words] < len(grams)]
+    chance = sum(there[words] for words in others) / max(sum(len(left[words]) for words in others), 1)
+    return [words for words in whole if chance ** len(left[words]) < 1 / _CHANCE]
+
+
+def _grams(words: Words, order: int) -> list[Words]:
+    """The n-grams of the highest order in a sentence with its borders; all of it where it is shorter."""
+    padded = ("<s>", *words, "</s>")
+    return [padded[first : first + order] for first in range(max(len(padded) - order + 1, 1))]
+
+
 def perplexity(ngrams: NGrams, sentences: Sequence[Words]) -> tuple[float, float]:
     """(perplexity of a word, ends of sentences included; share of words that are unknown, which do not count in it)."""
     words = [word for sentence in sentences for word in sentence]
@@ -153,6 +209,7 @@ __all__ = [
     "HELD_OUT",
     "LONG",
     "Sentences",
+    "Words",
     "corpus_sentences",
     "known_in",
     "make_language_model",
@@ -161,5 +218,6 @@ __all__ = [
     "perplexity",
     "read_language_model",
     "read_sentences",
+    "refuse_known",
     "sentences_of",
 ]
