@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.decoding.test_ctc import lattice
-from wavejax.decoding import NGramError, NGrams, WordScorer, beam_search, build_ngrams, greedy, read_arpa
+from wavejax.decoding import NGramError, NGrams, Search, WordScorer, beam_search, build_ngrams, greedy, read_arpa
 from wavejax.decoding.scoring import BestWords
 from wavejax.evaluation.words import bigram_arpa
 from wavejax.text import TextSpec
@@ -138,6 +138,16 @@ def test_new_words_cost_what_is_asked_and_expected_ones_do_not() -> None:
         state, added = scorer.extend(state, int(label))
         total += added
     assert total == pytest.approx(math.log(10) * min(plain.log_probs[("b",)], plain.log_probs[("</s>",)]) - 3.0)
+
+
+def test_a_search_makes_its_scorer_once() -> None:
+    search = Search(ngrams=build_ngrams(SENTENCES), hot_words=("A b",), new_word=-7.0)
+    scorer = search.scorer(TEXT)
+    assert scorer is not None
+    assert scorer is search.scorer(TEXT), "its tables are not made for each recording"
+    assert (scorer.hot_words, scorer.new_word) == ({"a", "b"}, -7.0)
+    assert search.scorer(VOCABULARY) is not scorer
+    assert Search().scorer(TEXT) is None
 
 
 SENTENCES = [["the", "cat", "sat"], ["the", "cat", "ran"], ["a", "dog", "sat", "on", "the", "cat"]]
