@@ -200,4 +200,6 @@ def test_a_model_needs_words_and_an_order() -> None:
         build_ngrams([[]])
     with pytest.raises(ValueError, match="an order from 1 to 10, got 0"):
         build_ngrams(SENTENCES, 0)
+    with pytest.raises(ValueError, match="<s> stands for no word, but is one of the sentence '<s> a'"):
+        build_ngrams([["<s>", "a"]])
     assert NGrams(1, {("a",): -1.0}, {}).log_prob((), "a") == -1
