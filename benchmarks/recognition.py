@@ -2,12 +2,14 @@
 
 Times real time, one recording after the other, compiled beforehand; `--voice` names a trained recogniser, `--corpus`
 recordings in its language. A beam is judged on what a trained network gives: on random probabilities it follows texts
-that no recording has. pocketsphinx (`--peers`, the extra `judges`) reads the same recordings with its own English model
-and its defaults. For the figures of one core pin the process to one (`taskset -c 0`).
+that no recording has. The language model is made of the training transcripts, or given (`--lm`: an ARPA file or a
+text). pocketsphinx (`--peers`, the extra `judges`) reads the same recordings with its own English model and its
+defaults. For the figures of one core pin the process to one (`taskset -c 0`).
 """
 
 import itertools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from wavejax.decoding import Search, beam_search, build_ngrams, greedy
 from wavejax.extras import require_extra
 from wavejax.losses.sequence import ctc_loss
 from wavejax.tasks.families import load
+from wavejax.tasks.recognizer.language import read_language_model
 from wavejax.tasks.recognizer.product import Recognizer
 from wavejax.tasks.recognizer.recordings import opened, readable
 
@@ -30,6 +33,7 @@ def run(
     voice: str,
     corpus: str = "embedded",
     peers: Sequence[str] = (),
+    lm: str | None = None,
     quick: bool = False,
     repeats: int = 5,
     seconds: float = 60.0,
@@ -44,8 +48,11 @@ def run(
         if total < (5.0 if quick else seconds):
             waveforms.append(data.corpus.utterance(position).waveform)
             total += len(waveforms[-1]) / recognizer.sample_rate
-    sentences = [said.split() for said in readable(recognizer, data, "train").values()]
-    cases = make_cases(recognizer, waveforms, Search(width=WIDTH, ngrams=build_ngrams(sentences)), voice)
+    if lm is None:
+        ngrams = build_ngrams([said.split() for said in readable(recognizer, data, "train").values()])
+    else:
+        ngrams = read_language_model(Path(lm), recognizer.text)
+    cases = make_cases(recognizer, waveforms, Search(width=WIDTH, ngrams=ngrams), voice)
     if peers:
         cases.append(_pocketsphinx(waveforms, recognizer.sample_rate))
     rows = measure(cases, repeats=2 if quick else repeats)

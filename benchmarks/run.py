@@ -69,6 +69,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--corpus", help="data, folding, recognition: a folder of `wavejax prepare`")
     parser.add_argument("--beside", type=Path, help="startup: another checkout, measured in turns")
     parser.add_argument("--voice", help="folding, startup, recognition, composing: a shipped model or a folder")
+    parser.add_argument("--lm", help="recognition: an ARPA file, or a text with a sentence on each line")
     parser.add_argument("--folds", type=int, help="folding: pieces")
     parser.add_argument("--seams", type=int, help="folding: how many are measured, at least")
     parser.add_argument("--warm-up", type=int, help="folding: samples before a fold is heard")

@@ -87,6 +87,35 @@ def test_a_fetched_corpus_is_an_ljspeech_folder_without_the_traps(script, unpack
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["june-fr"], "no half-written folder"
 
 
+def test_spoken_names_of_stamps_lose_the_article_that_nobody_says(script, tmp_path, monkeypatch):
+    root = tmp_path / "root"
+    animals, notice = root / "usr/share/tuxpaint/stamps/animals", root / "usr/share/doc/tuxpaint-stamps-default"
+    animals.mkdir(parents=True)
+    notice.mkdir(parents=True)
+    (notice / "copyright").write_text("License: GPL-2")
+    tone = 0.3 * np.sin(np.arange(44_100) / 20)
+    for name, rate in (("frog", 44_100), ("owl", 44_100), ("rat", 8_000), ("wallaby", 44_100)):
+        soundfile.write(animals / f"{name}_desc.ogg", tone, rate)
+        soundfile.write(animals / f"{name}_desc_fr.ogg", tone, rate)
+    for name, text in (("frog", "A frog."), ("owl", "An owl."), ("rat", "A rat.")):
+        (animals / f"{name}.txt").write_text(f"{text}\nfr.utf8=Une bete.\n")
+    monkeypatch.setattr(script, "_unpack", lambda packages, scratch, folder: root)
+    folder = script.fetch("tuxpaint-en", tmp_path / "out")
+    assert {each.id: each.transcript for each in list_source(folder).recordings} == {"frog": "frog.", "owl": "owl."}
+    samples, rate = soundfile.read(folder / "wavs/frog.flac")
+    assert (len(samples), rate) == (16_000, 16_000)
+    credit = (folder / "CREDITS.md").read_text()
+    assert "GPL-2.0-or-later" in credit
+    assert "- rat: recorded at 8000 Hz" in credit
+    assert "- wallaby: no text" in credit
+    assert (folder / "LICENCE").read_text() == "License: GPL-2"
+    monkeypatch.setattr(script, "fetch", lambda name, out, packages: fetched.append(name))
+    fetched = []
+    monkeypatch.setattr(sys, "argv", ["fetch_corpora", "DATA"])
+    assert script.main() == 0
+    assert fetched == [name for name in script.CORPORA if name != "tuxpaint-en"], "its package is large"
+
+
 def test_a_corpus_that_is_there_is_left_alone(script, unpacked, tmp_path, capsys):
     (tmp_path / "out" / "june-fr").mkdir(parents=True)
     script.fetch("june-fr", tmp_path / "out")

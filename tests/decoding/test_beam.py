@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.decoding.test_ctc import lattice
-from wavejax.decoding import NGramError, NGrams, WordScorer, beam_search, build_ngrams, greedy, read_arpa
+from wavejax.decoding import NGramError, NGrams, Search, WordScorer, beam_search, build_ngrams, greedy, read_arpa
 from wavejax.decoding.scoring import BestWords
 from wavejax.evaluation.words import bigram_arpa
 from wavejax.text import TextSpec
@@ -140,6 +140,16 @@ def test_new_words_cost_what_is_asked_and_expected_ones_do_not() -> None:
     assert total == pytest.approx(math.log(10) * min(plain.log_probs[("b",)], plain.log_probs[("</s>",)]) - 3.0)
 
 
+def test_a_search_makes_its_scorer_once() -> None:
+    search = Search(ngrams=build_ngrams(SENTENCES), hot_words=("A b",), new_word=-7.0)
+    scorer = search.scorer(TEXT)
+    assert scorer is not None
+    assert scorer is search.scorer(TEXT), "its tables are not made for each recording"
+    assert (scorer.hot_words, scorer.new_word) == ({"a", "b"}, -7.0)
+    assert search.scorer(VOCABULARY) is not scorer
+    assert Search().scorer(TEXT) is None
+
+
 SENTENCES = [["the", "cat", "sat"], ["the", "cat", "ran"], ["a", "dog", "sat", "on", "the", "cat"]]
 
 
@@ -190,4 +200,6 @@ def test_a_model_needs_words_and_an_order() -> None:
         build_ngrams([[]])
     with pytest.raises(ValueError, match="an order from 1 to 10, got 0"):
         build_ngrams(SENTENCES, 0)
+    with pytest.raises(ValueError, match="<s> stands for no word, but is one of the sentence '<s> a'"):
+        build_ngrams([["<s>", "a"]])
     assert NGrams(1, {("a",): -1.0}, {}).log_prob((), "a") == -1

@@ -21,12 +21,14 @@ def build_ngrams(sentences: Iterable[Sequence[str]], order: int = 3, vocabulary:
         order: words that an n-gram has at most.
         vocabulary: words that the model knows besides those of the sentences.
 
-    Raises ValueError: an order outside 1 to 10, or no words.
+    Raises ValueError: an order outside 1 to 10, no words, or a mark (<s>, </s>, <unk>) among them.
     """
     if not 1 <= order <= LONGEST:
         raise ValueError(f"an n-gram model has an order from 1 to {LONGEST}, got {order}")
     counts = [Counter[tuple[str, ...]]() for _ in range(order)]
     for sentence in sentences:
+        if marks := {START, END, UNKNOWN} & {*sentence}:
+            raise ValueError(f"{min(marks)} stands for no word, but is one of the sentence {' '.join(sentence)[:60]!r}")
         padded = [START, *sentence, END]
         for n in range(1, order + 1):
             counts[n - 1].update(tuple(padded[i : i + n]) for i in range(len(padded) - n + 1))

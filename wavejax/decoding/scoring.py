@@ -13,6 +13,10 @@ NEW_WORD = -4.0
 """What a word that a language model does not know adds, if nothing else is said: natural log of a probability."""
 
 
+_MOST_PROMISES = 500_000
+"""Beginnings of words that are remembered, each after its history: at most some hundred megabytes."""
+
+
 class _State(NamedTuple):
     """Of a scorer: the words so far, the beginning of the next one, and what was added for that beginning."""
 
@@ -137,6 +141,8 @@ class WordScorer:
         context = history[-(self.ngrams.order - 1) :] if self.ngrams is not None and self.ngrams.order > 1 else ()
         key = (context, word)
         if key not in self._promises:
+            if len(self._promises) >= _MOST_PROMISES:
+                self._promises.clear()
             hot = [each for each in self.hot_words if each.startswith(word)]
             found = [self._score(context, each) - self.hot_bonus * (1 - len(word) / len(each)) for each in hot]
             found.append(self._new(context))
@@ -177,8 +183,12 @@ class Search:
     hot_bonus: float = 5.0
     new_word: float = NEW_WORD
 
+    @functools.cached_property
+    def _scorers(self) -> dict[TextSpec, WordScorer]:
+        return {}
+
     def scorer(self, text: TextSpec) -> WordScorer | None:
-        """For labels of this spec; None where nothing but the probabilities counts.
+        """For labels of this spec, the same one each time; None where nothing but the probabilities counts.
 
         Raises TextError: a hot word that the spec cannot express, or a spec of phonemes, which have no words.
         """
@@ -192,10 +202,12 @@ class Search:
         words = [text.normalize(word) for word in self.hot_words]
         for word in words:
             text.encode(word)
-        split = {part for word in words for part in word.split()}
-        return WordScorer(
-            text, self.ngrams, self.weight, self.word_bonus, frozenset(split), self.hot_bonus, self.new_word
-        )
+        if text not in self._scorers:
+            hot = frozenset(part for word in words for part in word.split())
+            self._scorers[text] = WordScorer(
+                text, self.ngrams, self.weight, self.word_bonus, hot, self.hot_bonus, self.new_word
+            )
+        return self._scorers[text]
 
 
 __all__ = ["NEW_WORD", "BestWords", "Search", "WordScorer"]
