@@ -1,5 +1,5 @@
 """What ships: complete, licensed, small. Voices beat linear prediction at what they never heard; babble listens to its
-id; a piano is in tune; a composer knows a cadence."""
+id; a piano is in tune; a composer knows a cadence; listeners read what is said, and nothing in silence."""
 
 import dataclasses
 
@@ -11,6 +11,7 @@ from wavejax.data import Corpus, embedded_corpus
 from wavejax.evaluation import linear_prediction_bits
 from wavejax.evaluation.pitch import pitch
 from wavejax.evaluation.scoring import encoded_utterances
+from wavejax.evaluation.words import edit_distance
 from wavejax.experiments.autoregressive.scoring import score
 from wavejax.experiments.autoregressive.speakers import score_speakers
 from wavejax.experiments.loading import VOICES, voices
@@ -19,6 +20,7 @@ from wavejax.tasks.composer.product import Composer
 from wavejax.tasks.families import load
 from wavejax.tasks.instrument.playing import PEAK
 from wavejax.tasks.instrument.product import Instrument
+from wavejax.tasks.recognizer.product import Recognizer
 from wavejax.tasks.speaker.product import Speaker
 from wavejax.tasks.vocoder.product import SampleVocoder, Vocoder
 
@@ -26,7 +28,8 @@ EMBEDDED = embedded_corpus()
 
 
 def test_there_are_voices_and_an_instrument():
-    assert {"allison", "babble", "chorales", "heart", "piano", "universal"} <= set(voices())
+    named = {"allison", "babble", "chorales", "heart", "listener-en", "listener-ru", "piano", "universal"}
+    assert named <= set(voices())
 
 
 @pytest.mark.parametrize("name", voices())
@@ -114,3 +117,36 @@ def test_the_composer_knows_a_cadence_in_every_key_and_finds_it_strange_in_two()
     made = composer.compose(2, key="G", seed=0)
     assert made.num_notes >= 12
     assert all(36 <= note.pitch <= 84 for track in made.tracks for note in track.notes)
+
+
+def test_the_english_listener_reads_prompts_that_it_never_heard_and_their_own_texts_only():
+    listener = load("listener-en", kind=Recognizer)
+    positions = [*EMBEDDED.indices("validation"), *EMBEDDED.indices("test")]
+    heard = [EMBEDDED.utterance(position) for position in positions]
+    texts = [listener.text.normalize(each.transcript) for each in heard]
+    read = [listener.transcribe(each.waveform).text for each in heard]
+
+    def error(expected):
+        wrong = sum(edit_distance(said, found) for said, found in zip(expected, read, strict=True))
+        return wrong / sum(map(len, expected))
+
+    assert error(texts) < 0.3
+    assert error([*texts[1:], texts[0]]) > 0.65
+    words = listener.align(heard[0].waveform, heard[0].transcript).words
+    assert [word.text for word in words] == texts[0].split()
+    assert all(word.start < word.end for word in words)
+
+
+def test_the_english_listener_reads_what_heart_says():
+    said = load("heart", kind=Speaker).say("Someone left the window open in the kitchen.")
+    read = load("listener-en", kind=Recognizer).transcribe(said.waveform).text
+    assert edit_distance("someone left the window open in the kitchen", read) < 9
+
+
+@pytest.mark.parametrize("name", ["listener-en", "listener-ru"])
+def test_a_listener_reads_nothing_in_silence(name):
+    listener = load(name, kind=Recognizer)
+    assert listener.text.language == name[-2:]
+    faint = 1e-3 * np.random.default_rng(0).standard_normal(2 * listener.sample_rate).astype(np.float32)
+    assert not listener.transcribe(np.zeros_like(faint)).text
+    assert not listener.transcribe(faint).text

@@ -148,6 +148,11 @@ def _decoder(package: ModuleType, domain: Sequence[str], judged: Sequence[Sequen
         return package.Decoder(samprate=JUDGED_RATE, loglevel="FATAL")
     held_out = {tuple(words) for words in judged}
     sentences = [words for words in map(spoken_words, domain) if tuple(words) not in held_out]
+    if not sentences:
+        raise ValueError(
+            f"all {len(domain)} transcripts are judged, so none is left for the language model of the judge `words`: "
+            "judge only some of the recordings, or name other --judges"
+        )
     dictionary = Path(package.get_model_path("en-us/cmudict-en-us.dict")).read_text(encoding="utf-8")
     vocabulary = {line.split(maxsplit=1)[0] for line in dictionary.splitlines() if line}
     with tempfile.TemporaryDirectory() as folder:
