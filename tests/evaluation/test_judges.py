@@ -91,3 +91,11 @@ def test_words_without_transcripts_are_not_judged() -> None:
     items = [Item(id="a", waveform=np.zeros(JUDGED_RATE, np.float32))]
     system = System(name="original", takes=((items[0].waveform,),))
     assert "needs transcripts" in compare(items, [system], [JUDGES["words"]]).unused["words"]
+
+
+def test_words_are_not_judged_where_every_text_of_the_domain_is() -> None:
+    pytest.importorskip("pocketsphinx")
+    items = [Item(id="a", waveform=np.zeros(JUDGED_RATE, np.float32), transcript="one two")]
+    system = System(name="original", takes=((items[0].waveform,),))
+    unused = compare(items, [system], [word_error(["one two", "One two."])]).unused
+    assert "all 2 transcripts are judged: judge only some" in unused["words"]

@@ -149,9 +149,9 @@ def _decoder(package: ModuleType, domain: Sequence[str], judged: Sequence[Sequen
     held_out = {tuple(words) for words in judged}
     sentences = [words for words in map(spoken_words, domain) if tuple(words) not in held_out]
     if not sentences:
-        raise ValueError(
-            f"all {len(domain)} transcripts are judged, so none is left for the language model of the judge `words`: "
-            "judge only some of the recordings, or name other --judges"
+        raise JudgeUnusable(
+            f"the word error needs a language model of other texts, and all {len(domain)} transcripts are judged: "
+            "judge only some of the recordings"
         )
     dictionary = Path(package.get_model_path("en-us/cmudict-en-us.dict")).read_text(encoding="utf-8")
     vocabulary = {line.split(maxsplit=1)[0] for line in dictionary.splitlines() if line}
