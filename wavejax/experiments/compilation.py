@@ -143,7 +143,9 @@ def largest_rows(
         return smallest
     points = sorted(steps.values(), key=lambda each: each.rows_per_device)
     slope, base = np.polyfit([each.rows_per_device for each in points], [each.peak_bytes for each in points], 1)
-    rows = int((points[-1].limit_bytes - base) / slope) // unit * unit if slope > 0 else points[-1].rows_per_device
+    # What would fill the memory to the last byte is not tried, so that rounding does not decide whether it is.
+    most = (points[-1].limit_bytes - base) / slope - 1e-6 if slope > 0 else points[-1].rows_per_device
+    rows = int(most) // unit * unit
     for _ in range(_TRIES):
         rows = max(rows, points[-1].rows_per_device)
         if (confirmed := attempt(rows)) is not None:
