@@ -26,7 +26,7 @@ class StoredProgram:
 
     Args:
         function: of this package and of nothing that `identity` does not tell; its arguments are trees of arrays.
-        identity: all that it depends on beside its arguments, e.g. the repr of a model's configuration.
+        identity: what the program depends on besides its arguments, for example the repr of a model's configuration.
         options: gives the `compiler_options` of XLA; asked only when something is compiled.
     """
 

@@ -23,7 +23,7 @@ def pocketsphinx(arpa: str | None = None) -> Read:
     """pocketsphinx with its own English acoustic model and dictionary.
 
     Args:
-        arpa: the text of an ARPA file, of whose words it reads those that its dictionary has; None: its own language
+        arpa: the text of an ARPA file, of which it uses the words that its dictionary has. None: its own language
             model.
 
     Raises:

@@ -66,7 +66,7 @@ class RecognitionOptions:
     """Read everything with a language model as well: an ARPA file, or a text (NAME.txt) with a sentence on each line.
     One that knows a sentence that is judged is refused; `wavejax language-model` makes one that does not."""
     beam: Annotated[int, Range(0, 1000)] = 0
-    """Read everything with a beam of so many texts as well; with --lm 16 if nothing is said."""
+    """Also read everything with a beam that keeps this number of texts. With --lm and no --beam it keeps 16."""
     lm_weight: Annotated[float, Range(0, 100)] = 0.5
     """What the language model counts."""
     word_bonus: Annotated[float, Range(-100, 100)] = 1.0

@@ -19,7 +19,7 @@ _AFTER = 0.5
 
 
 def printed_words(recognizer: Recognizer, waveform: np.ndarray, piece: int) -> list[PrintedWord]:
-    """The words of a stream of pieces of so many samples, and when each is printed."""
+    """Streams the recording in pieces of this number of samples: the words, and when each is printed."""
     rate, moments = recognizer.sample_rate, list[tuple[float, str, int]]()
     pieces = [waveform[first : first + piece] for first in range(0, len(waveform), piece)]
     text = ""

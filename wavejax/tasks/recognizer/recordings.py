@@ -58,7 +58,7 @@ def readable(recognizer: Recognizer, data: RecognizerData, split: str) -> dict[i
 
 
 def recordings_of(recognizer: Recognizer, data: RecognizerData, split: str, at_most: int = 0) -> list[Spoken]:
-    """The readable recordings of a split; with `at_most` above 0 so many, evenly spread. Raises as `readable`."""
+    """The readable recordings of a split; `at_most` above 0 limits them, evenly spread. Raises as `readable`."""
 
     def loader(position: int) -> Callable[[], np.ndarray]:
         return lambda: data.corpus.utterance(position).waveform
