@@ -18,6 +18,7 @@ from wavejax.experiments.metadata import ExperimentError
 from wavejax.models.chorale import FREE, HOLD, REST, ChoraleConfig, frames_of
 from wavejax.models.voices_gan import VoicesConfig
 from wavejax.parallel import Strategy
+from wavejax.tasks.composer.batches import SplitScores, shuffled
 from wavejax.tasks.composer.config import ComposerConfig
 
 DOWN, UP = -5, 6
@@ -36,25 +37,19 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ScoreData:
+class ScoreData(SplitScores):
     """Pieces by split, cut into crops. A batch is a pure function of (seed, step)."""
 
     config: ComposerConfig
     pieces: Mapping[str, Sequence[Piece]]
 
     @property
-    def labels(self) -> Mapping[str, Any]:
-        """Nothing: a model remembers no names of its corpus."""
-        return {}
+    def _by_split(self) -> Mapping[str, Sequence[Piece]]:
+        return self.pieces
 
     @property
-    def speakers(self) -> Sequence[str]:
-        """None."""
-        return ()
-
-    def has(self, split: str) -> bool:
-        """Whether a split holds a piece."""
-        return bool(self.pieces.get(split))
+    def _wanted(self) -> str:
+        return "scores"
 
     def training(self, start_step: int, rows: slice, strategy: Strategy) -> Iterator[Mapping[str, Any]]:
         """Random crops in random keys: the given rows of the global batches from a step on.
@@ -68,9 +63,8 @@ class ScoreData:
         places = [n for n, piece in enumerate(pieces) for _ in range(self._num_crops(piece))]
 
         def item(number: int) -> dict[str, np.ndarray]:
-            epoch, slot = divmod(number, len(places))
-            order = np.random.default_rng((seed, epoch)).permutation(len(places))
-            return self._random_crop(pieces[places[order[slot]]], np.random.default_rng((seed, 1, number)))
+            piece = pieces[places[shuffled(seed, number, len(places))]]
+            return self._random_crop(piece, np.random.default_rng((seed, 1, number)))
 
         for step in itertools.count(start_step):
             yield _stacked([item(step * size + row) for row in range(*rows.indices(size))])
@@ -89,12 +83,6 @@ class ScoreData:
         for begin in range(0, len(crops), size):
             numbers = range(begin, begin + size)[rows]
             yield _stacked([self._crop(*crops[n]) if n < len(crops) else self._filler() for n in numbers])
-
-    def _split(self, split: str) -> Sequence[Piece]:
-        if not self.has(split):
-            there = ", ".join(name for name, pieces in self.pieces.items() if pieces) or "nothing"
-            raise ExperimentError(f"the corpus has no scores in the split {split!r}, it has {there}")
-        return self.pieces[split]
 
     def _num_crops(self, piece: Piece) -> int:
         return max(1, round(len(piece.codes) / self.config.data.crop_steps))

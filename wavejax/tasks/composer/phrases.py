@@ -1,11 +1,10 @@
 """Phrases of a few bars as the data of an experiment, and what an experiment of two players states."""
 
-import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,10 +16,9 @@ from wavejax.data.scores import HOLD
 from wavejax.data.voices import transposed_codes
 from wavejax.evaluation.music import key_of, sounding
 from wavejax.experiments.config import CorpusConfig, ExperimentConfig, TrainingConfig
-from wavejax.experiments.metadata import ExperimentError
 from wavejax.models.voices_gan import VoicesConfig
-from wavejax.parallel import Strategy
 from wavejax.ranges import COUNT, TEMPERATURE, check_ranges
+from wavejax.tasks.composer.batches import PhraseBatches
 from wavejax.tasks.composer.data import Piece, classes_of, read_pieces
 from wavejax.training.optimizers import OptimizerConfig
 
@@ -90,17 +88,6 @@ def check_game(training: GameConfig) -> None:
         )
 
 
-@functools.lru_cache(maxsize=2)
-def _order(seed: int, epoch: int, count: int) -> np.ndarray:
-    return np.random.default_rng((seed, epoch)).permutation(count)
-
-
-def shuffled(seed: int, number: int, count: int) -> int:
-    """The item with a number of one endless list: all of `count`, in another order each time."""
-    epoch, slot = divmod(number, count)
-    return int(_order(seed, epoch, count)[slot])
-
-
 class _Phrase(NamedTuple):
     codes: Int16[np.ndarray, "steps voices"]
     """In the key that the model learns in."""
@@ -109,22 +96,12 @@ class _Phrase(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PhraseData:
+class PhraseData(PhraseBatches):
     """Pieces by split, cut into phrases. A batch is a pure function of (seed, step)."""
 
     config: MuseGANConfig
     pieces: Mapping[str, Sequence[Piece]]
     """As they are written."""
-
-    @property
-    def labels(self) -> Mapping[str, Any]:
-        """Nothing: a model remembers no names of its corpus."""
-        return {}
-
-    @property
-    def speakers(self) -> Sequence[str]:
-        """None."""
-        return ()
 
     @cached_property
     def phrases(self) -> Mapping[str, Sequence[_Phrase]]:
@@ -136,42 +113,13 @@ class PhraseData:
             for split, pieces in self.pieces.items()
         }
 
-    def has(self, split: str) -> bool:
-        """Whether a split holds a phrase."""
-        return bool(self.phrases.get(split))
+    @property
+    def _by_split(self) -> Mapping[str, Sequence[_Phrase]]:
+        return self.phrases
 
-    def training(self, start_step: int, rows: slice, strategy: Strategy) -> Iterator[Mapping[str, Any]]:
-        """Random phrases: the given rows of the global batches from a step on.
-
-        A generator keyed by (seed, number of the item) draws its transposition.
-        """
-        del strategy
-        size, seed, phrases = self.config.training.batch_size, self.config.training.seed, self._split("train")
-
-        def item(number: int) -> np.ndarray:
-            phrase = phrases[shuffled(seed, number, len(phrases))]
-            shift = int(np.random.default_rng((seed, 1, number)).choice(phrase.shifts))
-            return self._classes(transposed_codes(phrase.codes, shift))
-
-        for step in itertools.count(start_step):
-            found = np.stack([item(step * size + row) for row in range(*rows.indices(size))])
-            yield {"examples": found, "mask": np.ones(len(found), bool)}
-
-    def held_out(self, split: str, rows: slice) -> Iterator[Mapping[str, Any]]:
-        """The phrases of a split, one after the other. Rows that fill up the last batch are masked."""
-        size, phrases = self.config.training.batch_size, self._split(split)
-        for begin in range(0, len(phrases), size):
-            numbers = np.arange(begin, begin + size)[rows]
-            found = [self._classes(phrases[min(number, len(phrases) - 1)].codes) for number in numbers]
-            yield {"examples": np.stack(found), "mask": numbers < len(phrases)}
-
-    def _split(self, split: str) -> Sequence[_Phrase]:
-        if not self.has(split):
-            there = ", ".join(name for name, phrases in self.phrases.items() if phrases) or "nothing"
-            raise ExperimentError(
-                f"the corpus has no phrase of {self.config.model.bars} bars in the split {split!r}, it has {there}"
-            )
-        return self.phrases[split]
+    @property
+    def _wanted(self) -> str:
+        return f"phrase of {self.config.model.bars} bars"
 
     def _phrases(self, piece: Piece, hop: int) -> Iterator[_Phrase]:
         model, shift = self.config.model, 0
@@ -189,8 +137,13 @@ class PhraseData:
             phrase[0] = np.where(phrase[0] == HOLD, pitch[start], phrase[0])  # what is held there has to be struck
             yield _Phrase(phrase, tuple(each for each in moves if _fits(phrase, each, model)) or (0,))
 
-    def _classes(self, codes: np.ndarray) -> np.ndarray:
-        return classes_of(self.config.model, codes)
+    def _example(self, phrase: _Phrase) -> np.ndarray:
+        return classes_of(self.config.model, phrase.codes)
+
+    def _varied(self, phrase: _Phrase, number: int) -> np.ndarray:
+        """Its transposition is drawn by a generator keyed by (seed, number of the item)."""
+        shift = int(np.random.default_rng((self.config.training.seed, 1, number)).choice(phrase.shifts))
+        return classes_of(self.config.model, transposed_codes(phrase.codes, shift))
 
 
 def shift_to_one_key(key: int) -> int:

@@ -1,10 +1,9 @@
 """Piano rolls of several instruments as data, and what experiments with the published MuseGAN networks state."""
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +16,9 @@ from wavejax.data.scores import Note, Score, Track
 from wavejax.experiments.config import CorpusConfig, ExperimentConfig
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.models.musegan import LOWEST, TRACKS, RollsConfig
-from wavejax.parallel import Strategy
 from wavejax.ranges import TEMPERATURE, check_ranges
-from wavejax.tasks.composer.phrases import GameConfig, check_game, shuffled
+from wavejax.tasks.composer.batches import PhraseBatches
+from wavejax.tasks.composer.phrases import GameConfig, check_game
 from wavejax.training.optimizers import OptimizerConfig
 
 PROGRAMS: Mapping[str, range] = {"piano": range(0, 8), "guitar": range(24, 32), "bass": range(32, 40)}
@@ -64,21 +63,11 @@ class _Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class RollData:
+class RollData(PhraseBatches):
     """Phrases of the pieces in 4/4, each piece cut at its bar lines. A batch is a pure function of (seed, step)."""
 
     config: PublishedMuseGANConfig
     corpus: ScoreCorpus
-
-    @property
-    def labels(self) -> Mapping[str, Any]:
-        """Nothing: a model remembers no names of its corpus."""
-        return {}
-
-    @property
-    def speakers(self) -> Sequence[str]:
-        """None."""
-        return ()
 
     @cached_property
     def places(self) -> Mapping[str, Sequence[_Place]]:
@@ -92,45 +81,20 @@ class RollData:
                 found[entry.split] += [_Place(number, start) for start in starts]
         return found
 
-    def has(self, split: str) -> bool:
-        """Whether a split holds a phrase."""
-        return bool(self.places.get(split))
+    @property
+    def _by_split(self) -> Mapping[str, Sequence[_Place]]:
+        return self.places
+
+    @property
+    def _wanted(self) -> str:
+        return f"phrase of {self.config.model.bars} bars of 4/4"
 
     def rolls(self, split: str) -> Iterator[Bool[np.ndarray, "bars steps pitches tracks"]]:
         """All phrases of a split."""
-        return map(self._roll, self._split(split))
+        return map(self._example, self._split(split))
 
-    def training(self, start_step: int, rows: slice, strategy: Strategy) -> Iterator[Mapping[str, Any]]:
-        """Random phrases, as they are written: the given rows of the global batches from a step on."""
-        del strategy
-        size, seed, places = self.config.training.batch_size, self.config.training.seed, self._split("train")
-
-        def item(number: int) -> np.ndarray:
-            return self._roll(places[shuffled(seed, number, len(places))])
-
-        for step in itertools.count(start_step):
-            found = np.stack([item(step * size + row) for row in range(*rows.indices(size))])
-            yield {"examples": found, "mask": np.ones(len(found), bool)}
-
-    def held_out(self, split: str, rows: slice) -> Iterator[Mapping[str, Any]]:
-        """The phrases of a split, one after the other. Rows that fill up the last batch are masked."""
-        size, places = self.config.training.batch_size, self._split(split)
-        for begin in range(0, len(places), size):
-            numbers = np.arange(begin, begin + size)[rows]
-            found = np.stack([self._roll(places[min(number, len(places) - 1)]) for number in numbers])
-            yield {"examples": found, "mask": numbers < len(places)}
-
-    def _split(self, split: str) -> Sequence[_Place]:
-        if not self.has(split):
-            there = ", ".join(name for name, places in self.places.items() if places) or "nothing"
-            raise ExperimentError(
-                f"the corpus has no phrase of {self.config.model.bars} bars of 4/4 in the split {split!r}, it has "
-                f"{there}"
-            )
-        return self.places[split]
-
-    def _roll(self, place: _Place) -> np.ndarray:
-        return roll_of_score(self.corpus.piece(place.piece).score, place.start, self.config.model)
+    def _example(self, phrase: _Place) -> np.ndarray:
+        return roll_of_score(self.corpus.piece(phrase.piece).score, phrase.start, self.config.model)
 
 
 def track_of(track: Track) -> str:
