@@ -12,6 +12,7 @@ from wavejax.experiments.autoregressive.learner import merged_params
 from wavejax.experiments.family import Learner
 from wavejax.losses.wasserstein import critic_loss, generator_loss, slope_penalty
 from wavejax.nn.normalization import initial_statistics, overlaid
+from wavejax.nn.parameters import count_parameters
 from wavejax.training import TrainState
 from wavejax.training.players import TwoPlayerLoss
 from wavejax.training.two_player import create_two_player_state, make_two_player_eval_step, make_two_player_step
@@ -97,6 +98,14 @@ def generator_shapes(config: Any) -> Any:
 def critic_shapes(config: Any) -> Any:
     """Shapes of the critic's parameters: not to be changed."""
     return _shapes(config.model)[1]
+
+
+def critic_words(config: Any) -> str:
+    """What `info` says of the critic."""
+    return (
+        f"{count_parameters(critic_shapes(config)):,} parameters, {config.training.turns} updates for each of the "
+        "generator's, in training alone"
+    )
 
 
 def _shapes(model: Any) -> Any:

@@ -5,7 +5,7 @@ from wavejax.models.voices_gan import PRESETS
 from wavejax.nn.parameters import count_parameters
 from wavejax.tasks.composer.evaluation import EvaluateOptions
 from wavejax.tasks.composer.family import exhibits, usage
-from wavejax.tasks.composer.game import critic_shapes, game_learner, generator_shapes
+from wavejax.tasks.composer.game import critic_words, game_learner, generator_shapes
 from wavejax.tasks.composer.phrase_composer import PhraseComposer
 from wavejax.tasks.composer.phrase_diagnosis import PhraseDoctorOptions
 from wavejax.tasks.composer.phrases import MuseGANConfig, open_phrases, phrase_shapes
@@ -27,11 +27,7 @@ def figures(config: MuseGANConfig) -> Figures:
             ("voices", ", ".join(model.voices)),
             ("grid", f"{model.steps_per_beat} steps a beat, {model.beats_per_bar} beats a bar"),
             ("pitches", f"MIDI {model.lowest} to {model.highest}"),
-            (
-                "critic",
-                f"{count_parameters(critic_shapes(config)):,} parameters, {training.turns} updates for each of the "
-                "generator's, in training alone",
-            ),
+            ("critic", critic_words(config)),
         ),
     )
 

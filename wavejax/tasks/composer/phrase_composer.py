@@ -4,21 +4,19 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 from operator import index
-from typing import SupportsIndex
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int16, Key
 
-from wavejax.data.scores import Score
 from wavejax.data.voices import transposed_codes, without_empty_holds
 from wavejax.evaluation.music import key_of
 from wavejax.generation.noise import seed_words
 from wavejax.models.voices_gan import VoicesConfig
 from wavejax.ranges import TEMPERATURE
 from wavejax.tasks.composer.phrases import MuseGANConfig, shift_to_one_key
-from wavejax.tasks.composer.product import Composer, ComposingError, check_takes, key_number
+from wavejax.tasks.composer.product import Composer, ComposingError, Request, check_takes, key_number
 from wavejax.types import Params
 
 _TRIES = 16
@@ -27,54 +25,35 @@ _TRIES = 16
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PhraseComposer(Composer):
-    """A generator that learnt against a critic. Phrases follow each other without knowing of each other, in one key."""
+    """A generator that learnt against a critic. Phrases follow each other without knowing of each other, in one key.
+
+    Of what `bars` takes, `given` must be None, as it keeps no voices, and `takes` 1, for want of a likelihood.
+    `key` is the tonic to which the piece is moved, by default one drawn from the seed, and the mode that its phrases
+    have, if one of 16 draws has it; a model that learnt in all keys at once has its key by chance and is asked in vain.
+    A longer piece of the same seed begins with the shorter one. At `temperature` 0 the most probable codes are taken.
+    """
 
     config: MuseGANConfig
 
-    def bars(
-        self,
-        bars: int | None = None,
-        *,
-        given: Score | None = None,
-        key: str | None = None,
-        seed: SupportsIndex = 0,
-        temperature: float | None = None,
-        takes: int = 1,
-    ) -> Iterator[Int16[np.ndarray, "steps voices"]]:
-        """The codes of `compose`, bar by bar.
-
-        Args:
-            bars: how many.
-            given: must be None: this composer keeps no voices.
-            key: the tonic to which the piece is moved, and the mode that its phrases have, if one of 16 draws has it. A
-                model that learnt in all keys at once has its key by chance and is asked in vain. Default: a tonic drawn
-                from the seed.
-            seed: another seed, another piece. A longer piece of the same seed begins with the shorter one.
-            temperature: of the draws of codes; 0 takes the most probable one of each.
-            takes: must be 1, for want of a likelihood.
-
-        Raises:
-            ComposingError: a number of bars that cannot be, given voices, or several takes.
-        """
-        if given is not None:
+    def _bars(self, request: Request) -> Iterator[Int16[np.ndarray, "steps voices"]]:
+        if request.given is not None:
             raise ComposingError(
                 f"{self.config.name} makes whole phrases of its own and keeps no voices that are given: leave them "
                 "out, or take a composer that draws note by note, such as chorales"
             )
-        if check_takes(takes) > 1:
+        if (takes := check_takes(request.takes)) > 1:
             raise ComposingError(
                 f"{self.config.name} has no likelihood by which the best of {takes} takes could be chosen: ask for one"
             )
-        heat = self.config.temperature if temperature is None else temperature
-        if heat not in TEMPERATURE:
-            raise ValueError(f"temperature must be {TEMPERATURE}, got {heat}")
-        return self._phrases(self._num_bars(bars, None), None if key is None else key_number(key), index(seed), heat)
+        if request.temperature not in TEMPERATURE:
+            raise ValueError(f"temperature must be {TEMPERATURE}, got {request.temperature}")
+        bars, key = self._num_bars(request.bars, None), None if request.key is None else key_number(request.key)
+        return self._phrases(bars, key, index(request.seed), request.temperature)
 
     def phrase(self, seed: int, number: int, temperature: float) -> Int16[np.ndarray, "steps voices"]:
         """A phrase in the key that the model learnt in: a function of the seed and the phrase's number alone."""
         model = self.config.model
-        key = jax.random.fold_in(jax.random.wrap_key_data(seed_words(seed), impl="threefry2x32"), number)
-        classes = np.asarray(_drawn(model, self.params, key[None], jnp.float32(temperature)))[0]
+        classes = np.asarray(_drawn(model, self.params, phrase_key(seed, number)[None], jnp.float32(temperature)))[0]
         codes = np.where(classes < 2, -classes, classes + (model.lowest - 2))  # class 1, a hold, is the code -1
         return without_empty_holds(codes.astype(np.int16))
 
@@ -98,6 +77,11 @@ class PhraseComposer(Composer):
                 break
             codes = self.phrase(seed, number + 2**16 * again, temperature)
         return codes
+
+
+def phrase_key(seed: int, number: int) -> Key[Array, ""]:
+    """The key of a phrase of a piece."""
+    return jax.random.fold_in(jax.random.wrap_key_data(seed_words(seed), impl="threefry2x32"), number)
 
 
 @functools.partial(jax.jit, static_argnums=0)

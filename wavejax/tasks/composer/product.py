@@ -51,11 +51,23 @@ class Given:
     """Steps of a bar."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """What `Composer.bars` is asked for: its arguments, with the temperature that counts."""
+
+    bars: int | None
+    given: Score | None
+    key: str | None
+    seed: SupportsIndex
+    temperature: float
+    takes: int
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Composer(Product[Any]):
     """A model that writes music in voices. `composer.compose(bars=16)` returns a `Score`.
 
-    A subclass draws the codes (`bars`). One that draws them one after the other (`ChoraleComposer`) also has a
+    A subclass draws the codes (`_bars`). One that draws them one after the other (`ChoraleComposer`) also has a
     likelihood, and keeps voices that are given.
     """
 
@@ -103,6 +115,11 @@ class Composer(Product[Any]):
     ) -> Iterator[Int16[np.ndarray, "steps voices"]]:
         """The codes of `compose`, bar by bar as they are drawn; an upbeat is a short first bar. Of several takes the
         first bar comes when all of them are drawn."""
+        heat = self.config.temperature if temperature is None else temperature
+        return self._bars(Request(bars=bars, given=given, key=key, seed=seed, temperature=heat, takes=takes))
+
+    def _bars(self, request: Request) -> Iterator[Int16[np.ndarray, "steps voices"]]:
+        """What a subclass draws for `bars`; it raises the errors of `compose` at once, not with the first bar."""
         raise NotImplementedError
 
     def score_of(
@@ -135,28 +152,17 @@ class ChoraleComposer(Composer):
 
     config: ComposerConfig
 
-    def bars(
-        self,
-        bars: int | None = None,
-        *,
-        given: Score | None = None,
-        key: str | None = None,
-        seed: SupportsIndex = 0,
-        temperature: float | None = None,
-        takes: int = 1,
-    ) -> Iterator[Int16[np.ndarray, "steps voices"]]:
-        """The codes of `compose`, bar by bar as they are drawn; an upbeat is a short first bar. Of several takes the
-        first bar comes when all of them are drawn."""
-        model, kept = self.config.model, None if given is None else given_voices(given, self.config.model)
+    def _bars(self, request: Request) -> Iterator[Int16[np.ndarray, "steps voices"]]:
+        model, given, key = self.config.model, request.given, request.key
+        kept = None if given is None else given_voices(given, model)
         size, upbeat = (model.steps_per_bar, 0) if kept is None else (kept.bar, kept.upbeat)
-        total = upbeat + self._num_bars(bars, kept) * size
+        total = upbeat + self._num_bars(request.bars, kept) * size
         if key is None and given is not None:
             key = given.key
         frames = self._frames(total, kept, None if key is None else key_number(key))
-        heat = self.config.temperature if temperature is None else temperature
-        if check_takes(takes) > 1:
-            return _split(self._best(frames, seed, heat, takes), upbeat, size)
-        return self._drawn(frames, seed, heat, upbeat, size)
+        if check_takes(request.takes) > 1:
+            return _split(self._best(frames, request.seed, request.temperature, request.takes), upbeat, size)
+        return self._drawn(frames, request.seed, request.temperature, upbeat, size)
 
     def _best(
         self, frames: Float[np.ndarray, "steps channels"], seed: SupportsIndex, temperature: float, takes: int

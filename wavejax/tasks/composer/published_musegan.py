@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import index
 from pathlib import Path
-from typing import Annotated, Any, Literal, SupportsIndex
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,6 @@ from wavejax.evaluation.report import text_table
 from wavejax.evaluation.track_rolls import ROLL_MEASURES, roll_means
 from wavejax.experiments.family import Exhibit, Family, Figures
 from wavejax.experiments.metadata import ExperimentError
-from wavejax.generation.noise import seed_words
 from wavejax.models.musegan import LOWEST, PRESETS, RollsConfig
 from wavejax.nn.normalization import initial_statistics
 from wavejax.nn.parameters import count_parameters
@@ -33,8 +32,9 @@ from wavejax.ownership import marked, refuse_foreign_report
 from wavejax.parallel.flops import count_flops
 from wavejax.ranges import TEMPERATURE, Range, as_option, check_ranges
 from wavejax.tasks.composer.family import usage
-from wavejax.tasks.composer.game import critic_shapes, game_learner, generator_shapes
-from wavejax.tasks.composer.product import TEMPO, Composer, ComposingError, check_takes
+from wavejax.tasks.composer.game import critic_words, game_learner, generator_shapes
+from wavejax.tasks.composer.phrase_composer import phrase_key
+from wavejax.tasks.composer.product import TEMPO, Composer, ComposingError, Request, check_takes
 from wavejax.tasks.composer.publishing import roll_of
 from wavejax.tasks.composer.rolls import PublishedMuseGANConfig, RollData, open_rolls, roll_shapes, score_of_roll
 from wavejax.training.optimizers import OptimizerConfig
@@ -43,40 +43,27 @@ from wavejax.types import Params
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class RollComposer(Composer):
-    """A published network. Phrases follow each other without knowing of each other."""
+    """A published network. Phrases follow each other without knowing of each other.
+
+    `bars` gives where notes sound: what the network makes above 0. `given`, `key` and `takes` must be left out: the
+    networks know none of them. `temperature` multiplies the noise.
+    """
 
     config: PublishedMuseGANConfig
 
-    def bars(
-        self,
-        bars: int | None = None,
-        *,
-        given: Score | None = None,
-        key: str | None = None,
-        seed: SupportsIndex = 0,
-        temperature: float | None = None,
-        takes: int = 1,
-    ) -> Iterator[Bool[np.ndarray, "steps pitches tracks"]]:
-        """Where notes sound, bar by bar: what the network makes above 0.
-
-        `given`, `key` and `takes` must be left out: the networks know none of them. `temperature` multiplies the noise.
-
-        Raises ComposingError on what cannot be.
-        """
-        if given is not None or key is not None or check_takes(takes) > 1:
+    def _bars(self, request: Request) -> Iterator[Bool[np.ndarray, "steps pitches tracks"]]:
+        if request.given is not None or request.key is not None or check_takes(request.takes) > 1:
             raise ComposingError(
                 f"{self.config.name} makes whole phrases out of noise: it keeps no voices, aims at no key and has no "
                 "likelihood to choose takes by; leave these out"
             )
-        heat = self.config.temperature if temperature is None else temperature
-        if heat not in TEMPERATURE:
-            raise ValueError(f"temperature must be {TEMPERATURE}, got {heat}")
-        return self._phrases(self._num_bars(bars, None), index(seed), heat)
+        if request.temperature not in TEMPERATURE:
+            raise ValueError(f"temperature must be {TEMPERATURE}, got {request.temperature}")
+        return self._phrases(self._num_bars(request.bars, None), index(request.seed), request.temperature)
 
     def phrase(self, seed: int, number: int, temperature: float) -> Bool[np.ndarray, "bars steps pitches tracks"]:
         """A phrase: a function of the seed and the phrase's number alone."""
-        key = jax.random.fold_in(jax.random.wrap_key_data(seed_words(seed), impl="threefry2x32"), number)
-        return np.asarray(_made(self.config.model, self.params, key, jnp.float32(temperature)))
+        return np.asarray(_made(self.config.model, self.params, phrase_key(seed, number), jnp.float32(temperature)))
 
     def _phrases(self, bars: int, seed: int, temperature: float) -> Iterator[np.ndarray]:
         model = self.config.model
@@ -249,11 +236,7 @@ def figures(config: PublishedMuseGANConfig) -> Figures:
             ("tracks", ", ".join(model.tracks)),
             ("grid", f"{model.steps_per_beat} steps a beat, {model.beats_per_bar} beats a bar"),
             ("pitches", f"MIDI {LOWEST} to {LOWEST + model.num_pitches - 1}"),
-            (
-                "critic",
-                f"{count_parameters(critic_shapes(config)):,} parameters, {training.turns} updates for each of the "
-                "generator's, in training alone",
-            ),
+            ("critic", critic_words(config)),
         ),
     )
 
