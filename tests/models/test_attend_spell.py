@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tests.models import golden
+from tests.models.recognizers import check_letters, check_padding, features, random_params
 from tests.tiny.models import cheap_jit
-from wavejax.models.attend_spell import END, PRESETS, AttendSpellConfig
+from wavejax.models.attend_spell import PRESETS, AttendSpellConfig
 from wavejax.models.conv_ctc import ConvCTCConfig
 from wavejax.nn.conv_listener import ConvListenerConfig
 from wavejax.nn.parameters import initial_recognizer_params
@@ -26,16 +27,7 @@ TINY = AttendSpellConfig(
     location_taps=3,
 )
 MODEL = TINY.build(precision="highest")
-
-
-def variables() -> dict:
-    rng = np.random.default_rng(0)
-    shapes = jax.eval_shape(lambda: initial_recognizer_params(MODEL, jax.random.key(0)))
-    return {"params": jax.tree.map(lambda leaf: jnp.asarray(0.6 * rng.normal(size=leaf.shape), jnp.float32), shapes)}
-
-
-def features(rows: int, frames: int) -> np.ndarray:
-    return (3 * np.random.default_rng(1).normal(size=(rows, frames, 4)) - 5).astype(np.float32)
+VARIABLES = {"params": random_params(MODEL, 0.6)}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -51,52 +43,28 @@ def test_its_listener_reads_as_the_recogniser_does() -> None:
     recognizer = ConvCTCConfig(local_channels=4, num_classes=5, **SIZES)
     assert recognizer.listener == TINY.listener
     x, counts = features(3, 44), np.asarray([44, 29, 6], np.int32)
-    heard = cheap_jit(lambda x, counts: MODEL.apply(variables(), x, counts, method="hear"))(x, counts)
-    own = {"params": variables()["params"]["listener"]}
+    heard = cheap_jit(lambda x, counts: MODEL.apply(VARIABLES, x, counts, method="hear"))(x, counts)
+    own = {"params": VARIABLES["params"]["listener"]}
     expected = cheap_jit(recognizer.build(precision="highest").apply)(own, x, counts)
     np.testing.assert_array_equal(heard, expected)
 
 
 def test_what_lies_past_an_utterance_changes_nothing_in_it() -> None:
-    x, counts = features(3, 24), np.asarray([24, 12, 3], np.int32)
-    labels = np.asarray([[1, 2, 3], [4, 4, 1], [2, 0, 0]], np.int32)
-    read = cheap_jit(lambda x, counts, labels: MODEL.apply(variables(), x, counts, None, labels))
-    batch = np.asarray(read(x, counts, labels))
-    assert batch.shape == (3, 4, 5)
-    louder, other = x.copy(), labels.copy()
-    for row, count in enumerate(counts):
-        louder[row, count:] += 7.0
-    other[:, -1] = 0
-    np.testing.assert_array_equal(np.asarray(read(louder, counts, other))[:, :3], batch[:, :3])
-    alone = np.asarray(read(x[1:2, :12], counts[1:2], labels[1:2]))
-    np.testing.assert_allclose(alone[0], batch[1], atol=3e-5)
-    assert np.abs(np.asarray(read(x + 1, counts, labels)) - batch).max() > 1e-3, "it listens"
+    check_padding(MODEL, VARIABLES, (24, 12, 3), atol=3e-5)
 
 
 def test_letters_one_by_one_are_all_at_once() -> None:
-    x, counts = features(2, 20), np.asarray([20, 9], np.int32)
-    labels = np.asarray([[1, 2, 3, 3], [4, 4, 1, 2]], np.int32)
-    whole = jax.nn.log_softmax(cheap_jit(MODEL.apply)(variables(), x, counts, None, labels), axis=-1)
-    memory = cheap_jit(lambda x, counts: MODEL.apply(variables(), x, counts, method="listen"))(x, counts)
-    assert memory.valid.sum(axis=1).tolist() == [5, 3]
-    state = MODEL.apply(variables(), memory, method="initial_state")
-    step = cheap_jit(lambda state, label: MODEL.apply(variables(), state, label, memory, method="advance"))
-    before, looked = np.full(2, END, np.int32), np.zeros((2, 5))
-    for place in range(5):
-        state, log_probs, weights = step(state, before)
+    looked = np.zeros((2, 5))
+    for state, weights in check_letters(MODEL, VARIABLES, (20, 9)):
         looked += weights
-        np.testing.assert_allclose(log_probs, whole[:, place], atol=2e-5)
-        np.testing.assert_allclose(np.sum(weights, axis=1), 1, rtol=1e-5)
-        np.testing.assert_array_equal(np.asarray(weights)[1, 3:], 0)
         np.testing.assert_allclose(state["looked"], np.stack([weights, looked], axis=-1), atol=1e-5)
-        before = labels[:, place] if place < 4 else before
 
 
 def test_earlier_attention_moves_the_keys_as_a_convolution_does() -> None:
     speller = Speller(TINY.speller, precision="highest")
     rng = np.random.default_rng(5)
     memory = Memory(*(jnp.asarray(rng.normal(size=(1, 7, n)), jnp.float32) for n in (6, 3)), jnp.ones((1, 7), bool))
-    params = variables()["params"]["speller"]
+    params = VARIABLES["params"]["speller"]
     state = speller.apply({"params": params}, memory, method="initial_state")
     looked = rng.uniform(size=(1, 7, 2)).astype(np.float32)
     step = cheap_jit(lambda state, memory: speller.apply({"params": params}, state, jnp.zeros(1, jnp.int32), memory))

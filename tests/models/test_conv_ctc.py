@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.models import golden
+from tests.models.recognizers import features, random_params
 from tests.tiny.models import cheap_jit
 from wavejax.models.conv_ctc import PRESETS, ConvCTCConfig
 from wavejax.nn.parameters import count_parameters, initial_recognizer_params
@@ -15,16 +16,6 @@ from wavejax.nn.parameters import count_parameters, initial_recognizer_params
 SIZES = {"channels": 6, "hidden_channels": 8, "squeeze_channels": 3, "num_blocks": 2, "kernel_size": 5}
 TINY = ConvCTCConfig(local_channels=4, num_classes=5, **SIZES)
 CAUSAL = dataclasses.replace(TINY, causal=True)
-
-
-def random_params(config: ConvCTCConfig) -> dict:
-    rng, model = np.random.default_rng(0), config.build()
-    shapes = jax.eval_shape(lambda: initial_recognizer_params(model, jax.random.key(0)))
-    return jax.tree.map(lambda leaf: jnp.asarray(0.4 * rng.normal(size=leaf.shape), jnp.float32), shapes)
-
-
-def features(rows: int, frames: int) -> np.ndarray:
-    return (3 * np.random.default_rng(1).normal(size=(rows, frames, 4)) - 5).astype(np.float32)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -37,7 +28,7 @@ def test_presets_have_one_to_two_million_parameters_under_frozen_names(name: str
 
 @pytest.mark.parametrize("config", [TINY, CAUSAL], ids=["whole", "causal"])
 def test_what_lies_past_an_utterance_changes_nothing_in_it(config: ConvCTCConfig) -> None:
-    model, params = config.build(precision="highest"), {"params": random_params(config)}
+    model, params = config.build(precision="highest"), {"params": random_params(config.build(), 0.4)}
     x, counts = features(3, 44), np.asarray([44, 29, 6], np.int32)
     read = cheap_jit(model.apply)
     batch = np.asarray(read(params, x, counts))
@@ -57,7 +48,7 @@ def test_what_lies_past_an_utterance_changes_nothing_in_it(config: ConvCTCConfig
 
 @pytest.mark.parametrize("sizes", [(4,) * 8, (12, 4, 16)])
 def test_pieces_are_read_as_the_whole(sizes: tuple[int, ...]) -> None:
-    model, params = CAUSAL.build(precision="highest"), {"params": random_params(CAUSAL)}
+    model, params = CAUSAL.build(precision="highest"), {"params": random_params(CAUSAL.build(), 0.4)}
     x = features(2, sum(sizes))
     counts = np.full(2, sum(sizes) - 3, np.int32)  # the last piece is one frame long
     whole = np.asarray(cheap_jit(model.apply)(params, x, counts))
@@ -79,7 +70,7 @@ def test_a_causal_network_hears_no_future_and_the_other_one_does() -> None:
     later = x.copy()
     later[:, 16:] += 1.0
     for config, same in ((CAUSAL, True), (TINY, False)):
-        model, params = config.build(), {"params": random_params(config)}
+        model, params = config.build(), {"params": random_params(config.build(), 0.4)}
         read = cheap_jit(model.apply)
         one, other = np.asarray(read(params, x, counts))[0], np.asarray(read(params, later, counts))[0]
         assert np.array_equal(one[:4], other[:4]) == same
@@ -87,7 +78,7 @@ def test_a_causal_network_hears_no_future_and_the_other_one_does() -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    params, x = {"params": random_params(TINY)}, jnp.asarray(features(1, 6))
+    params, x = {"params": random_params(TINY.build(), 0.4)}, jnp.asarray(features(1, 6))
     with pytest.raises(ValueError, match="this network sees the future, so it cannot read piece by piece"):
         TINY.build().apply(params, TINY.build().initial_state(1), x[:, :4], method="advance")
     with pytest.raises(ValueError, match="a piece must be a multiple of 4 frames, got 6: pad the last"):

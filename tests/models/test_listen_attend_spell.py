@@ -1,16 +1,14 @@
 """Listen, attend and spell: its sizes, padding that changes nothing, and letters one by one as all at once."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.models import golden
-from tests.tiny.models import cheap_jit
-from wavejax.models.listen_attend_spell import END, PRESETS, ListenAttendSpellConfig
+from tests.models.recognizers import check_letters, check_padding, random_params
+from wavejax.models.listen_attend_spell import PRESETS, ListenAttendSpellConfig
 from wavejax.nn.attention import attend
 from wavejax.nn.bidirectional import reversed_within
-from wavejax.nn.parameters import initial_recognizer_params
 
 TINY = ListenAttendSpellConfig(
     local_channels=4,
@@ -22,16 +20,7 @@ TINY = ListenAttendSpellConfig(
     embedding_channels=2,
 )
 MODEL = TINY.build(precision="highest")
-
-
-def variables() -> dict:
-    rng = np.random.default_rng(0)
-    shapes = jax.eval_shape(lambda: initial_recognizer_params(MODEL, jax.random.key(0)))
-    return {"params": jax.tree.map(lambda leaf: jnp.asarray(0.6 * rng.normal(size=leaf.shape), jnp.float32), shapes)}
-
-
-def features(rows: int, frames: int) -> np.ndarray:
-    return (3 * np.random.default_rng(1).normal(size=(rows, frames, 4)) - 5).astype(np.float32)
+VARIABLES = {"params": random_params(MODEL, 0.6)}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -48,37 +37,11 @@ def test_parameters_have_frozen_names_and_the_papers_sizes(name: str) -> None:
 
 
 def test_what_lies_past_an_utterance_changes_nothing_in_it() -> None:
-    x, counts = features(3, 21), np.asarray([21, 10, 3], np.int32)
-    labels = np.asarray([[1, 2, 3], [4, 4, 1], [2, 0, 0]], np.int32)
-    read = cheap_jit(lambda x, counts, labels: MODEL.apply(variables(), x, counts, None, labels))
-    batch = np.asarray(read(x, counts, labels))
-    assert batch.shape == (3, 4, 5)
-    louder, other = x.copy(), labels.copy()
-    for row, count in enumerate(counts):
-        louder[row, count:] += 7.0
-    other[:, -1] = 0
-    again = np.asarray(read(louder, counts, other))
-    np.testing.assert_array_equal(again[:, :3], batch[:, :3])  # nor does a later label change an earlier one
-    alone = np.asarray(read(x[1:2, :10], counts[1:2], labels[1:2]))
-    np.testing.assert_allclose(alone[0], batch[1], atol=2e-5)
-    assert np.abs(np.asarray(read(x + 1, counts, labels)) - batch).max() > 1e-3, "it listens"
+    check_padding(MODEL, VARIABLES, (21, 10, 3), atol=2e-5)
 
 
 def test_letters_one_by_one_are_all_at_once() -> None:
-    x, counts = features(2, 17), np.asarray([17, 9], np.int32)
-    labels = np.asarray([[1, 2, 3, 3], [4, 4, 1, 2]], np.int32)
-    whole = jax.nn.log_softmax(cheap_jit(MODEL.apply)(variables(), x, counts, None, labels), axis=-1)
-    memory = cheap_jit(lambda x, counts: MODEL.apply(variables(), x, counts, method="listen"))(x, counts)
-    assert memory.valid.sum(axis=1).tolist() == [5, 3]
-    state = MODEL.apply(variables(), memory, method="initial_state")
-    step = cheap_jit(lambda state, label: MODEL.apply(variables(), state, label, memory, method="advance"))
-    before = np.full(2, END, np.int32)
-    for place in range(5):
-        state, log_probs, weights = step(state, before)
-        np.testing.assert_allclose(log_probs, whole[:, place], atol=2e-5)
-        np.testing.assert_allclose(np.sum(weights, axis=1), 1, rtol=1e-5)
-        np.testing.assert_array_equal(np.asarray(weights)[1, 3:], 0)
-        before = labels[:, place] if place < 4 else before
+    check_letters(MODEL, VARIABLES, (17, 9))
 
 
 def test_an_utterance_is_turned_from_its_own_end() -> None:
