@@ -45,6 +45,11 @@ class Bucket:
         return num_frames <= self.num_frames and num_labels <= self.num_labels
 
 
+def buckets_of(seconds: Sequence[float], frame_rate: float, labels_per_second: float) -> tuple[Bucket, ...]:
+    """Buckets for utterances of these lengths."""
+    return tuple(Bucket(max(round(each * frame_rate), 1), max(round(each * labels_per_second), 1)) for each in seconds)
+
+
 @dataclass(frozen=True)
 class Listed:
     """An utterance that can be learnt from."""
@@ -282,4 +287,4 @@ def _check(batch_size: int, start_step: int, num_threads: int) -> None:
         )
 
 
-__all__ = ["WINDOW", "Bucket", "Listed", "ShuffledWindows", "Utterances"]
+__all__ = ["WINDOW", "Bucket", "Listed", "ShuffledWindows", "Utterances", "buckets_of"]

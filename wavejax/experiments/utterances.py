@@ -3,11 +3,12 @@
 import functools
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from wavejax.data import Corpus
 from wavejax.data.utterances import Utterances
+from wavejax.experiments.family import Figures
 from wavejax.parallel import Strategy
 
 _LOG = logging.getLogger(__name__)
@@ -60,4 +61,44 @@ class UtteranceData(ABC):
         return self.utterances(split).once(self.config.training.batch_size, rows)
 
 
-__all__ = ["UtteranceData"]
+def utterance_figures(
+    config: Any,
+    *,
+    parameters: int,
+    macs_per_frame: int,
+    product: Callable[[int], tuple[int, int, int]],
+    text: str,
+    last: tuple[str, str],
+) -> Figures:
+    """Figures of an experiment with utterances; those of a step are means over the shapes of batches.
+
+    Args:
+        config: has `model`, `spec`, `text`, `buckets` and `training`.
+        parameters: how many are trained.
+        macs_per_frame: multiplications for a frame of features.
+        product: frames of a step -> the typical matrix product (`Figures.product`).
+        text: what `info` says of the text spec after the number of its symbols.
+        last: a further row for `info`.
+    """
+    spec, longest = config.spec, config.buckets[-1]
+    frames = sum(bucket.num_frames for bucket in config.buckets) // len(config.buckets)
+    per_step = config.training.batch_size * frames
+    return Figures(
+        parameters=parameters,
+        macs_per_unit=macs_per_frame,
+        unit="frames",
+        units_per_second=spec.frame_rate,
+        units_per_step=per_step,
+        row_units=frames,
+        product=product(per_step),
+        size=config.model.size,
+        rows=(
+            ("features", f"{spec.name}: {spec.sample_rate} Hz, hop {spec.hop_length}, {spec.num_channels} channels"),
+            ("text", f"{config.text.name}: {len(config.text.symbols)} symbols{text}"),
+            ("utterances", f"up to {longest.num_frames / spec.frame_rate:g} s and {longest.num_labels} symbols"),
+            last,
+        ),
+    )
+
+
+__all__ = ["UtteranceData", "utterance_figures"]

@@ -11,10 +11,11 @@ from jaxtyping import Array, PRNGKeyArray
 
 from wavejax.experiments.autoregressive.config import AutoregressiveConfig
 from wavejax.experiments.family import Figures, Learner
+from wavejax.experiments.learning import one_loss_learner
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.nn.normalization import initial_statistics, overlaid
 from wavejax.nn.parameters import count_parameters, initial_params
-from wavejax.training import TrainState, create_train_state, make_eval_step, make_train_step
+from wavejax.training import TrainState, create_train_state
 from wavejax.types import LossFn, Params
 
 _GROWS = "speaker_embedding"
@@ -77,7 +78,7 @@ def likelihood_learner(config: Any, loss_fn: LossFn, *, new: Collection[str] = _
         loss_fn: see `crop_loss`.
         new: parts of the names of parameters that the ones which a training starts from may lack.
     """
-    model, optimizer, training = config.model.build(), config.optimizer.build(), config.training
+    model, optimizer = config.model.build(), config.optimizer.build()
 
     def init(key: PRNGKeyArray) -> TrainState:
         params = initial_params(model, jax.random.fold_in(key, 0))
@@ -89,14 +90,7 @@ def likelihood_learner(config: Any, loss_fn: LossFn, *, new: Collection[str] = _
         params = merged_params(state.params, given, where, new=new)
         return create_train_state(params, optimizer, key=state.key, model_state=_adopted(state.model_state, params))
 
-    step = make_train_step(
-        loss_fn,
-        optimizer,
-        ema_decay=training.ema_decay,
-        accumulation_steps=training.accumulation_steps,
-        learning_rate=config.optimizer.learning_rate_at,
-    )
-    return Learner(init=init, step=step, evaluate=make_eval_step(quiet(loss_fn)), adopt=adopt)
+    return one_loss_learner(config, loss_fn, quiet(loss_fn), init=init, adopt=adopt)
 
 
 def _adopted(model_state: Any, params: Params) -> Any:

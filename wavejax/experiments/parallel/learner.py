@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 from wavejax.audio.feature_spec import LOG_FACTORS, FeatureSpec
 from wavejax.experiments.autoregressive.learner import merged_params
 from wavejax.experiments.family import Figures, Learner
+from wavejax.experiments.learning import one_loss_learner
 from wavejax.experiments.parallel.config import ParallelConfig
 from wavejax.experiments.parallel.data import is_taught_pitch
 from wavejax.losses import (
@@ -29,7 +30,7 @@ from wavejax.losses.pitch import pitch_loss
 from wavejax.nn.discriminators import DiscriminatorsConfig, Opinions
 from wavejax.nn.parallel import initial_parallel_params
 from wavejax.nn.parameters import count_parameters
-from wavejax.training import TrainState, create_train_state, make_eval_step, make_train_step
+from wavejax.training import TrainState, create_train_state
 from wavejax.training.players import TwoPlayerLoss
 from wavejax.training.two_player import create_two_player_state, make_two_player_eval_step, make_two_player_step
 from wavejax.types import Params
@@ -137,14 +138,7 @@ def _alone(config: ParallelConfig) -> Learner:
     def adopt(state: TrainState, given: Params, where: str) -> TrainState:
         return create_train_state(merged_params(state.params, given, where), optimizer, key=state.key)
 
-    step = make_train_step(
-        loss_fn,
-        optimizer,
-        ema_decay=config.training.ema_decay,
-        accumulation_steps=config.training.accumulation_steps,
-        learning_rate=config.optimizer.learning_rate_at,
-    )
-    return Learner(init=init, step=step, evaluate=make_eval_step(quiet), adopt=adopt)
+    return one_loss_learner(config, loss_fn, quiet, init=init, adopt=adopt)
 
 
 def two_player_loss(config: ParallelConfig, judges: DiscriminatorsConfig, *, quiet: bool = False) -> TwoPlayerLoss:

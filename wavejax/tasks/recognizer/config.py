@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from wavejax.audio.cepstra import CepstralSpec
 from wavejax.audio.feature_spec import FeatureSpec
-from wavejax.data.utterances import Bucket
+from wavejax.data.utterances import Bucket, buckets_of
 from wavejax.experiments.config import CorpusConfig, ExperimentConfig, TrainingConfig
 from wavejax.nn.spec_augment import SpecAugmentConfig
 from wavejax.ranges import AT_LEAST_NONE, SHARE, Range, check_ranges
@@ -96,11 +96,7 @@ class RecognizerConfig(ExperimentConfig):
     @property
     def buckets(self) -> tuple[Bucket, ...]:
         """Shapes of the batches, increasing."""
-        rate = self.spec.frame_rate
-        return tuple(
-            Bucket(max(round(seconds * rate), 1), max(round(seconds * self.data.labels_per_second), 1))
-            for seconds in self.data.bucket_seconds
-        )
+        return buckets_of(self.data.bucket_seconds, self.spec.frame_rate, self.data.labels_per_second)
 
 
 def _has_log_magnitudes(spec: FeatureSpec | CepstralSpec) -> bool:

@@ -12,12 +12,13 @@ from jaxtyping import Array, PRNGKeyArray
 from wavejax.audio.feature_spec import FeatureSpec
 from wavejax.decoding import greedy_errors
 from wavejax.experiments.family import Figures, Learner
-from wavejax.experiments.metadata import ExperimentError
+from wavejax.experiments.learning import check_fits, one_loss_learner
+from wavejax.experiments.utterances import utterance_figures
 from wavejax.losses.sequence import aligned_cross_entropy, consistency, ctc_loss, updated_prior
 from wavejax.nn.parameters import count_parameters, initial_recognizer_params
 from wavejax.nn.spec_augment import spec_augment
 from wavejax.tasks.recognizer.config import RecognizerConfig
-from wavejax.training import TrainState, create_train_state, make_eval_step, make_train_step
+from wavejax.training import TrainState, create_train_state
 from wavejax.types import Params
 
 _LOG = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ def learner_of(
         adapted: (own parameters, those of another model) -> (parameters to start with, which of them begin anew);
             None: all but a last layer of other symbols.
     """
-    optimizer, training = config.optimizer.build(), config.training
+    optimizer = config.optimizer.build()
 
     def start(params: Params, key: PRNGKeyArray) -> TrainState:
         state = jax.tree.map(jnp.asarray, dict(model_state or {}))
@@ -136,31 +137,10 @@ def learner_of(
         given, anew = (adapted or _with_own_head)(state.params, given)
         if anew:
             _LOG.info("%s is of another kind or writes other symbols: %s begin anew", where, " and ".join(anew))
-        wanted, found = (
-            {
-                jax.tree_util.keystr(path, simple=True, separator="/"): leaf
-                for path, leaf in jax.tree.leaves_with_path(tree)
-            }
-            for tree in (state.params, given)
-        )
-        wrong = [
-            f"{name}: expected {getattr(wanted.get(name), 'shape', 'nothing')}, got "
-            f"{getattr(found.get(name), 'shape', 'nothing')}"
-            for name in sorted(wanted.keys() | found.keys())
-            if getattr(wanted.get(name), "shape", None) != getattr(found.get(name), "shape", None)
-        ]
-        if wrong:
-            raise ExperimentError(f"{where} does not fit the model: {'; '.join(wrong[:5])}")
+        check_fits(state.params, given, where)
         return start(jax.tree.map(jnp.asarray, given), state.key)
 
-    step = make_train_step(
-        loss,
-        optimizer,
-        ema_decay=training.ema_decay,
-        accumulation_steps=training.accumulation_steps,
-        learning_rate=config.optimizer.learning_rate_at,
-    )
-    return Learner(init=init, step=step, evaluate=make_eval_step(held_out), adopt=adopt)
+    return one_loss_learner(config, loss, held_out, init=init, adopt=adopt)
 
 
 def _with_own_head(own: Params, given: Params) -> tuple[Params, list[str]]:
@@ -186,23 +166,12 @@ def heads_of(own: Params, given: Params) -> list[str]:
 
 def figures(config: Any) -> Figures:
     """Figures of an experiment; those of a step are means over the shapes of batches."""
-    model, spec, text = config.model, config.spec, config.text
-    frames = sum(bucket.num_frames for bucket in config.buckets) // len(config.buckets)
-    per_step = config.training.batch_size * frames
-    longest = config.buckets[-1]
-    return Figures(
+    model = config.model
+    return utterance_figures(
+        config,
         parameters=count_parameters(param_shapes(config)),
-        macs_per_unit=model.macs_per_frame,
-        unit="frames",
-        units_per_second=spec.frame_rate,
-        units_per_step=per_step,
-        row_units=frames,
-        product=model.typical_product(per_step),
-        size=model.size,
-        rows=(
-            ("features", f"{spec.name}: {spec.sample_rate} Hz, hop {spec.hop_length}, {spec.num_channels} channels"),
-            ("text", f"{text.name}: {len(text.symbols)} symbols, {''.join(text.symbols).strip()}"),
-            ("utterances", f"up to {longest.num_frames / spec.frame_rate:g} s and {longest.num_labels} symbols"),
-            ("streams", "yes" if model.causal else "no: it hears a whole utterance before it reads"),
-        ),
+        macs_per_frame=model.macs_per_frame,
+        product=model.typical_product,
+        text=f", {''.join(config.text.symbols).strip()}",
+        last=("streams", "yes" if model.causal else "no: it hears a whole utterance before it reads"),
     )

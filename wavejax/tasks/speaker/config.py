@@ -4,7 +4,7 @@ import dataclasses
 from typing import Annotated, Any, ClassVar
 
 from wavejax.audio.feature_spec import FeatureSpec
-from wavejax.data.utterances import Bucket
+from wavejax.data.utterances import Bucket, buckets_of
 from wavejax.experiments.config import CorpusConfig, ExperimentConfig, TrainingConfig
 from wavejax.models.parallel_speaker import PRESETS, ParallelSpeakerConfig
 from wavejax.ranges import Range, check_ranges
@@ -94,11 +94,7 @@ class VoiceConfig(ExperimentConfig):
     @property
     def buckets(self) -> tuple[Bucket, ...]:
         """Shapes of the batches, increasing."""
-        rate, data = self.spec.frame_rate, self.data
-        return tuple(
-            Bucket(max(round(seconds * rate), 1), max(round(seconds * data.symbols_per_second), 1))
-            for seconds in data.bucket_seconds
-        )
+        return buckets_of(self.data.bucket_seconds, self.spec.frame_rate, self.data.symbols_per_second)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -57,7 +57,7 @@ class SpeakerData(UtteranceData):
             capacity=lambda frames: _ENDLESS,  # a space between words may take no frame
             labels=self.symbols,
             beside=self.beside,
-            along=lambda position: {"f0": self.track(position)},
+            along=self.along,
         )
 
     def symbols(self, position: int) -> Int[np.ndarray, " symbols"]:
@@ -68,23 +68,30 @@ class SpeakerData(UtteranceData):
         aligned = self.alignments.get(self.corpus.entries[position].id)
         if aligned is None:
             raise TextError(f"no alignment in {ALIGNMENTS_NAME}")
-        return self.config.text.encode_symbols(aligned.symbols)
+        return self.config.text.encode_symbols(self._written(aligned.symbols))
+
+    def _written(self, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        """An alignment's symbols as the text spec has them."""
+        return symbols
 
     def beside(self, position: int) -> Mapping[str, np.ndarray]:
         """What goes with the symbols of an utterance: "durations" in frames, "pitch" in Hz, and its "speaker"."""
         if position not in self._beside:
-            entry, spec = self.corpus.entries[position], self.config.spec
-            aligned = self.alignments[entry.id]
+            entry = self.corpus.entries[position]
             try:
-                durations = aligned.durations(entry.num_frames, spec)
+                durations = self.alignments[entry.id].durations(entry.num_frames, self.config.spec)
             except AlignmentError as error:
                 raise ExperimentError(f"{error}; align the corpus again") from None
-            self._beside[position] = {
-                "durations": durations,
-                "pitch": mean_pitch(self.track(position), durations),
-                "speaker": np.asarray(entry.speaker, np.int32),
-            }
+            speaker = np.asarray(entry.speaker, np.int32)
+            self._beside[position] = {"durations": durations, **self._pitch(position, durations), "speaker": speaker}
         return self._beside[position]
+
+    def along(self, position: int) -> Mapping[str, np.ndarray]:
+        """What goes with the frames of an utterance: "f0" in Hz."""
+        return {"f0": self.track(position)}
+
+    def _pitch(self, position: int, durations: np.ndarray) -> Mapping[str, np.ndarray]:
+        return {"pitch": mean_pitch(self.track(position), durations)}
 
     def track(self, position: int) -> Float[np.ndarray, " frames"]:
         """F0 float32 [F] of an utterance's frames in Hz, 0 where unvoiced, measured when it is first needed.

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -26,8 +26,10 @@ from wavejax.tasks.speaker.lines import Line
 from wavejax.tasks.speaker.listening import aligner_of, listener_of, prosody_facts, word_times
 from wavejax.tasks.speaker.product import Speaker
 from wavejax.tasks.speaker.rivals import Says, hibari, piper
+from wavejax.types import LossFn
 
 Split = Literal["train", "validation", "test"]
+D = TypeVar("D", bound=SpeakerData)
 _GOOD_MEL = 0.8
 """Mean absolute difference of mel spectrograms, in nats, below which words can be understood."""
 _GOOD_LENGTH = 0.1
@@ -69,7 +71,7 @@ class SpeakingOptions:
     def __call__(self, product: Speaker, say: Callable[[str], None]) -> "SpeakingReport | SentenceReport":
         """Listen, or compare."""
         if self.corpus is not None:
-            data = _opened(product, self.corpus, self.split)
+            data = opened(open_spoken, product, self.corpus, self.split)
             say(f"comparing {len(data.utterances(self.split))} sentences")
             return compare(product, data, self.split)
         clock = _Clock(product)
@@ -79,7 +81,7 @@ class SpeakingOptions:
         listen = stock_listening if self.listener is None else functools.partial(listener_of, product, self.listener)
         aligner = None if self.aligner is None else aligner_of(product, self.aligner)
         report = judge_sentences(systems, chosen, judges=self.judges, listen=listen, say=say)
-        facts = {"system": _named(product), "speed": clock.speed, "first sound": clock.first_sound}
+        facts = {"system": named(product), "speed": clock.speed, "first sound": clock.first_sound}
         facts |= prosody_facts(report, self.recordings)
         if aligner is not None:
             facts["times of words"] = word_times(product, aligner, [each.text for each in chosen])
@@ -117,7 +119,8 @@ class _Clock:
         return f"{1000 * np.median(self._waits):.0f} ms after the text, median of the sentences, in Python"
 
 
-def _named(speaker: Speaker) -> str:
+def named(speaker: Speaker) -> str:
+    """A speaker's name in reports."""
     return speaker.config.name + ("" if speaker.step is None else f", step {speaker.step}")
 
 
@@ -141,18 +144,20 @@ class SpeakerDoctorOptions:
         yield finite
         if finite.verdict == "bad":
             return
-        data = _opened(product, self.corpus, self.split)
+        data = opened(open_spoken, product, self.corpus, self.split)
         mel = compare(product, data, self.split).mel
         words = f"its mel spectrograms of held-out sentences differ by {mel:.2f} nats from the recordings'"
         good = mel < _GOOD_MEL
         tail = "" if good else f", where below {_GOOD_MEL} words can be understood: train longer"
         yield Finding(check="sound", verdict="good" if good else "bad", words=words + tail)
-        ratio = _length_ratio(product, data, self.split)
-        words = f"its sentences last {100 * ratio:.0f} % of what the recordings last"
-        good = abs(ratio - 1) < _GOOD_LENGTH
-        yield Finding(
-            check="length", verdict="good" if good else "bad", words=words + ("" if good else ": train longer")
-        )
+        yield length_finding(_length_ratio(product, data, self.split))
+
+
+def length_finding(ratio: float) -> Finding:
+    """Whether sentences last as long as their recordings; `ratio` is how long all of them last beside these."""
+    words = f"its sentences last {100 * ratio:.0f} % of what the recordings last"
+    good = abs(ratio - 1) < _GOOD_LENGTH
+    return Finding(check="length", verdict="good" if good else "bad", words=words + ("" if good else ": train longer"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,21 +199,10 @@ class SpeakingReport:
 def compare(speaker: Speaker, data: SpeakerData, split: str) -> SpeakingReport:
     """How near a speaker comes to the recordings of a split."""
     config: Any = speaker.config
-    loss = speaking_loss(config, quiet=True)
-    keys = jax.random.split(jax.random.key(0), config.training.batch_size)
-    measure = jax.jit(lambda params, batch: loss(params, {}, batch, keys))
-    params = jax.tree.map(jnp.asarray, speaker.params)
-    totals: dict[str, float] = {}
-    weight = 0.0
-    for batch in data.held_out(split, slice(0, config.training.batch_size)):
-        _, counted, _, sums = measure(params, batch)
-        weight += float(counted)
-        for name, value in sums.items():
-            totals[name] = totals.get(name, 0.0) + float(value)
-    means = {name: value / weight for name, value in totals.items()}
+    means = held_out_means(speaker, speaking_loss(config, quiet=True), {}, data, split)
     cents = 1200 * config.model.pitch_spread / math.log(2)
     return SpeakingReport(
-        system=_named(speaker),
+        system=named(speaker),
         sentences=f"{len(data.utterances(split))} sentences of {split}",
         mel=means["mel"],
         duration=math.sqrt(means["duration"]),
@@ -229,8 +223,25 @@ def _length_ratio(speaker: Speaker, data: SpeakerData, split: str) -> float:
     return made / real
 
 
-def _opened(speaker: Speaker, corpus: str, split: str) -> SpeakerData:
-    data = open_spoken(speaker.config, None, folder=corpus)
+def held_out_means(speaker: Speaker, loss: LossFn, state: Any, data: SpeakerData, split: str) -> dict[str, float]:
+    """Means over a split of what a loss measures; `state` is the model's."""
+    rows = data.config.training.batch_size
+    keys = jax.random.split(jax.random.key(0, impl="threefry2x32"), rows)
+    measure = jax.jit(lambda params, batch: loss(params, state, batch, keys))
+    params = jax.tree.map(jnp.asarray, speaker.params)
+    totals: dict[str, float] = {}
+    weight = 0.0
+    for batch in data.held_out(split, slice(0, rows)):
+        _, counted, _, sums = measure(params, batch)
+        weight += float(counted)
+        for name, value in sums.items():
+            totals[name] = totals.get(name, 0.0) + float(value)
+    return {name: value / weight for name, value in totals.items()}
+
+
+def opened(open_data: Callable[..., D], speaker: Speaker, corpus: str, split: str) -> D:
+    """The aligned corpus in a folder. Raises ExperimentError where the split holds nothing."""
+    data = open_data(speaker.config, None, folder=corpus)
     if not data.has(split):
         raise ExperimentError(f"{corpus} has no aligned sentences in the split {split!r}: choose another --split")
     return data

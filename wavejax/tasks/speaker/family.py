@@ -19,7 +19,7 @@ from wavejax.terminal import quoted
 _SHOWN = 3
 
 
-def usage(config: SpeakerConfig, where: str) -> str:
+def usage(config: Any, where: str) -> str:
     """The command that lets a speaker say something."""
     return f'wavejax say {quoted(where)} "Hello there." --out hello.wav'
 

@@ -1,6 +1,6 @@
 """How a speaker learns: the mel spectrogram, and how long, how high and how loud each symbol is."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -8,11 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from wavejax.experiments.family import Figures, Learner
-from wavejax.experiments.metadata import ExperimentError
+from wavejax.experiments.learning import check_fits, one_loss_learner
+from wavejax.experiments.utterances import utterance_figures
 from wavejax.models.parallel_speaker import Melody, ParallelSpeaker, Prosody, initial_speaker_params
 from wavejax.nn.parameters import count_parameters
 from wavejax.tasks.speaker.config import SpeakerConfig
-from wavejax.training import TrainState, create_train_state, make_eval_step, make_train_step
+from wavejax.training import TrainState, create_train_state
 from wavejax.types import Params
 
 Batch = Mapping[str, Array]
@@ -112,57 +113,39 @@ def _mean(values: Array, mask: Array) -> Float[Array, " rows"]:
 
 def speaker_learner(config: Any) -> Learner:
     """The learner of an experiment."""
-    optimizer, training, model = config.optimizer.build(), config.training, config.model.build()
+    optimizer, model = config.optimizer.build(), config.model.build()
 
     def init(key: PRNGKeyArray) -> TrainState:
         params = initial_speaker_params(model, jax.random.fold_in(key, 0))
         return create_train_state(params, optimizer, key=jax.random.fold_in(key, 1))
 
     def adopt(state: TrainState, given: Params, where: str) -> TrainState:
-        wanted, found = (
-            {
-                jax.tree_util.keystr(path, simple=True, separator="/"): jnp.shape(leaf)
-                for path, leaf in jax.tree.leaves_with_path(tree)
-            }
-            for tree in (state.params, given)
-        )
-        wrong = [
-            f"{name}: expected {wanted.get(name, 'nothing')}, got {found.get(name, 'nothing')}"
-            for name in sorted(wanted.keys() | found.keys())
-            if wanted.get(name) != found.get(name)
-        ]
-        if wrong:
-            raise ExperimentError(f"{where} does not fit the model: {'; '.join(wrong[:5])}")
+        check_fits(state.params, given, where)
         return create_train_state(jax.tree.map(jnp.asarray, given), optimizer, key=state.key)
 
-    step = make_train_step(
-        speaking_loss(config),
-        optimizer,
-        ema_decay=training.ema_decay,
-        accumulation_steps=training.accumulation_steps,
-        learning_rate=config.optimizer.learning_rate_at,
-    )
-    return Learner(init=init, step=step, evaluate=make_eval_step(speaking_loss(config, quiet=True)), adopt=adopt)
+    quiet = speaking_loss(config, quiet=True)
+    return one_loss_learner(config, speaking_loss(config), quiet, init=init, adopt=adopt)
 
 
 def figures(config: Any) -> Figures:
     """Figures of an experiment; those of a step are means over the shapes of batches."""
-    model, spec = config.model, config.spec
-    frames = sum(bucket.num_frames for bucket in config.buckets) // len(config.buckets)
-    per_step, longest = config.training.batch_size * frames, config.buckets[-1]
-    return Figures(
-        parameters=count_parameters(param_shapes(config)),
-        macs_per_unit=model.macs_per_frame + model.macs_per_symbol // _FRAMES_PER_SYMBOL,
-        unit="frames",
-        units_per_second=spec.frame_rate,
-        units_per_step=per_step,
-        row_units=frames,
-        product=(per_step, model.decoder_channels, model.decoder_hidden_channels),
-        size=model.size,
-        rows=(
-            ("features", f"{spec.name}: {spec.sample_rate} Hz, hop {spec.hop_length}, {spec.num_channels} channels"),
-            ("text", f"{config.text.name}: {len(config.text.symbols)} symbols"),
-            ("utterances", f"up to {longest.num_frames / spec.frame_rate:g} s and {longest.num_labels} symbols"),
-            ("heard through", config.vocoder),
-        ),
+    model = config.model
+    return speaker_figures(
+        config,
+        count_parameters(param_shapes(config)),
+        lambda frames: (frames, model.decoder_channels, model.decoder_hidden_channels),
+    )
+
+
+def speaker_figures(
+    config: Any, parameters: int, product: Callable[[int], tuple[int, int, int]], text: str = ""
+) -> Figures:
+    """Figures of a speaker's experiment; arguments as `utterance_figures`."""
+    return utterance_figures(
+        config,
+        parameters=parameters,
+        macs_per_frame=config.model.macs_per_frame + config.model.macs_per_symbol // _FRAMES_PER_SYMBOL,
+        product=product,
+        text=text,
+        last=("heard through", config.vocoder),
     )

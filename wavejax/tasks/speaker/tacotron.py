@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from wavejax.experiments.family import Exhibit, Family
+from wavejax.tasks.speaker.family import usage
 from wavejax.tasks.speaker.lines import Line
 from wavejax.tasks.speaker.tacotron_config import EXPERIMENTS, TacotronConfig
 from wavejax.tasks.speaker.tacotron_data import batch_shapes, open_aligned, smaller_batches
@@ -18,14 +19,8 @@ from wavejax.tasks.speaker.tacotron_evaluation import (
 )
 from wavejax.tasks.speaker.tacotron_learner import figures, param_shapes, tacotron_learner
 from wavejax.tasks.speaker.tacotron_product import AttentiveSpeaker
-from wavejax.terminal import quoted
 
 _SHOWN = 3
-
-
-def usage(config: TacotronConfig, where: str) -> str:
-    """The command that lets a speaker say something."""
-    return f'wavejax say {quoted(where)} "Hello there." --out hello.wav'
 
 
 def exhibits(product: AttentiveSpeaker, data: Any) -> Iterator[Exhibit]:

@@ -6,17 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from wavejax.atomic import write_bytes, write_text
 from wavejax.evaluation.findings import Finding, check_parameters
 from wavejax.evaluation.pictures import png_bytes
-from wavejax.experiments.metadata import ExperimentError
 from wavejax.ranges import COUNT
-from wavejax.tasks.speaker.evaluation import SpeakerDoctorOptions, SpeakingOptions
+from wavejax.tasks.speaker.evaluation import (
+    SpeakerDoctorOptions,
+    SpeakingOptions,
+    held_out_means,
+    length_finding,
+    named,
+    opened,
+)
 from wavejax.tasks.speaker.lines import Line
 from wavejax.tasks.speaker.tacotron_data import TacotronData, open_aligned
 from wavejax.tasks.speaker.tacotron_learner import tacotron_loss
@@ -53,7 +57,7 @@ class TacotronSpeakingOptions(SpeakingOptions):
         """Listen, or look at attention."""
         if self.corpus is None:
             return super().__call__(product, say)
-        data = opened(product, self.corpus, self.split)
+        data = opened(open_aligned, product, self.corpus, self.split)
         say(f"saying sentences of {self.split} from their phonemes alone")
         return attention_report(product, data, self.split, seed=self.seed, most=self.most)
 
@@ -70,17 +74,13 @@ class TacotronDoctorOptions(SpeakerDoctorOptions):
         yield finite
         if finite.verdict == "bad":
             return
-        data = opened(product, self.corpus, self.split)
+        data = opened(open_aligned, product, self.corpus, self.split)
         report = attention_report(product, data, self.split, most=_LOOKED_AT)
         good = report.in_order >= _GOOD_ORDER
         words = f"it reads {100 * report.in_order:.0f} % of {report.count} held-out sentences in order to their end"
         tail = "" if good else f", where {100 * _GOOD_ORDER:.0f} % can be expected: train longer, with a guide"
         yield Finding(check="attention", verdict="good" if good else "bad", words=words + tail)
-        good = abs(report.length - 1) < 0.1
-        words = f"its sentences last {100 * report.length:.0f} % of what the recordings last"
-        yield Finding(
-            check="length", verdict="good" if good else "bad", words=words + ("" if good else ": train longer")
-        )
+        yield length_finding(report.length)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,10 +143,11 @@ def attention_report(
         part = lines[first : first + _SIDE_BY_SIDE]
         filled = [*part, *part[-1:] * (_SIDE_BY_SIDE - len(part))]  # so that one program serves all
         said += speaker.attended_all(filled, seed)[: len(part)]
-    means = _teacher_forced(speaker, data, split)
+    config: Any = speaker.config
+    means = held_out_means(speaker, tacotron_loss(config, quiet=True), {"statistics": {}}, data, split)
     shown = np.unique(np.linspace(0, len(said) - 1, min(_PLOTTED, len(said))).round().astype(int))
     return AttentionReport(
-        system=speaker.config.name + ("" if speaker.step is None else f", step {speaker.step}"),
+        system=named(speaker),
         sentences=f"{len(said)} sentences of {split}, seed {seed}",
         count=len(said),
         in_order=float(np.mean([each.in_order for each in said])),
@@ -156,24 +157,6 @@ def attention_report(
         near=means["near"],
         examples=tuple((names[place], said[place]) for place in shown),
     )
-
-
-def _teacher_forced(speaker: AttentiveSpeaker, data: TacotronData, split: str) -> dict[str, float]:
-    """Means over a split: what the loss measures."""
-    config: Any = speaker.config
-    loss = tacotron_loss(config, quiet=True)
-    rows = data.config.training.batch_size
-    keys = jax.random.split(jax.random.key(0, impl="threefry2x32"), rows)
-    measure = jax.jit(lambda params, batch: loss(params, {"statistics": {}}, batch, keys))
-    params = jax.tree.map(jnp.asarray, speaker.params)
-    totals: dict[str, float] = {}
-    weight = 0.0
-    for batch in data.held_out(split, slice(0, rows)):
-        _, counted, _, sums = measure(params, batch)
-        weight += float(counted)
-        for name, value in sums.items():
-            totals[name] = totals.get(name, 0.0) + float(value)
-    return {name: value / weight for name, value in totals.items()}
 
 
 def attention_picture(said: Attended) -> Float[np.ndarray, "height width"]:
@@ -186,11 +169,3 @@ def gate_picture(said: Attended) -> Float[np.ndarray, "height width"]:
     heights = np.linspace(1, 0, _GATE_HEIGHT)[:, None]
     filled = (heights <= said.gates[None]).astype(np.float32)
     return np.kron(filled, np.ones((1, _PIXELS))).astype(np.float32)
-
-
-def opened(speaker: AttentiveSpeaker, corpus: str, split: str) -> TacotronData:
-    """The aligned corpus. Raises ExperimentError where the split holds nothing."""
-    data = open_aligned(speaker.config, None, folder=corpus)
-    if not data.has(split):
-        raise ExperimentError(f"{corpus} has no aligned sentences in the split {split!r}: choose another --split")
-    return data

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from wavejax.experiments.autoregressive.learner import merged_params
 from wavejax.experiments.family import Figures, Learner
+from wavejax.experiments.learning import one_loss_learner
 from wavejax.losses.attention import (
     aligned_attention,
     attention_near,
@@ -20,8 +21,9 @@ from wavejax.models.tacotron2 import Spoken, initial_tacotron2_params
 from wavejax.nn.normalization import initial_statistics, overlaid
 from wavejax.nn.parameters import count_parameters
 from wavejax.parallel import sum_over_devices
+from wavejax.tasks.speaker.learner import speaker_figures
 from wavejax.tasks.speaker.tacotron_config import TacotronConfig, TacotronLossConfig
-from wavejax.training import TrainState, create_train_state, make_eval_step, make_train_step
+from wavejax.training import TrainState, create_train_state
 from wavejax.types import Params
 
 Batch = Mapping[str, Array]
@@ -31,8 +33,6 @@ _FADING = 0.1
 """Part of attention near its symbols over which the guides fade out."""
 _MEMORY = 0.05
 """What a step counts in the running mean of how near attention is."""
-_FRAMES_PER_SYMBOL = 6
-"""Of English at 80 frames a second, for the figures."""
 
 
 def param_shapes(config: Any) -> Any:
@@ -122,7 +122,7 @@ def _parts(
 
 def tacotron_learner(config: Any) -> Learner:
     """The learner of an experiment."""
-    optimizer, training, model = config.optimizer.build(), config.training, config.model.build()
+    optimizer, model = config.optimizer.build(), config.model.build()
 
     def start(params: Params, statistics: Any, key: PRNGKeyArray) -> TrainState:
         state = {"statistics": jax.tree.map(jnp.array, statistics), "near": jnp.zeros((), jnp.float32)}
@@ -137,36 +137,18 @@ def tacotron_learner(config: Any) -> Learner:
         params = merged_params(state.params, given, where, new=())
         return start(overlaid(params, initial_statistics(state.params)), initial_statistics(params), state.key)
 
-    step = make_train_step(
-        tacotron_loss(config),
-        optimizer,
-        ema_decay=training.ema_decay,
-        accumulation_steps=training.accumulation_steps,
-        learning_rate=config.optimizer.learning_rate_at,
-    )
-    return Learner(init=init, step=step, evaluate=make_eval_step(tacotron_loss(config, quiet=True)), adopt=adopt)
+    quiet = tacotron_loss(config, quiet=True)
+    return one_loss_learner(config, tacotron_loss(config), quiet, init=init, adopt=adopt)
 
 
 def figures(config: Any) -> Figures:
     """Figures of an experiment; those of a step are means over the shapes of batches."""
-    model, spec, shapes = config.model, config.spec, param_shapes(config)
-    frames = sum(bucket.num_frames for bucket in config.buckets) // len(config.buckets)
-    per_step, longest = config.training.batch_size * frames, config.buckets[-1]
-    return Figures(
-        parameters=count_parameters(shapes) - count_parameters(initial_statistics(shapes)),
-        macs_per_unit=model.macs_per_frame + model.macs_per_symbol // _FRAMES_PER_SYMBOL,
-        unit="frames",
-        units_per_second=spec.frame_rate,
-        units_per_step=per_step,
-        row_units=frames,
-        product=(config.training.batch_size, model.attention_units + model.encoder_channels, 4 * model.decoder_units),
-        size=model.size,
-        rows=(
-            ("features", f"{spec.name}: {spec.sample_rate} Hz, hop {spec.hop_length}, {spec.num_channels} channels"),
-            ("text", f"{config.text.name}: {len(config.text.symbols)} symbols, read as {config.reads}"),
-            ("utterances", f"up to {longest.num_frames / spec.frame_rate:g} s and {longest.num_labels} symbols"),
-            ("heard through", config.vocoder),
-        ),
+    model, shapes, rows = config.model, param_shapes(config), config.training.batch_size
+    return speaker_figures(
+        config,
+        count_parameters(shapes) - count_parameters(initial_statistics(shapes)),
+        lambda frames: (rows, model.attention_units + model.encoder_channels, 4 * model.decoder_units),
+        text=f", read as {config.reads}",
     )
 
 
