@@ -16,10 +16,11 @@ from typing import Annotated, Any
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
 from wavejax.nn.bidirectional import both_ways
 from wavejax.nn.dropout import drop
+from wavejax.nn.masking import sequence_mask
 from wavejax.nn.recurrent import LSTM
 from wavejax.nn.spelling import END, Memory, Speller, SpellerConfig, State
 from wavejax.ranges import COUNT, SHARE, Range, check_ranges
@@ -168,7 +169,7 @@ class Listener(nn.Module):
         x = (features - jnp.float32(config.offset)) * jnp.float32(config.scale)
         x, counts = jnp.pad(x, ((0, 0), (0, missing), (0, 0))), num_frames
         for layer in range(1 + config.num_pyramids):
-            x = jnp.where(_before(counts, x.shape[1])[..., None], x, jnp.float32(0))
+            x = jnp.where(sequence_mask(counts, x.shape[1])[..., None], x, jnp.float32(0))
             if layer:
                 x, counts = x.reshape(x.shape[0], x.shape[1] // 2, 2 * x.shape[2]), -(-counts // 2)
                 x = drop(x, keys, config.dropout, layer)
@@ -182,10 +183,6 @@ class Listener(nn.Module):
         forward = LSTM(x.shape[-1], units, **options, name=f"{name}_forward")
         backward = LSTM(x.shape[-1], units, **options, name=f"{name}_backward")
         return both_ways(forward, backward, x, counts)
-
-
-def _before(counts: Array, length: int) -> Bool[Array, "batch length"]:
-    return jnp.arange(length, dtype=counts.dtype).reshape(1, -1) < counts[:, None]
 
 
 PRESETS: dict[str, ListenAttendSpellConfig] = {

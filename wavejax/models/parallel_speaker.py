@@ -33,6 +33,7 @@ from wavejax.audio.specs import get_spec
 from wavejax.nn.convnext import ConvNeXtBlock, layer_norm
 from wavejax.nn.dropout import drop
 from wavejax.nn.kernels import declare, declare_kernel
+from wavejax.nn.masking import sequence_mask
 from wavejax.ranges import AT_LEAST_NONE, COUNT, SHARE, Range, check_ranges
 
 _PLACES = 6
@@ -184,7 +185,7 @@ class ParallelSpeaker(nn.Module):
         keys: Key[Array, " batch"] | None = None,
     ) -> tuple[Float[Array, "batch symbols channels"], Prosody]:
         """The encoded symbols, and how they are to be said."""
-        valid = jnp.arange(symbols.shape[1]).reshape(1, -1) < num_symbols[:, None]
+        valid = sequence_mask(num_symbols, symbols.shape[1])
         x = self.symbols(symbols)
         if self.config.num_speakers:
             if speaker is None:
@@ -218,7 +219,7 @@ class ParallelSpeaker(nn.Module):
         melody = interpolated(jnp.stack([voiced * prosody.log_pitch, prosody.energy], axis=-1), durations, where)
         x = jnp.take_along_axis(wide, where[..., None], axis=1)
         x = x + self.places_in(jnp.concatenate([places, melody], axis=-1))
-        valid = jnp.arange(num_frames).reshape(1, -1) < jnp.sum(durations, axis=1, keepdims=True)
+        valid = sequence_mask(jnp.sum(durations, axis=1), num_frames)
         bend, voicing = jnp.moveaxis(self.melody_out(self.melody(x, valid, None, 0)), -1, 0)
         predicted = Melody(melody[..., 0] + bend, voicing)
         used = predicted._replace(voicing=(voicing > 0).astype(jnp.float32)) if given is None else given

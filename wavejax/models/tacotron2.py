@@ -37,6 +37,7 @@ from wavejax.nn.bidirectional import both_ways
 from wavejax.nn.convolution import convolve_strided
 from wavejax.nn.dropout import drop
 from wavejax.nn.kernels import declare, declare_kernel
+from wavejax.nn.masking import sequence_mask
 from wavejax.nn.normalization import BatchNorm
 from wavejax.nn.recurrent import LSTM
 from wavejax.ranges import COUNT, SHARE, Range, check_ranges
@@ -249,7 +250,7 @@ class Tacotron2(nn.Module):
         return Spoken(self._outward(draft), finished, gates, attention, num_steps)
 
     def _finished(self, draft: Array, num_frames: Array, keys: Array | None) -> Array:
-        valid = jnp.arange(draft.shape[1]).reshape(1, -1) < num_frames[:, None]
+        valid = sequence_mask(num_frames, draft.shape[1])
         first = self.config.num_encoder_layers + 2
         return self._outward(draft + self.postnet(draft, valid, keys, first))
 
@@ -314,7 +315,7 @@ class Encoder(nn.Module):
 
     def __call__(self, symbols: Array, num_symbols: Array, keys: Array | None) -> Array:
         """Embedding, convolutions, both directions."""
-        valid = jnp.arange(symbols.shape[1]).reshape(1, -1) < num_symbols[:, None]
+        valid = sequence_mask(num_symbols, symbols.shape[1])
         x = self.convolutions(self.embedding[symbols], valid, keys, 0)
         return jnp.where(valid[..., None], both_ways(self.forward, self.backward, x, num_symbols), jnp.float32(0))
 
@@ -349,7 +350,7 @@ class Decoder(nn.Module):
 
     def memory(self, encoded: Array, num_symbols: Array) -> Memory:
         """What is attended to."""
-        valid = jnp.arange(encoded.shape[1]).reshape(1, -1) < num_symbols[:, None]
+        valid = sequence_mask(num_symbols, encoded.shape[1])
         return Memory(encoded, self._product(encoded, self.key_kernel), valid)
 
     def initial_state(self, memory: Memory) -> DecoderState:

@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from wavejax.nn.convnext import depthwise, layer_norm
 from wavejax.nn.dropout import drop
 from wavejax.nn.kernels import declare, declare_kernel
+from wavejax.nn.masking import sequence_mask
 from wavejax.ranges import COUNT, SHARE, Range, check_ranges
 
 _TAPS = 5
@@ -77,7 +78,8 @@ def read_features(
     """Features as the network reads them, zeros past their end, in a multiple of `subsampling` frames."""
     missing = -features.shape[1] % config.subsampling
     x = (features - jnp.float32(config.offset)) * jnp.float32(config.scale)
-    return jnp.pad(jnp.where(_before(num_frames, x), x, jnp.float32(0)), ((0, 0), (0, missing), (0, 0)))
+    x = jnp.where(sequence_mask(num_frames, x.shape[1])[..., None], x, jnp.float32(0))
+    return jnp.pad(x, ((0, 0), (0, missing), (0, 0)))
 
 
 def initial_listener_state(config: ConvListenerConfig, batch_size: int) -> State:
@@ -125,8 +127,8 @@ def listened(
         x = x + declare(module, f"stem_{index}_bias", _zeros, (config.channels,))[None, None]
         x = jax.nn.swish(_norm(module, f"stem_{index}", x))
         num_frames = -(-num_frames // stride)
-        x = jnp.where(_before(num_frames, x), x, jnp.float32(0))
-    valid = _before(num_frames, x)[..., 0]
+        valid = sequence_mask(num_frames, x.shape[1])
+        x = jnp.where(valid[..., None], x, jnp.float32(0))
     for index in range(config.num_blocks):
         given = None if state is None else (state[f"block_{index}"], state[f"mean_{index}"])
         block = Block(config, dtype, precision, name=f"block_{index}")
@@ -242,10 +244,6 @@ def _norm(module: nn.Module, name: str, x: Array) -> Array:
     return layer_norm(
         x, declare(module, f"{name}_norm_scale", ones, of), declare(module, f"{name}_norm_bias", _zeros, of)
     )
-
-
-def _before(counts: Array, x: Array) -> Bool[Array, "batch frames 1"]:
-    return (jnp.arange(x.shape[1]).reshape(1, -1) < counts[:, None])[..., None]
 
 
 __all__ = ["ConvListenerConfig", "State", "ctc_log_probs", "initial_listener_state", "listened", "read_features"]

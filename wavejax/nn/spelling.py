@@ -22,6 +22,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from wavejax.nn.attention import attend
 from wavejax.nn.kernels import declare, declare_kernel
+from wavejax.nn.masking import sequence_mask
 from wavejax.nn.recurrent import LSTM
 
 END = 0
@@ -84,7 +85,7 @@ class Speller(nn.Module):
 
     def memory(self, heard: Float[Array, "batch places width"], counts: Int[Array, " batch"]) -> Memory:
         """What is attended to: of each example the first `counts` places."""
-        valid = jnp.arange(heard.shape[1], dtype=counts.dtype).reshape(1, -1) < counts[:, None]
+        valid = sequence_mask(counts, heard.shape[1])
         return Memory(heard, self._product(heard, self.key_kernel), valid)
 
     def initial_state(self, memory: Memory) -> State:

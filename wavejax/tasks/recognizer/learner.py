@@ -15,6 +15,7 @@ from wavejax.experiments.family import Figures, Learner
 from wavejax.experiments.learning import check_fits, one_loss_learner
 from wavejax.experiments.utterances import utterance_figures
 from wavejax.losses.sequence import aligned_cross_entropy, consistency, ctc_loss, updated_prior
+from wavejax.nn.masking import sequence_mask
 from wavejax.nn.parameters import count_parameters, initial_recognizer_params
 from wavejax.nn.spec_augment import spec_augment
 from wavejax.tasks.recognizer.config import RecognizerConfig
@@ -59,7 +60,7 @@ def recognition_loss(config: RecognizerConfig) -> Any:
         given = (frames, batch["labels"], batch["num_labels"])
         losses = [ctc_loss(each, *given, log_prior=prior, prior_strength=weights.prior_strength) for each in views]
         loss = sum((each.loss for each in losses[1:]), losses[0].loss) / jnp.float32(len(losses))
-        valid = jnp.arange(views[0].shape[1]).reshape(1, -1) < frames[:, None]
+        valid = sequence_mask(frames, views[0].shape[1])
         metrics = {"ctc": jnp.sum(loss)}
         if weights.consistency:
             apart = consistency(views[0], views[1], valid) * losses[0].weight

@@ -11,6 +11,7 @@ from wavejax.experiments.family import Figures, Learner
 from wavejax.experiments.learning import check_fits, one_loss_learner
 from wavejax.experiments.utterances import utterance_figures
 from wavejax.models.parallel_speaker import Melody, ParallelSpeaker, Prosody, initial_speaker_params
+from wavejax.nn.masking import sequence_mask
 from wavejax.nn.parameters import count_parameters
 from wavejax.tasks.speaker.config import SpeakerConfig
 from wavejax.training import TrainState, create_train_state
@@ -52,8 +53,8 @@ def speaking_loss(config: SpeakerConfig, *, quiet: bool = False) -> Any:
             None if quiet else keys,
         )
         predicted, sung, mel = said
-        frames = jnp.arange(num_frames).reshape(1, -1) < batch["num_frames"][:, None]
-        symbols = jnp.arange(durations.shape[1]).reshape(1, -1) < batch["num_labels"][:, None]
+        frames = sequence_mask(batch["num_frames"], num_frames)
+        symbols = sequence_mask(batch["num_labels"], durations.shape[1])
         parts = _mel_parts(mel, target, frames) | _melody_parts(sung, melody, frames)
         parts |= _prosody_parts(predicted, given, symbols, durations > 0)
         weight = batch["num_frames"].astype(jnp.float32)

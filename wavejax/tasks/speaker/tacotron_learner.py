@@ -18,6 +18,7 @@ from wavejax.losses.attention import (
     places_of_steps,
 )
 from wavejax.models.tacotron2 import Spoken, initial_tacotron2_params
+from wavejax.nn.masking import sequence_mask
 from wavejax.nn.normalization import initial_statistics, overlaid
 from wavejax.nn.parameters import count_parameters
 from wavejax.parallel import sum_over_devices
@@ -101,7 +102,7 @@ def _parts(
     """
     weights, scale = config.losses, jnp.float32(config.model.scale)
     errors = [(mel - target) * scale for mel in (said.draft, said.mel)]
-    frames = (jnp.arange(target.shape[1]).reshape(1, -1) < batch["num_frames"][:, None]).astype(jnp.float32)
+    frames = sequence_mask(batch["num_frames"], target.shape[1]).astype(jnp.float32)
 
     def mean(values: Array) -> Array:
         counted = jnp.maximum(jnp.sum(frames, axis=1), jnp.float32(1))
