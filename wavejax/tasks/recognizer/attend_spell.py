@@ -13,11 +13,16 @@ from wavejax.decoding import greedy_errors
 from wavejax.experiments.family import Learner
 from wavejax.losses.sequence import ctc_loss
 from wavejax.models.attend_spell import PRESETS, AttendSpellConfig
-from wavejax.ranges import SHARE, Range, check_ranges
+from wavejax.ranges import Range
 from wavejax.tasks.recognizer.card import recognizer_family
 from wavejax.tasks.recognizer.config import OPTIMIZER, RecognizerConfig, in_language
 from wavejax.tasks.recognizer.learner import augmented, heads_of, learner_of
-from wavejax.tasks.recognizer.listen_attend_spell import held_out_spelling_loss, spelled_cross_entropy
+from wavejax.tasks.recognizer.listen_attend_spell import (
+    SpellingLossConfig,
+    held_out_spelling_loss,
+    letter_error,
+    spelled_cross_entropy,
+)
 from wavejax.tasks.recognizer.spelling import SpellingRecognizer
 from wavejax.text import get_text_spec
 from wavejax.types import Params
@@ -26,16 +31,11 @@ Batch = Mapping[str, Array]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AttendSpellLossConfig:
+class AttendSpellLossConfig(SpellingLossConfig):
     """Of the cross-entropy of letters, and of CTC beside it."""
 
-    smoothing: Annotated[float, SHARE] = 0.1
-    """Part of a letter's probability that all share: a model that is too sure loops."""
     ctc: Annotated[float, Range(0, 10)] = 0.3
     """What the CTC loss of the listener counts beside the speller's; 0: the speller alone."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self, lambda name: f"losses.{name}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,13 +79,10 @@ def held_out_attend_spell_loss(config: AttendSpellRecognizerConfig) -> Any:
 
     def loss_fn(params: Params, model_state: Any, batch: Batch, keys: Any) -> tuple[Any, ...]:
         loss, weight, model_state, metrics = spelling(params, model_state, batch, keys)
-        counts, labels, number = batch["num_frames"], batch["labels"], batch["num_labels"]
+        counts = batch["num_frames"]
         log_probs: Any = model.apply({"params": params}, batch["features"], counts, method="hear")
-        errors = greedy_errors(log_probs, model.output_frames(counts), labels, number)
-        counted = jnp.sum(jnp.where(number > 0, errors, jnp.zeros_like(errors)))
-        # Metrics are divided by the weight, which counts the ends as well.
-        scale = weight / jnp.maximum(jnp.sum(number.astype(jnp.float32)), jnp.float32(1))
-        return loss, weight, model_state, {**metrics, "ctc_letter_error": scale * counted}
+        errors = greedy_errors(log_probs, model.output_frames(counts), batch["labels"], batch["num_labels"])
+        return loss, weight, model_state, {**metrics, "ctc_letter_error": letter_error(errors, batch, weight)}
 
     return loss_fn
 

@@ -67,11 +67,7 @@ def held_out_spelling_loss(config: Any) -> Any:
         loss, weight = _cross_entropy(model, params, batch, None, 0.0)
         written, is_written = _written(model, params, batch)
         errors = edit_errors(written, is_written, batch["labels"], batch["num_labels"])
-        counted = (batch["num_labels"] > 0).astype(jnp.float32)
-        letters = jnp.sum(batch["num_labels"].astype(jnp.float32))
-        # Metrics are divided by the weight, which counts the ends as well.
-        scale = weight / jnp.maximum(letters, jnp.float32(1))
-        return loss, weight, model_state, {"letter_error": scale * jnp.sum(counted * errors)}
+        return loss, weight, model_state, {"letter_error": letter_error(errors, batch, weight)}
 
     return loss_fn
 
@@ -88,6 +84,13 @@ def spelled_cross_entropy(logits: Array, batch: Batch, smoothing: float) -> tupl
     wanted = jnp.where(counts > 0, counts + 1, jnp.zeros_like(counts))
     losses = attention_cross_entropy(logits, targets, wanted, smoothing=smoothing)
     return jnp.sum(losses.loss), jnp.sum(wanted.astype(jnp.float32))
+
+
+def letter_error(errors: Array, batch: Batch, weight: Array) -> Array:
+    """Errors [B] per letter as a metric, which is divided by the weight; that counts the ends as well."""
+    number = batch["num_labels"].astype(jnp.float32)
+    counted = jnp.sum(jnp.where(number > 0, errors, jnp.zeros_like(errors)))
+    return weight / jnp.maximum(jnp.sum(number), jnp.float32(1)) * counted
 
 
 def _written(model: Any, params: Params, batch: Batch) -> tuple[Array, Array]:
