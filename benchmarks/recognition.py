@@ -81,7 +81,7 @@ def make_cases(recognizer: Recognizer, waveforms: Sequence[np.ndarray], search: 
         case("network", lambda: [recognizer.log_probs(each) for each in features], finite),
         case(
             "greedy, all of it",
-            lambda: [recognizer.transcribe(each) for each in waveforms],
+            lambda: [recognizer.transcribe_greedily(each) for each in waveforms],
             lambda: check_greedy(lattices),
         ),
         case(

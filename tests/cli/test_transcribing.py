@@ -18,6 +18,7 @@ from wavejax.data.alignments import read_alignments
 from wavejax.decoding import build_ngrams
 from wavejax.experiments.metadata import metadata
 from wavejax.tasks.families import load
+from wavejax.tasks.recognizer.language import OWN_NAME
 from wavejax.tasks.recognizer.product import Recognizer
 from wavejax.tasks.recognizer.transcripts import aligned
 
@@ -165,6 +166,31 @@ def test_a_language_model_and_hot_words_change_the_text(
     assert run("transcribe", listener, recording, "--beam", "4", "--hot-words", "so").code == 0
 
 
+def test_a_language_model_in_the_folder_is_used_if_nothing_else_is_asked(
+    run: Any, listener: Path, recordings: Path, tmp_path: Path
+) -> None:
+    recording, own, lines = recordings / "say 0.wav", tmp_path / "own", tmp_path / "lines.txt"
+    lines.write_text("So be it.\nIt is so 2.\n")
+    shutil.copytree(listener, own)
+    made = run("language-model", lines, "--out", own / OWN_NAME)
+    assert made.code == 0, made.error
+    told = run("transcribe", listener, recording, "--lm", own / OWN_NAME)
+    greedy = run("transcribe", listener, recording)
+    assert run("transcribe", own, recording).out == told.out != greedy.out
+    assert run("transcribe", own, recording, "--beam", "0").out == greedy.out
+    both = run("transcribe", own, recording, "--beam", "0", "--lm", lines)
+    assert (both.code, "--beam 0 reads words as they sound" in both.error) == (2, True)
+    product, waveform = load(own, kind=Recognizer), read_audio(recording)[0]
+    assert f"{product.transcribe(waveform).text}\n" == told.out
+    assert f"{product.transcribe_greedily(waveform).text}\n" == greedy.out
+    judged = run("evaluate", own, "--split", "validation", "--at-most", "1")
+    assert judged.code == 0, judged.error
+    assert f"beam 16, {OWN_NAME}: weight 0.7, word bonus 1, new word -8" in judged.out
+    (own / OWN_NAME).write_bytes(b"no archive")
+    damaged = run("transcribe", own, recording)
+    assert (damaged.code, damaged.error.count("\n"), "cannot be unpacked" in damaged.error) == (1, 1, True)
+
+
 def test_a_model_is_judged(run: Any, listener: Path, tmp_path: Path) -> None:
     said = run(
         *("evaluate", listener, "--corpus", "embedded", "--split", "validation", "--at-most", "2"),
@@ -191,7 +217,7 @@ def test_a_model_is_judged_with_a_language_model_and_on_another_voice(
     assert set(found["conditions"]) == {"room", "another voice: june"}
     assert set(found["others"]["beam 4, lines.txt"]) == {"recordings", "room", "another voice: june"}
     assert "another voice: june" in said.out
-    assert "beam 4, lines.txt: weight 0.5, word bonus 1, new word -4" in said.out
+    assert "beam 4, lines.txt: weight 0.7, word bonus 1, new word -8" in said.out
     lines.write_text("So be it, said the old king.\n")
     told = run(*given)
     assert (told.code, told.error.count("\n")) == (1, 1)

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from wavejax.data.texts import SourceError, composed, is_text, read_text, shown, text_lines
+from wavejax.data.texts import SourceError, composed, compressed, is_text, read_text, shown, text_lines
 
 
 def test_a_line_ends_at_lf_crlf_or_cr_and_nowhere_else():
@@ -29,6 +29,20 @@ def test_text_is_utf8_of_a_regular_file_of_some_size(tmp_path):
             read_text(tmp_path / name)
     with pytest.raises(SourceError, match="none cannot be read: No such file or directory"):
         read_text(tmp_path / "none")
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".XZ"])
+def test_packed_text_is_unpacked_up_to_a_size(tmp_path, suffix):
+    path = tmp_path / f"t.txt{suffix}"
+    path.write_bytes(compressed("grüße" * 1000, path))
+    assert len(path.read_bytes()) < 200
+    assert read_text(path) == "grüße" * 1000
+    with pytest.raises(SourceError, match="is larger than 6999 bytes"):
+        read_text(path, 6999)
+    for data in (path.read_bytes()[:-9], b"no archive"):
+        path.write_bytes(data)
+        with pytest.raises(SourceError, match=rf"t\.txt\{suffix} cannot be unpacked .*cut short, or is damaged"):
+            read_text(path)
 
 
 def test_names_are_text():

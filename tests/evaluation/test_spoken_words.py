@@ -65,7 +65,7 @@ class Parrot:
     text: TextSpec
     sample_rate: int = 8000
 
-    def transcribe(self, waveform: np.ndarray) -> Transcript:
+    def transcribe_greedily(self, waveform: np.ndarray) -> Transcript:
         assert len(waveform) == 8000
         return self.transcript
 

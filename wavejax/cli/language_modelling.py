@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
-from wavejax import atomic
 from wavejax.cli.inputs import InputError
 from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.cli.results import check_file, refusals
@@ -23,13 +22,15 @@ class LanguageModel:
     It is made of text files with a sentence on each line, of the training transcripts of a corpus, or of both. All of
     them are normalised as a recogniser's texts are. With --corpus, sentences that the corpus holds out (validation,
     test) are left out wherever they occur, so that a recogniser can be judged with the model; sentences that contain a
-    held-out one of four words or more are left out, too. Smoothing is Witten-Bell's.
+    held-out one of four words or more are left out, too. Smoothing is modified Kneser-Ney.
+
+    A file called language.arpa.xz in the folder of an exported recogniser is used by it if nothing else is asked.
     """
 
     texts: Positional[tuple[Path, ...]] = ()
     """UTF-8 files with a sentence on each line."""
     out: Path
-    """The file to write, usually NAME.arpa."""
+    """The file to write, usually NAME.arpa; NAME.arpa.gz and NAME.arpa.xz are packed."""
     corpus: str | None = None
     """A folder made by `wavejax prepare`, or "embedded", whose training transcripts are sentences, too."""
     order: Annotated[int, Range(1, 10)] = 3
@@ -37,6 +38,8 @@ class LanguageModel:
     share: Annotated[float | None, SHARE] = None
     """With texts and --corpus: the share of the corpus' transcripts in each probability (default 0.5); the texts have
     the rest."""
+    fewest: Annotated[int, Range(1, 1000)] = 1
+    """Leave n-grams of three words or more out that occur less often, which makes a large model small."""
     language: Literal["en", "ru"] = "en"
     """Whose letters and rules for numbers and abbreviations apply."""
     overwrite: bool = False
@@ -82,9 +85,9 @@ def _make(given: LanguageModel) -> None:
             raise InputError(language.no_sentence(str(path), found, text))
         others += found
     share = 0.5 if given.share is None else given.share
-    ngrams = language.make_language_model(others.kept, own.kept, order=given.order, share=share)
+    ngrams = language.make_language_model(others.kept, own.kept, order=given.order, share=share, fewest=given.fewest)
     with refusals():
-        atomic.write_text(given.out, ngrams.to_arpa())
+        language.write_language_model(given.out, ngrams)
     parts = [f"{len(others.kept)} sentences of texts"] if given.texts else []
     parts += [f"{len(own.kept)} of the corpus"] if given.corpus is not None else []
     weighed = f", of which the corpus has the share {share:g}" if len(parts) == 2 else ""

@@ -17,7 +17,7 @@ from wavejax.cli.inputs import InputError, OutputError, list_inputs
 from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.cli.results import check_file, check_folder, refusals
 from wavejax.data.texts import MAX_TRANSCRIPT_BYTES, read_text
-from wavejax.decoding import NEW_WORD, Search
+from wavejax.decoding import GREEDY, Search
 from wavejax.ranges import Range
 from wavejax.tasks.families import load
 from wavejax.tasks.recognizer.aligning import align_corpus
@@ -47,17 +47,18 @@ class Transcribe:
     """Folder for <name>.txt, or what the format is called."""
     format: Format = "txt"
     """txt: the words; json: with times and confidences; srt, vtt: subtitles; textgrid: Praat's, words and symbols."""
-    beam: Annotated[int, Range(0, 1000)] = 0
-    """Texts that are followed side by side; 0 reads the most probable symbol of each frame. 16 with --lm or
-    --hot-words."""
+    beam: Annotated[int | None, Range(0, 1000)] = None
+    """Texts that are followed side by side: 16 with a language model or hot words. 0 reads the most probable symbol of
+    each frame: words as they sound."""
     lm: Path | None = None
-    """A language model: an ARPA file, or a text (NAME.txt) with a sentence on each line, of which one is made."""
-    lm_weight: Annotated[float, Range(0, 100)] = 0.5
+    """A language model instead of the model's own (language.arpa.xz in its folder): an ARPA file, or a text (NAME.txt)
+    with a sentence on each line, of which one is made."""
+    lm_weight: Annotated[float, Range(0, 100)] = Search.weight
     """What the language model counts."""
-    word_bonus: Annotated[float, Range(-100, 100)] = 1.0
-    """With --lm: added for each word, which makes up for what the language model takes."""
-    new_word: Annotated[float, Range(-1000, 0)] = NEW_WORD
-    """With --lm: added for each word that the language model does not know (the natural log of a probability). 0 lets
+    word_bonus: Annotated[float, Range(-100, 100)] = Search.word_bonus
+    """With a language model: added for each word, which makes up for what the language model takes."""
+    new_word: Annotated[float, Range(-1000, 0)] = Search.new_word
+    """With a language model: added for each word that it does not know (the natural log of a probability). 0 lets
     new words be as they are heard; -20 hardly writes any."""
     hot_words: tuple[str, ...] = ()
     """Words that are expected."""
@@ -100,9 +101,11 @@ def run_transcribe(arguments: Sequence[str]) -> int:
     given = parse(Transcribe, "transcribe", arguments, example=example)
     if given.stream != (given.inputs == ("-",)):
         raise UsageError("--stream and the input - belong together: wavejax transcribe MODEL - --stream")
-    searches = bool(given.beam or given.lm or given.hot_words)
+    searches = given.beam is not None or bool(given.lm or given.hot_words)
     if given.stream and (given.out is not None or given.format != "txt" or searches):
         raise UsageError("--stream prints words as they come: leave --out, --format, --beam, --lm and --hot-words out")
+    if given.beam == 0 and (given.lm or given.hot_words):
+        raise UsageError("--beam 0 reads words as they sound: leave it out with --lm and --hot-words, or these with it")
     check_folder(given.out)
     recognizer = load(given.model, kind=Recognizer)  # refuses what is none before any input is looked at
     if given.stream:
@@ -110,7 +113,7 @@ def run_transcribe(arguments: Sequence[str]) -> int:
     inputs = list_inputs(given.inputs, AUDIO_SUFFIXES)
     if given.out is None and len(inputs) > 1 and given.format != "txt":
         raise UsageError(f"several recordings as {given.format} need a folder to go to: --out FOLDER")
-    search = _search(given, recognizer) if searches else None
+    search = _search(given, recognizer)
     failed = 0
     for path in inputs:
         target = None if given.out is None else given.out / f"{path.stem}{SUFFIXES[given.format]}"
@@ -130,9 +133,16 @@ def run_transcribe(arguments: Sequence[str]) -> int:
 
 def _search(given: Transcribe, recognizer: Recognizer) -> Search:
     """How texts are searched. Raises SourceError, NGramError or TextError where a file or a word cannot be used."""
+    ngrams = None
+    if given.lm is not None:
+        ngrams = read_language_model(given.lm, recognizer.text)
+    elif given.beam != 0:
+        ngrams = recognizer.language_model
+    if not (given.beam or ngrams or given.hot_words):
+        return GREEDY
     search = Search(
         width=given.beam or 16,
-        ngrams=None if given.lm is None else read_language_model(given.lm, recognizer.text),
+        ngrams=ngrams,
         weight=given.lm_weight,
         word_bonus=given.word_bonus,
         new_word=given.new_word,
@@ -143,7 +153,7 @@ def _search(given: Transcribe, recognizer: Recognizer) -> Search:
 
 
 def _transcribe(
-    recognizer: Recognizer, path: Path, form: Format, target: Path | None, search: Search | None, *, named: bool
+    recognizer: Recognizer, path: Path, form: Format, target: Path | None, search: Search, *, named: bool
 ) -> None:
     """Reads one recording and prints or writes what it says."""
     check_file(target)

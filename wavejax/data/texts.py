@@ -1,13 +1,16 @@
-"""Text files from users (tables and transcripts), and file names as text.
+"""Text files from users (tables and transcripts), packed or not, and file names as text.
 
 A line ends at LF, CRLF or CR and nowhere else: U+2028, a form feed or U+0085 inside a transcript are part of it.
 """
 
+import gzip
+import lzma
 import os
 import re
 import stat
 import sys
 import unicodedata
+import zlib
 from pathlib import Path
 
 MAX_TRANSCRIPT_BYTES = 2**20
@@ -30,17 +33,27 @@ def text_lines(text: str) -> list[str]:
 
 
 def read_text(path: Path, limit: int = MAX_TABLE_BYTES) -> str:
-    """The text of a UTF-8 file, with or without a byte-order mark.
+    """The text of a UTF-8 file, with or without a byte-order mark; that of NAME.gz or NAME.xz is unpacked.
 
     Raises SourceError if it is not a regular file (a pipe or a device would hang, or never end), is larger than `limit`
-    bytes, is unreadable, or has another encoding.
+    bytes, is unreadable, cannot be unpacked, or has another encoding.
     """
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise SourceError(f"{shown(path)} is not a regular file, so it is not read as text")
         with path.open("rb") as file:
-            data = file.read(min(status.st_size, limit) + 1)
+            match path.suffix.lower():
+                case ".gz":
+                    with gzip.GzipFile(fileobj=file) as unpacked:
+                        data = unpacked.read(limit + 1)
+                case ".xz":
+                    with lzma.LZMAFile(file) as unpacked:
+                        data = unpacked.read(limit + 1)
+                case _:
+                    data = file.read(min(status.st_size, limit) + 1)
+    except (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as error:
+        raise SourceError(f"{shown(path)} cannot be unpacked ({error}): it was cut short, or is damaged") from error
     except OSError as error:
         raise SourceError(f"{shown(path)} cannot be read: {error.strerror or error}") from error
     if len(data) > limit:
@@ -49,6 +62,17 @@ def read_text(path: Path, limit: int = MAX_TABLE_BYTES) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SourceError(f"{shown(path)} is not UTF-8 text ({error}); convert it, e.g. with iconv") from error
+
+
+def compressed(text: str, path: Path) -> bytes:
+    """What `read_text` reads again from a file of this name: packed if its suffix is .gz or .xz."""
+    data = text.encode()
+    match path.suffix.lower():
+        case ".gz":
+            return gzip.compress(data, mtime=0)
+        case ".xz":
+            return lzma.compress(data)
+    return data
 
 
 def is_inside(folder: Path, name: str) -> bool:

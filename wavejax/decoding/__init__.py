@@ -4,11 +4,11 @@ from wavejax.decoding.beam import Hypothesis, Scorer, beam_search
 from wavejax.decoding.ctc import Alignment, Spike, align, edit_errors, greedy, greedy_errors, meeting
 from wavejax.decoding.estimation import build_ngrams, mix_ngrams
 from wavejax.decoding.ngrams import NGramError, NGrams, read_arpa
-from wavejax.decoding.scoring import NEW_WORD, Search, WordScorer
+from wavejax.decoding.scoring import GREEDY, Search, WordScorer
 from wavejax.decoding.spelling import Spelled, spell
 
 __all__ = [
-    "NEW_WORD",
+    "GREEDY",
     "Alignment",
     "Hypothesis",
     "NGramError",

@@ -50,14 +50,14 @@ class NGrams:
         return total
 
     def to_arpa(self) -> str:
-        """In the ARPA format, as SRILM and KenLM read it."""
+        """In the ARPA format, as SRILM and KenLM read it; logs have three decimals."""
         by_order = [sorted(gram for gram in self.log_probs if len(gram) == n) for n in range(1, self.order + 1)]
         lines = ["\\data\\", *(f"ngram {n}={len(grams)}" for n, grams in enumerate(by_order, 1))]
         for n, grams in enumerate(by_order, 1):
             lines += ["", f"\\{n}-grams:"]
             for gram in grams:
-                back_off = f"\t{self.back_offs[gram]:.6f}" if gram in self.back_offs else ""
-                lines.append(f"{self.log_probs[gram]:.6f}\t{' '.join(gram)}{back_off}")
+                back_off = f"\t{self.back_offs[gram]:.3f}" if gram in self.back_offs else ""
+                lines.append(f"{self.log_probs[gram]:.3f}\t{' '.join(gram)}{back_off}")
         return "\n".join([*lines, "", "\\end\\", ""])
 
 

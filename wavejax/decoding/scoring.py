@@ -9,9 +9,8 @@ from typing import NamedTuple
 from wavejax.decoding.ngrams import END, LONGEST, START, UNKNOWN, NGrams
 from wavejax.text import TextError, TextSpec
 
-NEW_WORD = -4.0
-"""What a word that a language model does not know adds, if nothing else is said: natural log of a probability."""
-
+_WEIGHT = 0.7
+_NEW_WORD = -8.0
 
 _MOST_PROMISES = 500_000
 """Beginnings of words that are remembered, each after its history: at most some hundred megabytes."""
@@ -86,11 +85,11 @@ class WordScorer:
 
     text: TextSpec
     ngrams: NGrams | None = None
-    weight: float = 0.5
+    weight: float = _WEIGHT
     word_bonus: float = 1.0
     hot_words: Collection[str] = ()
     hot_bonus: float = 5.0
-    new_word: float = NEW_WORD
+    new_word: float = _NEW_WORD
     look_ahead: bool = True
 
     @functools.cached_property
@@ -175,13 +174,13 @@ class Search:
     """How a beam is searched: its width, and what its words are scored by (see `WordScorer`)."""
 
     width: int = 16
-    """Texts that are kept after each frame."""
+    """Texts that are kept after each frame. 0 reads the most probable symbol of each frame, and nothing else counts."""
     ngrams: NGrams | None = None
-    weight: float = 0.5
+    weight: float = _WEIGHT
     word_bonus: float = 1.0
     hot_words: tuple[str, ...] = ()
     hot_bonus: float = 5.0
-    new_word: float = NEW_WORD
+    new_word: float = _NEW_WORD
 
     @functools.cached_property
     def _scorers(self) -> dict[TextSpec, WordScorer]:
@@ -210,4 +209,7 @@ class Search:
         return self._scorers[text]
 
 
-__all__ = ["NEW_WORD", "BestWords", "Search", "WordScorer"]
+GREEDY = Search(width=0)
+"""The most probable symbol of each frame: words are written as they sound."""
+
+__all__ = ["GREEDY", "BestWords", "Search", "WordScorer"]

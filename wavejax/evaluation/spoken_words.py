@@ -72,8 +72,8 @@ class Listener(Protocol):
     def text(self) -> TextSpec:
         """The symbols that it writes: letters, or phonemes."""
 
-    def transcribe(self, waveform: np.ndarray) -> Transcript:
-        """What is said in a recording."""
+    def transcribe_greedily(self, waveform: np.ndarray) -> Transcript:
+        """What is said in a recording, as it sounds: no language model makes likely words of it."""
 
 
 def hard_failures(said: Sequence[ExpectedWord], heard: Sequence[str]) -> tuple[Failure, ...]:
@@ -107,7 +107,7 @@ def listening(listener: Listener) -> Listen:
 
     def listen(waveform: Float[np.ndarray, " time"], rate: int) -> Sequence[str]:
         sound = waveform if rate == listener.sample_rate else resample(waveform, rate, listener.sample_rate)
-        heard = listener.transcribe(sound)
+        heard = listener.transcribe_greedily(sound)
         if not listener.text.phonemic:
             return phones_of(heard.text)
         return [bare for symbol in heard.symbols if (bare := without_stress(symbol.text)) in _PHONEMES]

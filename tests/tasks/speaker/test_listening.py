@@ -32,7 +32,7 @@ class Late:
     text: TextSpec = get_text_spec("phonemes-en")
     sample_rate: int = 16_000
 
-    def transcribe(self, waveform: np.ndarray) -> Transcript:
+    def transcribe_greedily(self, waveform: np.ndarray) -> Transcript:
         raise AssertionError
 
     def align(self, waveform: np.ndarray, text: str) -> Transcript:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from wavejax.decoding import NEW_WORD, Search
+from wavejax.decoding import NGrams, Search
 from wavejax.evaluation.boundaries import Boundaries, boundaries, distances
 from wavejax.evaluation.conditions import degraded
 from wavejax.evaluation.findings import Finding, check_parameters
@@ -19,7 +19,14 @@ from wavejax.evaluation.recognition_peers import Read, pocketsphinx, pocketsphin
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.ranges import AT_LEAST_NONE, Range, as_option, check_ranges
 from wavejax.tasks.recognizer.data import RecognizerData
-from wavejax.tasks.recognizer.language import HELD_OUT, Words, corpus_sentences, read_language_model, refuse_known
+from wavejax.tasks.recognizer.language import (
+    HELD_OUT,
+    Words,
+    corpus_sentences,
+    own_language_model,
+    read_language_model,
+    refuse_known,
+)
 from wavejax.tasks.recognizer.latency import measure_latency
 from wavejax.tasks.recognizer.product import Recognizer
 from wavejax.tasks.recognizer.recordings import (
@@ -63,19 +70,20 @@ class RecognitionOptions:
     """Folders of other voices with transcripts (metadata.csv and wavs/, or made by `wavejax prepare`), judged in rows
     of their own."""
     lm: Path | None = None
-    """Read everything with a language model as well: an ARPA file, or a text (NAME.txt) with a sentence on each line.
-    One that knows a sentence that is judged is refused; `wavejax language-model` makes one that does not."""
+    """Read everything with this language model as well, instead of the model's own: an ARPA file, or a text (NAME.txt)
+    with a sentence on each line. One that knows a sentence that is judged is refused; `wavejax language-model` makes
+    one that does not."""
     beam: Annotated[int, Range(0, 1000)] = 0
-    """Also read everything with a beam that keeps this number of texts. With --lm and no --beam it keeps 16."""
-    lm_weight: Annotated[float, Range(0, 100)] = 0.5
+    """Also read everything with a beam that keeps this number of texts; with a language model 16."""
+    lm_weight: Annotated[float, Range(0, 100)] = Search.weight
     """What the language model counts."""
-    word_bonus: Annotated[float, Range(-100, 100)] = 1.0
-    """With --lm: added for each word, which makes up for what the language model takes."""
-    new_word: Annotated[float, Range(-1000, 0)] = NEW_WORD
-    """With --lm: added for each word that the language model does not know (the natural log of a probability). 0 lets
+    word_bonus: Annotated[float, Range(-100, 100)] = Search.word_bonus
+    """With a language model: added for each word, which makes up for what the language model takes."""
+    new_word: Annotated[float, Range(-1000, 0)] = Search.new_word
+    """With a language model: added for each word that it does not know (the natural log of a probability). 0 lets
     new words be as they are heard; -20 hardly writes any."""
     peers: tuple[Literal["pocketsphinx"], ...] = ()
-    """Let this recogniser read the same with its own language model, and with --lm under that one as well."""
+    """Let this recogniser read the same with its own language model, and under the recogniser's as well."""
 
     def __post_init__(self) -> None:
         check_ranges(self, as_option)
@@ -113,12 +121,10 @@ class RecognitionOptions:
         self, product: Recognizer, data: RecognizerData, voices: Mapping[str, Sequence[Spoken]]
     ) -> tuple[dict[str, Read], dict[str, str]]:
         """Who else reads, by name, and what the report says of them."""
-        others, facts, ngrams = dict[str, Read](), dict[str, str](), None
-        if self.lm is not None:
-            ngrams = read_language_model(self.lm, product.text)
-            held_out, honest = _sentences(product, data, voices, self.corpus)
-            refuse_known(self.lm, ngrams, product.text, held_out, honest)
-        if self.lm is not None or self.beam:
+        others, facts = dict[str, Read](), dict[str, str]()
+        path = own_language_model(product.source) if self.lm is None else self.lm
+        ngrams = None if path is None else self._language_model(path, product, data, voices)
+        if ngrams is not None or self.beam:
             search = Search(
                 width=self.beam or 16,
                 ngrams=ngrams,
@@ -127,10 +133,10 @@ class RecognitionOptions:
                 new_word=self.new_word,
             )
             product.transcribe(np.zeros(0, np.float32), search)  # refuses what the model cannot do, before it reads
-            name = f"beam {search.width}" + (f", {self.lm.name}" if self.lm is not None else "")
+            name = f"beam {search.width}" + (f", {path.name}" if path is not None else "")
             others[name] = lambda waveform, rate: product.transcribe(waveform, search).text
             facts["search"] = name
-            if self.lm is not None:
+            if ngrams is not None:
                 facts["search"] += (
                     f": weight {self.lm_weight:g}, word bonus {self.word_bonus:g}, new word {self.new_word:g}"
                 )
@@ -142,9 +148,18 @@ class RecognitionOptions:
                 )
             facts["peer"] = f"pocketsphinx {pocketsphinx_version()}, its own acoustic model"
             others["pocketsphinx"] = pocketsphinx()
-            if self.lm is not None and ngrams is not None:
-                others[f"pocketsphinx, {self.lm.name}"] = pocketsphinx(ngrams.to_arpa())
+            if path is not None and ngrams is not None:
+                others[f"pocketsphinx, {path.name}"] = pocketsphinx(ngrams.to_arpa())
         return others, facts
+
+    def _language_model(
+        self, path: Path, product: Recognizer, data: RecognizerData, voices: Mapping[str, Sequence[Spoken]]
+    ) -> NGrams:
+        """Raises ExperimentError where it knows what is judged."""
+        ngrams = read_language_model(path, product.text)
+        held_out, honest = _sentences(product, data, voices, self.corpus)
+        refuse_known(path, ngrams, product.text, held_out, honest)
+        return ngrams
 
 
 def _sentences(
@@ -218,7 +233,7 @@ def judge_recognizer(
         waveform = each.load()
         recognizer.compile(len(waveform))
         start = time.perf_counter()
-        text = recognizer.transcribe(waveform).text
+        text = recognizer.transcribe_greedily(waveform).text
         seconds += time.perf_counter() - start
         readings.append(_reading(recognizer, each, waveform, text))
     worse = {"": tuple(readings)}
@@ -267,7 +282,7 @@ def _reading(recognizer: Recognizer, spoken: Spoken, waveform: np.ndarray, text:
 
 def _read_all(recognizer: Recognizer, said: Sequence[Spoken], sounds: Sequence[np.ndarray]) -> list[Reading]:
     return [
-        _reading(recognizer, each, sound, recognizer.transcribe(sound).text)
+        _reading(recognizer, each, sound, recognizer.transcribe_greedily(sound).text)
         for each, sound in zip(said, sounds, strict=True)
     ]
 
@@ -316,4 +331,4 @@ def _silence(recognizer: Recognizer) -> dict[str, str]:
     count = round(_SILENT_SECONDS * recognizer.sample_rate)
     noise = np.random.default_rng(0).normal(0, 1e-3, count).astype(np.float32)
     sounds = {"silence": np.zeros(count, np.float32), "faint noise": noise}
-    return {name: recognizer.transcribe(sound).text for name, sound in sounds.items()}
+    return {name: recognizer.transcribe_greedily(sound).text for name, sound in sounds.items()}

@@ -5,14 +5,18 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wavejax import atomic
 from wavejax.data import Corpus, embedded_corpus
-from wavejax.data.texts import read_text, text_lines
+from wavejax.data.texts import compressed, read_text, text_lines
 from wavejax.decoding import NGrams, build_ngrams, mix_ngrams, read_arpa
+from wavejax.experiments.loading import shipped_folder
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.text import TextError, TextSpec
 
 HELD_OUT = ("validation", "test")
 """Splits whose sentences no language model may know."""
+OWN_NAME = "language.arpa.xz"
+"""In the folder of an exported recogniser: the language model by which it spells if nothing else is asked."""
 LONG = 4
 """Words of a held-out sentence that is looked for inside of longer ones, too; shorter ones are common elsewhere."""
 
@@ -92,23 +96,23 @@ def open_transcripts(folder: str) -> Corpus:
 
 
 def make_language_model(
-    texts: Sequence[Words], transcripts: Sequence[Words], *, order: int = 3, share: float = 0.5
+    texts: Sequence[Words], transcripts: Sequence[Words], *, order: int = 3, share: float = 0.5, fewest: int = 1
 ) -> NGrams:
     """A model of sentences of texts and of a corpus; where there are both, a mixture in which the latter have `share`.
 
-    Both parts know the words of both.
+    Both parts know the words of both. Of the texts, long n-grams that occur less than `fewest` times are left out.
 
     Raises ValueError: no sentence, an order outside 1 to 10, or a share outside 0 to 1.
     """
     if not (texts and transcripts):
-        return build_ngrams([*texts, *transcripts], order)
+        return build_ngrams([*texts, *transcripts], order, fewest=fewest)
     words = dict.fromkeys(word for sentence in (*texts, *transcripts) for word in sentence)
-    own, others = (build_ngrams(each, order, words) for each in (transcripts, texts))
+    own, others = build_ngrams(transcripts, order, words), build_ngrams(texts, order, words, fewest)
     return mix_ngrams(own, others, share)
 
 
 def read_language_model(path: Path, text: TextSpec) -> NGrams:
-    """An ARPA file, or a trigram model of a text file (NAME.txt) with a sentence on each line.
+    """An ARPA file (NAME.gz and NAME.xz are unpacked), or a trigram model of a text (NAME.txt), a sentence a line.
 
     Raises:
         SourceError: the file cannot be read.
@@ -121,6 +125,17 @@ def read_language_model(path: Path, text: TextSpec) -> NGrams:
     if not found.kept:
         raise ExperimentError(no_sentence(str(path), found, text))
     return build_ngrams(found.kept)
+
+
+def own_language_model(source: str) -> Path | None:
+    """The language model in the folder, or of the shipped model, that a recogniser was loaded from."""
+    path = (shipped_folder(source) or Path(source)) / OWN_NAME
+    return path if source and path.is_file() else None
+
+
+def write_language_model(path: Path, ngrams: NGrams) -> None:
+    """Writes an ARPA file; one called NAME.xz or NAME.gz is compressed. Raises OSError where the system refuses."""
+    atomic.write_bytes(path, compressed(ngrams.to_arpa(), path))
 
 
 def no_sentence(where: str, found: Sentences, text: TextSpec) -> str:
@@ -208,6 +223,7 @@ def perplexity(ngrams: NGrams, sentences: Sequence[Words]) -> tuple[float, float
 __all__ = [
     "HELD_OUT",
     "LONG",
+    "OWN_NAME",
     "Sentences",
     "Words",
     "corpus_sentences",
@@ -215,9 +231,11 @@ __all__ = [
     "make_language_model",
     "no_sentence",
     "open_transcripts",
+    "own_language_model",
     "perplexity",
     "read_language_model",
     "read_sentences",
     "refuse_known",
     "sentences_of",
+    "write_language_model",
 ]

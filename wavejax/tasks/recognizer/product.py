@@ -11,11 +11,12 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from wavejax.audio.waveforms import check_waveform
-from wavejax.decoding import Alignment, Search, Spike, align, beam_search, greedy, meeting
+from wavejax.decoding import GREEDY, Alignment, NGrams, Search, Spike, align, beam_search, greedy, meeting
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.experiments.product import Product
 from wavejax.tasks.recognizer.config import RecognizerConfig
 from wavejax.tasks.recognizer.features import features_of
+from wavejax.tasks.recognizer.language import own_language_model, read_language_model
 from wavejax.tasks.recognizer.transcripts import Heard, transcript_of
 from wavejax.text import TextSpec
 from wavejax.text.phonemic import in_phonemes
@@ -43,6 +44,20 @@ class Recognizer(Product[RecognizerConfig]):
     def text(self) -> TextSpec:
         """The symbols that it writes."""
         return self.config.text
+
+    @functools.cached_property
+    def language_model(self) -> NGrams | None:
+        """The language model in its folder (`language.OWN_NAME`), if there is one.
+
+        Raises SourceError or NGramError where it cannot be read.
+        """
+        path = own_language_model(self.source)
+        return None if path is None else read_language_model(path, self.text)
+
+    @functools.cached_property
+    def search(self) -> Search:
+        """How texts are searched where nothing else is asked: with its own language model, if it has one."""
+        return GREEDY if self.language_model is None else Search(ngrams=self.language_model)
 
     @functools.cached_property
     def _on_device(self) -> Any:
@@ -103,28 +118,32 @@ class Recognizer(Product[RecognizerConfig]):
 
         Args:
             waveform: floating point in [-1, 1], or int16.
-            search: how texts are searched, with a language model for instance; None: the most probable symbol of each
-                frame is read, which is fast and nearly as good without one.
+            search: how texts are searched; None: as `self.search` says.
 
         Raises TextError: a hot word that the model does not write.
         """
         signal = np.asarray(waveform)
         log_probs = self.log_probs(self.features(signal))
-        if search is None:
+        chosen = self.search if search is None else search
+        if not chosen.width:
             return self._transcript(greedy(log_probs), len(signal))
-        best = beam_search(log_probs, width=search.width, scorer=search.scorer(self.text))[0]
+        best = beam_search(log_probs, width=chosen.width, scorer=chosen.scorer(self.text))[0]
         found = align(log_probs, np.asarray(best.labels, np.int64)) if len(log_probs) else Alignment((), 0.0)
         return self._transcript(found.spikes, len(signal))
+
+    def transcribe_greedily(self, waveform: Num[AnyArray, " time"]) -> Transcript:
+        """What is said in a recording, by the most probable symbol of each frame: words as they sound."""
+        return self.transcribe(waveform, GREEDY)
 
     def alternatives(
         self, waveform: Num[AnyArray, " time"], search: Search | None = None, num_best: int = 5
     ) -> list[tuple[str, float]]:
         """The best texts of a recording, each with its score: natural log of its probability, and what words add.
 
-        Args and errors as `transcribe`; the search is a beam of 16 without a language model by default.
+        Args and errors as `transcribe`; a beam holds `num_best` texts at least.
         """
-        chosen, log_probs = search or Search(), self.log_probs(self.features(np.asarray(waveform)))
-        width = max(chosen.width, num_best)
+        chosen, log_probs = search or self.search, self.log_probs(self.features(np.asarray(waveform)))
+        width = max(chosen.width or Search().width, num_best)
         found = beam_search(log_probs, width=width, num_best=num_best, scorer=chosen.scorer(self.text))
         return [(self.text.decode(each.labels).strip(), each.score) for each in found]
 
@@ -154,7 +173,8 @@ class Recognizer(Product[RecognizerConfig]):
     def stream(self, pieces: Iterable[Num[AnyArray, " time"]]) -> Iterator[Heard]:
         """What is said, while it is said: for each piece of a waveform [n] at `sample_rate` what was heard so far.
 
-        The last one, after the pieces end, is final as a whole; it is what `transcribe` gives of all pieces together.
+        The last one, after the pieces end, is final as a whole; it is what `transcribe_greedily` gives of all pieces
+        together.
         Pieces may have any size.
 
         Raises:

@@ -26,7 +26,7 @@ def exhibits(product: Recognizer, data: Any) -> Iterator[Exhibit]:
     for number, position in enumerate(corpus.indices("validation")[:_SHOWN]):
         entry = corpus.entries[position]
         utterance = corpus.utterance(position)
-        read = product.transcribe(utterance.waveform)
+        read = product.transcribe_greedily(utterance.waveform)
         said = product.text.normalize(data.transcript(entry))
         yield Exhibit(name=f"reading_{number}", text=f"said: {said}\n\nread: {read.text or '(nothing)'}")
         if not number and not isinstance(product, SpellingRecognizer):  # which has no probabilities of frames

@@ -109,7 +109,7 @@ def _width(search: Search | None, default: int, name: str) -> int:
             f"{name} has learnt spelling itself and takes no language model and no hot words: leave them out, or use a "
             "model of CTC (listener-16k)"
         )
-    return search.width
+    return max(search.width, 1)
 
 
 def _spikes(spelled: Spelled) -> tuple[Spike, ...]:
