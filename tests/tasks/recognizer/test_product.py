@@ -13,7 +13,7 @@ from tests.tasks.recognizer.test_data import aligned as aligned_phones
 from tests.tasks.recognizer.test_data import corpus as silent_corpus
 from tests.tiny.models import cheap_jit
 from tests.tiny.recognizers import tiny_deep_speech, tiny_recognizer
-from wavejax.decoding import Search
+from wavejax.decoding import Search, greedy
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.nn.parameters import initial_recognizer_params
 from wavejax.tasks.recognizer.config import in_language
@@ -174,6 +174,33 @@ def test_nothing_is_read_in_no_sound() -> None:
     for samples in (0, 10):
         assert listener.transcribe(np.zeros(samples, np.float32)).text == ""
     assert [heard.text for heard in recognizer().stream([])] == [""]
+
+
+def test_a_long_recording_is_read_in_pieces_that_are_cut_where_it_is_quiet() -> None:
+    listener = recognizer("listener-16k")
+    spec, rate = listener.config.spec, listener.sample_rate
+    longest = listener.config.buckets[-1].num_frames / spec.frame_rate
+    parts = [sound(round(0.7 * longest * rate), seed=seed) for seed in range(3)]
+    pause = np.zeros(rate // 2, np.float32)
+    whole = np.concatenate([parts[0], pause, parts[1], pause, parts[2]])
+    features = listener.features(whole)
+    cuts = listener.cuts(features)
+    assert np.diff([0, *cuts, len(features)]).max() <= longest * spec.frame_rate
+    assert all(cut % listener.config.model.subsampling == 0 for cut in cuts)
+    ends = [len(parts[0]) / rate, (len(parts[0]) + len(pause) + len(parts[1])) / rate]
+    assert all(0 < cut / spec.frame_rate - end < 0.5 for cut, end in zip(cuts, ends, strict=True))
+    read = listener.transcribe(whole)
+    alone = [
+        listener.text.decode([spike.label for spike in greedy(listener.log_probs(piece))])
+        for piece in np.split(features, cuts)
+    ]
+    assert read.text.split() == " ".join(alone).split()
+    assert np.allclose(np.logaddexp.reduce(listener.log_probs(features), axis=1), 0, atol=1e-4)
+    assert read.words[-1].end > 0.8 * len(whole) / rate
+    assert [word.text for word in listener.align(whole, "so be it").words] == ["so", "be", "it"]
+    streaming = recognizer()
+    assert streaming.cuts(features) == []
+    assert list(streaming.stream(np.array_split(whole, 7)))[-1].text == streaming.transcribe(whole).text
 
 
 def test_few_programs_read_all_lengths() -> None:

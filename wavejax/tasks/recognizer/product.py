@@ -15,7 +15,7 @@ from wavejax.decoding import GREEDY, Alignment, NGrams, Search, Spike, align, be
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.experiments.product import Product
 from wavejax.tasks.recognizer.config import RecognizerConfig
-from wavejax.tasks.recognizer.features import features_of
+from wavejax.tasks.recognizer.features import features_of, quiet_cuts
 from wavejax.tasks.recognizer.language import own_language_model, read_language_model
 from wavejax.tasks.recognizer.transcripts import Heard, transcript_of
 from wavejax.text import TextSpec
@@ -90,22 +90,43 @@ class Recognizer(Product[RecognizerConfig]):
     def log_probs(self, features: Float[AnyArray, "frames channels"]) -> Float[np.ndarray, "out classes"]:
         """Natural logs of the classes' probabilities, one frame for `config.model.subsampling` of features.
 
-        Features are padded to one of a few sizes, so that few programs are compiled.
+        Features are padded to one of a few sizes, so that few programs are compiled. Unless the model is causal, a
+        recording that is longer than its longest batch is read in pieces, which are cut where it is quiet; half of the
+        probability of the frame before a cut goes to a space.
         """
+        read = [self._log_probs(piece) for piece in np.split(features, self.cuts(features))]
+        for piece in read[:-1]:
+            piece[-1] = np.logaddexp(piece[-1], np.where(np.arange(piece.shape[1]) == self.text.space, 0.0, -np.inf))
+            piece[-1] -= np.log(2.0)
+        return np.concatenate(read)
+
+    def cuts(self, features: Float[AnyArray, "frames channels"]) -> list[int]:
+        """Frames where a long recording is cut before it is read, in order."""
+        if self.config.model.causal:
+            return []
+        return quiet_cuts(np.asarray(features), self.config.spec, self._longest, self.config.model.subsampling)
+
+    @property
+    def _longest(self) -> int:
+        """Frames that are read at once, at most, unless the model is causal."""
+        return self.config.buckets[-1].num_frames
+
+    def _log_probs(self, features: np.ndarray) -> np.ndarray:
         count, model = len(features), self.config.model.build()
         if not count:
             return np.zeros((0, self.text.num_classes), np.float32)
         padded = np.zeros((1, program_size(count), features.shape[1]), np.float32)
         padded[0, :count] = features
         read = self._read(self._on_device, padded, np.asarray([count], np.int32))
-        return np.asarray(read[0, : model.output_frames(count)], np.float32)
+        return np.array(read[0, : model.output_frames(count)], np.float32)
 
     def compile(self, num_samples: int) -> None:
         """Makes the program that reads a recording of so many samples, if it is not there yet."""
-        size = program_size(max(self.config.spec.num_frames(num_samples), 1))
+        frames = max(self.config.spec.num_frames(num_samples), 1)
+        size = program_size(frames if self.config.model.causal else min(frames, self._longest))
         if size not in self._compiled:
             self._compiled.add(size)
-            self.log_probs(np.zeros((size, self.config.spec.num_channels), np.float32))
+            self._log_probs(np.zeros((size, self.config.spec.num_channels), np.float32))
 
     @functools.cached_property
     def _compiled(self) -> set[int]:

@@ -63,8 +63,17 @@ class SpellingRecognizer(Recognizer):
         Raises ExperimentError: a search with a language model or hot words.
         """
         signal = np.asarray(waveform)
-        best = self._spelled(self.features(signal), _width(search, 1, self.config.name), 1)
-        return self._transcript(_spikes(best[0]) if best else (), len(signal))
+        features, width = self.features(signal), _width(search, 1, self.config.name)
+        spikes, cuts = list[Spike](), self.cuts(features)
+        for first, piece in zip([0, *cuts], np.split(features, cuts), strict=True):
+            place = first // self.config.model.subsampling
+            if first:
+                spikes.append(Spike(self.text.space, place, place + 1, 0.0))
+            for best in self._spelled(piece, width, 1):
+                spikes += [
+                    spike._replace(first=spike.first + place, last=spike.last + place) for spike in _spikes(best)
+                ]
+        return self._transcript(tuple(spikes), len(signal))
 
     def alternatives(
         self, waveform: Num[AnyArray, " time"], search: Search | None = None, num_best: int = 5
