@@ -191,7 +191,7 @@ class Recognizer(Product[RecognizerConfig]):
         longest = round(_PAUSE / self._seconds_per_frame)
         return self._transcript(meeting(found.spikes, longest), len(signal))
 
-    def stream(self, pieces: Iterable[Num[AnyArray, " time"]]) -> Iterator[Heard]:
+    def stream(self, pieces: Iterable[Num[AnyArray, " _"]]) -> Iterator[Heard]:
         """What is said, while it is said: for each piece of a waveform [n] at `sample_rate` what was heard so far.
 
         The last one, after the pieces end, is final as a whole; it is what `transcribe_greedily` gives of all pieces
