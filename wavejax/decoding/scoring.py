@@ -9,7 +9,8 @@ from typing import NamedTuple
 from wavejax.decoding.ngrams import END, LONGEST, START, UNKNOWN, NGrams
 from wavejax.text import TextError, TextSpec
 
-_WEIGHT = 0.7
+_WEIGHT = 0.9
+_WORD_BONUS = 2.0
 _NEW_WORD = -8.0
 
 _MOST_PROMISES = 500_000
@@ -86,7 +87,7 @@ class WordScorer:
     text: TextSpec
     ngrams: NGrams | None = None
     weight: float = _WEIGHT
-    word_bonus: float = 1.0
+    word_bonus: float = _WORD_BONUS
     hot_words: Collection[str] = ()
     hot_bonus: float = 5.0
     new_word: float = _NEW_WORD
@@ -177,7 +178,7 @@ class Search:
     """Texts that are kept after each frame. 0 reads the most probable symbol of each frame, and nothing else counts."""
     ngrams: NGrams | None = None
     weight: float = _WEIGHT
-    word_bonus: float = 1.0
+    word_bonus: float = _WORD_BONUS
     hot_words: tuple[str, ...] = ()
     hot_bonus: float = 5.0
     new_word: float = _NEW_WORD
