@@ -9,8 +9,10 @@ import pytest
 
 from tests.cli.test_devices import fake
 from tests.tasks.speaker.test_product import Hum, random_speaker
+from wavejax.audio.specs import get_spec
 from wavejax.experiments.metadata import ExperimentError
-from wavejax.tasks.speaker.listening import aligner_of, border_distances, listener_of, word_times
+from wavejax.tasks.speaker.evaluation import SpeakingOptions
+from wavejax.tasks.speaker.listening import aligner_of, border_distances, heard_through, listener_of, word_times
 from wavejax.tasks.speaker.product import Speaker, Speech
 from wavejax.tasks.speaker.rivals import piper
 from wavejax.text import TextSpec, get_text_spec
@@ -90,3 +92,14 @@ with wave.open(sys.argv[4], "wb") as file:
     fake(programs, "piper", "sys.exit('no such voice')")
     with pytest.raises(ExperimentError, match="piper said nothing: no such voice"):
         piper(voice)("Hello there.")
+
+
+def test_a_speaker_is_judged_through_another_vocoder(speaker: Speaker) -> None:
+    other, foreign = Hum(), Hum()
+    foreign.spec = get_spec("vocos-24k")
+    opening = dataclasses.replace(speaker, open_other=lambda name: other if name == "other" else foreign)
+    assert heard_through(opening, "other").vocoder is other
+    with pytest.raises(ExperimentError, match="choose a vocoder of speech-16k"):
+        heard_through(opening, "foreign")
+    with pytest.raises(ExperimentError, match="--corpus compares mel spectrograms, which are heard through no vocoder"):
+        SpeakingOptions(corpus="corpus", vocoder="other")(opening, print)

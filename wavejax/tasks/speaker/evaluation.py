@@ -23,7 +23,7 @@ from wavejax.ranges import as_option, check_ranges
 from wavejax.tasks.speaker.data import SpeakerData, open_spoken
 from wavejax.tasks.speaker.learner import speaking_loss
 from wavejax.tasks.speaker.lines import Line
-from wavejax.tasks.speaker.listening import aligner_of, listener_of, prosody_facts, word_times
+from wavejax.tasks.speaker.listening import aligner_of, heard_through, listener_of, prosody_facts, word_times
 from wavejax.tasks.speaker.product import Speaker
 from wavejax.tasks.speaker.rivals import Says, hibari, piper
 from wavejax.types import LossFn
@@ -54,6 +54,8 @@ class SpeakingOptions:
     """Which of the sentences are said."""
     judges: tuple[str, ...] = JUDGES_OF_SENTENCES
     """Names from distillmos, p808, words, failures (words that are skipped, repeated or cut)."""
+    vocoder: str | None = None
+    """Listen through another vocoder than the one that the speaker names: one that ships, or a folder."""
     rivals: tuple[Literal["hibari", "piper"], ...] = ()
     """Other systems that say the same sentences, if they are installed."""
     piper_voice: Path | None = None
@@ -69,11 +71,18 @@ class SpeakingOptions:
         check_ranges(self, as_option)
 
     def __call__(self, product: Speaker, say: Callable[[str], None]) -> "SpeakingReport | SentenceReport":
-        """Listen, or compare."""
+        """Listen, or compare. Raises ExperimentError where the vocoder does not fit."""
         if self.corpus is not None:
+            if self.vocoder is not None:
+                raise ExperimentError(
+                    f"--corpus compares mel spectrograms, which are heard through no vocoder: leave {self.vocoder} or "
+                    "the corpus out"
+                )
             data = opened(open_spoken, product, self.corpus, self.split)
             say(f"comparing {len(data.utterances(self.split))} sentences")
             return compare(product, data, self.split)
+        if self.vocoder is not None:
+            product = heard_through(product, self.vocoder)
         clock = _Clock(product)
         systems: dict[str, Says] = {product.config.name: clock}
         systems |= {name: hibari() if name == "hibari" else piper(self.piper_voice) for name in self.rivals}

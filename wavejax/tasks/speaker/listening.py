@@ -29,6 +29,11 @@ class Aligner(Listener, Protocol):
         """When each word and symbol of a known text is said."""
 
 
+def heard_through(speaker: Speaker, name: str) -> Speaker:
+    """The speaker with another vocoder. Raises ExperimentError where it is none, or reads other features."""
+    return speaker.with_vocoder(_other(speaker, name))
+
+
 def listener_of(speaker: Speaker, name: str) -> Listen:
     """What a recogniser hears. Raises ExperimentError where it is none, or of another language."""
     found = _opened(speaker, name)
@@ -45,10 +50,14 @@ def aligner_of(speaker: Speaker, name: str) -> Aligner:
     return found
 
 
-def _opened(speaker: Speaker, name: str) -> Any:
+def _other(speaker: Speaker, name: str) -> Any:
     if speaker.open_other is None:
         raise ExperimentError(f"{speaker.config.name} was not loaded by wavejax.load, so it cannot open {name}")
-    found = speaker.open_other(name)
+    return speaker.open_other(name)
+
+
+def _opened(speaker: Speaker, name: str) -> Any:
+    found = _other(speaker, name)
     language = getattr(getattr(found, "text", None), "language", None)
     if language != speaker.config.text.language:
         raise ExperimentError(
@@ -115,4 +124,4 @@ def _prosody_of(folder: str) -> str:
     return f"{figures}; {len(places)} recordings of {folder}"
 
 
-__all__ = ["Aligner", "aligner_of", "border_distances", "listener_of", "prosody_facts", "word_times"]
+__all__ = ["Aligner", "aligner_of", "border_distances", "heard_through", "listener_of", "prosody_facts", "word_times"]
