@@ -74,6 +74,7 @@ def _written(number: float) -> str:
 COUNT = Range(1)
 AT_LEAST_NONE = Range(0)
 SHARE = Range(0, 1, below=True)
+GV_SCALE = Range(0.5, 2)
 TEMPERATURE = Range(0, 10, why="1 draws as the model says, at 10 nothing of it is left")
 PROBABILITY_FLOOR = Range(0, 0.5, below=True)
 SOUND_SECONDS = Range(0, 43200, above=True, why="12 hours, what a WAV file holds")
@@ -85,6 +86,7 @@ __all__ = [
     "AT_LEAST_NONE",
     "COUNT",
     "EXCERPT_SECONDS",
+    "GV_SCALE",
     "PROBABILITY_FLOOR",
     "ROWS",
     "SHARE",

@@ -2,8 +2,12 @@
 
 import json
 
+import jax
+import numpy as np
+
 from tests.tiny import commands as tiny
 from wavejax.experiments.loading import voices
+from wavejax.tasks.families import load
 
 
 def test_voices_lists_all_beside_a_folder_of_the_same_name(run, tmp_path, monkeypatch):
@@ -37,3 +41,13 @@ def test_an_export_under_a_voices_name_is_used_by_its_path(run, voice, tmp_path,
     said = run("export-params", voice, "piano")
     assert said.code == 0, said.error
     assert "wavejax vocode ./piano " in said.out
+
+
+def test_a_speaker_is_exported_with_another_gv_scale_and_others_have_none(run, voice, tmp_path):
+    said = run("export-params", "heart", tmp_path / "softer", "--dtype", "bfloat16", "--gv-scale", "1")
+    assert said.code == 0, said.error
+    softer, shipped = load(str(tmp_path / "softer")), load("heart")
+    assert (softer.config.gv_scale, shipped.config.gv_scale) == (1.0, 1.15)
+    jax.tree.map(np.testing.assert_array_equal, softer.params, shipped.params)
+    refused = run("export-params", voice, tmp_path / "none", "--gv-scale", "1.1")
+    assert (refused.code, "a vocoder has no gv_scale to export with" in refused.error) == (1, True)

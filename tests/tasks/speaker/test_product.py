@@ -173,3 +173,18 @@ def test_a_speaker_needs_a_vocoder_of_its_features() -> None:
     other.spec = dataclasses.replace(get_spec("speech-16k"), n_mels=40)
     with pytest.raises(ExperimentError, match="makes the features speech-16k, but the vocoder reads"):
         random_speaker().with_vocoder(other)
+
+
+def test_bands_deviate_more_from_their_means_and_stay_above_the_floor() -> None:
+    plain = random_speaker()
+    line, *_ = lines_of("Someone left the window open.")
+    scaled = dataclasses.replace(plain, config=dataclasses.replace(plain.config, gv_scale=1.3))
+    flat = dataclasses.replace(plain, config=dataclasses.replace(plain.config, gv_scale=1.0))
+    before, after = flat.mel(line)[0], scaled.mel(line)[0]
+    floor = np.log(plain.config.spec.floor)
+    expected = np.maximum(before.mean(axis=0) + 1.3 * (before - before.mean(axis=0)), floor)
+    np.testing.assert_allclose(after, expected, rtol=1e-6)
+    assert after.std(axis=0).sum() > 1.05 * before.std(axis=0).sum()
+    assert scaled.mel(line)[1] == flat.mel(line)[1], "times of words are the same"
+    with pytest.raises(ValueError, match="gv_scale"):
+        dataclasses.replace(plain.config, gv_scale=3.0)

@@ -225,7 +225,12 @@ class Speaker(Product[VoiceConfig]):
         mel = np.asarray(decode(self._on_device, encoded, durations, chosen))
         skipped = max(int(durations[0, 0]) - round(_LEAD_SECONDS * spec.frame_rate), 0)
         ends = np.cumsum(durations[0, : len(line.symbols)]) - skipped
-        return mel[0, skipped:count], line.timed(ends, 1 / spec.frame_rate)
+        return self.with_variance(mel[0, skipped:count]), line.timed(ends, 1 / spec.frame_rate)
+
+    def with_variance(self, mel: Float[np.ndarray, "frames channels"]) -> Float[np.ndarray, "frames channels"]:
+        """A mel spectrogram of a sentence whose bands deviate `config.gv_scale` times as much from their means."""
+        scale, mean = self.config.gv_scale, mel.mean(axis=0)
+        return np.maximum(mean + scale * (mel - mean), math.log(self.config.spec.floor)) if scale != 1 else mel
 
     def durations(self, line: Line, manner: Manner | None = None) -> Int[np.ndarray, " symbols"]:
         """Frames of each symbol of a sentence, int32, the whole silence at its beginning included."""

@@ -97,7 +97,7 @@ class AttentiveSpeaker(Speaker):
                 shown(" ".join(word.text for word in line.words)),
                 len(said.mel) / self.config.spec.frame_rate,
             )
-        return said.mel, read.timed(said.ends, 1 / self.config.spec.frame_rate)
+        return self.with_variance(said.mel), read.timed(said.ends, 1 / self.config.spec.frame_rate)
 
     def durations(self, line: Line, manner: Manner | None = None) -> Int[np.ndarray, " symbols"]:
         """Frames of each symbol of a sentence as the model reads it (`read`), int32, by where it attends."""
