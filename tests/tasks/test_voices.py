@@ -30,7 +30,17 @@ EMBEDDED = embedded_corpus()
 
 
 def test_there_are_voices_and_an_instrument():
-    named = {"allison", "babble", "chorales", "heart", "listener-en", "listener-ru", "piano", "universal"}
+    named = {
+        "allison",
+        "allison-tts",
+        "babble",
+        "chorales",
+        "heart",
+        "listener-en",
+        "listener-ru",
+        "piano",
+        "universal",
+    }
     assert named <= set(voices())
 
 
@@ -82,6 +92,20 @@ def test_heart_says_a_sentence_with_the_pitch_and_the_pace_of_a_voice():
     quiet = speech.waveform[: round(0.03 * speech.sample_rate)]
     assert np.std(quiet) < 0.05 * np.std(speech.waveform), "the beginning is a pause"
     np.testing.assert_array_equal(np.concatenate(list(speaker.stream("Did he?"))), speaker.say("Did he?").waveform)
+
+
+def test_allison_says_texts_and_is_heard_through_her_own_vocoder():
+    speaker = load("allison-tts", kind=Speaker)
+    assert speaker.vocoder is not None
+    assert speaker.config.vocoder == "allison"
+    through_universal = speaker.with_vocoder(load("universal", kind=Vocoder))
+    speech = through_universal.say("Please enter your password, followed by the pound key.")
+    assert [word.text for word in speech.words][:3] == ["Please", "enter", "your"]
+    assert 2.0 < speech.duration < 5.0
+    track = pitch(speech.waveform, speech.sample_rate)
+    assert 130 < np.median(track[track > 0]) < 280, "Hz"
+    listen = listening(load("listener-en", kind=Recognizer))
+    assert len(hard_failures(words_of(speech), listen(speech.waveform, speech.sample_rate))) <= 1
 
 
 def test_babble_listens_to_its_id():
