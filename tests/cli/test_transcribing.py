@@ -13,7 +13,7 @@ from tests.tasks.recognizer.test_product import recognizer, sound
 from tests.tiny import commands as tiny
 from wavejax.audio.files import read_audio
 from wavejax.checkpoints import export_params
-from wavejax.data import prepare
+from wavejax.data import embedded_corpus, prepare
 from wavejax.data.alignments import read_alignments
 from wavejax.decoding import build_ngrams
 from wavejax.experiments.metadata import metadata
@@ -186,6 +186,14 @@ def test_a_language_model_in_the_folder_is_used_if_nothing_else_is_asked(
     judged = run("evaluate", own, "--split", "validation", "--at-most", "1")
     assert judged.code == 0, judged.error
     assert f"beam 16, {OWN_NAME}: weight 0.9, word bonus 2, new word -8" in judged.out
+    tiny_corpus = embedded_corpus()
+    held_out = max((tiny_corpus.entries[place].transcript for place in tiny_corpus.indices("validation")), key=len)
+    lines.write_text(f"{held_out}\n")
+    assert run("language-model", lines, "--out", own / OWN_NAME, "--overwrite").code == 0
+    knowing = run("evaluate", own, "--split", "validation", "--at-most", "1")
+    assert knowing.code == 0, knowing.error
+    assert f"not used: {own / OWN_NAME} knows 1 of the sentences that are judged" in knowing.out
+    assert "beam 16" not in knowing.out
     (own / OWN_NAME).write_bytes(b"no archive")
     damaged = run("transcribe", own, recording)
     assert (damaged.code, damaged.error.count("\n"), "cannot be unpacked" in damaged.error) == (1, 1, True)

@@ -123,7 +123,13 @@ class RecognitionOptions:
         """Who else reads, by name, and what the report says of them."""
         others, facts = dict[str, Read](), dict[str, str]()
         path = own_language_model(product.source) if self.lm is None else self.lm
-        ngrams = None if path is None else self._language_model(path, product, data, voices)
+        try:
+            ngrams = None if path is None else self._language_model(path, product, data, voices)
+        except ExperimentError as known:
+            if self.lm is not None:
+                raise
+            path = ngrams = None
+            facts["own language model"] = f"not used: {known}"
         if ngrams is not None or self.beam:
             search = Search(
                 width=self.beam or 16,
