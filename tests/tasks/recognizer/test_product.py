@@ -20,7 +20,7 @@ from wavejax.tasks.recognizer.config import in_language
 from wavejax.tasks.recognizer.data import RecognizerData
 from wavejax.tasks.recognizer.evaluation import diagnose, judge_recognizer
 from wavejax.tasks.recognizer.features import features_of
-from wavejax.tasks.recognizer.product import Recognizer, program_size
+from wavejax.tasks.recognizer.product import Recognizer, pauses, program_size
 from wavejax.tasks.recognizer.streaming import StreamedFeatures
 from wavejax.text import TextError, get_text_spec
 
@@ -201,6 +201,14 @@ def test_a_long_recording_is_read_in_pieces_that_are_cut_where_it_is_quiet() -> 
     streaming = recognizer()
     assert streaming.cuts(features) == []
     assert list(streaming.stream(np.array_split(whole, 7)))[-1].text == streaming.transcribe(whole).text
+
+
+def test_pauses_are_long_runs_of_blanks() -> None:
+    best = [0, 0, 0, 2, 0, 1, 1, 0, 0, 0, 0, 2, 0, 0, 0]
+    log_probs = np.log(np.eye(3)[best] * 0.8 + 0.1)
+    assert pauses(log_probs, 3).tolist() == [1, 9, 13]
+    assert pauses(log_probs, 4).tolist() == [9]
+    assert pauses(log_probs[3:4], 1).tolist() == []
 
 
 def test_few_programs_read_all_lengths() -> None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float, Int, Num
 
 from wavejax.audio.waveforms import check_waveform
 from wavejax.decoding import GREEDY, Alignment, NGrams, Search, Spike, align, beam_search, greedy, meeting
@@ -27,6 +27,8 @@ _SMALLEST = 256
 """Frames of the shortest program; longer ones have sizes that double, or half-way between."""
 _PAUSE = 0.25
 """Seconds without a letter that an alignment leaves between two of them."""
+_BETWEEN_UTTERANCES = 0.4
+"""Seconds without a letter after which a long recording goes on with another word."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -91,14 +93,19 @@ class Recognizer(Product[RecognizerConfig]):
         """Natural logs of the classes' probabilities, one frame for `config.model.subsampling` of features.
 
         Features are padded to one of a few sizes, so that few programs are compiled. Unless the model is causal, a
-        recording that is longer than its longest batch is read in pieces, which are cut where it is quiet; half of the
-        probability of the frame before a cut goes to a space.
+        recording that is longer than its longest batch is read in pieces, which are cut where it is quiet. It holds
+        several utterances, with no space between them: half of the probability of the frame before a cut, and of the
+        frame in the middle of a pause, goes to a space.
         """
-        read = [self._log_probs(piece) for piece in np.split(features, self.cuts(features))]
-        for piece in read[:-1]:
-            piece[-1] = np.logaddexp(piece[-1], np.where(np.arange(piece.shape[1]) == self.text.space, 0.0, -np.inf))
-            piece[-1] -= np.log(2.0)
-        return np.concatenate(read)
+        cuts = self.cuts(features)
+        if not cuts:
+            return self._log_probs(np.asarray(features))
+        read = np.concatenate([self._log_probs(piece) for piece in np.split(np.asarray(features), cuts)])
+        ends = np.asarray(cuts) // self.config.model.subsampling - 1
+        places = np.union1d(ends, pauses(read, round(_BETWEEN_UTTERANCES / self._seconds_per_frame)))
+        spaces = np.where(np.arange(read.shape[1]) == self.text.space, 0.0, -np.inf)
+        read[places] = np.logaddexp(read[places], spaces) - np.log(2.0)
+        return read
 
     def cuts(self, features: Float[AnyArray, "frames channels"]) -> list[int]:
         """Frames where a long recording is cut before it is read, in order."""
@@ -231,6 +238,14 @@ class Recognizer(Product[RecognizerConfig]):
         return float(self.config.model.subsampling * self.config.spec.hop_length / self.sample_rate)
 
 
+def pauses(log_probs: Float[np.ndarray, "frames classes"], least: int) -> Int[np.ndarray, " pauses"]:
+    """The middle frames of the runs of `least` frames or more in which the blank is the most probable class."""
+    quiet = np.concatenate([[False], np.argmax(log_probs, axis=1) == 0, [False]])
+    begins, ends = np.flatnonzero(~quiet[:-1] & quiet[1:]), np.flatnonzero(quiet[:-1] & ~quiet[1:])
+    long = ends - begins >= least
+    return (begins[long] + ends[long]) // 2
+
+
 def program_size(count: int) -> int:
     """The next size of a program, in frames: 256, 384, 512, 768, ..."""
     size = _SMALLEST
@@ -239,4 +254,4 @@ def program_size(count: int) -> int:
     return size
 
 
-__all__ = ["Heard", "Recognizer", "Transcript", "Word", "program_size"]
+__all__ = ["Heard", "Recognizer", "Transcript", "Word", "pauses", "program_size"]
