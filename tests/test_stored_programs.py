@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from wavejax import compilation_cache, stored_programs
 from wavejax.stored_programs import StoredProgram
@@ -20,8 +21,10 @@ def no_cache_of_ones_own() -> Iterator[None]:
     """A contributor's JAX_COMPILATION_CACHE_DIR, which comes before ours."""
     before = jax.config.jax_compilation_cache_dir
     jax.config.update("jax_compilation_cache_dir", None)
+    reset_cache()  # JAX keeps the one that earlier tests have opened
     yield
     jax.config.update("jax_compilation_cache_dir", before)
+    reset_cache()
 
 
 class Traced:
