@@ -101,5 +101,8 @@ def test_a_speaker_is_judged_through_another_vocoder(speaker: Speaker) -> None:
     assert heard_through(opening, "other").vocoder is other
     with pytest.raises(ExperimentError, match="choose a vocoder of speech-16k"):
         heard_through(opening, "foreign")
+    deaf = dataclasses.replace(speaker, open_other=lambda name: object())
+    with pytest.raises(ExperimentError, match="listener-en is no vocoder: name one"):
+        heard_through(deaf, "listener-en")
     with pytest.raises(ExperimentError, match="--corpus compares mel spectrograms, which are heard through no vocoder"):
         SpeakingOptions(corpus="corpus", vocoder="other")(opening, print)

@@ -13,7 +13,7 @@ from wavejax.evaluation.sentences import SentenceReport
 from wavejax.evaluation.spoken_words import Listen, Listener, listening, phones_of
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.extras import MissingExtra
-from wavejax.tasks.speaker.product import Speaker, Speech
+from wavejax.tasks.speaker.product import MelVocoder, Speaker, Speech
 from wavejax.text import TextError
 from wavejax.text.transcripts import Transcript
 
@@ -31,7 +31,10 @@ class Aligner(Listener, Protocol):
 
 def heard_through(speaker: Speaker, name: str) -> Speaker:
     """The speaker with another vocoder. Raises ExperimentError where it is none, or reads other features."""
-    return speaker.with_vocoder(_other(speaker, name))
+    found = _other(speaker, name)
+    if not isinstance(found, MelVocoder):
+        raise ExperimentError(f"{name} is no vocoder: name one, such as universal or allison")
+    return speaker.with_vocoder(found)
 
 
 def listener_of(speaker: Speaker, name: str) -> Listen:
