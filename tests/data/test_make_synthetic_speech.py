@@ -3,6 +3,7 @@
 import importlib
 import importlib.machinery
 import importlib.util
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -104,6 +105,41 @@ def test_flite_says_a_sentence_in_its_own_tempo_and_pitch(engines, sentences):
     np.testing.assert_array_equal(again.waveform, spoken[1].waveform)
     other = engines.ENGINES["flite-rms"].open()(sentences[1])
     assert len(other.waveform) != len(again.waveform)
+
+
+def test_a_speaker_of_wavejax_is_an_engine(script, sentences, tmp_path):
+    heart = script.own_voice("heart", vocoder="universal")
+    speak = heart.open()
+    spoken = [speak(sentence) for sentence in sentences]
+    for each, sentence in zip(spoken, sentences, strict=True):
+        assert len(each.borders) == len(each.symbols) + 1
+        assert [symbol for symbol in each.symbols if symbol[0].isalpha()] == [p for _, ps in sentence.words for p in ps]
+        assert each.borders[0] == 0 and np.all(np.diff(each.borders) >= 0)
+        assert each.borders[-1] == pytest.approx(len(each.waveform) / 16_000)
+        first, last = (int(16_000 * each.borders[place]) for place in (1, -2))
+        quiet = np.concatenate([each.waveform[:first], each.waveform[last:]])
+        assert np.std(each.waveform[first:last]) > 5 * np.std(quiet), (
+            "the sound lies between the first and the last border"
+        )
+    np.testing.assert_array_equal(speak(sentences[0]).waveform, spoken[0].waveform)
+    script.make(tmp_path, 1.0, heart, sentences)
+    assert len(read_alignments(tmp_path / "alignments.jsonl")) == len(sentences)
+    assert "voices/heart/CREDITS.md" in (tmp_path / "CREDITS.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--engine", "hart"], r"hart.*heart"),
+        (["--engine", "universal"], r"universal.*speaker"),
+        (["--engine", "flite-slt", "--vocoder", "universal"], "flite-slt has a sound of its own"),
+    ],
+)
+def test_an_engine_that_does_not_exist_is_named(script, monkeypatch, capsys, tmp_path, arguments, error):
+    monkeypatch.setattr(sys, "argv", ["make_synthetic_speech", str(tmp_path / "out"), *arguments])
+    monkeypatch.setattr(script, "sentences", lambda packages, seed: [])
+    assert script.main() == 1
+    assert re.search(error, capsys.readouterr().err)
 
 
 def test_what_an_engine_would_say_otherwise_is_left_out(script, sentences, tmp_path):

@@ -12,6 +12,7 @@ from tests.tiny.speakers import tiny_speaker
 from wavejax.audio.specs import get_spec
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.models.parallel_speaker import initial_speaker_params
+from wavejax.tasks.families import load
 from wavejax.tasks.speaker.lines import MOST_SYMBOLS, Line, lines_of, whole_frames
 from wavejax.tasks.speaker.product import Speaker, joined
 from wavejax.text import TextError
@@ -175,6 +176,21 @@ def test_a_speaker_needs_a_vocoder_of_its_features() -> None:
         random_speaker().with_vocoder(other)
 
 
+def test_a_sentence_of_as_many_frames_as_bands_is_said() -> None:
+    class Square(Speaker):
+        """Says 80 frames of 80 bands."""
+
+        def mel(self, line, manner=None):
+            return self.with_variance(super().mel(line, manner)[0][:80]), ()
+
+    for gv_scale in (1.0, 1.15):
+        plain = random_speaker()
+        config = dataclasses.replace(plain.config, gv_scale=gv_scale)
+        square = Square(config=config, params=plain.params).with_vocoder(load("universal"))
+        assert square.say(FIRST).waveform.shape == (80 * square.config.spec.hop_length,)
+        assert sum(map(len, square.stream(FIRST))) == 80 * square.config.spec.hop_length
+
+
 def test_bands_deviate_more_from_their_means_and_stay_above_the_floor() -> None:
     plain = random_speaker()
     line, *_ = lines_of("Someone left the window open.")
@@ -182,8 +198,10 @@ def test_bands_deviate_more_from_their_means_and_stay_above_the_floor() -> None:
     flat = dataclasses.replace(plain, config=dataclasses.replace(plain.config, gv_scale=1.0))
     before, after = flat.mel(line)[0], scaled.mel(line)[0]
     floor = np.log(plain.config.spec.floor)
-    expected = np.maximum(before.mean(axis=0) + 1.3 * (before - before.mean(axis=0)), floor)
-    np.testing.assert_allclose(after, expected, rtol=1e-6)
+    varied = before.mean(axis=0) + 1.3 * (before - before.mean(axis=0))
+    louder = 0.5 * np.log(np.sum(np.exp(2 * varied)) / np.sum(np.exp(2 * before)))
+    assert louder > 0.01
+    np.testing.assert_allclose(after, np.maximum(varied - louder, floor), rtol=1e-5)
     assert after.std(axis=0).sum() > 1.05 * before.std(axis=0).sum()
     assert scaled.mel(line)[1] == flat.mel(line)[1], "times of words are the same"
     with pytest.raises(ValueError, match="gv_scale"):

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from wavejax.audio.feature_spec import FeatureSpec
+from wavejax.audio.orientation import frames_first
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.experiments.product import Product
 from wavejax.limits import shown
@@ -228,9 +229,16 @@ class Speaker(Product[VoiceConfig]):
         return self.with_variance(mel[0, skipped:count]), line.timed(ends, 1 / spec.frame_rate)
 
     def with_variance(self, mel: Float[np.ndarray, "frames channels"]) -> Float[np.ndarray, "frames channels"]:
-        """A mel spectrogram of a sentence whose bands deviate `config.gv_scale` times as much from their means."""
+        """A mel spectrogram of a sentence whose bands deviate `config.gv_scale` times as much from their means.
+
+        It is as loud as before: the sentence's energy, summed over frames and bands, stays.
+        """
         scale, mean = self.config.gv_scale, mel.mean(axis=0)
-        return np.maximum(mean + scale * (mel - mean), math.log(self.config.spec.floor)) if scale != 1 else mel
+        if scale == 1:
+            return frames_first(mel)
+        varied = mean + scale * (mel - mean)
+        louder = np.logaddexp.reduce(2 * varied, axis=None) - np.logaddexp.reduce(2 * mel, axis=None)
+        return frames_first(np.maximum(varied - louder / 2, math.log(self.config.spec.floor)))
 
     def durations(self, line: Line, manner: Manner | None = None) -> Int[np.ndarray, " symbols"]:
         """Frames of each symbol of a sentence, int32, the whole silence at its beginning included."""
