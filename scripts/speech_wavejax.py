@@ -42,13 +42,13 @@ class OwnVoice:
 
 def own_voice(voice: str, vocoder: str | None = None) -> EngineEntry:
     """A speaker of wavejax as an engine; the voice's own credits go with what it says."""
-    credits = Path(voice) / "CREDITS.md"
+    own = Path(voice) / "CREDITS.md"
+    credits = own if own.is_file() else f"wavejax/voices/{voice}/CREDITS.md"
     return EngineEntry(
         open=lambda: OwnVoice(voice, vocoder),
         speaker=Path(voice).name,
-        credit=f"`{Path(voice).name}`, a speaker of wavejax; whose voice it learnt from and under which licence stands in "
-        f"{credits if credits.is_file() else f'wavejax/voices/{voice}/CREDITS.md'}. Changes: tempo and pitch vary from "
-        "sentence to sentence.",
+        credit=f"`{Path(voice).name}`, a speaker of wavejax; {credits} says whose voice it learnt from, and its licence. "
+        "Changes: tempo and pitch vary from sentence to sentence.",
     )
 
 

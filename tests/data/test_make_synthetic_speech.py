@@ -114,7 +114,8 @@ def test_a_speaker_of_wavejax_is_an_engine(script, sentences, tmp_path):
     for each, sentence in zip(spoken, sentences, strict=True):
         assert len(each.borders) == len(each.symbols) + 1
         assert [symbol for symbol in each.symbols if symbol[0].isalpha()] == [p for _, ps in sentence.words for p in ps]
-        assert each.borders[0] == 0 and np.all(np.diff(each.borders) >= 0)
+        assert each.borders[0] == 0
+        assert np.all(np.diff(each.borders) >= 0)
         assert each.borders[-1] == pytest.approx(len(each.waveform) / 16_000)
         first, last = (int(16_000 * each.borders[place]) for place in (1, -2))
         quiet = np.concatenate([each.waveform[:first], each.waveform[last:]])
