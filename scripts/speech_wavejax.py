@@ -47,7 +47,7 @@ def own_voice(voice: str, vocoder: str | None = None) -> EngineEntry:
     return EngineEntry(
         open=lambda: OwnVoice(voice, vocoder),
         speaker=Path(voice).name,
-        credit=f"`{Path(voice).name}`, a speaker of wavejax; {credits} says whose voice it learnt from, and its licence. "
+        credit=f"`{Path(voice).name}`, a speaker of wavejax; {credits} says whose voice it learnt, and its licence. "
         "Changes: tempo and pitch vary from sentence to sentence.",
     )
 
