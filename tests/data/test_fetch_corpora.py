@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from wavejax.data.alignments import AlignedUtterance, Interval
 from wavejax.data.sources import list_source
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "fetch_corpora"
@@ -30,6 +31,12 @@ empty: Nothing.
 
 @pytest.fixture(scope="module")
 def script():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPT.parent))
+        yield from _loaded()
+
+
+def _loaded():
     loader = importlib.machinery.SourceFileLoader("fetch_corpora", str(SCRIPT))
     spec = importlib.util.spec_from_loader("fetch_corpora", loader)
     module = importlib.util.module_from_spec(spec)
@@ -109,7 +116,7 @@ def test_spoken_names_of_stamps_lose_the_article_that_nobody_says(script, tmp_pa
     assert "- rat: recorded at 8000 Hz" in credit
     assert "- wallaby: no text" in credit
     assert (folder / "LICENCE").read_text() == "License: GPL-2"
-    monkeypatch.setattr(script, "fetch", lambda name, out, packages: fetched.append(name))
+    monkeypatch.setattr(script, "fetch", lambda name, out, packages, **how: fetched.append(name))
     fetched = []
     monkeypatch.setattr(sys, "argv", ["fetch_corpora", "DATA"])
     assert script.main() == 0
@@ -141,6 +148,41 @@ def test_without_apt_it_says_what_to_download(script, tmp_path, monkeypatch):
     with pytest.raises(script.FetchError, match=r"holds no festvox-ru_\*.deb; download it from"):
         script.fetch("festvox-ru", tmp_path, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def labelled(text):
+    """The alignment of phones that last a tenth of a second, "_" for a pause."""
+    phones = [
+        Interval(" " if name == "_" else name, place / 10, (place + 1) / 10) for place, name in enumerate(text.split())
+    ]
+    return AlignedUtterance(id="ru", phones=tuple(phones))
+
+
+def written(aligned):
+    return " ".join("_" if phone.text == " " else phone.text for phone in aligned.phones)
+
+
+def test_words_and_punctuation_stand_among_the_phones_as_they_are_read(script):
+    text = "Она завела, прядь вол+ос."
+    read = script.read_russian(text)
+    assert written_of(read) == "a n aa _ z ay vv i l aa , p rr aa tt _ v a l oo s ."
+    found = script.as_read(labelled("a n aa z ay vv i l aa _ p rr ae tt v a l oo s"), read)
+    assert written(found) == "_ a n aa _ z ay vv i l aa , p rr ae tt _ v a l oo s .", "what was said, not what is read"
+    assert [word.text for word in found.words] == ["она", "завела", "прядь", "волос"]
+    assert [(word.start, round(word.end, 3)) for word in found.words][:2] == [(0.0, 0.3), (0.3, 0.9)]
+    [comma] = [phone for phone in found.phones if phone.text == ","]
+    assert (comma.start, comma.end) == pytest.approx((0.9, 1.0)), "the pause is the comma's"
+
+
+def test_what_is_said_but_not_read_belongs_to_the_word_before_and_another_text_is_refused(script):
+    read = script.read_russian("Она завела прядь.")
+    found = script.as_read(labelled("a n aa ch _ z ay vv i aa p rr aa tt"), read)
+    assert written(found) == "_ a n aa ch _ z ay vv i aa _ p rr aa tt ."
+    assert script.as_read(labelled("s p a k oo j n y m"), read) is None
+
+
+def written_of(reading):
+    return " ".join("_" if symbol == " " else symbol for sentence in reading.sentences for symbol in sentence.symbols)
 
 
 @pytest.mark.parametrize(

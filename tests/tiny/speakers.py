@@ -18,9 +18,9 @@ SECONDS = 0.1
 """Of each phone."""
 
 
-def tiny_speaker(**changes: Any) -> Any:
+def tiny_speaker(name: str = "heart-16k", **changes: Any) -> Any:
     """The experiment with two thin blocks in each stack, for sentences of up to 2 s in batches of two shapes."""
-    config = preset("heart-16k")
+    config = preset(name)
     sizes = {"channels": 8, "hidden_channels": 8, "num_encoder_blocks": 2, "num_prosody_blocks": 1, "kernel_size": 3}
     sizes |= {"decoder_channels": 8, "decoder_hidden_channels": 8, "num_decoder_blocks": 2}
     sizes |= {"num_melody_blocks": 1, "melody_hidden_channels": 8}

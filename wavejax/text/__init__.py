@@ -1,7 +1,8 @@
 """Texts of recordings: which symbols a model knows, how a transcript becomes what is spoken, and how English
 and Russian texts are read aloud (floor 1, no jax)."""
 
-from wavejax.text.english.reading import read_english, sentences_of
+from wavejax.text.english.reading import read_english
+from wavejax.text.languages import sentences_of
 from wavejax.text.lexicon import Lexicon, english_lexicon
 from wavejax.text.normalization import normalized
 from wavejax.text.pronunciation import Pronunciation, pronounced

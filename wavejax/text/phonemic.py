@@ -1,8 +1,7 @@
 """A transcript as a model of phonemes reads it, from one that is written in letters."""
 
-from wavejax.text.english.reading import read_english
+from wavejax.text.languages import sentences_of
 from wavejax.text.phonemes import WORD_BOUNDARY
-from wavejax.text.russian.reading import read_russian
 from wavejax.text.spec import BOUNDARY, TextSpec
 
 
@@ -17,8 +16,8 @@ def in_phonemes(transcript: str, spec: TextSpec) -> str:
     parts = transcript.split()
     if not spec.phonemic or all(part == BOUNDARY or part in spec.symbols for part in parts):
         return transcript
-    read = {"en": read_english, "ru": read_russian}[spec.language](transcript)
-    said = [symbol for sentence in read.sentences for symbol in (WORD_BOUNDARY, *sentence.symbols)]
+    sentences = sentences_of(transcript, spec.language)
+    said = [symbol for sentence in sentences for symbol in (WORD_BOUNDARY, *sentence.symbols)]
     return " ".join(BOUNDARY if symbol == WORD_BOUNDARY else symbol for symbol in said)
 
 

@@ -90,6 +90,18 @@ def test_how_silent_a_silence_is_does_not_count(config: Any, data: SpeakerData) 
     assert loss(params, {}, batch, keys)[0] == loss(params, {}, louder, keys)[0]
 
 
+def test_a_speaker_of_another_language_starts_with_symbols_of_its_own(config: Any) -> None:
+    learner = speaker_learner(config)
+    own, given = (learner.init(jax.random.key(seed)) for seed in (0, 1))
+    others = {**given.params, "symbols": {"table": given.params["symbols"]["table"][:-19]}}
+    adopted = learner.adopt(own, others, "run/").params
+    np.testing.assert_array_equal(adopted["symbols"]["table"], own.params["symbols"]["table"])
+    rest = ({name: leaf for name, leaf in each.items() if name != "symbols"} for each in (adopted, given.params))
+    jax.tree.map(np.testing.assert_array_equal, *rest)
+    same = learner.adopt(own, given.params, "run/").params
+    np.testing.assert_array_equal(same["symbols"]["table"], given.params["symbols"]["table"])
+
+
 @pytest.mark.slow
 def test_tones_are_learnt(config: Any, tmp_path: Path, data: SpeakerData) -> None:
     training = dataclasses.replace(config.training, num_steps=60, checkpoint_every=60, ema_decay=0.9)

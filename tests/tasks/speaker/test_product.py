@@ -33,8 +33,8 @@ class Hum:
             yield self(frames[start : start + 7], seed=seed)
 
 
-def random_speaker(**model: Any) -> Speaker:
-    config = tiny_speaker()
+def random_speaker(name: str = "heart-16k", **model: Any) -> Speaker:
+    config = tiny_speaker(name)
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, **model))
     shapes = jax.eval_shape(lambda: initial_speaker_params(config.model.build(), jax.random.key(0)))
     rng = np.random.default_rng(0)
@@ -165,6 +165,17 @@ def test_speakers_by_name_and_number() -> None:
     for wrong in (None, "carl", 2, -1):
         with pytest.raises(ExperimentError, match="speaks with several voices: give speaker, one of 0: ann, 1: bob"):
             both.say(FIRST, speaker=wrong)
+
+
+def test_a_russian_speaker_reads_russian_with_its_phones_and_words() -> None:
+    russian = random_speaker("heart-16k-ru").with_vocoder(Hum())
+    speech = russian.say("Он стоит 12 рублей, да?")
+    assert [word.written for word in speech.words] == ["Он", "стоит", "12", "рублей,", "да?"]
+    assert [symbol.text for symbol in speech.words[1].symbols] == ["s", "t", "a", "ii", "t"]
+    assert [symbol.text for symbol in speech.words[2].symbols] == ["d", "vv", "i", "n", "aa", "c", "ay", "tt"]
+    np.testing.assert_array_equal(np.concatenate(list(russian.stream("Да. Нет."))), russian.say("Да. Нет.").waveform)
+    with pytest.raises(TextError, match=r"'H' \(latin capital letter h\) at 0 .*cannot be read as Russian"):
+        russian.say("Hello.")
 
 
 def test_a_speaker_needs_a_vocoder_of_its_features() -> None:

@@ -55,7 +55,7 @@ def checked(
     Raises TextError and ExperimentError as `Speaker.say`.
     """
     how = manner or speaker.manner()
-    for line, is_last in said_lines(text):
+    for line, is_last in said_lines(text, speaker.language):
         first: tuple[Failure, ...] | None = None
         best: tuple[tuple[Failure, ...], Speech] | None = None
         number = 0

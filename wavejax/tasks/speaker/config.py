@@ -117,4 +117,5 @@ class SpeakerConfig(VoiceConfig):
 
 def experiment(name: str) -> SpeakerConfig:
     """The experiment around a preset of the model."""
-    return SpeakerConfig(name=name, model=PRESETS[name], gv_scale=_GV_SCALE)
+    text = get_text_spec("phonemes-ru" if name.endswith("-ru") else "phonemes-en")
+    return SpeakerConfig(name=name, model=PRESETS[name], text=text, gv_scale=_GV_SCALE)

@@ -63,5 +63,6 @@ FAMILY: Family[SpeakerConfig, Speaker] = Family(
     evaluator=SpeakingOptions,
     doctor=SpeakerDoctorOptions,
     completed=completed,
-    matters=("model", "text"),
+    matters=("model",),
+    matters_to_state=("text",),
 )

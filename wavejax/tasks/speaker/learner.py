@@ -1,5 +1,6 @@
 """How a speaker learns: the mel spectrogram, and how long, how high and how loud each symbol is."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ from wavejax.nn.parameters import count_parameters
 from wavejax.tasks.speaker.config import SpeakerConfig
 from wavejax.training import TrainState, create_train_state
 from wavejax.types import Params
+
+_LOG = logging.getLogger(__name__)
 
 Batch = Mapping[str, Array]
 _FRAMES_PER_SYMBOL = 6
@@ -121,6 +124,10 @@ def speaker_learner(config: Any) -> Learner:
         return create_train_state(params, optimizer, key=jax.random.fold_in(key, 1))
 
     def adopt(state: TrainState, given: Params, where: str) -> TrainState:
+        own = state.params["symbols"]
+        if jnp.shape(own["table"]) != jnp.shape(given["symbols"]["table"]):
+            _LOG.info("%s reads other symbols: what stands for each of them begins anew", where)
+            given = {**given, "symbols": own}
         check_fits(state.params, given, where)
         return create_train_state(jax.tree.map(jnp.asarray, given), optimizer, key=state.key)
 

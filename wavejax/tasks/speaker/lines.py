@@ -11,6 +11,7 @@ from jaxtyping import Float
 from wavejax.text import Pause, Sentence, Word, sentences_of
 from wavejax.text import transcripts as timed
 from wavejax.text.phonemes import PUNCTUATION, WORD_BOUNDARY
+from wavejax.text.spec import Language
 
 MOST_SYMBOLS = 512
 """Of a line; a longer sentence is said in several."""
@@ -76,9 +77,9 @@ def is_mark(symbol: str) -> bool:
     return symbol in _MARKS
 
 
-def lines_of(text: str) -> Iterator[Line]:
-    """The lines of an English text, each read when it is asked for. Raises TextError as `read_english`."""
-    for sentence in sentences_of(text):
+def lines_of(text: str, language: Language = "en") -> Iterator[Line]:
+    """The lines of a text, each read when it is asked for. Raises TextError as `read_english` or `read_russian`."""
+    for sentence in sentences_of(text, language):
         parts = list(_short_enough(sentence.parts))
         for number, part in enumerate(parts, 1):
             yield _line(text, part, sentence.ends_paragraph and number == len(parts))

@@ -22,6 +22,7 @@ from wavejax.ranges import Range
 from wavejax.stored_programs import StoredProgram
 from wavejax.tasks.speaker.config import VoiceConfig
 from wavejax.tasks.speaker.lines import Line, is_mark, lines_of, whole_frames
+from wavejax.text.spec import Language
 from wavejax.text.transcripts import Symbol, Transcript, Word
 from wavejax.types import AnyArray
 
@@ -111,6 +112,11 @@ class Speaker(Product[VoiceConfig]):
         """Hz."""
         return int(self.config.spec.sample_rate)
 
+    @property
+    def language(self) -> Language:
+        """Of the texts that it reads."""
+        return self.config.text.language
+
     def with_vocoder(self, vocoder: MelVocoder) -> "Speaker":
         """The same speaker, heard through another vocoder. Raises ExperimentError where it reads other features."""
         _check_vocoder(self, vocoder)
@@ -161,8 +167,8 @@ class Speaker(Product[VoiceConfig]):
         """A text as speech.
 
         Args:
-            text: English, any number of sentences; how it is read, and what may be said of words and pauses in it:
-                `wavejax.text.read_english`.
+            text: in the speaker's language, any number of sentences; how it is read, and what may be said of words and
+                pauses in it: `wavejax.text.read_english`, `wavejax.text.read_russian`.
             seed: of the vocoder's noise.
             rate: 0.25 to 4; 2 is twice as fast.
             pitch: -24 to 24 semitones by which the voice is higher.
@@ -177,7 +183,7 @@ class Speaker(Product[VoiceConfig]):
     def sentences(self, text: str, **manner: Any) -> Iterator[Speech]:
         """The speech of each sentence, as soon as it is made; arguments and errors as `say`."""
         how = self.manner(**manner)
-        for line, is_last in said_lines(text):
+        for line, is_last in said_lines(text, self.language):
             yield self.said(line, how, is_last=is_last)
 
     def said(self, line: Line, manner: Manner, *, is_last: bool = True) -> Speech:
@@ -192,7 +198,7 @@ class Speaker(Product[VoiceConfig]):
         Put together they are what `say` gives. Memory is needed for one sentence at a time.
         """
         how = self.manner(**manner)
-        for line, is_last in said_lines(text):
+        for line, is_last in said_lines(text, self.language):
             mel, _ = self.mel(line, how)
             yield from self._ready_vocoder().stream(mel, seed=how.seed)
             yield from self._rest(line, is_last)
@@ -319,9 +325,9 @@ def _check_vocoder(speaker: Speaker, vocoder: Any) -> None:
         )
 
 
-def said_lines(text: str) -> Iterator[tuple[Line, bool]]:
+def said_lines(text: str, language: Language = "en") -> Iterator[tuple[Line, bool]]:
     """Each line of a text with whether it is the last one. Raises ExperimentError where there is none."""
-    lines = lines_of(text)
+    lines = lines_of(text, language)
     waiting = next(lines, None)
     if waiting is None:
         raise ExperimentError(f"the text {shown(text)} holds no words to say")

@@ -34,7 +34,7 @@ def read_english(text: str) -> Reading:
     return Reading(text=text, sentences=tuple(_sentences(source)), notes=tuple(source.plain.notes))
 
 
-def sentences_of(text: str) -> Iterator[Sentence]:
+def english_sentences(text: str) -> Iterator[Sentence]:
     """The sentences of `read_english(text)` one after the other, each read when it is asked for."""
     yield from _sentences(marked(text))
 
@@ -177,4 +177,4 @@ def _with_full_articles(parts: Sequence[Word | Pause]) -> Iterator[Word | Pause]
         yield part
 
 
-__all__ = ["LONGEST_SENTENCE", "read_english", "sentences_of"]
+__all__ = ["LONGEST_SENTENCE", "english_sentences", "read_english"]

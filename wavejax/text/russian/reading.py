@@ -53,9 +53,15 @@ def read_russian(text: str) -> Reading:
     Raises TextError: a letter that is not Russian, a number with an ending (1-й), a word of more than 200 letters; the
     message says where, and what to do.
     """
+    return Reading(text=text, sentences=tuple(russian_sentences(text)))
+
+
+def russian_sentences(text: str) -> Iterator[Sentence]:
+    """The sentences of `read_russian(text)` one after the other, each read when it is asked for."""
     plain, starts, ends = _plain(text)
-    read = (_spoken(parts, is_last) for parts, is_last in _sentences(text, plain, starts, ends))
-    return Reading(text=text, sentences=tuple(sentence for sentence in read if sentence is not None))
+    for parts, is_last in _sentences(text, plain, starts, ends):
+        if sentence := _spoken(parts, is_last):
+            yield sentence
 
 
 def _plain(text: str) -> tuple[str, list[int], list[int]]:
@@ -212,4 +218,4 @@ def _refuse(text: str, place: int) -> None:
     )
 
 
-__all__ = ["LONGEST_WORD", "read_russian"]
+__all__ = ["LONGEST_WORD", "read_russian", "russian_sentences"]
