@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import soundfile
 
+from tests.checkpoints.buckets import Memory
 from tests.tasks.recognizer.test_product import recognizer, sound
 from tests.tiny import commands as tiny
 from wavejax.audio.files import read_audio
 from wavejax.checkpoints import export_params
+from wavejax.checkpoints.urls import CACHE
 from wavejax.data import embedded_corpus, prepare
 from wavejax.data.alignments import read_alignments
 from wavejax.decoding import build_ngrams
@@ -167,7 +169,7 @@ def test_a_language_model_and_hot_words_change_the_text(
 
 
 def test_a_language_model_in_the_folder_is_used_if_nothing_else_is_asked(
-    run: Any, listener: Path, recordings: Path, tmp_path: Path
+    run: Any, listener: Path, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recording, own, lines = recordings / "say 0.wav", tmp_path / "own", tmp_path / "lines.txt"
     lines.write_text("So be it.\nIt is so 2.\n")
@@ -177,6 +179,10 @@ def test_a_language_model_in_the_folder_is_used_if_nothing_else_is_asked(
     told = run("transcribe", listener, recording, "--lm", own / OWN_NAME)
     greedy = run("transcribe", listener, recording)
     assert run("transcribe", own, recording).out == told.out != greedy.out
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    bucket = Memory(monkeypatch)
+    bucket.fs.put(str(own), bucket.workdir, recursive=True)
+    assert run("transcribe", bucket.workdir, recording).out == told.out, "of a folder in a bucket, too"
     assert run("transcribe", own, recording, "--beam", "0").out == greedy.out
     both = run("transcribe", own, recording, "--beam", "0", "--lm", lines)
     assert (both.code, "--beam 0 reads words as they sound" in both.error) == (2, True)

@@ -79,6 +79,7 @@ def load_with_family(path: str | Path, step: int | None, find_family: FindFamily
     if not folder.exists():
         names = ", ".join(voices()) or "none are installed"
         raise ExperimentError(f"there is no folder {path}, and no shipped voice of that name ({names})")
+    home = folder
     if (folder / "checkpoints").is_dir():
         folder = folder / "checkpoints"
     found: list[tuple[Family[Any, Any], Described]] = []
@@ -95,7 +96,8 @@ def load_with_family(path: str | Path, step: int | None, find_family: FindFamily
     [(family, (config, labels))] = found
     params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), loaded.params)
     check_weights(params, str(folder))
-    product = family.product(config=config, params=params, labels=labels, step=loaded.step, source=str(path))
+    named = {"step": loaded.step, "source": str(path), "folder": home}
+    product = family.product(config=config, params=params, labels=labels, **named)
     return Loaded(family, product)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from wavejax.experiments.config import ExperimentConfig
@@ -26,7 +27,9 @@ class Product(Generic[C_co]):
     step: int | None = None
     """Of training; None for exported parameters."""
     source: str = ""
-    """The folder or name that it was loaded from."""
+    """The folder, URL or name that it was loaded from."""
+    folder: Path | None = None
+    """Its files on this machine: what lies beside the parameters (a language model, a voicing) is read here."""
 
     @property
     def speakers(self) -> tuple[str, ...]:

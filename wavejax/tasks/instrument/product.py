@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar, SupportsIndex
 
 import numpy as np
@@ -14,7 +13,6 @@ from wavejax.audio.notes import NoteSpec, midi_number
 from wavejax.data.notes import LEAD
 from wavejax.data.players import PlayedNote
 from wavejax.experiments.autoregressive.product import SampleModel
-from wavejax.experiments.loading import shipped_folder
 from wavejax.tasks.instrument.config import InstrumentConfig
 from wavejax.tasks.instrument.playing import (
     NEXT_TAKE,
@@ -141,7 +139,7 @@ class Instrument(SampleModel[InstrumentConfig]):
     @functools.cached_property
     def voicing(self) -> Voicing | None:
         """The corrections that lie beside its parameters; None if there are none. Raises ValueError on damaged ones."""
-        return Voicing.load(shipped_folder(self.source) or Path(self.source)) if self.source else None
+        return None if self.folder is None else Voicing.load(self.folder)
 
     @functools.cached_property
     def _keys(self) -> dict[int, Float[np.ndarray, " _"]]:

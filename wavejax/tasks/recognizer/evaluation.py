@@ -122,7 +122,7 @@ class RecognitionOptions:
     ) -> tuple[dict[str, Read], dict[str, str]]:
         """Who else reads, by name, and what the report says of them."""
         others, facts = dict[str, Read](), dict[str, str]()
-        path = own_language_model(product.source) if self.lm is None else self.lm
+        path = own_language_model(product.folder) if self.lm is None else self.lm
         try:
             ngrams = None if path is None else self._language_model(path, product, data, voices)
         except ExperimentError as known:

@@ -9,7 +9,6 @@ from wavejax import atomic
 from wavejax.data import Corpus, embedded_corpus
 from wavejax.data.texts import compressed, read_text, text_lines
 from wavejax.decoding import NGrams, build_ngrams, mix_ngrams, read_arpa
-from wavejax.experiments.loading import shipped_folder
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.text import TextError, TextSpec
 
@@ -127,10 +126,10 @@ def read_language_model(path: Path, text: TextSpec) -> NGrams:
     return build_ngrams(found.kept)
 
 
-def own_language_model(source: str) -> Path | None:
-    """The language model in the folder, or of the shipped model, that a recogniser was loaded from."""
-    path = (shipped_folder(source) or Path(source)) / OWN_NAME
-    return path if source and path.is_file() else None
+def own_language_model(folder: Path | None) -> Path | None:
+    """The language model in a recogniser's folder, if it has a folder and a language model."""
+    path = None if folder is None else folder / OWN_NAME
+    return path if path is not None and path.is_file() else None
 
 
 def write_language_model(path: Path, ngrams: NGrams) -> None:

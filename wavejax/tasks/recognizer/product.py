@@ -53,7 +53,7 @@ class Recognizer(Product[RecognizerConfig]):
 
         Raises SourceError or NGramError where it cannot be read.
         """
-        path = own_language_model(self.source)
+        path = own_language_model(self.folder)
         return None if path is None else read_language_model(path, self.text)
 
     @functools.cached_property
