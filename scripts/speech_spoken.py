@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from wavejax.data.alignments import Interval
+from wavejax.text.spec import Language
 
 SAMPLE_RATE = 16_000
 
@@ -39,6 +40,7 @@ class EngineEntry:
 
     open: Callable[[], Engine]
     speaker: str
+    language: Language = "en"
     credit: str = field(repr=False)
 
 

@@ -1,4 +1,5 @@
-"""Sentences for synthetic speech, with the phonemes of our lexicon: of WordNet and Moby Dick, numbers, single words."""
+"""Sentences for synthetic speech, with the phonemes of our lexicon: of WordNet and Moby Dick, numbers, single words; in
+Russian words of the stress dictionary."""
 
 import hashlib
 import itertools
@@ -14,8 +15,9 @@ from pathlib import Path
 
 from speech_spoken import SpeechError
 
-from wavejax.text import TextError, Word, english_lexicon, read_english
-from wavejax.text.numerals import english
+from wavejax.text import TextError, Word, english_lexicon, read_english, reading, sentences_of
+from wavejax.text.numerals import english, russian
+from wavejax.text.russian.stress import russian_stress
 
 FEWEST_WORDS, MOST_WORDS = 3, 20
 HELD_OUT = {0: "validation", 1: "test"}
@@ -84,8 +86,13 @@ def read(text: str, fewest: int = FEWEST_WORDS) -> Sentence | None:
         return None
     if len(found) != 1 or not all(word.source == "lexicon" for word in found[0].words):
         return None
+    return _sentence(text, found[0], fewest)
+
+
+def _sentence(text: str, found: reading.Sentence, fewest: int) -> Sentence | None:
+    """What is read of a text; None where there are too few words or too many."""
     words, marks = [], []
-    for part in found[0].parts:
+    for part in found.parts:
         if isinstance(part, Word):
             words.append((part.text, part.phones))
             marks.append(" ")
@@ -94,6 +101,28 @@ def read(text: str, fewest: int = FEWEST_WORDS) -> Sentence | None:
     if not fewest <= len(words) <= MOST_WORDS:
         return None
     return Sentence(text=text, words=tuple(words), marks=tuple(marks))
+
+
+def russian_sentences(seed: int) -> Iterator[Sentence]:
+    """Without end: words of the stress dictionary in any order, which mean nothing; every eighth is a number."""
+    draw, dictionary = random.Random(seed), russian_stress()
+    words = [word for word in dictionary if len(word) > 1 and word.isalpha()]
+    short = [word for word in dictionary if dictionary[word].leans]
+    for place in itertools.count():
+        text = russian(draw.randrange(10 ** draw.randint(1, 6))) if place % 8 == 7 else _salad(draw, words, short)
+        text = f"{text[0].upper()}{text[1:]}{draw.choice('....?!')}"
+        [found] = sentences_of(text, "ru")
+        if sentence := _sentence(text, found, fewest=1):
+            yield sentence
+
+
+def _salad(draw: random.Random, words: Sequence[str], short: Sequence[str]) -> str:
+    """Three to nine words; one in four leans on the next, after one in eight stands a comma."""
+    chosen = []
+    for _ in range(draw.randint(3, 9)):
+        before = f"{draw.choice(short)} " if draw.random() < 0.25 else ""
+        chosen.append(f"{before}{draw.choice(words)}{',' if draw.random() < 0.125 else ''}")
+    return " ".join(chosen).rstrip(",")
 
 
 def wordnet_examples(root: Path) -> list[str]:
@@ -160,4 +189,14 @@ def _run(command: Sequence[str], folder: Path) -> None:
         raise SpeechError(f"{' '.join(command)} failed: {result.stderr.strip() or result.stdout.strip()}")
 
 
-__all__ = ["FEWEST_WORDS", "MOST_WORDS", "Sentence", "moby_dick", "read", "sentences", "unpacked", "wordnet_examples"]
+__all__ = [
+    "FEWEST_WORDS",
+    "MOST_WORDS",
+    "Sentence",
+    "moby_dick",
+    "read",
+    "russian_sentences",
+    "sentences",
+    "unpacked",
+    "wordnet_examples",
+]

@@ -22,11 +22,12 @@ class OwnVoice:
         self._name, self._speaker = voice, load(voice, kind=Speaker)
         if self._speaker.sample_rate != SAMPLE_RATE:
             raise SpeechError(f"{voice} speaks at {self._speaker.sample_rate} Hz: expected {SAMPLE_RATE}")
+        self.language = self._speaker.language
         if vocoder is not None:
             self._speaker = self._speaker.with_vocoder(load(vocoder))
 
     def __call__(self, sentence: Sentence) -> Spoken | None:
-        [line, *more] = lines_of(sentence.text)
+        [line, *more] = lines_of(sentence.text, self.language)
         symbols = [" "]
         for (_, phones), mark in zip(sentence.words, sentence.marks, strict=True):
             symbols += [*phones, mark]
@@ -42,10 +43,12 @@ class OwnVoice:
 
 def own_voice(voice: str, vocoder: str | None = None) -> EngineEntry:
     """A speaker of wavejax as an engine; the voice's own credits go with what it says."""
+    engine = OwnVoice(voice, vocoder)
     own = Path(voice) / "CREDITS.md"
     credits = own if own.is_file() else f"wavejax/voices/{voice}/CREDITS.md"
     return EngineEntry(
-        open=lambda: OwnVoice(voice, vocoder),
+        open=lambda: engine,
+        language=engine.language,
         speaker=Path(voice).name,
         credit=f"`{Path(voice).name}`, a speaker of wavejax; {credits} says whose voice it learnt, and its licence. "
         "Changes: tempo and pitch vary from sentence to sentence.",

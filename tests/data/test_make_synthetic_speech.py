@@ -3,6 +3,7 @@
 import importlib
 import importlib.machinery
 import importlib.util
+import itertools
 import re
 import shutil
 import sys
@@ -14,6 +15,7 @@ import pytest
 from wavejax.data import Corpus, prepare
 from wavejax.data.alignments import read_alignments
 from wavejax.data.tables import read_splits
+from wavejax.text import sentences_of
 from wavejax.text.lexicon import english_lexicon
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "make_synthetic_speech"
@@ -126,6 +128,21 @@ def test_a_speaker_of_wavejax_is_an_engine(script, sentences, tmp_path):
     script.make(tmp_path, 1.0, heart, sentences)
     assert len(read_alignments(tmp_path / "alignments.jsonl")) == len(sentences)
     assert "voices/heart/CREDITS.md" in (tmp_path / "CREDITS.md").read_text()
+
+
+def test_russian_texts_are_words_of_the_dictionary_and_numbers(texts):
+    found = list(itertools.islice(texts.russian_sentences(3), 40))
+    assert [each.text for each in itertools.islice(texts.russian_sentences(3), 40)] == [each.text for each in found]
+    assert len({each.text for each in found}) == 40
+    for each in found:
+        [read] = sentences_of(each.text, "ru")
+        assert [word for word, _ in each.words] == [word.text for word in read.words]
+        assert all(word.source == "lexicon" for word in read.words)
+        assert len(each.marks) == len(each.words)
+        assert each.marks[-1] in ".?!"
+        assert set(each.marks[:-1]) <= {" ", ","}
+    assert sum("," in each.marks for each in found) > 5
+    assert any("тысяч" in each.text.lower() for each in found)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ file.
 
 import bisect
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +35,10 @@ class StressDictionary:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def __iter__(self) -> Iterator[str]:
+        """Its words, in alphabetical order."""
+        return iter(self._entries)
 
     def __contains__(self, word: object) -> bool:
         return word in self._entries
