@@ -106,7 +106,9 @@ def test_features_are_those_of_the_training(made: Corpus, folder: Path) -> None:
 def test_credits_come_along_and_phones_do_not(made: Corpus, script: Any, folder: Path, tmp_path: Path) -> None:
     script.make(tiny(), folder, tmp_path / "out", name="tiny")
     text = (tmp_path / "out" / "CREDITS.md").read_text()
-    assert "`tiny`" in text
+    assert "what came with tiny says whose voice" in text
+    shipped = script.credits_of(folder, "allison-tts")
+    assert "wavejax/voices/allison-tts/CREDITS.md" in shipped
     assert "A computer hummed." in text
     assert not (tmp_path / "out" / ALIGNMENTS_NAME).exists()
 
