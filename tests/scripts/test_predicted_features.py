@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import soundfile
@@ -25,10 +26,11 @@ from wavejax.data.alignments import (
     read_alignments,
     write_alignments,
 )
+from wavejax.data.corpus import id_hash
 from wavejax.models.parallel_speaker import initial_speaker_params
 from wavejax.tasks.families import load
 from wavejax.tasks.speaker.data import open_spoken
-from wavejax.tasks.speaker.learner import speaking_loss
+from wavejax.tasks.speaker.learner import recorded_manner, speaking_loss
 from wavejax.tasks.speaker.lines import lines_of
 from wavejax.tasks.speaker.product import Manner, Speaker
 
@@ -101,6 +103,20 @@ def test_features_are_those_of_the_training(made: Corpus, folder: Path) -> None:
         frames += len(own)
     assert frames == float(weight)
     assert total / frames == pytest.approx(float(sums["mel"]) / frames, rel=1e-4)
+
+
+def test_each_frame_is_that_of_the_training(made: Corpus, folder: Path) -> None:
+    speaker = tiny()
+    data, model = open_spoken(speaker.config, None, folder=str(folder)), speaker.config.model.build()
+    batch = jax.tree.map(jnp.asarray, dict(next(iter(data.held_out("validation", slice(0, 4))))))
+    prosody, melody = recorded_manner(model, batch, jnp.maximum(batch["features"], speaker.config.losses.quietest))
+    told = batch["labels"], batch["num_labels"], batch["durations"], prosody, melody
+    mel = np.asarray(cheap_jit(model.apply)({"params": speaker.params}, *told)[2])
+    rows = {int(number): row for row, number in enumerate(batch["id"])}
+    for position in made.indices("validation"):
+        row, found = rows[id_hash(made.entries[position].id)], made.load(position)[1]
+        np.testing.assert_allclose(found, mel[row, : len(found)], atol=1e-3)
+        assert np.abs(np.diff(found, axis=0)).mean() > 0.02  # frames differ, so that a shift would be seen
 
 
 def test_credits_come_along_and_phones_do_not(made: Corpus, script: Any, folder: Path, tmp_path: Path) -> None:
