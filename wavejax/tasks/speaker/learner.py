@@ -42,8 +42,7 @@ def speaking_loss(config: SpeakerConfig, *, quiet: bool = False) -> Any:
         variables = {"params": params}
         target = jnp.maximum(batch["features"], jnp.float32(weights.quietest))
         durations, num_frames = batch["durations"], target.shape[1]
-        given = _prosody_of(model, batch, target)
-        melody = Melody(model.to_units(batch["f0"]), (batch["f0"] > 0).astype(jnp.float32))
+        given, melody = recorded_manner(model, batch, target)
         speaker = batch["speaker"] if config.model.num_speakers else None
         said: Any = model.apply(
             variables,
@@ -68,15 +67,16 @@ def speaking_loss(config: SpeakerConfig, *, quiet: bool = False) -> Any:
     return loss_fn
 
 
-def _prosody_of(model: ParallelSpeaker, batch: Batch, mel: Array) -> Prosody:
-    """How the symbols of recordings are said."""
-    pitch, durations = batch["pitch"], batch["durations"]
-    return Prosody(
+def recorded_manner(model: ParallelSpeaker, batch: Batch, mel: Array) -> tuple[Prosody, Melody]:
+    """How the symbols and the frames of recordings are said; `mel` is theirs, not below `losses.quietest`."""
+    pitch, durations, f0 = batch["pitch"], batch["durations"], batch["f0"]
+    prosody = Prosody(
         log_durations=jnp.log1p(durations.astype(jnp.float32)),
         log_pitch=model.to_units(pitch),
         voicing=(pitch > 0).astype(jnp.float32),
         energy=model.energy_of(mel, durations),
     )
+    return prosody, Melody(model.to_units(f0), (f0 > 0).astype(jnp.float32))
 
 
 def _mel_parts(mel: Array, target: Array, frames: Array) -> dict[str, Float[Array, " rows"]]:
