@@ -15,13 +15,15 @@ def attend(
     keys: Float[Array, "batch places channels"],
     values: Float[Array, "batch places width"],
     valid: Bool[Array, "batch places"],
+    added: Float[Array, "batch places"] | None = None,
 ) -> tuple[Float[Array, "batch width"], Float[Array, "batch places"]]:
-    """(mean of the values, its weights): softmax(query . key / sqrt(channels)) over the valid places.
+    """(mean of the values, its weights): softmax((query . key + added) / sqrt(channels)) over the valid places.
 
     Content-based attention (Chan et al. 2016, arXiv 1508.01211, equations 9 to 11), with the scale of Vaswani et al.
     (2017, arXiv 1706.03762, equation 1). Float32 whatever the operands are. Places that are not valid weigh nothing.
     """
     scores = jnp.einsum("bc,bpc->bp", query, keys, preferred_element_type=jnp.float32)
+    scores = scores if added is None else scores + added
     return weighted(scores * jnp.float32(1 / math.sqrt(query.shape[-1])), values, valid)
 
 

@@ -101,10 +101,9 @@ class Speller(nn.Module):
         layer_0, x = self.layer_0.step(state["layer_0"], x)
         layer_1, x = self.layer_1.step(state["layer_1"], x)
         after: State = {"layer_0": layer_0, "layer_1": layer_1}
-        keys = memory.keys
-        if self.config.location_taps:
-            keys = keys + self._places(state["looked"])
-        context, weights = attend(self._product(x, self.query_kernel), keys, memory.values, memory.valid)
+        query = self._product(x, self.query_kernel)
+        by_place = self._places(state["looked"], query) if self.config.location_taps else None
+        context, weights = attend(query, memory.keys, memory.values, memory.valid, by_place)
         if self.config.location_taps:
             after["looked"] = jnp.stack([weights, state["looked"][..., 1] + weights], axis=-1)
         hidden = self._product(jnp.concatenate([x, context], axis=-1), self.hidden_kernel) + self.hidden_bias[None]
@@ -132,12 +131,15 @@ class Speller(nn.Module):
         _, logits = lax.scan(letter, state, jnp.moveaxis(before, 1, 0))
         return jnp.moveaxis(logits, 0, 1)
 
-    def _places(self, looked: Float[Array, "batch places 2"]) -> Float[Array, "batch places channels"]:
-        """By how much the keys are moved, as one product of all taps side by side."""
+    def _places(
+        self, looked: Float[Array, "batch places 2"], query: Float[Array, "batch channels"]
+    ) -> Float[Array, "batch places"]:
+        """What moves the keys adds to the scores: the query meets the kernel first, so no place has a key of its own."""
         taps = self.config.location_taps
+        moved = self._product(query, self.location_kernel.reshape(2 * taps, -1).T)
         padded = jnp.pad(looked, ((0, 0), (taps // 2, taps // 2), (0, 0)))
         wide = jnp.concatenate([padded[:, tap : tap + looked.shape[1]] for tap in range(taps)], axis=-1)
-        return self._product(wide, self.location_kernel.reshape(2 * taps, -1))
+        return jnp.einsum("bpk,bk->bp", wide, moved, preferred_element_type=jnp.float32)
 
     def _product(self, x: Array, kernel: Array) -> Array:
         operands = x.astype(self.dtype), kernel.astype(self.dtype)
