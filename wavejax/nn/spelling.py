@@ -134,7 +134,7 @@ class Speller(nn.Module):
     def _places(
         self, looked: Float[Array, "batch places 2"], query: Float[Array, "batch channels"]
     ) -> Float[Array, "batch places"]:
-        """What moves the keys adds to the scores: the query meets the kernel first, so no place has a key of its own."""
+        """What moves the keys adds to the scores: the query meets the kernel first, so places need no keys."""
         taps = self.config.location_taps
         moved = self._product(query, self.location_kernel.reshape(2 * taps, -1).T)
         padded = jnp.pad(looked, ((0, 0), (taps // 2, taps // 2), (0, 0)))
