@@ -46,6 +46,16 @@ def test_half_a_word_is_cut() -> None:
     assert str(Failure("cut", "conversation", 1, 1)) == "cut: conversation"
 
 
+def test_russian_words_are_heard_by_their_own_phones() -> None:
+    text = "Быстрая лиса прыгает через ленивую собаку."
+    said = said_words(text, "ru")
+    assert hard_failures(said, phones_of(text, "ru")) == ()
+    assert hard_failures(said, phones_of("Быстрая лиса прыгает через собаку.", "ru")) == (
+        Failure("skipped", "ленивую", 4, 1),
+    )
+    assert hard_failures(said, phones_of("Быстрая лиза прыгаит через линивую собаку.", "ru")) == ()
+
+
 def test_a_mishearing_is_no_failure() -> None:
     wrong = [{"F": "TH", "AA": "AO", "B": "P", "OW": "UW", "Z": "S"}.get(phone, phone) for phone in heard(TEXT)]
     del wrong[5]

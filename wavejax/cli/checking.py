@@ -12,7 +12,7 @@ from wavejax.tasks.recognizer.product import Recognizer
 from wavejax.tasks.speaker.checking import checked
 from wavejax.tasks.speaker.product import Speaker, Speech
 
-_LISTENERS = {"en": "listener-en"}
+_LISTENERS = {"en": "listener-en", "ru": "listener-ru"}
 """Language -> the name of the recogniser that ships, if it does."""
 
 
@@ -34,10 +34,10 @@ def listener_of(name: str | None, speaker: Speaker) -> Listen:
             "pocketsphinx"
         )
     recognizer = load(name, kind=Recognizer)
-    if recognizer.text.language != language or language != "en":
+    if recognizer.text.language != language:
         raise InputError(
             f"--check {name}: it hears the language {recognizer.text.language!r}, and {speaker.config.name} says "
-            f"{language!r}; what is checked is English"
+            f"{language!r}: name one of its language"
         )
     return listening(recognizer)
 

@@ -17,8 +17,10 @@ from wavejax.audio.resampling import resample
 from wavejax.evaluation.judges import NAN, heard_words, stock_decoder
 from wavejax.evaluation.measures import JUDGED_RATE, Candidate, Column, Item, Measure, Scorer
 from wavejax.evaluation.words import edit_distance
-from wavejax.text import TextSpec, read_english
+from wavejax.text import TextSpec, sentences_of
 from wavejax.text.phonemes import CONSONANTS, VOWELS, without_stress
+from wavejax.text.russian.sounds import PHONES, VOWEL_PHONES
+from wavejax.text.spec import Language
 from wavejax.text.transcripts import Transcript
 
 RUN = 3
@@ -26,7 +28,9 @@ RUN = 3
 _OTHER_KIND = 1.5
 """What a vowel heard as a consonant costs, where another sound of its own kind, or none, costs 1."""
 
-_PHONEMES = frozenset((*CONSONANTS, *VOWELS))
+_VOWELS = frozenset((*VOWELS, *VOWEL_PHONES))
+_PHONEMES = frozenset((*CONSONANTS, *VOWELS, *PHONES))
+"""Of all languages, whose writing differs: AA is English and aa Russian."""
 
 _OPENING = 0.5
 _NEVER = (math.inf, (0, 0, 0))
@@ -92,14 +96,15 @@ def hard_failures(said: Sequence[ExpectedWord], heard: Sequence[str]) -> tuple[F
     )
 
 
-def phones_of(text: str) -> tuple[str, ...]:
-    """The phonemes of an English text without stress. Raises TextError as `read_english`."""
-    return tuple(without_stress(phone) for word in read_english(text).words for phone in word.phones)
+def phones_of(text: str, language: Language = "en") -> tuple[str, ...]:
+    """The phonemes of a text without stress. Raises TextError as `sentences_of`."""
+    return tuple(phone for word in said_words(text, language) for phone in word.phones)
 
 
-def said_words(text: str) -> tuple[ExpectedWord, ...]:
-    """The words of an English text as they are spoken. Raises TextError as `read_english`."""
-    return tuple(ExpectedWord(word.text, tuple(map(without_stress, word.phones))) for word in read_english(text).words)
+def said_words(text: str, language: Language = "en") -> tuple[ExpectedWord, ...]:
+    """The words of a text as they are spoken. Raises TextError as `sentences_of`."""
+    words = (word for sentence in sentences_of(text, language) for word in sentence.words)
+    return tuple(ExpectedWord(word.text, tuple(map(without_stress, word.phones))) for word in words)
 
 
 def listening(listener: Listener) -> Listen:
@@ -109,7 +114,7 @@ def listening(listener: Listener) -> Listen:
         sound = waveform if rate == listener.sample_rate else resample(waveform, rate, listener.sample_rate)
         heard = listener.transcribe_greedily(sound)
         if not listener.text.phonemic:
-            return phones_of(heard.text)
+            return phones_of(heard.text, listener.text.language)
         return [bare for symbol in heard.symbols if (bare := without_stress(symbol.text)) in _PHONEMES]
 
     return listen
@@ -188,7 +193,7 @@ def _paired(said: Sequence[str], heard: Sequence[str]) -> list[tuple[int, int]]:
 def _mistaken(one: str, other: str) -> float:
     if one == other:
         return 0.0
-    return 1.0 if (one in VOWELS) == (other in VOWELS) else _OTHER_KIND
+    return 1.0 if (one in _VOWELS) == (other in _VOWELS) else _OTHER_KIND
 
 
 def _missing(said: Sequence[ExpectedWord], owners: Sequence[int], first: int, last: int) -> Failure | None:

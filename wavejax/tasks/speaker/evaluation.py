@@ -81,6 +81,11 @@ class SpeakingOptions:
             data = opened(open_spoken, product, self.corpus, self.split)
             say(f"comparing {len(data.utterances(self.split))} sentences")
             return compare(product, data, self.split)
+        if product.language != "en":
+            raise ExperimentError(
+                f"the sentences that ship are English, and {product.config.name} says {product.language!r}: compare it "
+                "with held-out recordings (--corpus)"
+            )
         if self.vocoder is not None:
             product = heard_through(product, self.vocoder)
         clock = _Clock(product)

@@ -14,10 +14,12 @@ from typing import NamedTuple
 
 from wavejax.text.russian.stress import VOWELS, Stress
 
+VOWEL_PHONES = ("ii", "yy", "uu", "ee", "oo", "aa", "a", "e", "i", "y", "u", "ae", "ay", "ur")
+"""The phones that are vowels."""
 PHONES = tuple(
     sorted(
         (
-            *("ii", "yy", "uu", "ee", "oo", "aa", "a", "e", "i", "y", "u", "ae", "ay", "ur"),
+            *VOWEL_PHONES,
             *("p", "pp", "b", "bb", "t", "tt", "d", "dd", "k", "kk", "g", "gg", "c", "ch", "f", "ff", "v", "vv"),
             *("s", "ss", "z", "zz", "sh", "sch", "zh", "h", "hh", "m", "mm", "n", "nn", "l", "ll", "r", "rr", "j"),
         )
@@ -191,4 +193,4 @@ def _assimilate(segments: Sequence[_Segment], names: list[str]) -> None:
             names[place] = _VOICED_OF.get(name, name)
 
 
-__all__ = ["PHONES", "SpokenWord", "Unit", "sounds", "spoken_word"]
+__all__ = ["PHONES", "VOWEL_PHONES", "SpokenWord", "Unit", "sounds", "spoken_word"]
