@@ -35,6 +35,7 @@ def test_there_are_voices_and_an_instrument():
         "allison-tts",
         "babble",
         "chorales",
+        "festvox-ru-tts",
         "heart",
         "listener-en",
         "listener-ru",
@@ -92,6 +93,19 @@ def test_heart_says_a_sentence_with_the_pitch_and_the_pace_of_a_voice():
     quiet = speech.waveform[: round(0.03 * speech.sample_rate)]
     assert np.std(quiet) < 0.05 * np.std(speech.waveform), "the beginning is a pause"
     np.testing.assert_array_equal(np.concatenate(list(speaker.stream("Did he?"))), speaker.say("Did he?").waveform)
+
+
+def test_the_russian_voice_is_understood_by_the_russian_listener():
+    speaker, listener = load("festvox-ru-tts", kind=Speaker), load("listener-ru", kind=Recognizer)
+    text = "Он стоял у окна и смотрел на улицу."
+    speech = speaker.say(text)
+    assert [word.written for word in speech.words] == text.split()
+    track = pitch(speech.waveform, speech.sample_rate)
+    assert 70 < np.median(track[track > 0]) < 180, "Hz: a man's"
+    said, heard = listener.text.normalize(text), listener.transcribe_greedily(speech.waveform).text
+    assert edit_distance(said, heard) < 0.25 * len(said)
+    assert edit_distance(said, listener.transcribe_greedily(speech.waveform[::-1]).text) > 0.6 * len(said)
+    assert not hard_failures(words_of(speech), listening(listener)(speech.waveform, speech.sample_rate))
 
 
 def test_allison_says_texts_and_is_heard_through_her_own_vocoder():

@@ -21,7 +21,8 @@ _SHOWN = 3
 
 def usage(config: Any, where: str) -> str:
     """The command that lets a speaker say something."""
-    return f'wavejax say {quoted(where)} "Hello there." --out hello.wav'
+    text = {"en": "Hello there.", "ru": "Добрый день."}[config.text.language]
+    return f'wavejax say {quoted(where)} "{text}" --out hello.wav'
 
 
 def exhibits(product: Speaker, data: Any) -> Iterator[Exhibit]:
