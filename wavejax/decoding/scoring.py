@@ -11,7 +11,7 @@ from wavejax.text import TextError, TextSpec
 
 _WEIGHT = 0.9
 _WORD_BONUS = 2.0
-_NEW_WORD = -8.0
+_NEW_WORD = -12.0
 
 _MOST_PROMISES = 500_000
 """Beginnings of words that are remembered, each after its history: at most some hundred megabytes."""
