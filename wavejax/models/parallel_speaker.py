@@ -407,8 +407,5 @@ def initial_speaker_params(model: ParallelSpeaker, key: PRNGKeyArray) -> Any:
     return model.init(key, symbols, jnp.full((1,), 2, jnp.int32), symbols, prosody, melody, speaker)["params"]
 
 
-PRESETS: dict[str, ParallelSpeakerConfig] = {
-    "heart-16k": ParallelSpeakerConfig(),
-    "heart-16k-ru": ParallelSpeakerConfig(num_classes=56),
-}
-"""By name, for the symbols of `phonemes-en` and of `phonemes-ru`."""
+PRESETS: dict[str, ParallelSpeakerConfig] = {"heart-16k": ParallelSpeakerConfig()}
+"""By name, for the symbols of `phonemes-en`."""

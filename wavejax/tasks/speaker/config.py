@@ -115,7 +115,11 @@ class SpeakerConfig(VoiceConfig):
     losses: SpeakerLossConfig = SpeakerLossConfig()
 
 
-def experiment(name: str) -> SpeakerConfig:
-    """The experiment around a preset of the model."""
-    text = get_text_spec("phonemes-ru" if name.endswith("-ru") else "phonemes-en")
-    return SpeakerConfig(name=name, model=PRESETS[name], text=text, gv_scale=_GV_SCALE)
+def experiments(name: str) -> dict[str, SpeakerConfig]:
+    """The experiments around a preset of the model: in English, and with "-ru" in Russian."""
+    found = {}
+    for ending, language in {"": "en", "-ru": "ru"}.items():
+        text = get_text_spec(f"phonemes-{language}")
+        model = dataclasses.replace(PRESETS[name], num_classes=text.num_classes)
+        found[name + ending] = SpeakerConfig(name=name + ending, model=model, text=text, gv_scale=_GV_SCALE)
+    return found

@@ -8,7 +8,7 @@ import numpy as np
 
 from wavejax.experiments.family import Exhibit, Family
 from wavejax.models.parallel_speaker import PRESETS
-from wavejax.tasks.speaker.config import SpeakerConfig, experiment
+from wavejax.tasks.speaker.config import SpeakerConfig, experiments
 from wavejax.tasks.speaker.data import batch_shapes, open_spoken, smaller_batches
 from wavejax.tasks.speaker.evaluation import SpeakerDoctorOptions, SpeakingOptions
 from wavejax.tasks.speaker.learner import figures, param_shapes, speaker_learner
@@ -52,7 +52,7 @@ def completed(product: Speaker, load: Callable[[str], Any]) -> Speaker:
 FAMILY: Family[SpeakerConfig, Speaker] = Family(
     config=SpeakerConfig,
     product=Speaker,
-    presets={name: experiment(name) for name in PRESETS},
+    presets={each: config for name in PRESETS for each, config in experiments(name).items()},
     usage=usage,
     open_data=open_spoken,
     batch_shapes=batch_shapes,
