@@ -1,5 +1,7 @@
 """Our MuseGAN: what the critic hears, draws whose gradient passes, sizes."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,9 +9,11 @@ import pytest
 
 from wavejax.evaluation import music
 from wavejax.models.voices_gan import PRESETS, VoicesConfig, heard, sounding, straight_through
+from wavejax.models.voices_in_turn import VoicesInTurn
 from wavejax.nn.parameters import count_parameters
 
 SMALL = VoicesConfig(lowest=50, highest=65, bars=2, noise_size=3, channels=4, critic_channels=4)
+IN_TURN = dataclasses.replace(SMALL, in_turn=True)
 
 
 def phrases(codes: np.ndarray, config: VoicesConfig = SMALL) -> jax.Array:
@@ -54,17 +58,93 @@ def test_the_critic_hears_intervals_whatever_the_key():
 def test_both_players_together_have_less_than_a_million_parameters():
     players = PRESETS["musegan-chorales"].build()
     generator, critic = jax.eval_shape(lambda: players.initial_params(jax.random.key(0)))
-    assert count_parameters(generator) == 223_248
+    assert count_parameters(generator) == 442_508
     assert count_parameters(critic) == 244_561
 
 
-def test_before_training_three_codes_in_four_hold():
-    players = SMALL.build()
+def test_an_experiment_of_before_draws_all_codes_at_once():
+    generator = jax.eval_shape(lambda: VoicesConfig().build().initial_params(jax.random.key(0)))[0]
+    assert count_parameters(generator) == 223_248
+    assert "heads" not in generator
+
+
+@pytest.mark.parametrize("config", [SMALL, IN_TURN], ids=["at once", "in turn"])
+def test_before_training_three_codes_in_four_hold(config):
+    players = config.build()
     params = players.initial_params(jax.random.key(0))[0]
-    logits = players.drawn(params, jax.random.split(jax.random.key(1), 4))[0]
+    logits = players.draw(params, jax.random.split(jax.random.key(1), 4))[1]
     assert logits.shape == (4, 32, 4, 18)
     held = np.asarray(jax.nn.softmax(logits)[..., 1])
-    assert 0.7 < held.mean() < 0.95
+    assert 0.6 < held.mean() < 0.95
+
+
+def _drawn_in_turn(temperature: float = 1.0) -> tuple[dict, np.ndarray, np.ndarray, np.ndarray]:
+    """(parameters, none of which is zero, classes, logits, Gumbel noise) of eight phrases."""
+    players = IN_TURN.build()
+    params = players.initial_params(jax.random.key(0))[0]
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda leaf: leaf + 0.3 * rng.standard_normal(leaf.shape).astype(np.float32), params)
+    drawn = players.draw(params, jax.random.split(jax.random.key(1), 8), temperature)
+    return (params, *map(np.asarray, drawn))
+
+
+def test_codes_drawn_in_turn_have_the_logits_that_all_have_at_once():
+    """The scan that draws and the products through which the gradient passes are one distribution."""
+    _, classes, logits, gumbel = _drawn_in_turn()
+    np.testing.assert_array_equal(np.argmax(logits + gumbel, axis=-1), classes)
+    assert len(np.unique(classes)) == IN_TURN.num_classes
+
+
+def test_nothing_is_held_that_does_not_sound():
+    _, classes, logits, _ = _drawn_in_turn()
+    codes = np.where(classes < 2, -classes, classes + IN_TURN.lowest - 2)
+    silent = np.stack([music.sounding(piece) for piece in codes])[:, :-1] == 0
+    assert (classes[:, 0] != 1).all()
+    assert (classes[:, 1:][silent] != 1).all()
+    assert (logits[:, 1:][silent][:, 1] < -1e8).all()
+
+
+def test_a_code_depends_on_what_was_drawn_before_it_and_on_nothing_later():
+    """As far as a step: on all voices at the step before, and on the voices above at its own."""
+    params, classes, *_ = _drawn_in_turn()
+    players = IN_TURN.build()
+    plan = players.generator.apply({"params": params}, jnp.ones((8, 3)), method="_plan")
+    told = {"params": params["heads"]}
+    heads = VoicesInTurn(IN_TURN.num_voices, IN_TURN.coding, IN_TURN.channels // 2, IN_TURN.channels)
+    of = jax.jit(lambda codes: heads.apply(told, plan, codes, method="logits"))
+    before = np.asarray(of(classes))
+    for step, voice in ((3, 0), (3, 2), (7, 3)):
+        changed = np.array(classes)
+        changed[:, step, voice] = np.where(classes[:, step, voice] == 9, 12, 9)  # another pitch is struck
+        after = np.asarray(of(changed))
+        moved = np.abs(after - before).max(axis=(0, 3)) > 0
+        assert not moved[:step].any()
+        assert not moved[step, : voice + 1].any()
+        assert moved[step, voice + 1 :].all()
+        assert moved[step + 1].all()
+
+
+def test_crossing_and_parallel_fifths_begin_with_a_low_worth():
+    heads = VoicesInTurn(2, IN_TURN.coding, 2, 4)
+    plan, codes = jnp.zeros((1, 2, 2)), jnp.asarray([[[9, 2], [11, 2]]])  # a fifth apart; the upper one moves a tone
+    params = heads.init(jax.random.key(0), plan, codes, method="logits")["params"]
+    params = {name: leaf if name.endswith("bias") else jnp.zeros_like(leaf) for name, leaf in params.items()}
+    lower = np.asarray(heads.apply({"params": params}, plan, codes, method="logits"))[0, :, 1, 2:]
+    np.testing.assert_array_equal(lower[0], np.where(np.arange(16) > 7, -3.0, 0.0))  # no motion yet
+    expected = np.where(np.arange(16) > 9, -3.0, 0.0)
+    expected[2] = -4.0  # the fifth again, in the same direction
+    expected[14] -= 4.0  # and an octave above it
+    np.testing.assert_array_equal(lower[1], expected)
+
+
+def test_the_gradient_reaches_all_that_draws():
+    players = IN_TURN.build()
+    params = _drawn_in_turn()[0]
+    weights = jax.random.normal(jax.random.key(5), (4, IN_TURN.num_steps, IN_TURN.num_voices, IN_TURN.num_classes))
+    keys = jax.random.split(jax.random.key(2), 4)
+    slopes = jax.grad(lambda params: jnp.sum(weights * players.fake(params, {}, keys)[0]))(params)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(slopes):
+        assert float(jnp.abs(leaf).max()) > 0, path
 
 
 def test_sizes_that_cannot_be_are_refused():
@@ -81,9 +161,10 @@ def test_sizes_that_cannot_be_are_refused():
 def test_draws_are_those_of_the_softmax_and_its_gradient_passes():
     logits = jnp.log(jnp.asarray([[0.5, 0.3, 0.2]]))
     noise = jax.random.uniform(jax.random.key(1), (20_000, 3), minval=1e-6)
-    drawn = straight_through(jnp.broadcast_to(logits, noise.shape), noise)
+    perturbed = logits - jnp.log(-jnp.log(noise))
+    drawn = straight_through(perturbed, jnp.argmax(perturbed, axis=-1))
     np.testing.assert_allclose(drawn.sum(axis=-1), 1, atol=1e-6)
     np.testing.assert_allclose(np.sort(drawn, axis=-1)[:, :2], 0, atol=1e-6)
     np.testing.assert_allclose(drawn.mean(axis=0), [0.5, 0.3, 0.2], atol=0.015)  # four standard deviations
-    slope = jax.grad(lambda x: straight_through(x, noise[:1])[0, 0])(logits)
+    slope = jax.grad(lambda x: straight_through(x + perturbed[:1], jnp.asarray([0]))[0, 0])(logits)
     assert float(jnp.abs(slope).max()) > 0.01

@@ -286,7 +286,7 @@ class Chorale(ReadsConfig, nn.Module):
         self.output_bias = self.param("output_bias", zeros, (voices, classes))
         self.interval_bias = self.param("interval_bias", zeros, (voices, voices, 2 * pitches - 1))
         if c.voice_leading:
-            self.motion_bias = self.param("motion_bias", _initial_motion, (voices, voices, 12, 12))
+            self.motion_bias = self.param("motion_bias", initial_motion, (voices, voices, 12, 12))
 
     # The parts that both forms share.
 
@@ -376,7 +376,7 @@ class Chorale(ReadsConfig, nn.Module):
             added = jnp.where((note > 0)[..., None], intervals[voice][jnp.maximum(note - 1, 0)], jnp.float32(0))
             if self.config.voice_leading:
                 table = part["motion"][voice].astype(jnp.float32)
-                added = added + _motion(table, own, before[..., voice], note, self.config.coding)
+                added = added + motion_worth(table, own, before[..., voice], note, self.config.coding)
             logits = logits.at[..., _FIRST_PITCH:].add(added)
         number = lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1)
         held = (own > 0)[..., None] if self.config.holds else jnp.zeros((1,) * logits.ndim, jnp.bool_)
@@ -417,7 +417,7 @@ class Chorale(ReadsConfig, nn.Module):
         start, voice = divmod(first, c.num_voices)
         steps = (first + length - 1) // c.num_voices - start + 1
         condition, given = self._condition(frames[:, start : start + steps + c.lookahead])
-        sounding, struck = _sounding(_grid(values, voice, steps, c.num_voices))
+        sounding, struck = notes_of(_grid(values, voice, steps, c.num_voices))
         notes = self._notes(sounding, struck)
         heard = notes[:, :-1].reshape(*notes.shape[:1], steps, -1)
         x = drop(jnp.concatenate([heard, condition], axis=-1), keys, c.dropout, _DROPPED["input"])
@@ -490,7 +490,7 @@ class Chorale(ReadsConfig, nn.Module):
         return {"state": state, "sounding": sounding, "struck": struck, **before}, logits
 
 
-def _initial_motion(key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
+def initial_motion(key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
     """Nothing, but for parallel octaves and fifths."""
     del key
     table = np.zeros(shape)
@@ -498,7 +498,7 @@ def _initial_motion(key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike 
     return jnp.asarray(table, dtype)
 
 
-def _motion(
+def motion_worth(
     table: Float[Array, "12 12"],
     own: Int[Array, "*batch"],
     before: Int[Array, "*batch"],
@@ -535,7 +535,7 @@ def _grid(values: Int[Array, "batch time"], voice: int, steps: int, voices: int)
     return padded.reshape(values.shape[0], steps + 1, voices)
 
 
-def _sounding(grid: Int[Array, "batch steps voices"]) -> tuple[Array, Array]:
+def notes_of(grid: Int[Array, "batch steps voices"]) -> tuple[Array, Array]:
     """What sounds at each step (0: nothing, else 1 + the pitch's number), and whether it was struck there (1 or 0)."""
     step = lax.broadcasted_iota(jnp.int32, grid.shape, 1)
     changed = lax.cummax(jnp.where(grid == _HOLD_CLASS, -1, step), axis=1)

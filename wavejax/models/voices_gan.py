@@ -8,7 +8,10 @@ through them to the softmax (straight through, Bengio et al. 2013, arXiv 1308.34
     bars   = f(noise)              one vector for each bar
     beats  = f(bars)               one for each beat, which then look around at their neighbours
     steps  = f(beats)              one for each step, which look around as well
-    logits = W steps               of each voice
+    logits = heads(steps)          of each voice
+
+With `in_turn` the steps are a plan: codes are drawn one after the other, each knowing what sounds before it and above
+it (`models.voices_in_turn`). Otherwise all codes are drawn at once, from the noise alone.
 
 Most codes hold a note, so what sounds at a step was decided long before. A critic of a few convolutions over codes
 would never hear a chord. So ours carries the notes forward (`sounding`), which is exact for drawn classes and has a
@@ -28,12 +31,12 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
+from wavejax.models.chorale import ScoreCoding
+from wavejax.models.voices_in_turn import VoicesInTurn, held_at_first
 from wavejax.nn.kernels import declare_kernel
 from wavejax.types import Params, PyTree
 
-_REST_CLASS, _HOLD_CLASS, _FIRST_PITCH = 0, 1, 2
-_HELD = 5.0
-"""Initial logit of holding beside those of 58 pitches around 0: three codes in four hold, as in a chorale."""
+_HOLD_CLASS, _FIRST_PITCH = 1, 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,13 +57,11 @@ class VoicesConfig:
     channels: int = 96
     """Of the generator."""
     critic_channels: int = 96
+    in_turn: bool = False
+    """Draw step after step and voice after voice, each code knowing what sounds; otherwise all codes at once."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.lowest <= self.highest <= 127:
-            raise ValueError(
-                f"pitches go from lowest to highest within 1 .. 127, got {self.lowest} and {self.highest}: give MIDI "
-                "numbers, the middle C being 60"
-            )
+        _ = self.coding  # raises if the pitches are impossible
         if not self.voices or len(set(self.voices)) < len(self.voices):
             raise ValueError(f"voices must be one or more different names, got {self.voices}")
         for name in ("bars", "beats_per_bar", "steps_per_beat", "noise_size"):
@@ -82,14 +83,19 @@ class VoicesConfig:
         return len(self.voices)
 
     @property
+    def coding(self) -> ScoreCoding:
+        """Codes as classes."""
+        return ScoreCoding(lowest=self.lowest, highest=self.highest)
+
+    @property
     def num_pitches(self) -> int:
         """How many pitches there are."""
-        return self.highest - self.lowest + 1
+        return self.coding.num_pitches
 
     @property
     def num_classes(self) -> int:
         """Rest, hold and the pitches."""
-        return _FIRST_PITCH + self.num_pitches
+        return self.coding.num_classes
 
     @property
     def steps_per_bar(self) -> int:
@@ -112,19 +118,22 @@ class VoicesConfig:
         width, wide = self.channels, 2 * self.channels
         bars = self.noise_size * self.bars * wide
         beats = self.num_beats * (wide * width + 3 * width * width)
-        steps = self.num_steps * (
-            width * width + 5 * width * width // 2 + width // 2 * self.num_voices * self.num_classes
-        )
-        return (bars + beats + steps) // (self.num_steps * self.num_voices)
+        steps = self.num_steps * (width * width + 5 * width * width // 2)
+        if self.in_turn:
+            heads = self.num_voices * width * (width // 2 + self.num_classes)
+        else:
+            heads = self.num_voices * width // 2 * self.num_classes
+        return (bars + beats + steps + self.num_steps * heads) // (self.num_steps * self.num_voices)
 
     @property
     def size(self) -> str:
         """In a few words."""
-        return f"a generator of {self.channels} channels, {self.num_voices} voices, {self.bars} bars at once"
+        drawn = ", drawn in turn" if self.in_turn else ""
+        return f"a generator of {self.channels} channels, {self.num_voices} voices, {self.bars} bars at once{drawn}"
 
 
 class VoicesGenerator(nn.Module):
-    """Noise [B, noise_size] -> logits [B, steps, voices, classes]."""
+    """Noise [B, noise_size] -> codes [B, steps, voices] and their logits [B, steps, voices, classes]."""
 
     config: VoicesConfig = VoicesConfig()
 
@@ -137,11 +146,14 @@ class VoicesGenerator(nn.Module):
         self.phrase_kernel = declare_kernel(self, "phrase_kernel", (3, width, width), gain=gain)
         self.steps_kernel = declare_kernel(self, "steps_kernel", (width, c.steps_per_beat, width), gain=2 * gain)
         self.around_kernel = declare_kernel(self, "around_kernel", (5, width, width // 2), gain=gain)
-        self.output_kernel = declare_kernel(self, "output_kernel", (width // 2, c.num_voices * c.num_classes))
+        if c.in_turn:
+            self.heads = VoicesInTurn(c.num_voices, c.coding, width // 2, width)
+        else:
+            self.output_kernel = declare_kernel(self, "output_kernel", (width // 2, c.num_voices * c.num_classes))
+            self.output_bias = self.param("output_bias", held_at_first, (c.num_voices, c.num_classes))
         sizes = {"bars": wide, "beats": width, "phrase": width, "steps": width, "around": width // 2}
         self.scales = {name: self.param(f"{name}_scale", nn.initializers.ones, (n,)) for name, n in sizes.items()}
         self.biases = {name: self.param(f"{name}_bias", nn.initializers.zeros, (n,)) for name, n in sizes.items()}
-        self.output_bias = self.param("output_bias", _initial_bias, (c.num_voices, c.num_classes))
 
     def _active(self, x: Float[Array, "batch time channels"], name: str) -> Array:
         """Layer normalisation (Ba et al. 2016, arXiv 1607.06450), then ReLU."""
@@ -150,9 +162,24 @@ class VoicesGenerator(nn.Module):
         normal = (x - mean) * lax.rsqrt(variance + jnp.float32(1e-5))
         return jax.nn.relu(normal * self.scales[name][None, None] + self.biases[name][None, None])
 
-    def __call__(self, noise: Float[Array, "batch noise"]) -> Float[Array, "batch steps voices classes"]:
-        """Logits of one phrase for each row of noise."""
-        c, batch = self.config, noise.shape[0]
+    def __call__(
+        self, noise: Float[Array, "batch noise"], gumbel: Float[Array, "batch steps voices classes"]
+    ) -> tuple[Int[Array, "batch steps voices"], Float[Array, "batch steps voices classes"]]:
+        """(classes, logits) of one phrase for each row of noise.
+
+        A class is the one with the largest sum of its logit and of `gumbel`, which is Gumbel noise for draws from the
+        softmax, less of it for a lower temperature, and zeros for the most probable codes.
+        """
+        c, plan = self.config, self._plan(noise)
+        if c.in_turn:
+            drawn = lax.stop_gradient(self.heads.draw(plan, gumbel))
+            return drawn, self.heads.logits(plan, drawn)
+        logits = (plan @ self.output_kernel).reshape(-1, c.num_steps, c.num_voices, c.num_classes)
+        logits = logits + self.output_bias[None, None]
+        return jnp.argmax(logits + gumbel, axis=-1), logits
+
+    def _plan(self, noise: Float[Array, "batch noise"]) -> Float[Array, "batch steps channels"]:
+        batch = noise.shape[0]
 
         def spread(x: Array, kernel: Array, name: str) -> Array:
             return self._active(jnp.einsum("bti,iko->btko", x, kernel).reshape(batch, -1, kernel.shape[-1]), name)
@@ -162,16 +189,7 @@ class VoicesGenerator(nn.Module):
 
         x = self._active(jnp.einsum("bi,iko->bko", noise, self.bars_kernel), "bars")
         x = around(spread(x, self.beats_kernel, "beats"), self.phrase_kernel, "phrase")
-        x = around(spread(x, self.steps_kernel, "steps"), self.around_kernel, "around")
-        logits = (x @ self.output_kernel).reshape(batch, c.num_steps, c.num_voices, c.num_classes)
-        return logits + self.output_bias[None, None]
-
-
-def _initial_bias(key: PRNGKeyArray, shape: tuple[int, ...]) -> Array:
-    del key
-    bias = np.zeros(shape, np.float32)
-    bias[..., _HOLD_CLASS] = _HELD
-    return jnp.asarray(bias)
+        return around(spread(x, self.steps_kernel, "steps"), self.around_kernel, "around")
 
 
 class VoicesCritic(nn.Module):
@@ -220,7 +238,7 @@ class Players(NamedTuple):
         c = self.generator.config
         own, theirs = jax.random.split(key)
         phrases = jnp.zeros((1, c.num_steps, c.num_voices, c.num_classes), jnp.float32)
-        generator = self.generator.init(own, jnp.zeros((1, c.noise_size), jnp.float32))["params"]
+        generator = self.generator.init(own, jnp.zeros((1, c.noise_size), jnp.float32), phrases)["params"]
         return generator, self.critic.init(theirs, phrases)["params"]
 
     def real(self, examples: Int[Array, "batch steps voices"]) -> Float[Array, "batch steps voices classes"]:
@@ -232,17 +250,26 @@ class Players(NamedTuple):
     ) -> tuple[Float[Array, "batch steps voices classes"], PyTree]:
         """One phrase for each key, drawn from the generator's softmax, through which the gradient passes."""
         del training  # nothing is normalised over the batch
-        return straight_through(*self.drawn(params, keys)), model_state
+        classes, logits, gumbel = self.draw(params, keys)
+        return straight_through(logits + gumbel, classes), model_state
 
-    def drawn(self, params: Params, keys: Key[Array, "batch"]) -> tuple[Array, Array]:
-        """(logits, uniforms), [B, steps, voices, classes] each: what `straight_through` draws a phrase from."""
+    def draw(
+        self, params: Params, keys: Key[Array, "batch"], temperature: Float[Array, ""] | float = 1.0
+    ) -> tuple[
+        Int[Array, "batch steps voices"],
+        Float[Array, "batch steps voices classes"],
+        Float[Array, "batch steps voices classes"],
+    ]:
+        """(classes, their logits, the Gumbel noise that chose them): one phrase for each key."""
         c = self.generator.config
+        shape = (c.num_steps, c.num_voices, c.num_classes)
         noise = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 0), (c.noise_size,)))(keys)
-        logits: Array = self.generator.apply({"params": params}, noise)  # type: ignore[assignment]
-        uniform = jax.vmap(
-            lambda key: jax.random.uniform(jax.random.fold_in(key, 1), logits.shape[1:], jnp.float32, 1e-6, 1)
-        )(keys)
-        return logits, uniform
+        uniform = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 1), shape, jnp.float32, 1e-6, 1))(
+            keys
+        )
+        gumbel = jnp.asarray(temperature, jnp.float32) * -jnp.log(-jnp.log(uniform))
+        classes, logits = self.generator.apply({"params": params}, noise, gumbel)  # type: ignore[misc]
+        return classes, logits, gumbel
 
     def opinion(self, params: Params, phrases: Float[Array, "batch steps voices classes"]) -> Array:
         """The critic's, [B, 1]."""
@@ -321,25 +348,20 @@ def _leaky(x: Array) -> Array:
 
 
 def straight_through(
-    logits: Float[Array, "*batch classes"], noise: Float[Array, "*batch classes"], temperature: float = 1.0
+    perturbed: Float[Array, "*batch classes"], drawn: Int[Array, "*batch"]
 ) -> Float[Array, "*batch classes"]:
     """One class of each draw as 1 and the others as 0, with the gradient of the softmax.
 
-    The class is that of the largest logit after Gumbel noise, so it is drawn from the softmax (Jang et al. 2017, arXiv
-    1611.01144).
-
     Args:
-        logits: of the classes.
-        noise: uniforms in (0, 1).
-        temperature: of the softmax whose gradient is taken.
+        perturbed: logits with Gumbel noise added (Jang et al. 2017, arXiv 1611.01144).
+        drawn: the class of the largest of these, which is drawn from the softmax of the logits.
     """
-    perturbed = logits - jnp.log(-jnp.log(noise))
-    soft = jax.nn.softmax(perturbed / jnp.float32(temperature), axis=-1)
-    hard = jax.nn.one_hot(jnp.argmax(perturbed, axis=-1), logits.shape[-1], dtype=soft.dtype)
+    soft = jax.nn.softmax(perturbed, axis=-1)
+    hard = jax.nn.one_hot(drawn, perturbed.shape[-1], dtype=soft.dtype)
     return soft + lax.stop_gradient(hard - soft)
 
 
-PRESETS: Mapping[str, VoicesConfig] = {"musegan-chorales": VoicesConfig()}
+PRESETS: Mapping[str, VoicesConfig] = {"musegan-chorales": VoicesConfig(in_turn=True)}
 
 __all__ = [
     "PRESETS",

@@ -86,6 +86,5 @@ def phrase_key(seed: int, number: int) -> Key[Array, ""]:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _drawn(model: VoicesConfig, params: Params, keys: Key[Array, "batch"], temperature: Float[Array, ""]) -> Array:
-    """Classes [B, steps, voices]: those of the largest logit after Gumbel noise times the temperature."""
-    logits, uniform = model.build().drawn(params, keys)
-    return jnp.argmax(logits - temperature * jnp.log(-jnp.log(uniform)), axis=-1)
+    """Classes [B, steps, voices]."""
+    return model.build().draw(params, keys, temperature)[0]
