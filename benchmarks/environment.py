@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from wavejax import allocator
+
 PACKAGES = ("wavejax-audio", "jax", "jaxlib", "numpy", "numba", "torch", "wavenet_vocoder", "librosa", "soxr", "grain")
 VARIABLES = ("XLA_FLAGS", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Environment variables that change what is measured."""
@@ -34,6 +36,7 @@ def describe_machine(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
         **versions,
+        "malloc": "keeps what is freed" if allocator.keeps_freed_memory() else "default",
         **{name: os.environ[name] for name in VARIABLES if os.environ.get(name)},
     }
 

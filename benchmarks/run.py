@@ -17,6 +17,7 @@ folding     seams of a trained voice's folds against places without a seam; spee
 all         each of these as it is done, then a page with all tables and a picture in the folder --json, in --minutes
 
 A row's unit, median and spread are of repeats that take turns; nothing is timed before its check has passed.
+Freed memory stays with the process, as in `wavejax` itself, for peers as well; --malloc default gives it back.
 `--peers` needs the extra `peers` (torch), `dsp` the extra `eval`, `data` the extra `train`.
 """
 
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import WRONG, check_json, table, write_json
+from wavejax import allocator
 
 MODULES = {
     "generation": "benchmarks.generation",
@@ -74,12 +76,15 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--seams", type=int, help="folding: how many are measured, at least")
     parser.add_argument("--warm-up", type=int, help="folding: samples before a fold is heard")
     parser.add_argument("--temperature", type=float, help="folding")
+    parser.add_argument("--malloc", choices=("kept", "default"), default="kept", help="what is freed stays, or goes")
     parser.add_argument("--repeats", type=int)
     parser.add_argument("--seconds", type=float, help="generation: of each repeat; dsp, folding, startup: of the sound")
     parser.add_argument("--minutes", type=float, help="all: what does not fit is left out, and told (default 25)")
     parser.add_argument("--only", nargs="+", help="all: these tables, beside those that the folder already holds")
     given = vars(parser.parse_args(arguments))
     benchmark, path, append = given.pop("benchmark"), given.pop("json"), given.pop("append")
+    if given.pop("malloc") == "kept" and benchmark != "memory":
+        allocator.keep_freed_memory()
     if benchmark == "all":
         from benchmarks import everything
 

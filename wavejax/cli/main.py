@@ -104,13 +104,15 @@ def usage() -> str:
 
 
 def _run(name: str, arguments: list[str], *, alone: bool) -> int:
-    from wavejax import compilation_cache
+    from wavejax import allocator, compilation_cache
     from wavejax.cli.parsing import UsageError
 
     try:
         with _few_collections(name in SHORT) if alone else nullcontext():
             command = importlib.import_module(COMMANDS[name][0]).COMMANDS[name]
         compiles = name not in WITHOUT_JAX and not {"-h", "--help"} & {*arguments}
+        if alone and compiles:
+            allocator.keep_freed_memory()
         with compilation_cache.in_use() if compiles else nullcontext():
             return int(command(arguments))
     except SystemExit as done:  # --help
