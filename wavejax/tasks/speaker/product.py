@@ -30,7 +30,7 @@ RATE = Range(0.25, 4)
 """Of speech: 2 is twice as fast."""
 PITCH = Range(-24, 24)
 """Semitones."""
-_SMALLEST_SYMBOLS, _SMALLEST_FRAMES = 64, 256
+SMALLEST_SYMBOLS, SMALLEST_FRAMES = 64, 256
 """Of the shortest programs; longer ones double."""
 _LEAD_SECONDS = 0.1
 """Of the silence before the first word that stays."""
@@ -228,7 +228,7 @@ class Speaker(Product[VoiceConfig]):
         shift *= math.log(2) / 12 / model.pitch_spread
         chosen = prosody._replace(voicing=(prosody.voicing > 0).astype(np.float32), log_pitch=prosody.log_pitch + shift)
         count = int(durations.sum())
-        decode = self._decoder(_size(count, _SMALLEST_FRAMES))
+        decode = self._decoder(program_size(count, SMALLEST_FRAMES))
         mel = np.asarray(decode(self._on_device, encoded, durations, chosen))
         skipped = max(int(durations[0, 0]) - round(_LEAD_SECONDS * spec.frame_rate), 0)
         ends = np.cumsum(durations[0, : len(line.symbols)]) - skipped
@@ -253,7 +253,7 @@ class Speaker(Product[VoiceConfig]):
     def _said(self, line: Line, how: Manner) -> tuple[Any, Prosody, Int[np.ndarray, "1 size"]]:
         """The encoded symbols of a sentence, how they are said, and their frames, all padded to a program's size."""
         symbols, count = self.config.text.encode_symbols(line.symbols), len(line.symbols)
-        size = _size(count, _SMALLEST_SYMBOLS)
+        size = program_size(count, SMALLEST_SYMBOLS)
         padded = np.zeros((1, size), np.int32)
         padded[0, :count] = symbols
         speaker = None if how.speaker is None else np.asarray([how.speaker], np.int32)
@@ -345,9 +345,21 @@ def joined(parts: Sequence[Speech]) -> Speech:
     return Speech(waveform=waveform, sample_rate=parts[0].sample_rate, words=tuple(words))
 
 
-def _size(count: int, smallest: int) -> int:
+def program_size(count: int, smallest: int) -> int:
     """The next size of a program: the smallest, or twice, four times, ... it."""
     return max(smallest, 1 << max(count - 1, 0).bit_length())
 
 
-__all__ = ["PITCH", "RATE", "Manner", "MelVocoder", "Speaker", "Speech", "joined", "said_lines"]
+__all__ = [
+    "PITCH",
+    "RATE",
+    "SMALLEST_FRAMES",
+    "SMALLEST_SYMBOLS",
+    "Manner",
+    "MelVocoder",
+    "Speaker",
+    "Speech",
+    "joined",
+    "program_size",
+    "said_lines",
+]

@@ -17,14 +17,14 @@ from wavejax.generation.windows import frame_noise
 from wavejax.limits import shown
 from wavejax.models.tacotron2 import Spoken
 from wavejax.tasks.speaker.lines import Line, in_letters
-from wavejax.tasks.speaker.product import Manner, Speaker
+from wavejax.tasks.speaker.product import SMALLEST_SYMBOLS, Manner, Speaker, program_size
 from wavejax.text.phonemes import WORD_BOUNDARY
 from wavejax.text.published import in_symbols_of
 from wavejax.text.transcripts import Word
 
 _LOG = logging.getLogger(__name__)
 
-_SMALLEST_SYMBOLS, _SMALLEST_STEPS = 64, 256
+_SMALLEST_STEPS = 256
 """Of the shortest programs; longer ones double."""
 _BACKWARD, _FORWARD = 1, 4
 """Symbols by which attention may go back, or on, from one step to the next, and still read in order."""
@@ -134,11 +134,11 @@ class AttentiveSpeaker(Speaker):
         config: Any = self.config
         symbols = [config.text.encode_symbols(line.symbols) for line in lines]
         counts = np.asarray([len(each) for each in symbols], np.int32)
-        padded = np.zeros((len(lines), _size(int(max(counts)), _SMALLEST_SYMBOLS)), np.int32)
+        padded = np.zeros((len(lines), program_size(int(max(counts)), SMALLEST_SYMBOLS)), np.int32)
         for row, each in zip(padded, symbols, strict=True):
             row[: len(each)] = each
         most = [config.most_steps(int(count)) for count in counts]
-        limit = _size(max(most), _SMALLEST_STEPS)
+        limit = program_size(max(most), _SMALLEST_STEPS)
         said = self._speak(self._on_device, padded, counts, split_index(seed), limit)
         return [self._row(said, row, int(counts[row]), most[row]) for row in range(len(lines))]
 
@@ -168,11 +168,6 @@ class AttentiveSpeaker(Speaker):
             return model.apply({"params": params}, *given, method="speak")
 
         return jax.jit(speak, static_argnums=4)
-
-
-def _size(count: int, smallest: int) -> int:
-    """The next size of a program: the smallest, or twice, four times, ... it."""
-    return max(smallest, 1 << max(count - 1, 0).bit_length())
 
 
 __all__ = ["Attended", "AttentiveSpeaker"]
