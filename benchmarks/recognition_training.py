@@ -178,7 +178,7 @@ def _torch_conv(torch: Any, config: Any, weights: Mapping[str, Any], features: A
     x = nn.pad((features - config.offset) * config.scale, (0, 0, 0, -features.shape[1] % config.subsampling))
     x = x.transpose(1, 2)
     x = x * valid(x, counts)
-    for index, stride in enumerate(config.strides):
+    for index, stride in enumerate(config.listener.strides):
         kernel = weights[f"stem_{index}_kernel"].permute(2, 1, 0)
         x = nn.conv1d(x, kernel, weights[f"stem_{index}_bias"], stride=stride, padding=kernel.shape[-1] // 2)
         counts = -(-counts // stride)
