@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from wavejax.distributions import ScoreCodes
 from wavejax.evaluation import music
-from wavejax.models.voices_gan import PRESETS, VoicesConfig, heard, sounding, straight_through
+from wavejax.models.voices_gan import PRESETS, Players, VoicesConfig, heard, sounding, straight_through
 from wavejax.models.voices_in_turn import VoicesInTurn
 from wavejax.nn.parameters import count_parameters
 
@@ -27,6 +28,12 @@ def random_codes(seed: int = 0, rows: int = 3) -> np.ndarray:
     shape = (rows, SMALL.num_steps, SMALL.num_voices)
     pitch, kind = rng.integers(SMALL.lowest, SMALL.highest + 1, shape), rng.random(shape)
     return np.where(kind < 0.7, -1, np.where(kind < 0.8, 0, pitch))
+
+
+def drawn_by(players: Players, rows: int) -> tuple[jax.Array, jax.Array]:
+    """(noise, keys) of some phrases."""
+    keys = jax.random.split(jax.random.key(1), rows)
+    return players.noise(keys), keys
 
 
 def test_what_sounds_is_what_the_figures_of_music_say():
@@ -72,19 +79,19 @@ def test_an_experiment_of_before_draws_all_codes_at_once():
 def test_before_training_three_codes_in_four_hold(config):
     players = config.build()
     params = players.initial_params(jax.random.key(0))[0]
-    logits = players.draw(params, jax.random.split(jax.random.key(1), 4))[1]
+    logits = players.draw(params, *drawn_by(players, 4))[1]
     assert logits.shape == (4, 32, 4, 18)
     held = np.asarray(jax.nn.softmax(logits)[..., 1])
     assert 0.6 < held.mean() < 0.95
 
 
-def _drawn_in_turn(temperature: float = 1.0) -> tuple[dict, np.ndarray, np.ndarray, np.ndarray]:
+def _drawn_in_turn() -> tuple[dict, np.ndarray, np.ndarray, np.ndarray]:
     """(parameters, none of which is zero, classes, logits, Gumbel noise) of eight phrases."""
     players = IN_TURN.build()
     params = players.initial_params(jax.random.key(0))[0]
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda leaf: leaf + 0.3 * rng.standard_normal(leaf.shape).astype(np.float32), params)
-    drawn = players.draw(params, jax.random.split(jax.random.key(1), 8), temperature)
+    drawn = players.draw(params, *drawn_by(players, 8))
     return (params, *map(np.asarray, drawn))
 
 
@@ -93,6 +100,20 @@ def test_codes_drawn_in_turn_have_the_logits_that_all_have_at_once():
     _, classes, logits, gumbel = _drawn_in_turn()
     np.testing.assert_array_equal(np.argmax(logits + gumbel, axis=-1), classes)
     assert len(np.unique(classes)) == IN_TURN.num_classes
+
+
+@pytest.mark.parametrize("config", [SMALL, IN_TURN], ids=["at once", "in turn"])
+def test_temperature_1_changes_nothing_and_0_takes_the_most_probable(config):
+    players = config.build()
+    params, given = players.initial_params(jax.random.key(0))[0], drawn_by(players, 8)
+    plain = players.draw(params, *given)[0]
+    np.testing.assert_array_equal(plain, players.draw(params, *given, jnp.float32(1))[0])
+    cold, logits, _ = players.draw(params, *given, jnp.float32(0))
+    again = players.draw(params, given[0], given[1][::-1], jnp.float32(0))[0]
+    np.testing.assert_array_equal(cold, again)  # whatever the keys
+    np.testing.assert_array_equal(cold, ScoreCodes(num_classes=config.num_classes).mode(logits))
+    cool = players.draw(params, *given, jnp.float32(0.5))[0]
+    assert (cool != plain).any()
 
 
 def test_nothing_is_held_that_does_not_sound():

@@ -62,16 +62,19 @@ class ScoreCodes:
         logits, uniform = as_float32(output, self), noise[..., 0].astype(jnp.float32)
         heat = per_draw(temperature, uniform)
         is_warm = heat > 0
-        warmth = jnp.where(is_warm, heat, jnp.float32(1))[..., None]
-        rhythm, pitches = _parts(logits)
-        rhythm = jax.nn.log_softmax(rhythm / jnp.sqrt(warmth))
-        warm = _joined(rhythm, jax.nn.log_softmax(pitches / warmth))
-        logits = jnp.where(is_warm[..., None], warm, _cold(logits))
+        logits = jnp.where(is_warm[..., None], at_heat(logits, jnp.where(is_warm, heat, jnp.float32(1))), _cold(logits))
         return draw_class(logits, uniform, is_warm.astype(jnp.float32), probability_floor)
 
     def mode(self, output: Float[Array, "*batch channels"]) -> Int[Array, "*batch"]:
         """A rest, a hold or a pitch, whichever is most probable, and of the pitches the most probable, int32."""
         return draw_mode(_cold(as_float32(output, self)))
+
+
+def at_heat(logits: Float[Array, "*batch classes"], heat: Float[Array, "..."]) -> Float[Array, "*batch classes"]:
+    """Logits whose softmax is what a draw at these temperatures, above 0, is drawn from."""
+    rhythm, pitches = _parts(logits)
+    rhythm = jax.nn.log_softmax(rhythm / jnp.sqrt(heat)[..., None])
+    return _joined(rhythm, jax.nn.log_softmax(pitches / heat[..., None]))
 
 
 def _parts(logits: Float[Array, "*batch classes"]) -> tuple[Array, Array]:

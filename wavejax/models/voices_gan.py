@@ -32,7 +32,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from wavejax.models.chorale import ScoreCoding
-from wavejax.models.voices_in_turn import VoicesInTurn, held_at_first
+from wavejax.models.voices_in_turn import VoicesInTurn, draw_with, held_at_first
 from wavejax.nn.kernels import declare_kernel
 from wavejax.types import Params, PyTree
 
@@ -163,20 +163,19 @@ class VoicesGenerator(nn.Module):
         return jax.nn.relu(normal * self.scales[name][None, None] + self.biases[name][None, None])
 
     def __call__(
-        self, noise: Float[Array, "batch noise"], gumbel: Float[Array, "batch steps voices classes"]
+        self,
+        noise: Float[Array, "batch noise"],
+        gumbel: Float[Array, "batch steps voices classes"],
+        temperature: Float[Array, ""] | None = None,
     ) -> tuple[Int[Array, "batch steps voices"], Float[Array, "batch steps voices classes"]]:
-        """(classes, logits) of one phrase for each row of noise.
-
-        A class is the one with the largest sum of its logit and of `gumbel`, which is Gumbel noise for draws from the
-        softmax, less of it for a lower temperature, and zeros for the most probable codes.
-        """
+        """(classes, logits) of one phrase for each row of noise; how they are drawn is said by `draw_with`."""
         c, plan = self.config, self._plan(noise)
         if c.in_turn:
-            drawn = lax.stop_gradient(self.heads.draw(plan, gumbel))
+            drawn = lax.stop_gradient(self.heads.draw(plan, gumbel, temperature))
             return drawn, self.heads.logits(plan, drawn)
         logits = (plan @ self.output_kernel).reshape(-1, c.num_steps, c.num_voices, c.num_classes)
         logits = logits + self.output_bias[None, None]
-        return jnp.argmax(logits + gumbel, axis=-1), logits
+        return draw_with(logits, gumbel, temperature), logits
 
     def _plan(self, noise: Float[Array, "batch noise"]) -> Float[Array, "batch steps channels"]:
         batch = noise.shape[0]
@@ -250,25 +249,33 @@ class Players(NamedTuple):
     ) -> tuple[Float[Array, "batch steps voices classes"], PyTree]:
         """One phrase for each key, drawn from the generator's softmax, through which the gradient passes."""
         del training  # nothing is normalised over the batch
-        classes, logits, gumbel = self.draw(params, keys)
+        classes, logits, gumbel = self.draw(params, self.noise(keys), keys)
         return straight_through(logits + gumbel, classes), model_state
 
+    def noise(self, keys: Key[Array, "batch"]) -> Float[Array, "batch noise"]:
+        """What phrases are made of: normal noise, of each key its own."""
+        size = self.generator.config.noise_size
+        return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 0), (size,)))(keys)
+
     def draw(
-        self, params: Params, keys: Key[Array, "batch"], temperature: Float[Array, ""] | float = 1.0
+        self,
+        params: Params,
+        noise: Float[Array, "batch noise"],
+        keys: Key[Array, "batch"],
+        temperature: Float[Array, ""] | None = None,
     ) -> tuple[
         Int[Array, "batch steps voices"],
         Float[Array, "batch steps voices classes"],
         Float[Array, "batch steps voices classes"],
     ]:
-        """(classes, their logits, the Gumbel noise that chose them): one phrase for each key."""
+        """(classes, their logits, the Gumbel noise that chose them): one phrase for each row of noise and key."""
         c = self.generator.config
         shape = (c.num_steps, c.num_voices, c.num_classes)
-        noise = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 0), (c.noise_size,)))(keys)
         uniform = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 1), shape, jnp.float32, 1e-6, 1))(
             keys
         )
-        gumbel = jnp.asarray(temperature, jnp.float32) * -jnp.log(-jnp.log(uniform))
-        classes, logits = self.generator.apply({"params": params}, noise, gumbel)  # type: ignore[misc]
+        gumbel = -jnp.log(-jnp.log(uniform))
+        classes, logits = self.generator.apply({"params": params}, noise, gumbel, temperature)  # type: ignore[misc]
         return classes, logits, gumbel
 
     def opinion(self, params: Params, phrases: Float[Array, "batch steps voices classes"]) -> Array:

@@ -19,6 +19,8 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from wavejax.distributions import ScoreCodes
+from wavejax.distributions.score_codes import at_heat
 from wavejax.models.chorale import ScoreCoding, initial_motion, motion_worth, notes_of
 from wavejax.nn.kernels import declare, declare_kernel
 
@@ -44,6 +46,27 @@ def _crossing(key: PRNGKeyArray, shape: tuple[int, ...]) -> Array:
     table = np.zeros(shape, np.float32)
     table[..., shape[-1] // 2 + 1 :] = _CROSSING
     return jnp.asarray(table)
+
+
+def draw_with(
+    logits: Float[Array, "*batch classes"],
+    gumbel: Float[Array, "*batch classes"],
+    temperature: Float[Array, ""] | None = None,
+) -> Int[Array, "*batch"]:
+    """Classes drawn from the softmax of logits, at a temperature as of `wavejax.distributions.ScoreCodes`.
+
+    Args:
+        logits: of the classes.
+        gumbel: noise, independent for each class: the largest sum of it and a logit is drawn from the softmax (Jang et
+            al. 2017, arXiv 1611.01144).
+        temperature: at least 0; None is 1.
+    """
+    if temperature is None:
+        return jnp.argmax(logits + gumbel, axis=-1)
+    is_warm = temperature > 0
+    heat = jnp.broadcast_to(jnp.where(is_warm, temperature, jnp.float32(1)), logits.shape[:-1])
+    warm = jnp.argmax(at_heat(logits, heat) + gumbel, axis=-1)
+    return jnp.where(is_warm, warm, ScoreCodes(num_classes=logits.shape[-1]).mode(logits))
 
 
 class VoicesInTurn(nn.Module):
@@ -116,23 +139,26 @@ class VoicesInTurn(nn.Module):
         return jnp.where(nothing_to_hold, jnp.float32(_IMPOSSIBLE), logits)
 
     def draw(
-        self, plan: Float[Array, "batch steps channels"], noise: Float[Array, "batch steps voices classes"]
+        self,
+        plan: Float[Array, "batch steps channels"],
+        gumbel: Float[Array, "batch steps voices classes"],
+        temperature: Float[Array, ""] | None = None,
     ) -> Int[Array, "batch steps voices"]:
-        """The classes with the largest sum of logit and noise, which is Gumbel's times the temperature."""
+        """Classes drawn with Gumbel noise; the temperature is that of `draw_with`."""
 
         def step(before: Array, row: tuple[Array, Array]) -> tuple[Array, Array]:
             planned, added = row
             now, struck, drawn = before, jnp.zeros_like(before), []
             for voice in range(self.num_voices):
                 logits = self._head(voice, planned[:, voice], before, now, struck)
-                code = jnp.argmax(logits + added[:, voice], axis=-1)
+                code = draw_with(logits, added[:, voice], temperature)
                 note = jnp.where(code == _HOLD_CLASS, before[:, voice], jnp.maximum(code - (_FIRST_PITCH - 1), 0))
                 now = now.at[:, voice].set(note)
                 struck = struck.at[:, voice].set((code >= _FIRST_PITCH).astype(jnp.int32))
                 drawn.append(code)
             return now, jnp.stack(drawn, axis=1)
 
-        rows = jnp.moveaxis(self._planned(plan), 1, 0), jnp.moveaxis(noise, 1, 0)
+        rows = jnp.moveaxis(self._planned(plan), 1, 0), jnp.moveaxis(gumbel, 1, 0)
         silent = jnp.zeros((plan.shape[0], self.num_voices), jnp.int32)
         return jnp.moveaxis(lax.scan(step, silent, rows)[1], 0, 1)
 
@@ -147,4 +173,4 @@ class VoicesInTurn(nn.Module):
         return jnp.stack(heads, axis=2)
 
 
-__all__ = ["VoicesInTurn", "held_at_first"]
+__all__ = ["VoicesInTurn", "draw_with", "held_at_first"]

@@ -43,6 +43,17 @@ def test_at_temperature_0_only_the_noise_of_the_phrase_matters():
     assert cold.max() <= model.highest
 
 
+def test_phrases_of_a_piece_are_alike_as_far_as_their_noise_is():
+    def alike(common: float) -> float:
+        composer = dataclasses.replace(COMPOSER, config=dataclasses.replace(COMPOSER.config, common=common))
+        first, second = (composer.phrase(3, number, 0.0) for number in (0, 1))
+        return float(np.mean(first == second))
+
+    assert alike(0.0) < alike(0.9) < alike(0.9999)
+    with pytest.raises(ValueError, match="common"):
+        dataclasses.replace(COMPOSER.config, common=1.0)
+
+
 def test_a_key_moves_the_piece_and_chooses_the_mode():
     plain = COMPOSER.phrase(0, 0, 1.0)
     minor = key_of(plain) >= 12

@@ -8,7 +8,7 @@ from operator import index
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int16, Key
+from jaxtyping import Array, Float, Int, Int16, Key
 
 from wavejax.data.voices import transposed_codes, without_empty_holds
 from wavejax.evaluation.music import key_of
@@ -19,6 +19,8 @@ from wavejax.tasks.composer.phrases import MuseGANConfig, shift_to_one_key
 from wavejax.tasks.composer.product import Composer, ComposingError, Request, check_takes, key_number
 from wavejax.types import Params
 
+_PIECE = 2**31 - 1
+"""Number of the phrase whose noise all phrases of a piece share."""
 _TRIES = 16
 """Draws of a phrase until one is in the mode that is asked for."""
 
@@ -53,7 +55,9 @@ class PhraseComposer(Composer):
     def phrase(self, seed: int, number: int, temperature: float) -> Int16[np.ndarray, "steps voices"]:
         """A phrase in the key that the model learnt in: a function of the seed and the phrase's number alone."""
         model = self.config.model
-        classes = np.asarray(_drawn(model, self.params, phrase_key(seed, number)[None], jnp.float32(temperature)))[0]
+        keys = jnp.stack([phrase_key(seed, number), phrase_key(seed, _PIECE)])
+        common = jnp.float32(self.config.common)
+        classes = np.asarray(_drawn(model, self.params, keys, common, jnp.float32(temperature)))[0]
         codes = np.where(classes < 2, -classes, classes + (model.lowest - 2))  # class 1, a hold, is the code -1
         return without_empty_holds(codes.astype(np.int16))
 
@@ -85,6 +89,15 @@ def phrase_key(seed: int, number: int) -> Key[Array, ""]:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _drawn(model: VoicesConfig, params: Params, keys: Key[Array, "batch"], temperature: Float[Array, ""]) -> Array:
-    """Classes [B, steps, voices]."""
-    return model.build().draw(params, keys, temperature)[0]
+def _drawn(
+    model: VoicesConfig,
+    params: Params,
+    keys: Key[Array, "2"],
+    common: Float[Array, ""],
+    temperature: Float[Array, ""],
+) -> Int[Array, "batch steps voices"]:
+    """Classes of one phrase, whose noise has a share in common with its piece."""
+    players = model.build()
+    own, piece = players.noise(keys)
+    noise = jnp.sqrt(1 - common) * own + jnp.sqrt(common) * piece  # as normal as either of them
+    return players.draw(params, noise[None], keys[:1], temperature)[0]

@@ -17,7 +17,7 @@ from wavejax.data.voices import transposed_codes
 from wavejax.evaluation.music import key_of, sounding
 from wavejax.experiments.config import CorpusConfig, ExperimentConfig, TrainingConfig
 from wavejax.models.voices_gan import VoicesConfig
-from wavejax.ranges import COUNT, TEMPERATURE, check_ranges
+from wavejax.ranges import COUNT, SHARE, TEMPERATURE, check_ranges
 from wavejax.tasks.composer.batches import PhraseBatches
 from wavejax.tasks.composer.data import Piece, classes_of, read_pieces
 from wavejax.training.optimizers import OptimizerConfig
@@ -73,6 +73,9 @@ class MuseGANConfig(ExperimentConfig):
     )
     temperature: Annotated[float, TEMPERATURE] = 1.0
     """Of the draws, where none is asked for; to be chosen on the validation split."""
+    common: Annotated[float, SHARE] = 0.0
+    """Share of a phrase's noise that it has in common with the other phrases of its piece, so that they are alike; to
+    be chosen on the validation split, too."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
