@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wavejax.decoding import Spike, align, greedy, greedy_errors, meeting
+from wavejax.decoding import Spike, align, greedy, greedy_errors, meeting, text_log_probs
 from wavejax.evaluation.words import edit_distance
 
 
@@ -84,3 +84,18 @@ def test_labels_meet_in_the_middle_of_blanks_unless_there_are_many() -> None:
     assert [each.log_prob for each in found] == [-0.1, -0.2, -0.3, -0.4]
     assert meeting(spikes, 0) == tuple(spikes)
     assert meeting([], 5) == ()
+
+
+def test_the_probability_of_a_text_is_that_of_all_its_paths() -> None:
+    rng = np.random.default_rng(5)
+    log_probs = np.log(rng.dirichlet(np.ones(3), 5))
+    expected: dict[tuple[int, ...], float] = {}
+    for path in itertools.product(range(3), repeat=5):
+        read = tuple(label for label, _ in itertools.groupby(path) if label)
+        expected[read] = expected.get(read, 0.0) + float(np.exp(log_probs[np.arange(5), path].sum()))
+    texts = [*expected, (1, 1, 1, 1), (1, 2, 1, 2, 1, 2)]
+    found = text_log_probs(log_probs, texts)
+    np.testing.assert_allclose(np.exp(found[:-2]), list(expected.values()), rtol=1e-9)
+    assert (found[-2:] == -np.inf).all()
+    assert text_log_probs(log_probs[:0], [(), (1,)]).tolist() == [0.0, -np.inf]
+    assert text_log_probs(log_probs, []).tolist() == []

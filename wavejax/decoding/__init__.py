@@ -1,7 +1,7 @@
 """From a recogniser's probabilities to labels, and from labels to when they are heard (floor 4)."""
 
 from wavejax.decoding.beam import Hypothesis, Scorer, beam_search
-from wavejax.decoding.ctc import Alignment, Spike, align, edit_errors, greedy, greedy_errors, meeting
+from wavejax.decoding.ctc import Alignment, Spike, align, edit_errors, greedy, greedy_errors, meeting, text_log_probs
 from wavejax.decoding.estimation import build_ngrams, mix_ngrams
 from wavejax.decoding.ngrams import NGramError, NGrams, read_arpa
 from wavejax.decoding.scoring import GREEDY, Search, WordScorer
@@ -28,4 +28,5 @@ __all__ = [
     "mix_ngrams",
     "read_arpa",
     "spell",
+    "text_log_probs",
 ]

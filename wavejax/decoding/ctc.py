@@ -88,6 +88,31 @@ def align(
     return Alignment(tuple(spikes), total)
 
 
+def text_log_probs(
+    log_probs: Float[np.ndarray, "frames classes"], texts: Sequence[Sequence[int]], blank: int = 0
+) -> Float[np.ndarray, " texts"]:
+    """Natural log of the probability of all paths that read each text (Graves et al. 2006, equation 8).
+
+    A text with more labels than there are frames for has -inf.
+    """
+    longest = max(map(len, texts), default=0)
+    path = np.full((len(texts), 2 * longest + 1), blank)
+    for row, labels in zip(path, texts, strict=True):
+        row[1 : 2 * len(labels) : 2] = labels
+    skips = np.zeros(path.shape, bool)
+    skips[:, 3::2] = path[:, 3::2] != path[:, 1:-2:2]
+    reached = np.full(path.shape, -np.inf)
+    reached[:, 0] = 0.0  # before the first frame; from there to the first label is one step
+    scores = np.asarray(log_probs, np.float64)
+    for row in scores:
+        one = np.pad(reached[:, :-1], ((0, 0), (1, 0)), constant_values=-np.inf)
+        two = np.where(skips, np.pad(reached[:, :-2], ((0, 0), (2, 0)), constant_values=-np.inf), -np.inf)
+        reached = np.logaddexp(np.logaddexp(reached, one), two) + row[path]
+    ends = 2 * np.asarray([len(labels) for labels in texts], np.int64)
+    number = np.arange(len(texts))
+    return np.logaddexp(reached[number, ends], np.where(ends > 0, reached[number, ends - 1], -np.inf))
+
+
 def meeting(spikes: Sequence[Spike], longest: int) -> tuple[Spike, ...]:
     """The labels of an alignment with the blanks between two of them shared out: they meet in the middle.
 
@@ -147,4 +172,4 @@ def edit_errors(
     return jnp.take_along_axis(row, num_labels[:, None], axis=1)[:, 0].astype(jnp.float32)
 
 
-__all__ = ["Alignment", "Spike", "align", "edit_errors", "greedy", "greedy_errors", "meeting"]
+__all__ = ["Alignment", "Spike", "align", "edit_errors", "greedy", "greedy_errors", "meeting", "text_log_probs"]

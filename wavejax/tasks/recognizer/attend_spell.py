@@ -16,6 +16,7 @@ from wavejax.models.attend_spell import PRESETS, AttendSpellConfig
 from wavejax.ranges import Range
 from wavejax.tasks.recognizer.card import recognizer_family
 from wavejax.tasks.recognizer.config import OPTIMIZER, RecognizerConfig, in_language
+from wavejax.tasks.recognizer.hybrid import HybridRecognizer
 from wavejax.tasks.recognizer.learner import augmented, heads_of, learner_of
 from wavejax.tasks.recognizer.listen_attend_spell import (
     SpellingLossConfig,
@@ -23,7 +24,6 @@ from wavejax.tasks.recognizer.listen_attend_spell import (
     letter_error,
     spelled_cross_entropy,
 )
-from wavejax.tasks.recognizer.spelling import SpellingRecognizer
 from wavejax.text import get_text_spec
 from wavejax.types import Params
 
@@ -123,7 +123,7 @@ _EXPERIMENTS = [experiment(name, ending) for name in PRESETS for ending in _TEXT
 
 FAMILY = recognizer_family(
     config=AttendSpellRecognizerConfig,
-    product=SpellingRecognizer,
+    product=HybridRecognizer,
     learner=attend_spell_learner,
     presets={config.name: config for config in _EXPERIMENTS},
 )

@@ -261,7 +261,7 @@ def judge_recognizer(
     facts = {
         "system": recognizer.config.name + ("" if recognizer.step is None else f", step {recognizer.step}"),
         "recordings": f"{len(said)} of {split} of {name or 'the corpus'}{left_out}",
-        "reading": "the most probable symbol of each frame; no language model",
+        "reading": f"{recognizer.greedily}; no language model",
     }
     return RecognitionReport(
         readings=worse.pop(""),

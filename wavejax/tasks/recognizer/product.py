@@ -36,6 +36,10 @@ class Recognizer(Product[RecognizerConfig]):
     """A model that writes down what it hears. `recognizer.transcribe(waveform).text` is the text of a recording."""
 
     kind: ClassVar[str] = "recognizer"
+    has_frames: ClassVar[bool] = True
+    """Whether it has probabilities frame by frame, and so aligns."""
+    greedily: ClassVar[str] = "the most probable symbol of each frame"
+    """What `transcribe_greedily` reads."""
 
     @property
     def sample_rate(self) -> int:

@@ -7,7 +7,6 @@ import numpy as np
 
 from wavejax.experiments.family import Exhibit
 from wavejax.tasks.recognizer.product import Recognizer
-from wavejax.tasks.recognizer.spelling import SpellingRecognizer
 from wavejax.terminal import quoted
 
 _SHOWN = 3
@@ -29,7 +28,7 @@ def exhibits(product: Recognizer, data: Any) -> Iterator[Exhibit]:
         read = product.transcribe_greedily(utterance.waveform)
         said = product.text.normalize(data.transcript(entry))
         yield Exhibit(name=f"reading_{number}", text=f"said: {said}\n\nread: {read.text or '(nothing)'}")
-        if not number and not isinstance(product, SpellingRecognizer):  # which has no probabilities of frames
+        if not number and product.has_frames:
             yield Exhibit(name="probabilities", image=_picture(product, utterance.waveform))
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,9 @@ from wavejax.types import AnyArray
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class SpellingRecognizer(Recognizer):
     """A recogniser that writes one letter after the other. Times of its words are where it looked for their letters."""
+
+    has_frames: ClassVar[bool] = False
+    greedily: ClassVar[str] = "the most probable letter after those before it"
 
     @functools.cached_property
     def _listen(self) -> Callable[[Any, Any, Any], Any]:
@@ -71,7 +74,7 @@ class SpellingRecognizer(Recognizer):
                 spikes.append(Spike(self.text.space, place, place + 1, 0.0))
             for best in self._spelled(piece, width, 1):
                 spikes += [
-                    spike._replace(first=spike.first + place, last=spike.last + place) for spike in _spikes(best)
+                    spike._replace(first=spike.first + place, last=spike.last + place) for spike in spikes_of(best)
                 ]
         return self._transcript(tuple(spikes), len(signal))
 
@@ -121,7 +124,7 @@ def _width(search: Search | None, default: int, name: str) -> int:
     return max(search.width, 1)
 
 
-def _spikes(spelled: Spelled) -> tuple[Spike, ...]:
+def spikes_of(spelled: Spelled) -> tuple[Spike, ...]:
     """Labels where they were looked for. A place lies not before the one of the label before it."""
     places = np.maximum.accumulate(np.asarray(spelled.places, np.int64))
     return tuple(
@@ -130,4 +133,4 @@ def _spikes(spelled: Spelled) -> tuple[Spike, ...]:
     )
 
 
-__all__ = ["SpellingRecognizer"]
+__all__ = ["SpellingRecognizer", "spikes_of"]

@@ -1,0 +1,109 @@
+"""A recogniser that spells and that CTC reads: how both readings become one text."""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from tests.tasks.recognizer.test_product import sound
+from tests.tiny.models import cheap_jit
+from tests.tiny.recognizers import tiny_attend_spell
+from wavejax.decoding import GREEDY, Search, beam_search, build_ngrams, text_log_probs
+from wavejax.experiments.metadata import ExperimentError
+from wavejax.nn.parameters import initial_recognizer_params
+from wavejax.tasks.recognizer.hybrid import HybridRecognizer
+from wavejax.tasks.recognizer.spelling import SpellingRecognizer
+
+SPACE = 1
+
+
+@functools.cache
+def hybrid() -> HybridRecognizer:
+    """Initial parameters with larger last layers, spaces now and then, and a speller that ends."""
+    config = tiny_attend_spell()
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, bucket_seconds=(0.5, 1.0)))
+    drawn = cheap_jit(lambda: initial_recognizer_params(config.model.build(), jax.random.key(3)))()
+    params = jax.tree.map(np.array, drawn)
+    params["speller"]["output_kernel"] *= 6
+    params["speller"]["hidden_kernel"] *= 3
+    params["speller"]["output_bias"][[0, SPACE]] += 2
+    params["listener"]["output_kernel"] *= 9
+    params["listener"]["output_bias"][:] = 0
+    params["listener"]["output_bias"][SPACE] = 1
+    return HybridRecognizer(config=config, params=params)
+
+
+def teacher_forced(product: HybridRecognizer, waveform: np.ndarray, labels: tuple[int, ...]) -> float:
+    """Natural log of the speller's probability, label by label, as it writes."""
+    features = product.features(waveform)
+    padded = np.zeros((1, 256, 80), np.float32)
+    padded[0, : len(features)] = features
+    memory, state = product._listen(product._on_device, padded, np.asarray([len(features)], np.int32))
+    total, last, row = 0.0, 0, np.zeros(1, np.int32)
+    for label in (*labels, 0):
+        state, log_probs, _ = product._spell(product._on_device, memory, state, row, np.asarray([last], np.int32))
+        total, last = total + float(log_probs[0, label]), label
+    return total
+
+
+def test_greedily_the_speller_writes_alone() -> None:
+    product, waveform = hybrid(), sound(8_000)
+    alone = SpellingRecognizer(config=product.config, params=product.params)
+    text = product.transcribe(waveform, GREEDY).text
+    assert text, "or this shows nothing"
+    assert text == product.transcribe_greedily(waveform).text == alone.transcribe(waveform).text
+    assert product.transcribe(np.zeros(0, np.float32)).text == ""
+
+
+def test_a_beam_orders_the_texts_of_both_readings_by_both() -> None:
+    product, waveform = hybrid(), sound(8_000)
+    features = product.features(waveform)
+    spelled = [each.labels for each in product._spelled(features, 4, 4)]
+    heard = product.log_probs(features)
+    found = [each.labels for each in beam_search(heard, width=4, num_best=4)]
+    assert set(spelled) != set(found), "or this shows nothing"
+    texts = sorted({*spelled, *found})
+    expected = {
+        labels: 0.7 * teacher_forced(product, waveform, labels) + 0.3 * by_ctc
+        for labels, by_ctc in zip(texts, text_log_probs(heard, texts), strict=True)
+    }
+    ordered = product._ordered(product._spelled(features, 4, 4), features, Search(width=4))
+    assert {each.labels: pytest.approx(each.score, abs=1e-3) for each in ordered} == expected
+    assert [each.score for each in ordered] == sorted((each.score for each in ordered), reverse=True)
+    best = product.text.decode(ordered[0].labels).strip()
+    assert product.transcribe(waveform, Search(width=4)).text == best
+    assert product.alternatives(waveform, Search(width=4), num_best=3)[0] == (best, ordered[0].score)
+
+
+def test_words_count_in_a_beam() -> None:
+    product, waveform = hybrid(), sound(8_000)
+    words = [text.split() for text, _ in product.alternatives(waveform, Search(width=6), num_best=6)]
+    plain, other = words[0], next(each for each in words[1:] if each and each != words[0])
+    ngrams = build_ngrams([other])
+    assert product.transcribe(waveform, Search(width=6, ngrams=ngrams, weight=5.0)).text.split() == other != plain
+    assert dataclasses.replace(product.search, ngrams=None) == Search(width=8)
+
+
+def test_times_are_those_of_ctc_and_known_texts_are_aligned() -> None:
+    product, waveform = hybrid(), sound(8_000)
+    found = product.transcribe(waveform)
+    times = [(symbol.start, symbol.end) for symbol in found.symbols]
+    assert times == sorted(times)
+    assert all(0 <= start < end <= 0.5 for start, end in times)
+    assert [word.text for word in product.align(waveform, "so it").words] == ["so", "it"]
+    with pytest.raises(ExperimentError, match="longer than what can be said"):
+        product.align(waveform[:800], "much too much for this")
+
+
+def test_a_long_recording_is_read_in_pieces() -> None:
+    product = hybrid()
+    waveform = np.concatenate([sound(14_000, seed=1), np.zeros(2_000, np.float32), sound(14_000, seed=2)])
+    features = product.features(waveform)
+    cuts = product.cuts(features)
+    assert cuts
+    pieces = [product._spikes(piece, product.search) for piece in np.split(features, cuts)]
+    expected = " ".join(product.text.decode([each.label for each in spikes]).strip() for spikes in pieces)
+    assert product.transcribe(waveform).text.split() == expected.split()
+    product.compile(len(waveform))
