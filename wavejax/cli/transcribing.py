@@ -17,7 +17,7 @@ from wavejax.cli.inputs import InputError, OutputError, list_inputs
 from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.cli.results import check_file, check_folder, refusals
 from wavejax.data.texts import MAX_TRANSCRIPT_BYTES, read_text
-from wavejax.decoding import GREEDY, Search
+from wavejax.decoding import Search
 from wavejax.ranges import Range
 from wavejax.tasks.families import load
 from wavejax.tasks.recognizer.aligning import align_corpus
@@ -48,8 +48,8 @@ class Transcribe:
     format: Format = "txt"
     """txt: the words; json: with times and confidences; srt, vtt: subtitles; textgrid: Praat's, words and symbols."""
     beam: Annotated[int | None, Range(0, 1000)] = None
-    """Texts that are followed side by side: 16 with a language model or hot words. 0 reads the most probable symbol of
-    each frame: words as they sound."""
+    """Texts that are followed side by side: 16 with a language model or hot words, 8 where a speller and CTC compare
+    theirs. 0 reads the most probable symbol of each frame: words as they sound."""
     lm: Path | None = None
     """A language model instead of the model's own (language.arpa.xz in its folder): an ARPA file, or a text (NAME.txt)
     with a sentence on each line, of which one is made."""
@@ -138,11 +138,9 @@ def _search(given: Transcribe, recognizer: Recognizer) -> Search:
         ngrams = read_language_model(given.lm, recognizer.text)
     elif given.beam != 0:
         ngrams = recognizer.language_model
-    if not (given.beam or ngrams or given.hot_words):
-        return GREEDY
-    search = Search(
-        width=given.beam or 16,
-        ngrams=ngrams,
+    search = recognizer.searched(
+        ngrams,
+        given.beam,
         weight=given.lm_weight,
         word_bonus=given.word_bonus,
         new_word=given.new_word,

@@ -22,7 +22,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -271,12 +271,13 @@ class Players(NamedTuple):
         """(classes, their logits, the Gumbel noise that chose them): one phrase for each row of noise and key."""
         c = self.generator.config
         shape = (c.num_steps, c.num_voices, c.num_classes)
-        uniform = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 1), shape, jnp.float32, 1e-6, 1))(
-            keys
-        )
-        gumbel = -jnp.log(-jnp.log(uniform))
-        classes, logits = self.generator.apply({"params": params}, noise, gumbel, temperature)  # type: ignore[misc]
-        return classes, logits, gumbel
+
+        def uniform(key: Key[Array, ""]) -> Array:
+            return jax.random.uniform(jax.random.fold_in(key, 1), shape, jnp.float32, 1e-6, 1)
+
+        gumbel = -jnp.log(-jnp.log(jax.vmap(uniform)(keys)))
+        made: Any = self.generator.apply({"params": params}, noise, gumbel, temperature)
+        return (*made, gumbel)
 
     def opinion(self, params: Params, phrases: Float[Array, "batch steps voices classes"]) -> Array:
         """The critic's, [B, 1]."""

@@ -9,12 +9,12 @@ import pytest
 
 from tests.tasks.recognizer.test_product import sound
 from tests.tiny.models import cheap_jit
-from tests.tiny.recognizers import tiny_attend_spell
+from tests.tiny.recognizers import tiny_attend_spell, tiny_recognizer
 from wavejax.decoding import GREEDY, Search, beam_search, build_ngrams, text_log_probs
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.nn.parameters import initial_recognizer_params
 from wavejax.tasks.recognizer.hybrid import HybridRecognizer
-from wavejax.tasks.recognizer.spelling import SpellingRecognizer
+from wavejax.tasks.recognizer.product import Recognizer
 
 SPACE = 1
 
@@ -48,12 +48,15 @@ def teacher_forced(product: HybridRecognizer, waveform: np.ndarray, labels: tupl
     return total
 
 
-def test_greedily_the_speller_writes_alone() -> None:
+def test_greedily_it_is_a_recogniser_of_ctc() -> None:
     product, waveform = hybrid(), sound(8_000)
-    alone = SpellingRecognizer(config=product.config, params=product.params)
+    alone = Recognizer(config=tiny_recognizer(), params=product.params["listener"])
     text = product.transcribe(waveform, GREEDY).text
     assert text, "or this shows nothing"
     assert text == product.transcribe_greedily(waveform).text == alone.transcribe(waveform).text
+    assert product.search == Search(width=8)
+    assert alone.search == GREEDY
+    assert product.transcribe(waveform).text != text
     assert product.transcribe(np.zeros(0, np.float32)).text == ""
 
 
@@ -83,7 +86,8 @@ def test_words_count_in_a_beam() -> None:
     plain, other = words[0], next(each for each in words[1:] if each and each != words[0])
     ngrams = build_ngrams([other])
     assert product.transcribe(waveform, Search(width=6, ngrams=ngrams, weight=5.0)).text.split() == other != plain
-    assert dataclasses.replace(product.search, ngrams=None) == Search(width=8)
+    assert product.searched(ngrams) == Search(ngrams=ngrams)
+    assert product.searched(None, 0) == GREEDY
 
 
 def test_times_are_those_of_ctc_and_known_texts_are_aligned() -> None:

@@ -74,7 +74,8 @@ class RecognitionOptions:
     with a sentence on each line. One that knows a sentence that is judged is refused; `wavejax language-model` makes
     one that does not."""
     beam: Annotated[int, Range(0, 1000)] = 0
-    """Also read everything with a beam that keeps this number of texts; with a language model 16."""
+    """Also read everything with a beam that keeps this number of texts; by default with a language model (16), and
+    where a speller and CTC compare theirs (8)."""
     lm_weight: Annotated[float, Range(0, 100)] = Search.weight
     """What the language model counts."""
     word_bonus: Annotated[float, Range(-100, 100)] = Search.word_bonus
@@ -130,14 +131,14 @@ class RecognitionOptions:
                 raise
             path = ngrams = None
             facts["own language model"] = f"not used: {known}"
-        if ngrams is not None or self.beam:
-            search = Search(
-                width=self.beam or 16,
-                ngrams=ngrams,
-                weight=self.lm_weight,
-                word_bonus=self.word_bonus,
-                new_word=self.new_word,
-            )
+        search = product.searched(
+            ngrams,
+            self.beam or None,
+            weight=self.lm_weight,
+            word_bonus=self.word_bonus,
+            new_word=self.new_word,
+        )
+        if search.width:
             product.transcribe(np.zeros(0, np.float32), search)  # refuses what the model cannot do, before it reads
             name = f"beam {search.width}" + (f", {path.name}" if path is not None else "")
             others[name] = lambda waveform, rate: product.transcribe(waveform, search).text

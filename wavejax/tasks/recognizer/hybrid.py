@@ -23,8 +23,6 @@ from wavejax.tasks.recognizer.spelling import SpellingRecognizer, spikes_of
 from wavejax.text.transcripts import Transcript
 from wavejax.types import AnyArray
 
-_WIDTH = 8
-"""Texts of each reading, where nothing else is asked."""
 _CTC = 0.3
 """What CTC's log-probability of a text counts; the speller's counts the rest."""
 _LETTERS = 64
@@ -40,16 +38,13 @@ class _Text(NamedTuple):
 class HybridRecognizer(SpellingRecognizer):
     """A recogniser that spells what a listener hears, whose letters CTC reads as well (Watanabe et al. 2017).
 
-    Greedily the speller alone writes. A beam takes the best texts of both, and orders them by the sum of the logs of
+    Greedily it is a recogniser of CTC. A beam takes the best texts of both, and orders them by the sum of the logs of
     both probabilities, of CTC's .3 and of the speller's .7, and by what its words score. The times of words are CTC's.
     """
 
     has_frames: ClassVar[bool] = True
-
-    @functools.cached_property
-    def search(self) -> Search:
-        """A beam over both readings, with its own language model, if it has one."""
-        return Search(width=_WIDTH, ngrams=self.language_model)
+    greedily: ClassVar[str] = Recognizer.greedily
+    beam_width: ClassVar[int] = 8
 
     @functools.cached_property
     def _read(self) -> Callable[[Any, Any, Any], Any]:
@@ -75,8 +70,8 @@ class HybridRecognizer(SpellingRecognizer):
         if program_size(frames) not in self._compiled:
             self._compiled.add(program_size(frames))
             features = np.zeros((frames, self.config.spec.num_channels), np.float32)
-            self._spelled(features, _WIDTH, 1, longest=1)
-            self._by_speller(features, [()], 2 * _WIDTH)
+            self._spelled(features, self.search.width, 1, longest=1)
+            self._by_speller(features, [()], 2 * self.search.width)
             self._log_probs(features)
 
     def transcribe(self, waveform: Num[AnyArray, " time"], search: Search | None = None) -> Transcript:
@@ -84,12 +79,14 @@ class HybridRecognizer(SpellingRecognizer):
 
         Args:
             waveform: floating point in [-1, 1], or int16.
-            search: its width says how many texts of each reading are compared, 0 takes the speller's most probable
-                letter each time; None: as `self.search` says.
+            search: its width says how many texts of each reading are compared; 0 reads CTC's most probable symbol of
+                each frame; None: as `self.search` says.
 
         Raises TextError: a hot word that the model does not write.
         """
         signal, chosen = np.asarray(waveform), self.search if search is None else search
+        if not chosen.width:
+            return Recognizer.transcribe(self, signal, chosen)
         features, spikes = self.features(signal), list[Spike]()
         cuts = self.cuts(features)
         for first, piece in zip([0, *cuts], np.split(features, cuts), strict=True):
@@ -113,11 +110,10 @@ class HybridRecognizer(SpellingRecognizer):
 
     def _spikes(self, features: np.ndarray, search: Search) -> tuple[Spike, ...]:
         """The best text's labels, when CTC would read them; where it cannot, when the speller looked for them."""
-        width = max(search.width, 1)
-        spelled = self._spelled(features, width, width)
+        spelled = self._spelled(features, search.width, search.width)
         if not spelled:
             return ()
-        labels = self._ordered(spelled, features, search)[0].labels if search.width else spelled[0].labels
+        labels = self._ordered(spelled, features, search)[0].labels
         try:
             return align(self._log_probs(features), np.asarray(labels, np.int64)).spikes
         except ValueError:  # more labels than frames
@@ -129,7 +125,7 @@ class HybridRecognizer(SpellingRecognizer):
             return []
         heard, scorer = self._log_probs(features), search.scorer(self.text)
         found = beam_search(heard, width=search.width, num_best=search.width, scorer=scorer)
-        texts = list(dict.fromkeys(each.labels for each in (*spelled, *found)))
+        texts = list(dict.fromkeys([*(each.labels for each in spelled), *(each.labels for each in found)]))
         both = (1 - _CTC) * self._by_speller(features, texts, 2 * search.width) + _CTC * text_log_probs(heard, texts)
         words = [0.0 if scorer is None else _added(scorer, labels) for labels in texts]
         scored = [_Text(labels, float(score)) for labels, score in zip(texts, both + words, strict=True)]

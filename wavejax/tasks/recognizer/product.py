@@ -40,6 +40,8 @@ class Recognizer(Product[RecognizerConfig]):
     """Whether it has probabilities frame by frame, and so aligns."""
     greedily: ClassVar[str] = "the most probable symbol of each frame"
     """What `transcribe_greedily` reads."""
+    beam_width: ClassVar[int] = 0
+    """Texts that a search compares where nothing else is asked; 0: none, unless there is a language model."""
 
     @property
     def sample_rate(self) -> int:
@@ -63,7 +65,16 @@ class Recognizer(Product[RecognizerConfig]):
     @functools.cached_property
     def search(self) -> Search:
         """How texts are searched where nothing else is asked: with its own language model, if it has one."""
-        return GREEDY if self.language_model is None else Search(ngrams=self.language_model)
+        return self.searched(self.language_model)
+
+    def searched(self, ngrams: NGrams | None, width: int | None = None, **words: Any) -> Search:
+        """How texts are searched with a language model, by a beam of `width` or of what suits the recogniser.
+
+        `words` are the further fields of `Search`.
+        """
+        if width is None:
+            width = Search.width if ngrams is not None or words.get("hot_words") else self.beam_width
+        return Search(width=width, ngrams=ngrams, **words) if width else GREEDY
 
     @functools.cached_property
     def _on_device(self) -> Any:
