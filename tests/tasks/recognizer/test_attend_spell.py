@@ -22,6 +22,7 @@ from wavejax.tasks.recognizer.attend_spell import (
     held_out_attend_spell_loss,
 )
 from wavejax.tasks.recognizer.config import in_language
+from wavejax.tasks.recognizer.learner import recognizer_learner
 from wavejax.text import get_text_spec
 
 
@@ -40,6 +41,12 @@ def test_a_ctc_recogniser_becomes_its_listener(caplog: pytest.LogCaptureFixture)
     jax.tree.map(np.testing.assert_array_equal, adopted["speller"], state.params["speller"])
     again = learner.adopt(state, adopted, "there").params
     jax.tree.map(np.testing.assert_array_equal, again, adopted)
+
+
+def test_its_listener_becomes_a_ctc_recogniser() -> None:
+    learner, given = recognizer_learner(tiny_recognizer()), drawn(tiny_attend_spell(), seed=7)
+    adopted = learner.adopt(cheap_jit(learner.init)(jax.random.key(0)), given, "there").params
+    jax.tree.map(np.testing.assert_array_equal, adopted, given["listener"])
 
 
 def test_one_of_other_symbols_starts_with_all_but_its_last_layers() -> None:

@@ -145,6 +145,8 @@ def learner_of(
 
 
 def _with_own_head(own: Params, given: Params) -> tuple[Params, list[str]]:
+    if "listener" in given and "listener" not in own:
+        given = given["listener"]  # of a speller: a recogniser of CTC by itself
     anew = heads_of(own, given)
     return {**given, **{name: own[name] for name in anew}}, anew
 
