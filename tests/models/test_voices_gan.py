@@ -62,11 +62,36 @@ def test_the_critic_hears_intervals_whatever_the_key():
     assert interval.sum() == 1
 
 
+def test_the_critic_is_told_of_crossed_voices_and_parallels():
+    codes = random_codes(4, rows=20)
+    plain = np.asarray(heard(phrases(codes), SMALL.lowest))
+    told = np.asarray(heard(phrases(codes), SMALL.lowest, voice_leading=True))
+    np.testing.assert_array_equal(told[..., : plain.shape[-1]], plain)
+    crossed = (told[..., plain.shape[-1] :: 3] > 1e-6).any(axis=-1)
+    grid = music.Grid(steps_per_beat=4, steps_per_bar=16)
+    for row, piece in zip(crossed, codes, strict=True):
+        both = (music.sounding(piece) > 0).sum(axis=1) > 1
+        assert row[both].mean() == pytest.approx(music.voice_crossing(piece, grid))
+
+    def parallels(*steps: tuple[int, int]) -> tuple[float, float]:
+        """(octaves, fifths) of soprano and alto, as the critic and as the figures of music count them."""
+        piece = np.zeros((1, SMALL.num_steps, SMALL.num_voices), int)
+        piece[0, : len(steps), :2] = steps
+        found = np.asarray(heard(phrases(piece), SMALL.lowest, voice_leading=True))[0, :, plain.shape[-1] :]
+        assert found[:, 1:3].sum() == 2 * music.parallels(piece[0], grid)
+        return float(found[:, 1].sum()), float(found[:, 2].sum())
+
+    assert parallels((57, 50), (59, 52), (60, 53)) == (0, 2)  # fifths, up and up
+    assert parallels((62, 50), (64, 52), (64, 52)) == (1, 0)  # octaves, and then they stand
+    assert parallels((55, 50), (57, 52)) == (0, 0)  # fourths
+    assert parallels((57, 50), (57, 50), (57, 52)) == (0, 0)
+
+
 def test_both_players_together_have_less_than_a_million_parameters():
     players = PRESETS["musegan-chorales"].build()
     generator, critic = jax.eval_shape(lambda: players.initial_params(jax.random.key(0)))
     assert count_parameters(generator) == 442_508
-    assert count_parameters(critic) == 244_561
+    assert count_parameters(critic) == 245_425
 
 
 def test_an_experiment_of_before_draws_all_codes_at_once():

@@ -51,7 +51,7 @@ NUM_KEYS = 24
 _REST_CLASS, _HOLD_CLASS, _FIRST_PITCH = 0, 1, 2
 _IMPOSSIBLE = -1e9
 """Logit of a class that cannot be drawn."""
-_PARALLEL, _PERFECT = -4.0, (0, 7)
+_PARALLEL, PERFECT = -4.0, (0, 7)
 """What parallel octaves and fifths are worth before training, in nats: Bach writes one where chance writes forty."""
 _DROPPED = {"input": 3000, "hidden": 3001, "head": 3002}
 """Labels of the examples' keys."""
@@ -494,7 +494,7 @@ def initial_motion(key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike =
     """Nothing, but for parallel octaves and fifths."""
     del key
     table = np.zeros(shape)
-    table[:, :, _PERFECT, _PERFECT] = _PARALLEL
+    table[:, :, PERFECT, PERFECT] = _PARALLEL
     return jnp.asarray(table, dtype)
 
 

@@ -31,7 +31,7 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
-from wavejax.models.chorale import ScoreCoding
+from wavejax.models.chorale import PERFECT, ScoreCoding
 from wavejax.models.voices_in_turn import VoicesInTurn, draw_with, held_at_first
 from wavejax.nn.kernels import declare_kernel
 from wavejax.types import Params, PyTree
@@ -59,6 +59,8 @@ class VoicesConfig:
     critic_channels: int = 96
     in_turn: bool = False
     """Draw step after step and voice after voice, each code knowing what sounds; otherwise all codes at once."""
+    voice_leading: bool = False
+    """Tell the critic of crossed voices and of parallel fifths and octaves."""
 
     def __post_init__(self) -> None:
         _ = self.coding  # raises if the pitches are impossible
@@ -202,6 +204,7 @@ class VoicesCritic(nn.Module):
         width = c.critic_channels
         num_pairs = c.num_voices * (c.num_voices - 1) // 2
         inputs = c.num_voices * (2 + c.num_pitches + 1 + 12) + 12 * num_pairs + 12
+        inputs += 3 * num_pairs if c.voice_leading else 0
         self.kernels = {
             "input": declare_kernel(self, "input_kernel", (1, inputs, width // 2), gain=gain),
             "steps": declare_kernel(self, "steps_kernel", (3, width // 2, width), gain=gain),
@@ -218,7 +221,7 @@ class VoicesCritic(nn.Module):
 
     def __call__(self, phrases: Float[Array, "batch steps voices classes"]) -> Float[Array, "batch opinions"]:
         """The larger, the more like real music."""
-        x = heard(phrases, self.config.lowest)
+        x = heard(phrases, self.config.lowest, voice_leading=self.config.voice_leading)
         for name, kernel in self.kernels.items():
             x = _gathered(x, kernel) if name in ("beats", "bars") else _around(x, kernel)
             x = _leaky(x + self.biases[name][None, None])
@@ -299,23 +302,35 @@ def sounding(phrases: Float[Array, "batch steps voices classes"]) -> Float[Array
     return sounds
 
 
-def heard(phrases: Float[Array, "batch steps voices classes"], lowest: int) -> Float[Array, "batch steps features"]:
+def heard(
+    phrases: Float[Array, "batch steps voices classes"], lowest: int, *, voice_leading: bool = False
+) -> Float[Array, "batch steps features"]:
     """What the critic hears at each step.
 
     Of each voice: rests, holds, what sounds, how high that is in octaves above the lowest pitch, and by how many
     semitones modulo 12 it has moved since the step before; of each pair of voices the interval between them, modulo 12;
-    and how many voices sound each pitch class.
+    and how many voices sound each pitch class. With `voice_leading`, of each pair by how many octaves the lower voice
+    sounds above the upper one, and whether both have moved from an octave to an octave, or from a fifth to a fifth.
     """
     batch, steps, voices, _ = phrases.shape
     sounds = sounding(phrases)
     pitch = np.arange(sounds.shape[-1])
     chroma = sounds @ jnp.asarray((pitch + lowest)[:, None] % 12 == np.arange(12), jnp.float32)
     height = sounds @ jnp.asarray(pitch[:, None] / 12, jnp.float32)
-    intervals = [_interval(chroma[:, :, a], chroma[:, :, b]) for a, b in itertools.combinations(range(voices), 2)]
+    pairs = list(itertools.combinations(range(voices), 2))
+    intervals = [_interval(chroma[:, :, a], chroma[:, :, b]) for a, b in pairs]
     moved = _interval(_later(chroma, 1), chroma)
     parts = [phrases[..., :_FIRST_PITCH], sounds, height, moved]
     flat = [part.reshape(batch, steps, -1) for part in parts]
-    return jnp.concatenate([*flat, *intervals, jnp.sum(chroma, axis=2)], axis=-1)
+    leading = []
+    if voice_leading:
+        sounding_at_all, stirred = jnp.sum(sounds, axis=-1), 1 - moved[..., 0]
+        for (a, b), interval in zip(pairs, intervals, strict=True):
+            both = (sounding_at_all[:, :, a] * sounding_at_all[:, :, b])[..., None]
+            leading.append(both * jax.nn.relu(height[:, :, b] - height[:, :, a]))
+            kept = (interval * _later(interval, 1))[..., -np.asarray(PERFECT) % 12]  # from the upper voice up
+            leading.append(kept * (stirred[:, :, a] * stirred[:, :, b])[..., None])
+    return jnp.concatenate([*flat, *intervals, jnp.sum(chroma, axis=2), *leading], axis=-1)
 
 
 def _interval(one: Float[Array, "*batch 12"], other: Float[Array, "*batch 12"]) -> Float[Array, "*batch 12"]:
@@ -369,7 +384,7 @@ def straight_through(
     return soft + lax.stop_gradient(hard - soft)
 
 
-PRESETS: Mapping[str, VoicesConfig] = {"musegan-chorales": VoicesConfig(in_turn=True)}
+PRESETS: Mapping[str, VoicesConfig] = {"musegan-chorales": VoicesConfig(in_turn=True, voice_leading=True)}
 
 __all__ = [
     "PRESETS",
