@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Num
 
 from wavejax.decoding import (
     Scorer,
@@ -71,7 +71,7 @@ class HybridRecognizer(SpellingRecognizer):
             self._compiled.add(program_size(frames))
             features = np.zeros((frames, self.config.spec.num_channels), np.float32)
             self._spelled(features, self.search.width, 1, longest=1)
-            self._by_speller(features, [()], 2 * self.search.width)
+            self._by_speller(features, [()], self.search.width)
             self._log_probs(features)
 
     def transcribe(self, waveform: Num[AnyArray, " time"], search: Search | None = None) -> Transcript:
@@ -126,22 +126,31 @@ class HybridRecognizer(SpellingRecognizer):
         heard, scorer = self._log_probs(features), search.scorer(self.text)
         found = beam_search(heard, width=search.width, num_best=search.width, scorer=scorer)
         texts = list(dict.fromkeys([*(each.labels for each in spelled), *(each.labels for each in found)]))
-        both = (1 - _CTC) * self._by_speller(features, texts, 2 * search.width) + _CTC * text_log_probs(heard, texts)
-        words = [0.0 if scorer is None else _added(scorer, labels) for labels in texts]
-        scored = [_Text(labels, float(score)) for labels, score in zip(texts, both + words, strict=True)]
+        written = {each.labels: each.log_prob for each in spelled if each.ended}
+        written |= self._by_speller(features, [labels for labels in texts if labels not in written], search.width)
+        scored = []
+        for labels, by_ctc in zip(texts, text_log_probs(heard, texts), strict=True):
+            words = 0.0 if scorer is None else _added(scorer, labels)
+            scored.append(_Text(labels, (1 - _CTC) * written[labels] + _CTC * float(by_ctc) + words))
         return sorted(scored, key=lambda each: (-each.score, each.labels))
 
-    def _by_speller(self, features: np.ndarray, texts: list[tuple[int, ...]], most: int) -> Float[np.ndarray, " texts"]:
-        """Natural log of the speller's probability of each text and its end; `most`: of the texts of one program."""
+    def _by_speller(
+        self, features: np.ndarray, texts: list[tuple[int, ...]], width: int
+    ) -> dict[tuple[int, ...], float]:
+        """Natural log of the speller's probability of each text and its end, by a program for `width` texts."""
         padded = np.zeros((1, program_size(len(features)), features.shape[1]), np.float32)
         padded[0, : len(features)] = features
         memory, _ = self._listen(self._on_device, padded, np.asarray([len(features)], np.int32))
-        longest = max(map(len, texts)) // _LETTERS * _LETTERS + _LETTERS
-        labels = np.zeros((max(most, len(texts)), longest), np.int32)
-        for row, text in zip(labels, texts, strict=False):
-            row[: len(text)] = text
-        log_probs = np.asarray(self._written(self._on_device, memory, labels), np.float64)
-        return np.asarray([np.sum(log_probs[n, np.arange(len(text) + 1), [*text, 0]]) for n, text in enumerate(texts)])
+        longest = max(map(len, texts), default=0) // _LETTERS * _LETTERS + _LETTERS
+        found = {}
+        for first in range(0, len(texts), width):
+            some, labels = texts[first : first + width], np.zeros((width, longest), np.int32)
+            for row, text in zip(labels, some, strict=False):
+                row[: len(text)] = text
+            log_probs = np.asarray(self._written(self._on_device, memory, labels), np.float64)
+            for each, text in zip(log_probs, some, strict=False):
+                found[text] = float(np.sum(each[np.arange(len(text) + 1), [*text, 0]]))
+        return found
 
 
 def _added(scorer: Scorer, labels: tuple[int, ...]) -> float:

@@ -40,8 +40,7 @@ class SpellingRecognizer(Recognizer):
 
         def advance(params: Any, memory: Any, state: Any, rows: Any, labels: Any) -> Any:
             state = jax.tree.map(lambda leaf: leaf[rows], state)
-            each = jax.tree.map(lambda leaf: jnp.repeat(leaf, len(labels), axis=0), memory)
-            return model.apply({"params": params}, state, labels, each, method="advance")
+            return model.apply({"params": params}, state, labels, memory, method="advance")
 
         return jax.jit(advance)
 
@@ -106,8 +105,8 @@ class SpellingRecognizer(Recognizer):
             state, log_probs, weights = self._spell(self._on_device, memory, state, *given)
             return state, np.asarray(log_probs), np.asarray(weights)[:, :places]
 
-        repeated = jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf), width, axis=0), state)
-        return spell(repeated, advance, width=width, longest=longest, num_best=num_best)
+        memory, state = jax.tree.map(lambda leaf: jnp.repeat(leaf, width, axis=0), (memory, state))
+        return spell(state, advance, width=width, longest=longest, num_best=num_best)
 
 
 _NO_FRAMES = "writes letter by letter, and has no letters of single frames"
