@@ -6,18 +6,11 @@ from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Num
 
-from wavejax.decoding import (
-    Scorer,
-    Search,
-    Spelled,
-    Spike,
-    align,
-    beam_search,
-    text_log_probs,
-)
+from wavejax.decoding import Scorer, Search, Spelled, Spike, align, beam_search, text_log_probs
 from wavejax.tasks.recognizer.product import Recognizer, program_size
 from wavejax.tasks.recognizer.spelling import SpellingRecognizer, spikes_of
 from wavejax.text.transcripts import Transcript
@@ -56,7 +49,7 @@ class HybridRecognizer(SpellingRecognizer):
         model = self.config.model.build()
 
         def written(params: Any, memory: Any, labels: Any) -> Any:
-            each = jax.tree.map(lambda leaf: jax.numpy.repeat(leaf, len(labels), axis=0), memory)
+            each = jax.tree.map(lambda leaf: jnp.repeat(leaf, len(labels), axis=0), memory)
             return jax.nn.log_softmax(model.apply({"params": params}, each, labels, method="written"))
 
         return jax.jit(written)
@@ -84,20 +77,9 @@ class HybridRecognizer(SpellingRecognizer):
 
         Raises TextError: a hot word that the model does not write.
         """
-        signal, chosen = np.asarray(waveform), self.search if search is None else search
-        if not chosen.width:
-            return Recognizer.transcribe(self, signal, chosen)
-        features, spikes = self.features(signal), list[Spike]()
-        cuts = self.cuts(features)
-        for first, piece in zip([0, *cuts], np.split(features, cuts), strict=True):
-            place = first // self.config.model.subsampling
-            if first:
-                spikes.append(Spike(self.text.space, place, place + 1, 0.0))
-            spikes += [
-                spike._replace(first=spike.first + place, last=spike.last + place)
-                for spike in self._spikes(piece, chosen)
-            ]
-        return self._transcript(tuple(spikes), len(signal))
+        chosen = self.search if search is None else search
+        read = super().transcribe if chosen.width else functools.partial(Recognizer.transcribe, self)
+        return read(waveform, chosen)
 
     def alternatives(
         self, waveform: Num[AnyArray, " time"], search: Search | None = None, num_best: int = 5
@@ -108,8 +90,9 @@ class HybridRecognizer(SpellingRecognizer):
         found = self._ordered(self._spelled(features, wide.width, wide.width), features, wide)
         return [(self.text.decode(each.labels).strip(), each.score) for each in found[:num_best]]
 
-    def _spikes(self, features: np.ndarray, search: Search) -> tuple[Spike, ...]:
+    def _spikes(self, features: np.ndarray, search: Search | None) -> tuple[Spike, ...]:
         """The best text's labels, when CTC would read them; where it cannot, when the speller looked for them."""
+        search = search or self.search
         spelled = self._spelled(features, search.width, search.width)
         if not spelled:
             return ()

@@ -65,17 +65,22 @@ class SpellingRecognizer(Recognizer):
         Raises ExperimentError: a search with a language model or hot words.
         """
         signal = np.asarray(waveform)
-        features, width = self.features(signal), _width(search, 1, self.config.name)
-        spikes, cuts = list[Spike](), self.cuts(features)
+        features, spikes = self.features(signal), list[Spike]()
+        cuts = self.cuts(features)
         for first, piece in zip([0, *cuts], np.split(features, cuts), strict=True):
             place = first // self.config.model.subsampling
             if first:
                 spikes.append(Spike(self.text.space, place, place + 1, 0.0))
-            for best in self._spelled(piece, width, 1):
-                spikes += [
-                    spike._replace(first=spike.first + place, last=spike.last + place) for spike in spikes_of(best)
-                ]
+            spikes += [
+                spike._replace(first=spike.first + place, last=spike.last + place)
+                for spike in self._spikes(piece, search)
+            ]
         return self._transcript(tuple(spikes), len(signal))
+
+    def _spikes(self, features: np.ndarray, search: Search | None) -> tuple[Spike, ...]:
+        """What is written in one piece of a recording."""
+        spelled = self._spelled(features, _width(search, 1, self.config.name), 1)
+        return spikes_of(spelled[0]) if spelled else ()
 
     def alternatives(
         self, waveform: Num[AnyArray, " time"], search: Search | None = None, num_best: int = 5
