@@ -35,7 +35,9 @@ def figures(config: MuseGANConfig) -> Figures:
 FAMILY: Family[MuseGANConfig, PhraseComposer] = Family(
     config=MuseGANConfig,
     product=PhraseComposer,
-    presets={name: MuseGANConfig(name=name, model=model) for name, model in PRESETS.items()},
+    presets={
+        name: MuseGANConfig(name=name, model=model, temperature=0.5, common=0.3) for name, model in PRESETS.items()
+    },
     usage=usage,
     open_data=open_phrases,
     batch_shapes=phrase_shapes,
