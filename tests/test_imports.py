@@ -24,6 +24,7 @@ PACKAGE = ROOT / "wavejax"
 EVERYBODYS = {
     "types",
     "extras",
+    "allocator",
     "atomic",
     "caching",
     "compilation_cache",
@@ -45,6 +46,7 @@ _FLOOR_6 = {"tasks"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "extras": set(),
+    "allocator": set(),
     "atomic": set(),
     "caching": set(),
     "compilation_cache": set(),

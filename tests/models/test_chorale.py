@@ -14,7 +14,8 @@ from tests.models import golden
 from tests.tiny.chorale import CONFIGS, codes, make
 from tests.tiny.models import cheap_jit, parallel_outputs
 from wavejax.generation import Streamer, encode_conditioning, generate, init_state, pack, replay, stream
-from wavejax.models.chorale import FREE, HOLD, PRESETS, REST, Chorale, ChoraleConfig, ScoreCoding, frames_of
+from wavejax.models.chorale import FREE, PRESETS, Chorale, ChoraleConfig, frames_of
+from wavejax.nn.scores import HOLD, REST, ScoreCoding
 from wavejax.types import Steppable
 
 BATCH = 2

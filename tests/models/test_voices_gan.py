@@ -10,8 +10,8 @@ import pytest
 from wavejax.distributions import ScoreCodes
 from wavejax.evaluation import music
 from wavejax.models.voices_gan import PRESETS, Players, VoicesConfig, heard, sounding, straight_through
-from wavejax.models.voices_in_turn import VoicesInTurn
 from wavejax.nn.parameters import count_parameters
+from wavejax.nn.voices_in_turn import VoicesInTurn
 
 SMALL = VoicesConfig(lowest=50, highest=65, bars=2, noise_size=3, channels=4, critic_channels=4)
 IN_TURN = dataclasses.replace(SMALL, in_turn=True)

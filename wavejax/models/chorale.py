@@ -32,82 +32,25 @@ import numpy as np
 from flax import linen as nn
 from jax import lax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key
 
 from wavejax.distributions import ScoreCodes
 from wavejax.nn import declare_kernel
 from wavejax.nn.configured import ReadsConfig
 from wavejax.nn.dropout import drop
 from wavejax.nn.recurrent import GRU
+from wavejax.nn.scores import FIRST_PITCH, HOLD_CLASS, ScoreCoding, initial_motion, motion_worth, notes_of
 from wavejax.types import PyTree
 
-REST, HOLD = 0, -1
-"""Codes that strike no pitch."""
 FREE = 0
 """In a conditioning frame: this voice is not given. A given code of class k is the number k + 1."""
 NUM_KEYS = 24
 """Twelve major keys, C first, then twelve minor ones."""
 
-_REST_CLASS, _HOLD_CLASS, _FIRST_PITCH = 0, 1, 2
 _IMPOSSIBLE = -1e9
 """Logit of a class that cannot be drawn."""
-_PARALLEL, PERFECT = -4.0, (0, 7)
-"""What parallel octaves and fifths are worth before training, in nats: Bach writes one where chance writes forty."""
 _DROPPED = {"input": 3000, "hidden": 3001, "head": 3002}
 """Labels of the examples' keys."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ScoreCoding:
-    """Codes as classes: 0 rests, 1 holds, 2 strikes the lowest pitch, and so on upwards.
-
-    A `wavejax.types.Coding`, by which the engine hands codes through as if they were samples.
-    """
-
-    lowest: int = 31
-    """MIDI number of the lowest pitch."""
-    highest: int = 88
-    """MIDI number of the highest pitch."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.lowest <= self.highest <= 127:
-            raise ValueError(
-                f"pitches go from lowest to highest within 1 .. 127, got {self.lowest} and {self.highest}: give MIDI "
-                "numbers, the middle C being 60"
-            )
-
-    @property
-    def num_pitches(self) -> int:
-        """How many pitches there are."""
-        return self.highest - self.lowest + 1
-
-    @property
-    def num_classes(self) -> int:
-        """Rest, hold and the pitches."""
-        return _FIRST_PITCH + self.num_pitches
-
-    is_discrete = True
-
-    @property
-    def silence(self) -> int:
-        """The class of a rest."""
-        return _REST_CLASS
-
-    def encode(self, waveform: Any) -> Array:
-        """Codes [..., T] -> classes int32; pitches out of range become the nearest one in range."""
-        code = jnp.round(jnp.asarray(waveform)).astype(jnp.int32)
-        pitch = jnp.clip(code, self.lowest, self.highest) - (self.lowest - _FIRST_PITCH)
-        return jnp.where(code == REST, _REST_CLASS, jnp.where(code < 0, _HOLD_CLASS, pitch))
-
-    def decode_values(self, values: Array) -> Array:
-        """Classes -> codes as float32."""
-        struck = values + (self.lowest - _FIRST_PITCH)
-        code = jnp.where(values == _REST_CLASS, REST, jnp.where(values == _HOLD_CLASS, HOLD, struck))
-        return code.astype(jnp.float32)
-
-    def de_emphasize(self, signal: Array, memory: Array) -> tuple[Array, Array]:
-        """The codes unchanged."""
-        return signal, memory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -377,10 +320,10 @@ class Chorale(ReadsConfig, nn.Module):
             if self.config.voice_leading:
                 table = part["motion"][voice].astype(jnp.float32)
                 added = added + motion_worth(table, own, before[..., voice], note, self.config.coding)
-            logits = logits.at[..., _FIRST_PITCH:].add(added)
+            logits = logits.at[..., FIRST_PITCH:].add(added)
         number = lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1)
         held = (own > 0)[..., None] if self.config.holds else jnp.zeros((1,) * logits.ndim, jnp.bool_)
-        logits = jnp.where((number == _HOLD_CLASS) & ~held, jnp.float32(_IMPOSSIBLE), logits)
+        logits = jnp.where((number == HOLD_CLASS) & ~held, jnp.float32(_IMPOSSIBLE), logits)
         certain = jnp.where(number == given[..., None] - 1, jnp.float32(0), jnp.float32(_IMPOSSIBLE))
         return jnp.where((given != FREE)[..., None], certain, logits)
 
@@ -465,9 +408,9 @@ class Chorale(ReadsConfig, nn.Module):
         """(cache, class of the previous code, condition of this code) -> (cache, logits)."""
         voice, batch = condition["voice"], value.shape[0]
         last = jnp.arange(self.config.num_voices) == (voice - 1) % self.config.num_voices
-        moved = last[None] & (value != _HOLD_CLASS)[:, None]
-        sounding = jnp.where(moved, jnp.maximum(value - (_FIRST_PITCH - 1), 0)[:, None], cache["sounding"])
-        struck = jnp.where(last[None], (value >= _FIRST_PITCH).astype(jnp.int32)[:, None], cache["struck"])
+        moved = last[None] & (value != HOLD_CLASS)[:, None]
+        sounding = jnp.where(moved, jnp.maximum(value - (FIRST_PITCH - 1), 0)[:, None], cache["sounding"])
+        struck = jnp.where(last[None], (value >= FIRST_PITCH).astype(jnp.int32)[:, None], cache["struck"])
         begins, told = voice == 0, condition["condition"].astype(jnp.float32)
         before = {
             "sounding_before": jnp.where(begins, sounding, cache["sounding_before"]),
@@ -490,40 +433,6 @@ class Chorale(ReadsConfig, nn.Module):
         return {"state": state, "sounding": sounding, "struck": struck, **before}, logits
 
 
-def initial_motion(key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
-    """Nothing, but for parallel octaves and fifths."""
-    del key
-    table = np.zeros(shape)
-    table[:, :, PERFECT, PERFECT] = _PARALLEL
-    return jnp.asarray(table, dtype)
-
-
-def motion_worth(
-    table: Float[Array, "12 12"],
-    own: Int[Array, "*batch"],
-    before: Int[Array, "*batch"],
-    note: Int[Array, "*batch"],
-    coding: ScoreCoding,
-) -> Float[Array, "*batch pitches"]:
-    """What each pitch is worth to a voice for moving in the same direction as another one.
-
-    Args:
-        table: by the interval from this voice up to the other in semitones modulo 12, before and after.
-        own: this voice's note before (0: none, else 1 + the pitch's number).
-        before: the other's.
-        note: the other's as it is now.
-        coding: of the pitches.
-    """
-    pitch = np.arange(coding.num_pitches) + 1
-    row = (1,) * own.ndim + (-1,)
-    moved = jnp.where((own > 0) & (before > 0) & (note > 0), jnp.sign(note - before), 0)
-    similar = moved[..., None] * jnp.sign(pitch.reshape(row) - own[..., None]) > 0
-    reached = (note[..., None] - np.arange(12).reshape(row)) % 12
-    by_chroma = jnp.take_along_axis(table[(before - own) % 12], reached, axis=-1)
-    spread = jnp.asarray(pitch[None] % 12 == np.arange(12)[:, None], jnp.float32)
-    return jnp.where(similar, jnp.matmul(by_chroma, spread, precision=lax.Precision.HIGHEST), jnp.float32(0))
-
-
 def _grid(values: Int[Array, "batch time"], voice: int, steps: int, voices: int) -> Int[Array, "batch steps voices"]:
     """Values in rows of one step, the step before the first predicted one included; rests where nothing is known.
 
@@ -533,15 +442,6 @@ def _grid(values: Int[Array, "batch time"], voice: int, steps: int, voices: int)
     after = (steps + 1) * voices - before - values.shape[1]
     padded = jnp.pad(values, ((0, 0), (before, max(after, 0))))[:, : (steps + 1) * voices]
     return padded.reshape(values.shape[0], steps + 1, voices)
-
-
-def notes_of(grid: Int[Array, "batch steps voices"]) -> tuple[Array, Array]:
-    """What sounds at each step (0: nothing, else 1 + the pitch's number), and whether it was struck there (1 or 0)."""
-    step = lax.broadcasted_iota(jnp.int32, grid.shape, 1)
-    changed = lax.cummax(jnp.where(grid == _HOLD_CLASS, -1, step), axis=1)
-    note = jnp.maximum(grid - (_FIRST_PITCH - 1), 0)
-    sounding = jnp.take_along_axis(note, jnp.maximum(changed, 0), axis=1)
-    return jnp.where(changed < 0, 0, sounding), (grid >= _FIRST_PITCH).astype(jnp.int32)
 
 
 PRESETS: Mapping[str, ChoraleConfig] = {

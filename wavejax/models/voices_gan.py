@@ -2,7 +2,7 @@
 
 Our own network after MuseGAN (Dong et al. 2018, arXiv 1709.06298), whose published ones are in `models.musegan`. Each
 voice says at each step with a softmax whether it strikes a pitch, holds the note before or rests, in the classes of
-`models.chorale.ScoreCoding`. No threshold breaks long notes up. The critic sees the drawn classes; the gradient passes
+`nn.scores.ScoreCoding`. No threshold breaks long notes up. The critic sees the drawn classes; the gradient passes
 through them to the softmax (straight through, Bengio et al. 2013, arXiv 1308.3432).
 
     bars   = f(noise)              one vector for each bar
@@ -11,7 +11,7 @@ through them to the softmax (straight through, Bengio et al. 2013, arXiv 1308.34
     logits = heads(steps)          of each voice
 
 With `in_turn` the steps are a plan: codes are drawn one after the other, each knowing what sounds before it and above
-it (`models.voices_in_turn`). Otherwise all codes are drawn at once, from the noise alone.
+it (`nn.voices_in_turn`). Otherwise all codes are drawn at once, from the noise alone.
 
 Most codes hold a note, so what sounds at a step was decided long before. A critic of a few convolutions over codes
 would never hear a chord. So ours carries the notes forward (`sounding`), which is exact for drawn classes and has a
@@ -19,6 +19,7 @@ gradient, and is given what a listener knows: the intervals between all voices, 
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Mapping
@@ -31,12 +32,12 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
-from wavejax.models.chorale import PERFECT, ScoreCoding
-from wavejax.models.voices_in_turn import VoicesInTurn, draw_with, held_at_first
+from wavejax.distributions import ScoreCodes
+from wavejax.distributions.score_codes import at_heat
 from wavejax.nn.kernels import declare_kernel
+from wavejax.nn.scores import FIRST_PITCH, HOLD_CLASS, PERFECT, ScoreCoding
+from wavejax.nn.voices_in_turn import VoicesInTurn, held_at_first
 from wavejax.types import Params, PyTree
-
-_HOLD_CLASS, _FIRST_PITCH = 1, 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -173,7 +174,9 @@ class VoicesGenerator(nn.Module):
         """(classes, logits) of one phrase for each row of noise; how they are drawn is said by `draw_with`."""
         c, plan = self.config, self._plan(noise)
         if c.in_turn:
-            drawn = lax.stop_gradient(self.heads.draw(plan, gumbel, temperature))
+            drawn = lax.stop_gradient(
+                self.heads.draw(plan, gumbel, functools.partial(draw_with, temperature=temperature))
+            )
             return drawn, self.heads.logits(plan, drawn)
         logits = (plan @ self.output_kernel).reshape(-1, c.num_steps, c.num_voices, c.num_classes)
         logits = logits + self.output_bias[None, None]
@@ -293,7 +296,7 @@ def sounding(phrases: Float[Array, "batch steps voices classes"]) -> Float[Array
 
     s_t = struck_t + hold_t s_(t-1), a linear recurrence, computed for all steps at once by doubling.
     """
-    sounds, held = phrases[..., _FIRST_PITCH:], phrases[..., _HOLD_CLASS : _HOLD_CLASS + 1]
+    sounds, held = phrases[..., FIRST_PITCH:], phrases[..., HOLD_CLASS : HOLD_CLASS + 1]
     distance = 1
     while distance < phrases.shape[1]:
         sounds = sounds + held * _later(sounds, distance)
@@ -320,7 +323,7 @@ def heard(
     pairs = list(itertools.combinations(range(voices), 2))
     intervals = [_interval(chroma[:, :, a], chroma[:, :, b]) for a, b in pairs]
     moved = _interval(_later(chroma, 1), chroma)
-    parts = [phrases[..., :_FIRST_PITCH], sounds, height, moved]
+    parts = [phrases[..., :FIRST_PITCH], sounds, height, moved]
     flat = [part.reshape(batch, steps, -1) for part in parts]
     leading = []
     if voice_leading:
@@ -370,6 +373,27 @@ def _leaky(x: Array) -> Array:
     return jnp.maximum(x, jnp.float32(0.2) * x)
 
 
+def draw_with(
+    logits: Float[Array, "*batch classes"],
+    gumbel: Float[Array, "*batch classes"],
+    temperature: Float[Array, ""] | None = None,
+) -> Int[Array, "*batch"]:
+    """Classes drawn from the softmax of logits, at a temperature as of `wavejax.distributions.ScoreCodes`.
+
+    Args:
+        logits: of the classes.
+        gumbel: noise, independent for each class: the largest sum of it and a logit is drawn from the softmax (Jang et
+            al. 2017, arXiv 1611.01144).
+        temperature: at least 0; None is 1.
+    """
+    if temperature is None:
+        return jnp.argmax(logits + gumbel, axis=-1)
+    is_warm = temperature > 0
+    heat = jnp.broadcast_to(jnp.where(is_warm, temperature, jnp.float32(1)), logits.shape[:-1])
+    warm = jnp.argmax(at_heat(logits, heat) + gumbel, axis=-1)
+    return jnp.where(is_warm, warm, ScoreCodes(num_classes=logits.shape[-1]).mode(logits))
+
+
 def straight_through(
     perturbed: Float[Array, "*batch classes"], drawn: Int[Array, "*batch"]
 ) -> Float[Array, "*batch classes"]:
@@ -392,6 +416,7 @@ __all__ = [
     "VoicesConfig",
     "VoicesCritic",
     "VoicesGenerator",
+    "draw_with",
     "heard",
     "sounding",
     "straight_through",

@@ -11,7 +11,8 @@ from tests.tiny.scores import corpus, tiny_composer
 from wavejax.data.score_corpus import ScoreCorpus
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.experiments.running import training_strategy
-from wavejax.models.chorale import FREE, HOLD, ChoraleConfig
+from wavejax.models.chorale import FREE, ChoraleConfig
+from wavejax.nn.scores import HOLD
 from wavejax.tasks.composer.data import ScoreData, batch_shapes, classes_of, open_scores
 
 CONFIG = tiny_composer()

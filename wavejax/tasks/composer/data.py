@@ -15,8 +15,9 @@ from wavejax.data.score_corpus import ScoreCorpus
 from wavejax.data.voices import transposed_codes
 from wavejax.evaluation.music import key_of, sounding
 from wavejax.experiments.metadata import ExperimentError
-from wavejax.models.chorale import FREE, HOLD, REST, ChoraleConfig, frames_of
+from wavejax.models.chorale import FREE, ChoraleConfig, frames_of
 from wavejax.models.voices_gan import VoicesConfig
+from wavejax.nn.scores import HOLD, REST
 from wavejax.parallel import Strategy
 from wavejax.tasks.composer.batches import SplitScores, shuffled
 from wavejax.tasks.composer.config import ComposerConfig

@@ -17,7 +17,8 @@ from wavejax.evaluation.music import key_of, sounding
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.experiments.product import Product
 from wavejax.generation import generate, stream, teacher_forced
-from wavejax.models.chorale import FREE, HOLD, REST, ChoraleConfig, frames_of
+from wavejax.models.chorale import FREE, ChoraleConfig, frames_of
+from wavejax.nn.scores import HOLD, REST
 from wavejax.ranges import Range
 from wavejax.tasks.composer.config import ComposerConfig
 from wavejax.tasks.composer.data import Piece, classes_of

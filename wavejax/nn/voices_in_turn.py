@@ -3,7 +3,7 @@
 Heads for a generator whose noise has become a plan, one vector for each step (`models.voices_gan`). They tell what
 each code of a voice is worth from the plan, from all notes at the step before and from the notes of the voices above.
 Three tables add what does not depend on the key: the interval to each note above, the voice's own leap, and motion in
-the same direction as a voice above (`models.chorale.motion_worth`).
+the same direction as a voice above (`nn.scores.motion_worth`).
 
 A phrase is drawn by a scan without a gradient. Then the logits of all its codes, each with what was drawn around it,
 are computed at once (`VoicesInTurn.logits`), and the gradient passes through these alone. So none passes back through
@@ -11,6 +11,7 @@ time.
 """
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -19,12 +20,9 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from wavejax.distributions import ScoreCodes
-from wavejax.distributions.score_codes import at_heat
-from wavejax.models.chorale import ScoreCoding, initial_motion, motion_worth, notes_of
 from wavejax.nn.kernels import declare, declare_kernel
+from wavejax.nn.scores import FIRST_PITCH, HOLD_CLASS, ScoreCoding, initial_motion, motion_worth, notes_of
 
-_HOLD_CLASS, _FIRST_PITCH = 1, 2
 _HELD = 5.0
 _IMPOSSIBLE = -1e9
 _CROSSING = -3.0
@@ -36,7 +34,7 @@ def held_at_first(key: PRNGKeyArray, shape: tuple[int, ...]) -> Array:
     hold, as in a chorale."""
     del key
     bias = np.zeros(shape, np.float32)
-    bias[..., _HOLD_CLASS] = _HELD
+    bias[..., HOLD_CLASS] = _HELD
     return jnp.asarray(bias)
 
 
@@ -46,27 +44,6 @@ def _crossing(key: PRNGKeyArray, shape: tuple[int, ...]) -> Array:
     table = np.zeros(shape, np.float32)
     table[..., shape[-1] // 2 + 1 :] = _CROSSING
     return jnp.asarray(table)
-
-
-def draw_with(
-    logits: Float[Array, "*batch classes"],
-    gumbel: Float[Array, "*batch classes"],
-    temperature: Float[Array, ""] | None = None,
-) -> Int[Array, "*batch"]:
-    """Classes drawn from the softmax of logits, at a temperature as of `wavejax.distributions.ScoreCodes`.
-
-    Args:
-        logits: of the classes.
-        gumbel: noise, independent for each class: the largest sum of it and a logit is drawn from the softmax (Jang et
-            al. 2017, arXiv 1611.01144).
-        temperature: at least 0; None is 1.
-    """
-    if temperature is None:
-        return jnp.argmax(logits + gumbel, axis=-1)
-    is_warm = temperature > 0
-    heat = jnp.broadcast_to(jnp.where(is_warm, temperature, jnp.float32(1)), logits.shape[:-1])
-    warm = jnp.argmax(at_heat(logits, heat) + gumbel, axis=-1)
-    return jnp.where(is_warm, warm, ScoreCodes(num_classes=logits.shape[-1]).mode(logits))
 
 
 class VoicesInTurn(nn.Module):
@@ -133,28 +110,28 @@ class VoicesInTurn(nn.Module):
             added = added + self._worth(self.interval_bias[voice, other], now[..., other])
             table = self.motion_bias[voice, other]
             added = added + motion_worth(table, own, before[..., other], now[..., other], self.coding)
-        logits = logits.at[..., _FIRST_PITCH:].add(added)
+        logits = logits.at[..., FIRST_PITCH:].add(added)
         number = lax.broadcasted_iota(jnp.int32, logits.shape, logits.ndim - 1)
-        nothing_to_hold = (number == _HOLD_CLASS) & (own == 0)[..., None]
+        nothing_to_hold = (number == HOLD_CLASS) & (own == 0)[..., None]
         return jnp.where(nothing_to_hold, jnp.float32(_IMPOSSIBLE), logits)
 
     def draw(
         self,
         plan: Float[Array, "batch steps channels"],
         gumbel: Float[Array, "batch steps voices classes"],
-        temperature: Float[Array, ""] | None = None,
+        choose: Callable[[Array, Array], Array],
     ) -> Int[Array, "batch steps voices"]:
-        """Classes drawn with Gumbel noise; the temperature is that of `draw_with`."""
+        """Classes that `choose` draws: (logits [B, classes], Gumbel noise of the same shape) -> classes [B]."""
 
         def step(before: Array, row: tuple[Array, Array]) -> tuple[Array, Array]:
             planned, added = row
             now, struck, drawn = before, jnp.zeros_like(before), []
             for voice in range(self.num_voices):
                 logits = self._head(voice, planned[:, voice], before, now, struck)
-                code = draw_with(logits, added[:, voice], temperature)
-                note = jnp.where(code == _HOLD_CLASS, before[:, voice], jnp.maximum(code - (_FIRST_PITCH - 1), 0))
+                code = choose(logits, added[:, voice])
+                note = jnp.where(code == HOLD_CLASS, before[:, voice], jnp.maximum(code - (FIRST_PITCH - 1), 0))
                 now = now.at[:, voice].set(note)
-                struck = struck.at[:, voice].set((code >= _FIRST_PITCH).astype(jnp.int32))
+                struck = struck.at[:, voice].set((code >= FIRST_PITCH).astype(jnp.int32))
                 drawn.append(code)
             return now, jnp.stack(drawn, axis=1)
 
@@ -173,4 +150,4 @@ class VoicesInTurn(nn.Module):
         return jnp.stack(heads, axis=2)
 
 
-__all__ = ["VoicesInTurn", "draw_with", "held_at_first"]
+__all__ = ["VoicesInTurn", "held_at_first"]
