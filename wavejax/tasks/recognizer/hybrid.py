@@ -19,7 +19,7 @@ from wavejax.types import AnyArray
 _CTC = 0.3
 """What CTC's log-probability of a text counts; the speller's counts the rest."""
 _LETTERS = 64
-"""Texts are scored by programs for multiples of so many letters."""
+"""Texts are padded to a multiple of this, so that few programs are compiled."""
 
 
 class _Text(NamedTuple):
