@@ -19,7 +19,9 @@ _kept = [False]
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep what it has freed, for what it allocates next. Call it before the first large allocation.
+    """Let this process keep what it has freed, for what it allocates next. Call it before JAX is imported.
+
+    A thread that runs already may have a heap of its own, from which large blocks go back as before.
 
     The process then holds as much memory as it needed at its peak, and somewhat more where holes are left in its heap.
 

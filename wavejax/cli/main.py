@@ -107,12 +107,12 @@ def _run(name: str, arguments: list[str], *, alone: bool) -> int:
     from wavejax import allocator, compilation_cache
     from wavejax.cli.parsing import UsageError
 
+    compiles = name not in WITHOUT_JAX and not {"-h", "--help"} & {*arguments}
+    if alone and compiles:
+        allocator.keep_freed_memory()  # before anything starts a thread, which would have a heap of its own
     try:
         with _few_collections(name in SHORT) if alone else nullcontext():
             command = importlib.import_module(COMMANDS[name][0]).COMMANDS[name]
-        compiles = name not in WITHOUT_JAX and not {"-h", "--help"} & {*arguments}
-        if alone and compiles:
-            allocator.keep_freed_memory()
         with compilation_cache.in_use() if compiles else nullcontext():
             return int(command(arguments))
     except SystemExit as done:  # --help
