@@ -2,11 +2,12 @@
 
 import sys
 
-from wavejax import interruption
+from wavejax import allocator, interruption
 
 
 def main() -> int:
     """Runs the command line of this process; from here on Ctrl-C ends it cleanly, also while it is being imported."""
+    allocator.keep_freed_memory()  # first: a thread that runs already may have a heap of its own
     interruption.install()
     from wavejax.cli.main import main as run
 

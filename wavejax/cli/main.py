@@ -17,7 +17,7 @@ from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
 
 import wavejax
-from wavejax import interruption, terminal
+from wavejax import allocator, interruption, terminal
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "prepare": ("wavejax.cli.corpora", "recordings -> a corpus to train on"),
@@ -67,6 +67,7 @@ TRACEBACK = "WAVEJAX_TRACEBACK"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (default: this process's) and return its exit code."""
     if arguments is None:
+        allocator.keep_freed_memory()  # first: a thread that runs already may have a heap of its own
         interruption.install()
         _say_every_name()
     with terminal.guarded():
@@ -104,12 +105,10 @@ def usage() -> str:
 
 
 def _run(name: str, arguments: list[str], *, alone: bool) -> int:
-    from wavejax import allocator, compilation_cache
+    from wavejax import compilation_cache
     from wavejax.cli.parsing import UsageError
 
     compiles = name not in WITHOUT_JAX and not {"-h", "--help"} & {*arguments}
-    if alone and compiles:
-        allocator.keep_freed_memory()  # before anything starts a thread, which would have a heap of its own
     try:
         with _few_collections(name in SHORT) if alone else nullcontext():
             command = importlib.import_module(COMMANDS[name][0]).COMMANDS[name]
