@@ -43,3 +43,23 @@ def test_what_was_freed_is_not_asked_of_the_system_again():
 def test_what_the_environment_says_of_malloc_comes_first(name):
     value = {"MALLOC_ARENA_MAX": "4", "GLIBC_TUNABLES": "glibc.malloc.arena_max=4"}[name]
     assert counted("keep", **{name: value})[0] == "False"
+
+
+COMMAND = """
+import sys
+from wavejax import allocator, interruption
+def begin():  # a thread that watches for Ctrl-C
+    sys.exit(0 if allocator.keeps_freed_memory() else 3)
+interruption.install = begin
+sys.argv = ["wavejax", "voices"]
+from {module} import main
+main()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
+@pytest.mark.parametrize("module", ["wavejax.__main__", "wavejax.cli.main"])
+def test_the_command_line_keeps_it_from_before_its_first_thread(module):
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(VARIABLES)}
+    code = COMMAND.format(module=module)
+    assert subprocess.run([sys.executable, "-c", code], env=plain, check=False).returncode == 0

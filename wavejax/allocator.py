@@ -1,7 +1,7 @@
 """Memory that is freed stays with the process: the arrays of a training step are not asked of the system each time.
 
 glibc gives large blocks back to the system as soon as they are freed. A training step on a CPU frees and allocates
-gigabytes, and the system clears each page of them anew: a third of the time, half of it on a virtual machine.
+gigabytes, and the system clears each page of them anew: a third of the time where it was measured (docs/results.md).
 """
 
 import ctypes
