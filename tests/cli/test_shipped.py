@@ -51,3 +51,20 @@ def test_a_speaker_is_exported_with_another_gv_scale_and_others_have_none(run, v
     jax.tree.map(np.testing.assert_array_equal, softer.params, shipped.params)
     refused = run("export-params", voice, tmp_path / "none", "--gv-scale", "1.1")
     assert (refused.code, "a vocoder has no gv_scale to export with" in refused.error) == (1, True)
+
+
+def test_an_export_sets_fields_of_the_configuration(run, tmp_path):
+    said = run("export-params", "chorales", tmp_path / "set", "--set", "temperature=0.7", "name=mine")
+    assert said.code == 0, said.error
+    config = load(str(tmp_path / "set")).config
+    assert (config.temperature, config.name) == (0.7, "mine")
+    for given, why in (
+        ("temperature", "--set takes FIELD=VALUE, such as temperature=0.6, got 'temperature'"),
+        ("temperature=warm", "temperature"),
+        ("temperature=-1", "temperature must be at least 0"),
+        ("source=1", "a composer has no source to export with"),
+    ):
+        refused = run("export-params", "chorales", tmp_path / "none", "--set", given)
+        assert refused.code, given
+        assert why in refused.error, refused.error
+    assert not (tmp_path / "none").exists()

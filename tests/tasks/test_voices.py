@@ -9,6 +9,7 @@ import pytest
 from wavejax.audio.partials import cents_between, measure_partials
 from wavejax.data import Corpus, embedded_corpus
 from wavejax.evaluation import linear_prediction_bits
+from wavejax.evaluation.music import Grid, in_key, key_of, notes_per_beat, parallels
 from wavejax.evaluation.pitch import pitch
 from wavejax.evaluation.scoring import encoded_utterances
 from wavejax.evaluation.spoken_words import hard_failures, listening
@@ -39,6 +40,7 @@ def test_there_are_voices_and_an_instrument():
         "heart",
         "listener-en",
         "listener-ru",
+        "musegan-chorales",
         "piano",
         "universal",
     }
@@ -157,6 +159,18 @@ def test_the_composer_knows_a_cadence_in_every_key_and_finds_it_strange_in_two()
     made = composer.compose(2, key="G", seed=0)
     assert made.num_notes >= 12
     assert all(36 <= note.pitch <= 84 for track in made.tracks for note in track.notes)
+
+
+def test_musegan_writes_phrases_in_a_key_and_repeats_some():
+    composer, grid = load("musegan-chorales", kind=Composer), Grid()
+    pieces = [np.concatenate(list(composer.bars(8, seed=seed))) for seed in range(12)]
+    assert np.mean([in_key(piece, grid) for piece in pieces]) > 0.9
+    assert np.mean([parallels(piece, grid) for piece in pieces]) < 0.1
+    assert 0.5 < np.mean([notes_per_beat(piece, grid) for piece in pieces]) < 1.5
+    assert 1 <= sum((piece[:64] == piece[64:]).all() for piece in pieces) <= 8
+    made = composer.compose(4, key="G major", seed=3)
+    assert [track.name for track in made.tracks] == ["soprano", "alto", "tenor", "bass"]
+    assert key_of(made.voices(4)) == 7
 
 
 def test_the_english_listener_reads_prompts_that_it_never_heard_and_their_own_texts_only():

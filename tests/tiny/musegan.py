@@ -31,7 +31,7 @@ def tiny_musegan(**changes: Any) -> MuseGANConfig:
         training=training,
         optimizer=optimizer,
         critic_optimizer=optimizer,
-        **{"temperature": 1.0, "common": 0.0, **changes},
+        **{"temperature": 1.0, "common": 0.0, "parallel_penalty": 0.0, "repeats": 0.0, **changes},
     )
 
 

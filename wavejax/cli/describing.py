@@ -1,5 +1,6 @@
 """`wavejax voices`, `wavejax info` and `wavejax export-params`."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from tyro.conf import Positional
 from wavejax.audio.files import AUDIO_SUFFIXES, read_audio
 from wavejax.audio.levels import loudness
 from wavejax.cli.inputs import FEATURE_SUFFIXES, InputError, read_features
-from wavejax.cli.parsing import Command, parse
+from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.data.discovery import find_files
 from wavejax.data.midi import MIDI_SUFFIXES
 from wavejax.documents import read_records
@@ -162,6 +163,9 @@ class ExportParams:
     """A particular checkpoint; default the newest sound one."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """bfloat16 halves the size; `wavejax evaluate` says what it costs."""
+    set: tuple[str, ...] = ()
+    """Fields of the configuration and their new values, as in --set temperature=0.6 repeats=0.3; `config.json` of the
+    folder lists them."""
     temperature: Annotated[float | None, TEMPERATURE] = None
     """What the voice draws with unless told otherwise: choose it on the validation split."""
     gv_scale: Annotated[float | None, GV_SCALE] = None
@@ -177,18 +181,27 @@ def run_export(arguments: Sequence[str]) -> int:
     from wavejax.tasks.families import export, load_any_family
 
     check_export(given.folder)
+    changes = dict(map(_change, given.set))
+    if given.gv_scale is not None:
+        changes["gv_scale"] = given.gv_scale
     folder = export(
-        given.source,
-        given.folder,
-        given.step,
-        dtype=given.dtype,
-        temperature=given.temperature,
-        gv_scale=given.gv_scale,
+        given.source, given.folder, given.step, dtype=given.dtype, temperature=given.temperature, changes=changes
     )
     size = sum(file.stat().st_size for file in folder.iterdir())
     family, product = load_any_family(folder)
     print(f"{given.folder}: {size / 1e6:.1f} MB; {family.usage(product.config, unmistakable(given.folder))}")
     return 0
+
+
+def _change(text: str) -> tuple[str, Any]:
+    """FIELD=VALUE, the value as JSON, or a string as it is."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise UsageError(f"--set takes FIELD=VALUE, such as temperature=0.6, got {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 COMMANDS: dict[str, Command] = {"voices": run_voices, "info": run_info, "export-params": run_export}

@@ -22,6 +22,7 @@ from wavejax.experiments.metadata import (
     read_metadata,
 )
 from wavejax.experiments.product import Product
+from wavejax.experiments.serialization import from_json, to_json
 from wavejax.limits import shown
 
 _LOGGER = logging.getLogger(__name__)
@@ -144,7 +145,8 @@ def export_product(
     Of the corpus only the folder's name is kept. bfloat16 halves the size; `wavejax evaluate` says what it costs.
     `changes` replaces fields of the configuration, such as the temperature of draws for which no other is asked.
 
-    Raises ExperimentError on a field that the family's configuration does not have.
+    Raises ExperimentError on a field that the family's configuration does not have, ConfigError on a value that the
+    field cannot have.
     """
     config = loaded.product.config
     data = config.data
@@ -154,6 +156,8 @@ def export_product(
     for name in changes or {}:
         if name not in known:
             raise ExperimentError(f"{_a(loaded.product.kind)} has no {name} to export with")
-    config = dataclasses.replace(config, data=data, **(changes or {}))
+    config = dataclasses.replace(config, data=data)
+    if changes:
+        config = from_json(type(config), {**to_json(config), **changes})
     params = jax.tree.map(lambda leaf: leaf.astype(jnp.dtype(dtype)), loaded.product.params)
     return export_params(folder, params, metadata(config, loaded.product.labels))

@@ -153,19 +153,19 @@ def export(
     *,
     dtype: Literal["float32", "bfloat16"] = "float32",
     temperature: float | None = None,
-    gv_scale: float | None = None,
+    changes: Mapping[str, Any] | None = None,
     family: Family[Any, Any] | None = None,
 ) -> Path:
     """Write the averaged parameters of a training folder as a small inference folder that `wavejax.load` reads.
 
     Of the corpus only the folder's name is kept. bfloat16 halves the size; `wavejax evaluate` says what it costs.
-    `temperature` becomes that of all draws for which no other is asked; `gv_scale` is what a speaker's bands deviate
-    from their means by.
+    `temperature` becomes that of all draws for which no other is asked; `changes` are further fields of the
+    configuration and their new values.
 
-    Raises ExperimentError where the model has no such field.
+    Raises ExperimentError where the model has no such field, ConfigError where it cannot have such a value.
     """
-    given = {"temperature": temperature, "gv_scale": gv_scale}
-    changes = {name: value for name, value in given.items() if value is not None}
+    heat = {} if temperature is None else {"temperature": temperature}
+    changes = {**(changes or {}), **heat}
     return export_product(load_any_family(source, step, family), folder, dtype=dtype, changes=changes)
 
 

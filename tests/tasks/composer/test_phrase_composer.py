@@ -2,20 +2,22 @@
 
 import dataclasses
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.tiny.musegan import tiny_musegan, untrained_phrases
 from tests.tiny.scores import melody, scores
-from wavejax.evaluation.music import key_of
+from wavejax.evaluation.music import Grid, key_of, parallels
 from wavejax.evaluation.music_report import HELD_OUT, MARKOV_CHAIN
 from wavejax.tasks.composer.evaluation import EvaluateOptions
 from wavejax.tasks.composer.phrase_composer import PhraseComposer
 from wavejax.tasks.composer.phrase_diagnosis import PhraseDoctorOptions
-from wavejax.tasks.composer.phrases import shift_to_one_key
 from wavejax.tasks.composer.product import ComposingError
 
 COMPOSER = untrained_phrases()
+GRID = Grid(steps_per_beat=4, steps_per_bar=16)
 
 
 def codes_of(bars: int, composer: PhraseComposer = COMPOSER, **options: object) -> np.ndarray:
@@ -54,18 +56,64 @@ def test_phrases_of_a_piece_are_alike_as_far_as_their_noise_is():
         dataclasses.replace(COMPOSER.config, common=1.0)
 
 
-def test_a_key_moves_the_piece_and_chooses_the_mode():
-    plain = COMPOSER.phrase(0, 0, 1.0)
-    minor = key_of(plain) >= 12
-    asked = "D minor" if minor else "D major"
-    moved = codes_of(1, seed=0, key=asked)
-    struck = plain > 0
-    shift = -shift_to_one_key(14 if minor else 2)
-    np.testing.assert_array_equal(moved[struck], plain[struck] + shift)
-    np.testing.assert_array_equal(moved[~struck], plain[~struck])
-    other = codes_of(1, seed=0, key="D major" if minor else "D minor")
-    assert (other != moved).any()
-    assert (key_of(other) >= 12) != minor
+def test_the_second_of_four_phrases_repeats_the_first_as_often_as_asked_for():
+    composer = untrained_phrases(repeats=0.5)
+    pieces = [codes_of(6, composer, seed=seed).reshape(6, -1) for seed in range(60)]
+    assert 20 <= sum((piece[1] == piece[0]).all() for piece in pieces) <= 40
+    assert 20 <= sum((piece[5] == piece[4]).all() for piece in pieces) <= 40
+    assert not any((piece[a] == piece[b]).all() for piece in pieces for a, b in ((2, 1), (3, 2), (4, 3), (4, 0)))
+    assert not any((piece[1] == piece[0]).all() for piece in (codes_of(2, seed=seed) for seed in range(20)))
+
+
+def test_a_penalty_makes_parallels_rare():
+    heads = jax.tree.map(jnp.zeros_like, COMPOSER.params["heads"])  # every voice strikes whatever it likes
+    heads["output_bias"] = heads["output_bias"].at[:, :2].set(-20.0)
+    counts = []
+    for nats in (0.0, 50.0):
+        config = dataclasses.replace(COMPOSER.config, parallel_penalty=nats)
+        composer = PhraseComposer(config=config, params={**COMPOSER.params, "heads": heads})
+        counts.append(np.mean([parallels(composer.phrase(seed, 0, 1.0), GRID) for seed in range(40)]))
+    assert counts[0] > 3 * counts[1]
+    model = dataclasses.replace(COMPOSER.config.model, in_turn=False)
+    with pytest.raises(ValueError, match="needs a model that draws its codes in turn: set"):
+        dataclasses.replace(COMPOSER.config, model=model, parallel_penalty=2.0)
+
+
+class _Chords(PhraseComposer):
+    """One held chord a phrase: C major, then D minor all in parallel, then at the second draw all but the bass down."""
+
+    def phrase(self, seed: int, number: int, temperature: float) -> np.ndarray:
+        codes = np.full((16, 4), -1, np.int16)
+        codes[0] = {0: (72, 64, 55, 48), 1: (74, 66, 57, 50)}.get(number, (69, 62, 54, 50))
+        return codes
+
+
+def test_a_phrase_is_drawn_again_until_it_joins_the_one_before_without_parallels():
+    composer = _Chords(config=COMPOSER.config, params=COMPOSER.params)
+    first, second = codes_of(2, composer, key="C major").reshape(2, 16, 4)
+    np.testing.assert_array_equal(second[0] - first[0], [-3, -2, -1, 2])
+
+
+MAJOR, MINOR = (0, 4, 7, 0, 4, 7, 12, 7), (0, 3, 7, 0, 3, 7, 12, 7)
+
+
+class _InKeys(PhraseComposer):
+    """Draws of a phrase in G major, A minor, C major, one after the other."""
+
+    def phrase(self, seed: int, number: int, temperature: float) -> np.ndarray:
+        tonic, scale = ((55, MAJOR), (57, MINOR), (60, MAJOR))[number // 2**16 % 3]
+        codes = np.full((16, 4), -1, np.int16)
+        codes[::2] = tonic + np.asarray(scale)[:, None]
+        return codes
+
+
+@pytest.mark.parametrize(("asked", "key", "tonic"), [("D major", 2, 62), ("D minor", 14, 62), ("B major", 11, 59)])
+def test_a_phrase_is_drawn_again_until_it_is_in_the_key_and_is_moved_there(asked, key, tonic):
+    codes = codes_of(1, _InKeys(config=COMPOSER.config, params=COMPOSER.params), key=asked)
+    assert key_of(codes) == key
+    assert codes[0, 0] == tonic
+    free = codes_of(1, _InKeys(config=COMPOSER.config, params=COMPOSER.params), seed=1)
+    np.testing.assert_array_equal(np.diff(free[::2, 0]), np.diff(MAJOR))  # the first draw, moved to any key
 
 
 def test_what_cannot_be_composed_is_said():

@@ -36,7 +36,8 @@ FAMILY: Family[MuseGANConfig, PhraseComposer] = Family(
     config=MuseGANConfig,
     product=PhraseComposer,
     presets={
-        name: MuseGANConfig(name=name, model=model, temperature=0.5, common=0.3) for name, model in PRESETS.items()
+        name: MuseGANConfig(name=name, model=model, temperature=0.5, common=0.3, parallel_penalty=5.0, repeats=0.35)
+        for name, model in PRESETS.items()
     },
     usage=usage,
     open_data=open_phrases,

@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Int16, Key
 
 from wavejax.data.voices import transposed_codes, without_empty_holds
-from wavejax.evaluation.music import key_of
+from wavejax.evaluation.music import Grid, key_of, parallels, sounding
 from wavejax.generation.noise import seed_words
 from wavejax.models.voices_gan import VoicesConfig
+from wavejax.nn.voices_in_turn import avoid_parallels
 from wavejax.ranges import TEMPERATURE
 from wavejax.tasks.composer.phrases import MuseGANConfig, shift_to_one_key
 from wavejax.tasks.composer.product import Composer, ComposingError, Request, check_takes, key_number
@@ -21,17 +22,22 @@ from wavejax.types import Params
 
 _PIECE = 2**31 - 1
 """Number of the phrase whose noise all phrases of a piece share."""
+_C_MAJOR, _A_MINOR = 0, 21
+"""Keys that a model learns in which learns in one, see `key_of`."""
+_FORM = 4
+"""Phrases of a form, whose second may repeat the first."""
 _TRIES = 16
-"""Draws of a phrase until one is in the mode that is asked for."""
+"""Draws of a phrase until one follows the phrase before well."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PhraseComposer(Composer):
-    """A generator that learnt against a critic. Phrases follow each other without knowing of each other, in one key.
+    """A generator that learnt against a critic. Phrases follow each other in one key, without knowing of each other
+    but for parallels where they meet; the second of four may repeat the first (`config.repeats`).
 
     Of what `bars` takes, `given` must be None, as it keeps no voices, and `takes` 1, for want of a likelihood.
-    `key` is the tonic to which the piece is moved, by default one drawn from the seed, and the mode that its phrases
-    have, if one of 16 draws has it; a model that learnt in all keys at once has its key by chance and is asked in vain.
+    `key` is the key that each phrase has, if one of 16 draws has it; by default the piece is moved to one that the seed
+    chooses, and each phrase is in it or near it. A model that learnt in all keys at once is asked in vain.
     A longer piece of the same seed begins with the shorter one. At `temperature` 0 the most probable codes are taken.
     """
 
@@ -56,8 +62,10 @@ class PhraseComposer(Composer):
         """A phrase in the key that the model learnt in: a function of the seed and the phrase's number alone."""
         model = self.config.model
         keys = jnp.stack([phrase_key(seed, number), phrase_key(seed, _PIECE)])
-        common = jnp.float32(self.config.common)
-        classes = np.asarray(_drawn(model, self.params, keys, common, jnp.float32(temperature)))[0]
+        common, params = jnp.float32(self.config.common), self.params
+        if penalty := self.config.parallel_penalty:
+            params = {**params, "heads": avoid_parallels(params["heads"], jnp.float32(penalty))}
+        classes = np.asarray(_drawn(model, params, keys, common, jnp.float32(temperature)))[0]
         codes = np.where(classes < 2, -classes, classes + (model.lowest - 2))  # class 1, a hold, is the code -1
         return without_empty_holds(codes.astype(np.int16))
 
@@ -67,20 +75,34 @@ class PhraseComposer(Composer):
         if one_key:
             drawn = int(np.random.default_rng((seed & (2**64 - 1), 1)).integers(12)) if key is None else key
             shift = -shift_to_one_key(drawn)
-        for number in range(-(-bars // model.bars)):
-            codes = self._in_mode(seed, number, temperature, None if key is None or not one_key else key >= 12)
-            codes = transposed_codes(codes, shift)
-            for bar in range(min(model.bars, bars - number * model.bars)):
+        phrase, home = None, None if key is None or not one_key else _A_MINOR if key >= 12 else _C_MAJOR
+        for place in range(-(-bars // model.bars)):
+            if phrase is None or place % _FORM != 1 or not self._repeats(seed, place):
+                phrase = self._next(seed, place, temperature, home, phrase)
+            codes = transposed_codes(phrase, shift)
+            for bar in range(min(model.bars, bars - place * model.bars)):
                 yield codes[bar * model.steps_per_bar : (bar + 1) * model.steps_per_bar]
 
-    def _in_mode(self, seed: int, number: int, temperature: float, minor: bool | None) -> np.ndarray:
-        """The first draw of a phrase in a mode; the last one where none is; the first one where none is asked for."""
-        codes = self.phrase(seed, number, temperature)
-        for again in range(1, _TRIES):
-            if minor is None or (key_of(codes) >= 12) == minor:
-                break
+    def _repeats(self, seed: int, place: int) -> bool:
+        """Whether the phrase at this place repeats the one before."""
+        return np.random.default_rng((seed & (2**64 - 1), 2, place)).random() < self.config.repeats
+
+    def _next(
+        self, seed: int, number: int, temperature: float, home: int | None, before: np.ndarray | None
+    ) -> np.ndarray:
+        """The first draw of a phrase that is in the key `home`, if one is asked for, and that moves into no parallel
+        fifth or octave from the phrase before; the last draw where none does."""
+        for again in range(_TRIES):
             codes = self.phrase(seed, number + 2**16 * again, temperature)
+            at_home = home is None or key_of(codes) == home
+            if at_home and (before is None or not _joins_in_parallel(before, codes)):
+                break
         return codes
+
+
+def _joins_in_parallel(before: np.ndarray, codes: np.ndarray) -> bool:
+    """Whether two voices move in parallel fifths or octaves from the end of a phrase to the beginning of the next."""
+    return parallels(np.stack([sounding(before)[-1], sounding(codes[:1])[0]]), Grid(steps_per_beat=1)) > 0
 
 
 def phrase_key(seed: int, number: int) -> Key[Array, ""]:

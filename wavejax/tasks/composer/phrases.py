@@ -17,7 +17,7 @@ from wavejax.data.voices import transposed_codes
 from wavejax.evaluation.music import key_of, sounding
 from wavejax.experiments.config import CorpusConfig, ExperimentConfig, TrainingConfig
 from wavejax.models.voices_gan import VoicesConfig
-from wavejax.ranges import COUNT, SHARE, TEMPERATURE, check_ranges
+from wavejax.ranges import COUNT, SHARE, TEMPERATURE, Range, check_ranges
 from wavejax.tasks.composer.batches import PhraseBatches
 from wavejax.tasks.composer.data import Piece, classes_of, read_pieces
 from wavejax.training.optimizers import OptimizerConfig
@@ -76,10 +76,21 @@ class MuseGANConfig(ExperimentConfig):
     common: Annotated[float, SHARE] = 0.0
     """Share of a phrase's noise that it has in common with the other phrases of its piece, so that they are alike; to
     be chosen on the validation split, too."""
+    parallel_penalty: Annotated[float, Range(0, 100)] = 0.0
+    """Nats by which parallel fifths and octaves are worth less in a draw than the network learnt. The validation split
+    chooses it, too."""
+    repeats: Annotated[float, SHARE] = 0.0
+    """Chance that the second of each four phrases repeats the first, as in the bar form of chorales (A A B): the share
+    of the training pieces that repeat bars in a row."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
         check_game(self.training)
+        if self.parallel_penalty and not self.model.in_turn:
+            raise ValueError(
+                f"parallel_penalty {self.parallel_penalty} needs a model that draws its codes in turn: set "
+                "model.in_turn, or leave the penalty at 0"
+            )
 
 
 def check_game(training: GameConfig) -> None:
