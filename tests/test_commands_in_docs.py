@@ -10,7 +10,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 def test_what_starts_from_a_shipped_listener_has_its_sizes() -> None:
     """docs/own-voice.md writes the sizes of `listener-en` out."""
-    model = load("listener-en").config.model
+    model = load("listener-en").config.model.listener
     commands = (DOCS / "own-voice.md").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
     starting = [line for line in commands if line.startswith("wavejax train listener")]
     assert len(starting) == 2

@@ -111,3 +111,24 @@ def test_a_long_recording_is_read_in_pieces() -> None:
     expected = " ".join(product.text.decode([each.label for each in spikes]).strip() for spikes in pieces)
     assert product.transcribe(waveform).text.split() == expected.split()
     product.compile(len(waveform))
+
+
+def test_a_beam_reads_shorter_pieces_if_told_to() -> None:
+    plain = hybrid()
+    short = dataclasses.replace(plain, config=dataclasses.replace(plain.config, piece_seconds=1.0))
+    waveform = np.concatenate([sound(14_000, seed=1), np.zeros(2_000, np.float32), sound(14_000, seed=2)])
+    features = short.features(waveform)
+    cuts = short.cuts(features, round(short.config.spec.frame_rate))
+    assert cuts
+    assert all(len(piece) <= short.config.spec.frame_rate for piece in np.split(features, cuts))
+    pieces = [short._spikes(piece, short.search) for piece in np.split(features, cuts)]
+    expected = " ".join(short.text.decode([each.label for each in spikes]).strip() for spikes in pieces)
+    assert short.transcribe(waveform).text.split() == expected.split()
+    assert short.transcribe(waveform, Search(width=0)) == plain.transcribe(waveform, Search(width=0))
+    short.compile(len(waveform))
+    for seconds, why in (
+        (0.5, "piece_seconds must be 0 or at least 1, got 0.5"),
+        (-1.0, "piece_seconds must be at least 0"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            dataclasses.replace(plain.config, piece_seconds=seconds)

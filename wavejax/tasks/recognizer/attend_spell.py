@@ -13,7 +13,7 @@ from wavejax.decoding import greedy_errors
 from wavejax.experiments.family import Learner
 from wavejax.losses.sequence import ctc_loss
 from wavejax.models.attend_spell import PRESETS, AttendSpellConfig
-from wavejax.ranges import Range
+from wavejax.ranges import Range, check_ranges
 from wavejax.tasks.recognizer.card import recognizer_family
 from wavejax.tasks.recognizer.config import OPTIMIZER, RecognizerConfig, in_language
 from wavejax.tasks.recognizer.hybrid import HybridRecognizer
@@ -47,6 +47,15 @@ class AttendSpellRecognizerConfig(RecognizerConfig):
     model: AttendSpellConfig
     spec: FeatureSpec = get_spec("speech-16k")
     losses: AttendSpellLossConfig = AttendSpellLossConfig()
+    piece_seconds: Annotated[float, Range(0, 600)] = 0.0
+    """A beam reads no more at once; longer recordings are cut where they are quiet. A speller that has seen few long ones
+    loses its place in them and leaves words out. 0: as long as the longest batch. To be chosen on validation."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self)
+        if 0 < self.piece_seconds < 1:
+            raise ValueError(f"piece_seconds must be 0 or at least 1, got {self.piece_seconds}")
 
 
 def attend_spell_loss(config: AttendSpellRecognizerConfig) -> Any:

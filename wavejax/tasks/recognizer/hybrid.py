@@ -54,18 +54,28 @@ class HybridRecognizer(SpellingRecognizer):
 
         return jax.jit(written)
 
+    @property
+    def _longest_spelled(self) -> int:
+        return round(self.config.piece_seconds * self.config.spec.frame_rate) or self._longest
+
     log_probs = Recognizer.log_probs
     align = Recognizer.align
 
     def compile(self, num_samples: int) -> None:
         """Compile the programs that read a recording of `num_samples` samples, unless they are compiled already."""
-        frames = min(max(self.config.spec.num_frames(num_samples), 1), self._longest)
-        if program_size(frames) not in self._compiled:
-            self._compiled.add(program_size(frames))
-            features = np.zeros((frames, self.config.spec.num_channels), np.float32)
-            self._spelled(features, self.search.width, 1, longest=1)
-            self._by_speller(features, [()], self.search.width)
-            self._log_probs(features)
+        frames = max(self.config.spec.num_frames(num_samples), 1)
+        sizes = program_size(min(frames, self._longest)), program_size(min(frames, self._longest_spelled))
+        if sizes not in self._compiled_pairs:
+            self._compiled_pairs.add(sizes)
+            whole, piece = (np.zeros((size, self.config.spec.num_channels), np.float32) for size in sizes)
+            self._spelled(piece, self.search.width, 1, longest=1)
+            self._by_speller(piece, [()], self.search.width)
+            self._log_probs(piece)
+            self._log_probs(whole)
+
+    @functools.cached_property
+    def _compiled_pairs(self) -> set[tuple[int, int]]:
+        return set()
 
     def transcribe(self, waveform: Num[AnyArray, " time"], search: Search | None = None) -> Transcript:
         """What is said in a recording at `sample_rate`: the text, and each word with its time and confidence.

@@ -122,11 +122,12 @@ class Recognizer(Product[RecognizerConfig]):
         read[places] = np.logaddexp(read[places], spaces) - np.log(2.0)
         return read
 
-    def cuts(self, features: Float[AnyArray, "frames channels"]) -> list[int]:
-        """Frames where a long recording is cut before it is read, in order."""
+    def cuts(self, features: Float[AnyArray, "frames channels"], longest: int | None = None) -> list[int]:
+        """Frames where a recording is cut that is longer than `longest` frames or, by default, the longest batch."""
         if self.config.model.causal:
             return []
-        return quiet_cuts(np.asarray(features), self.config.spec, self._longest, self.config.model.subsampling)
+        longest = longest or self._longest
+        return quiet_cuts(np.asarray(features), self.config.spec, longest, self.config.model.subsampling)
 
     @property
     def _longest(self) -> int:

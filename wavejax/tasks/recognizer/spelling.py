@@ -66,7 +66,7 @@ class SpellingRecognizer(Recognizer):
         """
         signal = np.asarray(waveform)
         features, spikes = self.features(signal), list[Spike]()
-        cuts = self.cuts(features)
+        cuts = self.cuts(features, self._longest_spelled)
         for first, piece in zip([0, *cuts], np.split(features, cuts), strict=True):
             place = first // self.config.model.subsampling
             if first:
@@ -76,6 +76,11 @@ class SpellingRecognizer(Recognizer):
                 for spike in self._spikes(piece, search)
             ]
         return self._transcript(tuple(spikes), len(signal))
+
+    @property
+    def _longest_spelled(self) -> int:
+        """Frames that are spelled at once, at most."""
+        return self._longest
 
     def _spikes(self, features: np.ndarray, search: Search | None) -> tuple[Spike, ...]:
         """What is written in one piece of a recording."""
