@@ -48,8 +48,8 @@ class AttendSpellRecognizerConfig(RecognizerConfig):
     spec: FeatureSpec = get_spec("speech-16k")
     losses: AttendSpellLossConfig = AttendSpellLossConfig()
     piece_seconds: Annotated[float, Range(0, 600)] = 0.0
-    """A beam reads no more at once; longer recordings are cut where they are quiet. A speller that has seen few long ones
-    loses its place in them and leaves words out. 0: as long as the longest batch. To be chosen on validation."""
+    """A beam reads no more at once: longer recordings are cut where they are quiet. A speller that has seen few long
+    ones loses its place in them and leaves words out. 0: as long as the longest batch. To be chosen on validation."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
