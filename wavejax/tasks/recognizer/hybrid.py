@@ -35,6 +35,9 @@ class HybridRecognizer(SpellingRecognizer):
     both probabilities, of CTC's .3 and of the speller's .7, and by what its words score. The times of words are CTC's.
     """
 
+    config: Any
+    """An `AttendSpellRecognizerConfig`, whose module names this class."""
+
     has_frames: ClassVar[bool] = True
     greedily: ClassVar[str] = Recognizer.greedily
     beam_width: ClassVar[int] = 8
