@@ -13,6 +13,8 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from wavejax.types import Params
+
 REST, HOLD = 0, -1
 """Codes that strike no pitch."""
 REST_CLASS, HOLD_CLASS, FIRST_PITCH = 0, 1, 2
@@ -82,6 +84,12 @@ def initial_motion(key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike =
     return jnp.asarray(table, dtype)
 
 
+def avoid_parallels(params: Params, nats: float | Float[Array, ""]) -> Params:
+    """Parameters to whose table `motion_bias` (`motion_worth`) parallel octaves and fifths are worth `nats` less."""
+    table = jnp.asarray(params["motion_bias"])
+    return {**params, "motion_bias": table.at[:, :, PERFECT, PERFECT].add(-nats)}
+
+
 def motion_worth(
     table: Float[Array, "12 12"],
     own: Int[Array, "*batch"],
@@ -125,6 +133,7 @@ __all__ = [
     "REST",
     "REST_CLASS",
     "ScoreCoding",
+    "avoid_parallels",
     "initial_motion",
     "motion_worth",
     "notes_of",

@@ -21,8 +21,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from wavejax.nn.kernels import declare, declare_kernel
-from wavejax.nn.scores import FIRST_PITCH, HOLD_CLASS, PERFECT, ScoreCoding, initial_motion, motion_worth, notes_of
-from wavejax.types import Params
+from wavejax.nn.scores import FIRST_PITCH, HOLD_CLASS, ScoreCoding, initial_motion, motion_worth, notes_of
 
 _HELD = 5.0
 _IMPOSSIBLE = -1e9
@@ -151,10 +150,4 @@ class VoicesInTurn(nn.Module):
         return jnp.stack(heads, axis=2)
 
 
-def avoid_parallels(params: Params, nats: Float[Array, ""]) -> Params:
-    """Parameters of `VoicesInTurn` to which parallel octaves and fifths are worth that much less."""
-    table = jnp.asarray(params["motion_bias"])
-    return {**params, "motion_bias": table.at[:, :, PERFECT, PERFECT].add(-nats)}
-
-
-__all__ = ["VoicesInTurn", "avoid_parallels", "held_at_first"]
+__all__ = ["VoicesInTurn", "held_at_first"]

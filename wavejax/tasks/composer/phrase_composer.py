@@ -14,7 +14,7 @@ from wavejax.data.voices import transposed_codes, without_empty_holds
 from wavejax.evaluation.music import Grid, key_of, parallels, sounding
 from wavejax.generation.noise import seed_words
 from wavejax.models.voices_gan import VoicesConfig
-from wavejax.nn.voices_in_turn import avoid_parallels
+from wavejax.nn.scores import avoid_parallels
 from wavejax.ranges import TEMPERATURE
 from wavejax.tasks.composer.phrases import MuseGANConfig, shift_to_one_key
 from wavejax.tasks.composer.product import Composer, ComposingError, Request, check_takes, key_number

@@ -67,18 +67,15 @@ class HybridRecognizer(SpellingRecognizer):
     def compile(self, num_samples: int) -> None:
         """Compile the programs that read a recording of `num_samples` samples, unless they are compiled already."""
         frames = max(self.config.spec.num_frames(num_samples), 1)
-        sizes = program_size(min(frames, self._longest)), program_size(min(frames, self._longest_spelled))
-        if sizes not in self._compiled_pairs:
-            self._compiled_pairs.add(sizes)
-            whole, piece = (np.zeros((size, self.config.spec.num_channels), np.float32) for size in sizes)
+        size = program_size(min(frames, self._longest))
+        if size not in self._compiled:
+            self._compiled.add(size)
+            whole = np.zeros((size, self.config.spec.num_channels), np.float32)
+            piece = whole[: self._longest_spelled]
             self._spelled(piece, self.search.width, 1, longest=1)
             self._by_speller(piece, [()], self.search.width)
             self._log_probs(piece)
             self._log_probs(whole)
-
-    @functools.cached_property
-    def _compiled_pairs(self) -> set[tuple[int, int]]:
-        return set()
 
     def transcribe(self, waveform: Num[AnyArray, " time"], search: Search | None = None) -> Transcript:
         """What is said in a recording at `sample_rate`: the text, and each word with its time and confidence.
