@@ -4,6 +4,8 @@ import pytest
 
 from tests.tiny.scores import melody, untrained
 from wavejax.checkpoints import export_params
+from wavejax.cli import composing
+from wavejax.data.players import Sine
 from wavejax.data.scores import Score
 from wavejax.experiments.metadata import metadata
 
@@ -48,3 +50,13 @@ def test_compose_says_what_is_wrong(run, tmp_path, composer):
     assert "--key: 'H' is no key: write G, Bb major, F# minor or Em" in key.error
     assert "--bars must be at least 1 and at most 4096, got 0" in run("compose", composer, *out, "--bars", "0").error
     assert not list(tmp_path.iterdir())
+
+
+def test_a_soundfont_plays_and_what_is_no_instrument_is_said_at_once(run, composer, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(composing, "SoundFont", lambda path: opened.append(path) or Sine())
+    said = run("compose", composer, "--out", tmp_path / "tune", "--bars", "1", "--instrument", "font.sf2")
+    assert (said.code, opened) == (0, ["font.sf2"]), said.error
+    refused = run("compose", tmp_path / "no model", "--out", tmp_path / "other", "--instrument", "violin")
+    assert refused.code
+    assert "'violin' is neither piano nor sine nor a SoundFont" in refused.error

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 from tyro.conf import Positional
@@ -14,7 +14,9 @@ from wavejax.cli.inputs import InputError
 from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.cli.results import check_file
 from wavejax.data.keys import parse_key
+from wavejax.data.players import NotePlayer, Sine
 from wavejax.data.scores import TEMPOS, Score
+from wavejax.data.soundfonts import SoundFont
 from wavejax.ranges import TEMPERATURE, Range
 from wavejax.tasks.composer.product import MOST_BARS, TAKES, Composer
 from wavejax.tasks.composer.publishing import ENDINGS, publish
@@ -49,8 +51,8 @@ class Compose:
     Default: what the composer was exported with."""
     takes: Annotated[int, TAKES] = 1
     """Compose as many pieces, and keep the one that the composer finds most probable."""
-    instrument: Literal["piano", "sine"] = "piano"
-    """What plays it: the shipped piano, or plain sines, which take no time."""
+    instrument: str = "piano"
+    """What plays it: piano, the one that ships; sine, which takes no time; or a file of yours, a SoundFont (.sf2)."""
     overwrite: bool = False
     """Replace files that are there."""
 
@@ -69,6 +71,7 @@ def run_compose(arguments: Sequence[str]) -> int:
     for path in targets:
         check_file(path)
     key = None if given.key is None else _key(given.key)
+    player = _player(given.instrument)
     composer = load(given.model, kind=Composer)
     kept = _read(given.given, composer)
     start, pieces = time.perf_counter(), []
@@ -79,13 +82,22 @@ def run_compose(arguments: Sequence[str]) -> int:
     print("", file=sys.stderr)
     score = composer.score_of(np.concatenate(pieces), given=kept, tempo=given.tempo)
     took = time.perf_counter() - start
-    player = load("piano", kind=Instrument) if given.instrument == "piano" else None
     written = publish(score, given.out, player, facts=_facts(given, composer, score))
     seconds = time.perf_counter() - start - took
     for path in written:
         print(path)
     print(f"{score.num_bars} bars in {took:.1f} s, {score.seconds:.0f} s of sound in {seconds:.1f} s")
     return 0
+
+
+def _player(name: str) -> NotePlayer:
+    if name == "sine":
+        return Sine()
+    if name == "piano":
+        return load("piano", kind=Instrument)
+    if Path(name).suffix.lower() not in (".sf2", ".sf3"):
+        raise UsageError(f"--instrument: {name!r} is neither piano nor sine nor a SoundFont (.sf2, .sf3)")
+    return SoundFont(name)
 
 
 def _key(text: str) -> str:
