@@ -39,6 +39,26 @@ def test_what_was_freed_is_not_asked_of_the_system_again():
     assert int(counted("leave")[1]) > 1000
 
 
+HUGE = """
+from wavejax.allocator import keep_freed_memory
+keep_freed_memory()
+large = bytearray(2**27)
+heap = False
+for line in open("/proc/self/smaps"):
+    if "-" in line.split()[0]:
+        heap = line.rstrip().endswith("[heap]")
+    if heap and line.startswith("VmFlags"):
+        print("hg" in line.split(), end=" ")
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/sys/kernel/mm/transparent_hugepage"), reason="Linux with huge pages")
+def test_the_heap_asks_for_huge_pages():
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(VARIABLES)}
+    done = subprocess.run([sys.executable, "-c", HUGE], env=plain, capture_output=True, text=True, check=True)
+    assert "True" in done.stdout.split()
+
+
 @pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
 def test_what_the_environment_says_of_malloc_comes_first(name):
     value = {"MALLOC_ARENA_MAX": "4", "GLIBC_TUNABLES": "glibc.malloc.arena_max=4"}[name]

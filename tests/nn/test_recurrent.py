@@ -105,18 +105,25 @@ def plainly(kind: str, params, x, state):
 
     def body(carry, given):
         if kind == "gru":
-            carry, _ = layers._gru_cell(carry, given, p["recurrent_kernel"], p["recurrent_bias"], "highest")
+            carry, _ = layers._gru_cell(carry, given, (p["recurrent_kernel"],), p["recurrent_bias"], "highest")
             return carry, carry
-        h, c, _ = layers._lstm_cell(*carry, given, p["recurrent_kernel"], p["recurrent_bias"], "highest")
+        h, c, _ = layers._lstm_cell(*carry, given, (p["recurrent_kernel"],), p["recurrent_bias"], "highest")
         return (h, c), h
 
     last, hidden = lax.scan(body, state, projected)
     return last, jnp.moveaxis(hidden, 0, 1)
 
 
+@pytest.mark.parametrize("blocks", [False, True])
 @pytest.mark.parametrize("kind", sorted(LAYERS))
-def test_gradients_are_those_of_plain_differentiation(kind):
-    """Of the parameters, the inputs and the first state; the loss reads every output and all of the last state."""
+def test_gradients_are_those_of_plain_differentiation(kind, blocks, monkeypatch):
+    """Of the parameters, the inputs and the first state; the loss reads every output and all of the last state.
+
+    A large kernel is multiplied in blocks of its columns, the last of which may be narrower.
+    """
+    if blocks:
+        monkeypatch.setattr(layers, "_LARGE_KERNEL", 1)
+        monkeypatch.setattr(layers, "_BLOCK_COLUMNS", 4)
     layer, params, x = make(kind, 11)
     mix = jnp.asarray(np.random.default_rng(3).normal(size=(BATCH, 11, HIDDEN)), jnp.float32)
 

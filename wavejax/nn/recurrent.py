@@ -3,8 +3,13 @@
 One large product projects all inputs, then a scan runs over the recurrent part alone. In the backward pass the scan
 stacks the gates' gradients, and one product over all steps at the end gives the recurrent kernel's gradient; if it were
 summed inside the scan, every step would read and write it. States are float32 for every compute type.
+
+On a CPU a scan multiplies by a large recurrent kernel in blocks of its columns, each in one piece of memory. A few rows
+times a large kernel take as long as the kernel takes to read, and a piece is read faster than parts of long rows.
+Measured on one core, 8 rows: 3.2 ms instead of 4.3 for 2,048 x 8,192, .41 instead of .76 for 4,096 x 1,024.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -86,7 +91,7 @@ class GRU(_Recurrent):
     ) -> tuple[Array, Float[Array, "batch hidden"]]:
         """The same from the input's part of the gates (`project`)."""
         kernel, bias = self._recurrence()
-        hidden, _ = _gru_cell(state, projected, kernel, bias, self.precision)
+        hidden, _ = _gru_cell(state, projected, (kernel,), bias, self.precision)
         return hidden, hidden
 
     def __call__(
@@ -138,7 +143,7 @@ class LSTM(_Recurrent):
     ) -> tuple[tuple[Array, Array], Float[Array, "batch hidden"]]:
         """The same from the input's part of the gates (`project`)."""
         kernel, bias = self._recurrence()
-        hidden, memory, _ = _lstm_cell(*state, projected, kernel, bias, self.precision)
+        hidden, memory, _ = _lstm_cell(*state, projected, (kernel,), bias, self.precision)
         return (hidden, memory), hidden
 
     def __call__(
@@ -169,12 +174,37 @@ def _last_axis(x: Array, rank: int) -> Array:
     return x.reshape((1,) * (rank - 1) + (-1,))
 
 
-def _product(x: Array, kernel: Array, precision: Any) -> Array:
-    return jnp.matmul(x.astype(kernel.dtype), kernel, precision=precision, preferred_element_type=jnp.float32)
+_LARGE_KERNEL, _BLOCK_COLUMNS = 2**20, 256
+
+_Blocks = tuple[Array, ...]
+"""Columns of a recurrent kernel, side by side."""
+
+
+def _in_blocks(kernel: Array) -> _Blocks:
+    if kernel.size < _LARGE_KERNEL:
+        return (kernel,)
+    return tuple(jnp.split(kernel, list(range(_BLOCK_COLUMNS, kernel.shape[1], _BLOCK_COLUMNS)), axis=1))
+
+
+def _scan(body: Callable[..., Any], kernel: Array, start: Any, inputs: Any, *, reverse: bool = False) -> Any:
+    """`lax.scan` of body(blocks, carry, input), the kernel in the blocks that suit the device."""
+
+    def over(blocks: _Blocks) -> Any:
+        return lax.scan(partial(body, blocks), start, inputs, reverse=reverse)
+
+    return lax.platform_dependent(
+        kernel, cpu=lambda kernel: over(_in_blocks(kernel)), default=lambda kernel: over((kernel,))
+    )
+
+
+def _product(x: Array, blocks: _Blocks, precision: Any) -> Array:
+    x = x.astype(blocks[0].dtype)
+    parts = [jnp.matmul(x, block, precision=precision, preferred_element_type=jnp.float32) for block in blocks]
+    return jnp.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
 
 
 def _gru_cell(
-    hidden: Array, projected: Array, kernel: Array, bias: Array, precision: Any
+    hidden: Array, projected: Array, kernel: _Blocks, bias: Array, precision: Any
 ) -> tuple[Array, tuple[Array, ...]]:
     recurrent = jnp.split(_product(hidden, kernel, precision) + bias[None], 3, axis=-1)
     given = jnp.split(projected, 3, axis=-1)
@@ -192,28 +222,29 @@ def _gru(projected: Array, kernel: Array, bias: Array, state: Array, precision: 
 def _gru_forward(
     projected: Array, kernel: Array, bias: Array, state: Array, precision: Any
 ) -> tuple[Array, tuple[Any, ...]]:
-    def body(hidden: Array, given: Array) -> tuple[Array, tuple[Array, tuple[Array, ...]]]:
-        hidden, gates = _gru_cell(hidden, given, kernel, bias, precision)
+    def body(blocks: _Blocks, hidden: Array, given: Array) -> tuple[Array, tuple[Array, tuple[Array, ...]]]:
+        hidden, gates = _gru_cell(hidden, given, blocks, bias, precision)
         return hidden, (hidden, gates)
 
-    _, (hidden, gates) = lax.scan(body, state, projected)
+    _, (hidden, gates) = _scan(body, kernel, state, projected)
     return hidden, (kernel, state, hidden, gates)
 
 
 def _gru_backward(precision: Any, kept: tuple[Any, ...], gradient: Array) -> tuple[Array, Array, Array, Array]:
     kernel, state, hidden, gates = kept
-    before, transposed = _before(state, hidden), kernel.T
+    before = _before(state, hidden)
 
-    def body(d_hidden: Array, inputs: tuple[Any, ...]) -> tuple[Array, tuple[Array, Array]]:
+    def body(blocks: _Blocks, d_hidden: Array, inputs: tuple[Any, ...]) -> tuple[Array, tuple[Array, Array]]:
         added, previous, (reset, update, new, recurrent) = inputs
         d_hidden = d_hidden + added
         d_new = d_hidden * (1 - update) * (1 - new * new)
         d_update = d_hidden * (previous - new) * update * (1 - update)
         d_reset = d_new * recurrent * reset * (1 - reset)
         d_recurrent = jnp.concatenate([d_reset, d_update, d_new * reset], axis=-1)
-        return d_hidden * update + _product(d_recurrent, transposed, precision), (d_recurrent, d_new)
+        return d_hidden * update + _product(d_recurrent, blocks, precision), (d_recurrent, d_new)
 
-    d_state, (d_recurrent, d_new) = lax.scan(body, jnp.zeros_like(state), (gradient, before, gates), reverse=True)
+    inputs = gradient, before, gates
+    d_state, (d_recurrent, d_new) = _scan(body, kernel.T, jnp.zeros_like(state), inputs, reverse=True)
     d_projected = jnp.concatenate([d_recurrent[..., : 2 * d_new.shape[-1]], d_new], axis=-1)
     return d_projected, *_kernel_gradients(before, d_recurrent, kernel, precision), d_state
 
@@ -222,7 +253,7 @@ _gru.defvjp(_gru_forward, _gru_backward)
 
 
 def _lstm_cell(
-    hidden: Array, memory: Array, projected: Array, kernel: Array, bias: Array, precision: Any
+    hidden: Array, memory: Array, projected: Array, kernel: _Blocks, bias: Array, precision: Any
 ) -> tuple[Array, Array, tuple[Array, ...]]:
     z = jnp.split(projected + _product(hidden, kernel, precision) + bias[None], 4, axis=-1)
     take, keep, out = jax.nn.sigmoid(z[0]), jax.nn.sigmoid(z[1]), jax.nn.sigmoid(z[3])
@@ -242,11 +273,11 @@ def _lstm(
 def _lstm_forward(
     projected: Array, kernel: Array, bias: Array, hidden: Array, memory: Array, precision: Any
 ) -> tuple[tuple[Array, Array], tuple[Any, ...]]:
-    def body(carry: tuple[Array, Array], given: Array) -> tuple[tuple[Array, Array], tuple[Any, ...]]:
-        hidden, memory, gates = _lstm_cell(*carry, given, kernel, bias, precision)
+    def body(blocks: _Blocks, carry: tuple[Array, Array], given: Array) -> tuple[tuple[Array, Array], tuple[Any, ...]]:
+        hidden, memory, gates = _lstm_cell(*carry, given, blocks, bias, precision)
         return (hidden, memory), (hidden, memory, gates)
 
-    _, (hiddens, memories, gates) = lax.scan(body, (hidden, memory), projected)
+    _, (hiddens, memories, gates) = _scan(body, kernel, (hidden, memory), projected)
     return (hiddens, memories), (kernel, hidden, memory, hiddens, memories, gates)
 
 
@@ -254,9 +285,8 @@ def _lstm_backward(
     precision: Any, kept: tuple[Any, ...], gradients: tuple[Array, Array]
 ) -> tuple[Array, Array, Array, Array, Array]:
     kernel, hidden, memory, hiddens, memories, gates = kept
-    transposed = kernel.T
 
-    def body(carry: tuple[Array, Array], inputs: tuple[Any, ...]) -> tuple[tuple[Array, Array], Array]:
+    def body(blocks: _Blocks, carry: tuple[Array, Array], inputs: tuple[Any, ...]) -> tuple[tuple[Array, Array], Array]:
         (d_hidden, d_memory), (added, previous, memory, (take, keep, new, out)) = carry, inputs
         d_hidden, squashed = d_hidden + added[0], jnp.tanh(memory)
         d_memory = d_memory + added[1] + d_hidden * out * (1 - squashed * squashed)
@@ -267,11 +297,11 @@ def _lstm_backward(
             d_hidden * squashed * out * (1 - out),
         )
         d_gates = jnp.concatenate(parts, axis=-1)
-        return (_product(d_gates, transposed, precision), d_memory * keep), d_gates
+        return (_product(d_gates, blocks, precision), d_memory * keep), d_gates
 
     start = jnp.zeros_like(hidden), jnp.zeros_like(memory)
     inputs = (gradients, _before(memory, memories), memories, gates)
-    (d_hidden, d_memory), d_gates = lax.scan(body, start, inputs, reverse=True)
+    (d_hidden, d_memory), d_gates = _scan(body, kernel.T, start, inputs, reverse=True)
     return d_gates, *_kernel_gradients(_before(hidden, hiddens), d_gates, kernel, precision), d_hidden, d_memory
 
 
