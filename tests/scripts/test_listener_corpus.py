@@ -101,6 +101,38 @@ def test_copies_are_files_of_their_own(script, tmp_path):
     assert not (tmp_path / "out/alignments.jsonl").exists()
 
 
+def test_long_recordings_are_cut_in_their_pauses(script, tmp_path, capsys, monkeypatch):
+    part = folder(tmp_path / "part", 3)
+    for name in ("000", "002"):
+        soundfile.write(part / "wavs" / f"{name}.flac", np.linspace(-0.5, 0.5, 10 * 16_000), 16_000)
+    starts = [0.5, 1.1, 3.0, 4.4, 8.0]  # pauses of 0, 1.3, .8 and 3 s
+    words = tuple(
+        Interval(text, at, at + 0.6) for text, at in zip(["one", "two", "three", "four", "five"], starts, strict=True)
+    )
+    write_alignments(part / "alignments.jsonl", [AlignedUtterance(id="000", phones=words, words=words)])
+    arguments = ["listener_corpus", str(tmp_path / "out"), str(part), "--longest", "4"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    assert script.main() == 0
+    said = capsys.readouterr().out
+    assert "1 of 2 longer than 4 s are in 4 pieces\n1 stay whole: their words are not aligned" in said
+    rows = (tmp_path / "out/metadata.csv").read_text().splitlines()[1:]
+    texts = ["one two", "three", "four", "five"]
+    assert rows[:4] == [f"part/000-{number}|part|{text}" for number, text in enumerate(texts, 1)]
+    assert [row.split("|")[0] for row in rows[4:]] == ["part/002", "part/a/001"]
+    sounds = [soundfile.read(tmp_path / f"out/wavs/part/000-{number}.flac")[0] for number in (1, 2, 3, 4)]
+    assert [len(sound) / 16_000 for sound in sounds] == [2.35, 1.65, 2.5, 3.5]
+    assert np.array_equal(np.concatenate(sounds), soundfile.read(part / "wavs/000.flac")[0])
+    aligned = read_alignments(tmp_path / "out/alignments.jsonl")
+    assert [round(word.start, 6) for word in aligned["part/000-2"].words] == [0.65]
+
+
+def test_a_length_that_is_none_is_refused(script, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["listener_corpus", str(tmp_path / "out"), str(tmp_path), "--longest", "0"])
+    with pytest.raises(SystemExit):
+        script.main()
+    assert "--longest must be 1 second or more, got 0" in capsys.readouterr().err
+
+
 def test_sentences_on_both_sides_are_counted(script, tmp_path, capsys):
     parts = []
     for number, split in enumerate(("train", "test")):
