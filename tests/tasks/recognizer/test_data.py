@@ -93,3 +93,10 @@ def test_times_of_letters_where_words_are_aligned_and_none_elsewhere(caplog: pyt
     np.testing.assert_allclose(batch["ends"][row, :3], [2, 4, 6], atol=1e-5)
     assert (batch["num_labels"] > 0).sum() == 3, "all of them count in CTC"
     assert (batch["ends"].max(axis=1) > 0).sum() == 1
+    late = dataclasses.replace(config, losses=dataclasses.replace(config.losses, delay=0.25))
+    (later,) = (
+        RecognizerData(late, corpus("Yes.", "no", "maybe"), {"u0": known, "u1": other}).utterances("train").once(3)
+    )
+    for name in ("starts", "ends"):
+        np.testing.assert_allclose(later[name][row, :3], batch[name][row, :3] + 5, atol=1e-5)
+        np.testing.assert_array_equal(np.delete(later[name], row, axis=0), 0)

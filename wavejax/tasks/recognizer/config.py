@@ -54,6 +54,8 @@ class SequenceLossConfig:
     alignment: Annotated[float, Range(0, 10)] = 0.0
     """Above 0: what the cross-entropy of each frame counts whose phoneme or letter the corpus' alignments know. It
     need not be found by CTC alone, and its times are kept. Utterances without alignment count in CTC only."""
+    delay: Annotated[float, Range(0, 2)] = 0.0
+    """Seconds by which `alignment` wants symbols later than they are said: what a causal model hears of the future."""
 
     def __post_init__(self) -> None:
         check_ranges(self, lambda name: f"losses.{name}")

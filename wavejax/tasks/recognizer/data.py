@@ -100,7 +100,8 @@ class RecognizerData(UtteranceData):
     def times(self, position: int) -> Mapping[str, np.ndarray]:
         """When the symbols of an utterance begin ("starts") and end ("ends"), float32 [L], in frames of the result.
 
-        Phones have their own times, letters those that `letter_times` gives them. All are 0, where there are none.
+        Phones have their own times, letters those that `letter_times` gives them, both `losses.delay` later. All are 0,
+        where there are none.
         """
         config, entry = self.config, self.corpus.entries[position]
         seconds = config.model.subsampling * config.spec.hop_length / config.spec.sample_rate
@@ -112,6 +113,7 @@ class RecognizerData(UtteranceData):
             text = config.text.normalize(entry.transcript)
             found = None if known is None else letter_times(text, config.text, known, seconds)
             times = np.zeros((2, len(text))) if found is None else found
+        times = np.where(times[1] > 0, times + getattr(config.losses, "delay", 0.0) / seconds, times)
         return {"starts": times[0].astype(np.float32), "ends": times[1].astype(np.float32)}
 
     def features(self, position: int) -> np.ndarray:
