@@ -1,5 +1,6 @@
 """Settings of every test process, made before jax starts a backend; subprocesses inherit them."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -30,6 +31,9 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 install_import_hook("wavejax", "tests.typechecker.check")
 
+# Programs that JAX traces are millions of objects, of which few die: to look through them often is a tenth of the time.
+gc.set_threshold(100_000, 20, 50)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def eight_devices() -> None:
@@ -44,6 +48,13 @@ def cache_of_the_tests() -> Iterator[None]:
     folder = os.environ["WAVEJAX_CACHE"]
     yield
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs_of_a_module() -> Iterator[None]:
+    """Forgets what a module's tests have compiled: a test process would hold gigabytes of it at the end."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture
