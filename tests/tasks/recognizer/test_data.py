@@ -100,3 +100,5 @@ def test_times_of_letters_where_words_are_aligned_and_none_elsewhere(caplog: pyt
     for name in ("starts", "ends"):
         np.testing.assert_allclose(later[name][row, :3], batch[name][row, :3] + 5, atol=1e-5)
         np.testing.assert_array_equal(np.delete(later[name], row, axis=0), 0)
+    with pytest.raises(ValueError, match=r"losses\.delay moves the times that losses\.alignment learns, which is 0"):
+        dataclasses.replace(config.losses, alignment=0.0, delay=0.25)

@@ -59,6 +59,8 @@ class SequenceLossConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, lambda name: f"losses.{name}")
+        if self.delay and not self.alignment:
+            raise ValueError("losses.delay moves the times that losses.alignment learns, which is 0: set it, too")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
