@@ -126,6 +126,18 @@ def test_long_recordings_are_cut_in_their_pauses(script, tmp_path, capsys, monke
     assert [round(word.start, 6) for word in aligned["part/000-2"].words] == [0.65]
 
 
+def test_a_piece_does_not_take_the_name_of_another_recording(script, tmp_path):
+    part = folder(tmp_path / "part", 1)
+    soundfile.write(part / "wavs" / "000-2.flac", np.zeros(8000), 16_000)
+    soundfile.write(part / "wavs" / "000.flac", np.zeros(5 * 16_000), 16_000)
+    (part / "metadata.csv").write_text("000|one two|one two\n000-2|six|six\n", encoding="utf-8")
+    words = (Interval("one", 0.5, 1.0), Interval("two", 3.0, 4.0))
+    write_alignments(part / "alignments.jsonl", [AlignedUtterance(id="000", phones=words, words=words)])
+    with pytest.raises(script.MixError, match=r"a piece of part/000 would be named 000-2, as another recording is"):
+        script.mix(tmp_path / "out", script.opened([part]), longest=4)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_length_that_is_none_is_refused(script, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["listener_corpus", str(tmp_path / "out"), str(tmp_path), "--longest", "0"])
     with pytest.raises(SystemExit):
