@@ -9,6 +9,9 @@
     phase       that of the harmonics of a pitch, which a small network reads from the mel and which adds up from frame
                 to frame, plus what the network says; for the part that is noise a random phase
 
+With `subframes` each frame of the mel has several transforms, of as much shorter windows: sounds begin and end inside
+of a frame, and a voice's pitch moves.
+
 Its blocks are causal, so that it passes a state from window to window (`begin`, `advance`): the phase, which grows for
 as long as the voice lasts and which no window of frames holds, and what the convolutions remember, which need not be
 computed again. Whole windows (`synthesize`) are what it is trained on.
@@ -16,6 +19,7 @@ computed again. Whole windows (`synthesize`) are what it is trained on.
 
 import dataclasses
 import functools
+import operator
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -169,13 +173,23 @@ class HarmonicVocosConfig(_ConvNeXtSizes):
     pitch_channels: int = 64
     noise: bool = True
     """Mix random phases into the spectrum, in shares that the network chooses."""
+    subframes: int = 1
+    """Transforms of a frame; their windows and hops are so many times shorter. What is known is interpolated."""
+    pulses_without_voice: bool = True
+    """Where there is no voice, mix one pulse in the middle of each transform with the noise; or else the harmonics of a
+    likely pitch, as where there is a voice."""
     input_offset: float = -6.0
     input_scale: float = 0.4
     """The network reads (feature - input_offset) * input_scale: about -2 to 3 for log-mel features of base e."""
 
     def __post_init__(self) -> None:
-        _check_sizes(self)
         spec = self.spec
+        if self.subframes < 1 or self.hop_length % self.subframes or self.spec.win_length % self.subframes:
+            raise ValueError(
+                f"subframes must divide the hop of {self.hop_length} samples and the window of {spec.win_length}, got "
+                f"{self.subframes}"
+            )
+        _check_sizes(self)
         if spec.window != "hann" or spec.clip is not None or spec.pre_emphasis:
             raise ValueError(
                 "the mel filterbank can be inverted where features have a Hann window, no clip and no pre-emphasis; "
@@ -208,24 +222,34 @@ class HarmonicVocosConfig(_ConvNeXtSizes):
 
     @property
     def n_fft(self) -> int:
-        """Samples of a frame: the features' window without its zeros."""
-        return self.spec.win_length
+        """Samples of a transform: with one in a frame the features' window without its zeros."""
+        return self.spec.win_length // self.subframes
 
     @property
     def inverse(self) -> InverseSTFT:
         """What makes the waveform."""
         padding: Literal["centre", "same"] = "same" if self.spec.frame_centre else "centre"
-        return InverseSTFT(n_fft=self.n_fft, hop_length=self.hop_length, padding=padding)
+        return InverseSTFT(n_fft=self.n_fft, hop_length=self.hop_length // self.subframes, padding=padding)
+
+    @property
+    def overlap(self) -> tuple[int, int]:
+        """Past and future frames whose transforms overlap a frame interval."""
+        return -(-self.inverse.lookback // self.subframes), -(-self.inverse.lookahead // self.subframes)
+
+    @property
+    def neighbours(self) -> int:
+        """Frames on each side between which what is known of a frame's transforms is interpolated."""
+        return int(self.subframes > 1)
 
     @property
     def lookback(self) -> int:
         """Past frames that a frame interval's samples depend on, the pitch's phase left out."""
-        return 6 * (1 + self.num_blocks) - self.embedding_lookahead + self.inverse.lookback
+        return 6 * (1 + self.num_blocks) - self.embedding_lookahead + self.overlap[0]
 
     @property
     def lookahead(self) -> int:
         """Future frames that a frame interval's samples depend on."""
-        return self.embedding_lookahead + self.inverse.lookahead
+        return self.embedding_lookahead + self.neighbours + self.overlap[1]
 
     @property
     def frame_centre(self) -> int:
@@ -236,21 +260,22 @@ class HarmonicVocosConfig(_ConvNeXtSizes):
     def macs_per_frame(self) -> int:
         """Multiplications per frame, the Fourier transform left out."""
         pitch = 3 * (self.local_channels + self.pitch_channels) * self.pitch_channels + 97 * self.pitch_channels
-        known = self.local_channels * 3 * self.inverse.bins
-        return _body_macs(self) + self.channels * (2 * self.inverse.bins + 2 * self.local_channels) + pitch + known
+        known = self.local_channels * (self.spec.win_length // 2 + 1 + 2 * self.subframes * self.inverse.bins)
+        head = self.channels * self.subframes * (2 * self.inverse.bins + 2 * self.local_channels)
+        return _body_macs(self) + head + pitch + known
 
 
 class HarmonicState(NamedTuple):
     """What a stream of frames leaves behind: a frame of delay or history is hop_length samples long."""
 
     mel: Float[Array, "batch history channels"]
-    """The last 6 frames as the network reads them, for its first convolution."""
+    """The last frames as the network reads them, 6 for its first convolution and those that are `neighbours`."""
     histories: Histories
     """Of each block the last 6 frames of its input, [B, 6, channels]."""
     rotation: Rotation
-    """Phase and F0 of the last frame that was transformed."""
+    """Phase and F0 of the last transform."""
     frames: Float[Array, "batch overlap n_fft"]
-    """Its last transformed frames, which still overlap what follows."""
+    """The last transforms, which still overlap what follows."""
 
 
 class HarmonicVocos(ReadsFrames, nn.Module):
@@ -267,7 +292,7 @@ class HarmonicVocos(ReadsFrames, nn.Module):
     @property
     def noise_size(self) -> int:
         """Uniforms that a frame takes: the random phases of its frequencies."""
-        return self.config.inverse.bins if self.config.noise else 0
+        return self.config.subframes * self.config.inverse.bins if self.config.noise else 0
 
     @property
     def pitch_candidates(self) -> Float[Array, " candidates"]:
@@ -290,7 +315,7 @@ class HarmonicVocos(ReadsFrames, nn.Module):
         )
         self.pitch = PitchNetwork(config.local_channels, config.pitch_channels, precision=self.precision)
         outputs = 2 * config.inverse.bins + 2 * config.local_channels
-        self.head = Head(config.channels, outputs, self.dtype, self.precision)
+        self.head = Head(config.channels, config.subframes * outputs, self.dtype, self.precision)
 
     def synthesize(
         self,
@@ -346,18 +371,18 @@ class HarmonicVocos(ReadsFrames, nn.Module):
         self, window: Array, noise: Array | None, temperature: Array, speaker: Array | None
     ) -> tuple[HarmonicState, Array]:
         _check_no_speaker(self, speaker)
-        x, lookback = self._scaled(window), self.lookback
-        noise = None if noise is None else noise[:, lookback:]
-        frames, histories, rotation = self._transformed(x, noise, temperature[:, lookback:], None, None)
+        x = self._scaled(window)
+        frames, histories, rotation = self._transformed(x, noise, temperature, None, None)
         return self._continued(x, histories, rotation, frames)
 
     def _continued(
         self, x: Array, histories: Histories, rotation: Rotation, frames: Array
     ) -> tuple[HarmonicState, Array]:
-        inverse = self.config.inverse
-        waveform = jnp.clip(inverse.overlap_add(frames), -1.0, 1.0)
-        overlap = inverse.lookback + inverse.lookahead
-        return HarmonicState(x[:, -6:], histories, rotation, frames[:, frames.shape[1] - overlap :]), waveform
+        config, inverse, (back, ahead) = self.config, self.config.inverse, self.config.overlap
+        first, last = config.subframes * back - inverse.lookback, config.subframes * ahead - inverse.lookahead
+        waveform = jnp.clip(inverse.overlap_add(frames[:, first : frames.shape[1] - last]), -1.0, 1.0)
+        kept = x[:, -6 - config.neighbours :], frames[:, frames.shape[1] - config.subframes * (back + ahead) :]
+        return HarmonicState(kept[0], histories, rotation, kept[1]), waveform
 
     def _scaled(self, frames: Array) -> Array:
         config = self.config
@@ -371,26 +396,66 @@ class HarmonicVocos(ReadsFrames, nn.Module):
         histories: Histories | None,
         before: Rotation | None,
     ) -> tuple[Array, Histories, Rotation]:
-        """Frames of samples [B, F, n_fft] of the frames of `x` that have all of their context there or in histories."""
-        config, ahead = self.config, self.config.embedding_lookahead
-        reach = self.pitch.reach
-        pitch = self.pitch(x[:, 6 - ahead - reach : x.shape[1] - (ahead - reach)])
+        """Samples [B, F * subframes, n_fft] of the frames of `x` that have all of their context there or in histories.
+
+        Noise and temperature are those of the last F frames that they are given for.
+        """
+        config, ahead, beside = self.config, self.config.embedding_lookahead, self.config.neighbours
+        reach, length = self.pitch.reach, x.shape[1]
+        pitch = self.pitch(x[:, 6 - ahead - reach - beside : length - (ahead - reach)])
         frequency, voiced = lax.stop_gradient((pitch.frequency, jax.nn.sigmoid(pitch.voicing)))
         extra = jnp.stack([jnp.log2(frequency * jnp.float32(1 / 200.0)), voiced], axis=-1)
-        y, histories = self.backbone(x, extra, histories=histories)
+        inner = slice(beside, extra.shape[1] - beside)
+        y, histories = self.backbone(x[:, : length - beside], extra[:, inner], histories=histories)
         count = y.shape[1]
-        frequency, voiced = frequency[:, -count:], voiced[:, -count:]
-        phase, rotation = rotate(frequency, config.hop_length / config.spec.sample_rate, before)
+        wider = count + 2 * beside
+        frequency, voiced = (self._finer(part[:, -wider:]) for part in (frequency, voiced))
+        seconds = config.hop_length / config.subframes / config.spec.sample_rate
+        phase, rotation = rotate(frequency, seconds, before)
         harmonics = harmonic_spectrum(frequency, phase, config.n_fft, config.spec.sample_rate)
-        mel = x[:, x.shape[1] - ahead - count : x.shape[1] - ahead]
+        mel = x[:, length - ahead - wider : length - ahead]
         mel = mel * jnp.float32(1 / config.input_scale) + jnp.float32(config.input_offset)
-        real, imaginary = self._spectrum(self.head(y), mel, harmonics, voiced[..., None], noise, temperature)
+        outputs = self._by_subframe(self.head(y))
+        noise = None if noise is None else self._by_subframe(noise[:, noise.shape[1] - count :])
+        temperature = temperature[:, temperature.shape[1] - count :, None]
+        temperature = jnp.broadcast_to(temperature, (*temperature.shape[:2], config.subframes)).reshape(len(x), -1)
+        known = self._finer(self._known_log_magnitudes(mel))
+        real, imaginary = self._spectrum(outputs, known, harmonics, voiced[..., None], noise, temperature)
         return config.inverse.frames(real, imaginary), histories, rotation
+
+    def _by_subframe(self, x: Array) -> Array:
+        """[B, F, subframes * n] -> [B, F * subframes, n]."""
+        count = self.config.subframes
+        return x.reshape(x.shape[0], x.shape[1] * count, x.shape[2] // count)
+
+    def _finer(self, x: Array) -> Array:
+        """Values [B, F * subframes, ...] in the middles of transforms, of frames [B, F + 2 * neighbours, ...]."""
+        config = self.config
+        if config.subframes == 1:
+            return x
+        before, now, after = (x[:, first : x.shape[1] - 2 + first] for first in range(3))
+        middle = 0.5 - 0.5 / config.subframes if config.frame_centre else 0.0  # where a frame's own middle is
+        places = np.arange(config.subframes) / config.subframes - middle
+        rows = [now + jnp.float32(abs(at)) * ((before if at < 0 else after) - now) for at in places.tolist()]
+        return jnp.stack(rows, axis=2).reshape(now.shape[0], now.shape[1] * config.subframes, *now.shape[2:])
+
+    def _known_log_magnitudes(self, mel: Array) -> Array:
+        """[B, F, bins]: of the mel's own window, or as a shorter one sees its power, spread over frequencies."""
+        config, count = self.config, self.config.subframes
+        magnitudes = mel_to_magnitudes(mel, config.spec, config.spec.win_length)
+        if count == 1:
+            return jnp.log(magnitudes)
+        weights = np.bartlett(2 * count + 1)[1:-1] / count**2
+        power, bins = jnp.square(magnitudes), magnitudes.shape[-1]
+        power = jnp.pad(power, ((0, 0), (0, 0), (count - 1, count - 1)))
+        taps = (lax.slice_in_dim(power, tap, tap + bins, count, axis=2) for tap in range(len(weights)))
+        spread = (jnp.float32(weight) * tap for weight, tap in zip(weights.tolist(), taps, strict=True))
+        return 0.5 * jnp.log(functools.reduce(operator.add, spread))
 
     def _spectrum(
         self,
         outputs: Array,
-        mel: Array,
+        known: Array,
         harmonics: tuple[Array, Array],
         voiced: Array,
         noise: Array | None,
@@ -400,8 +465,9 @@ class HarmonicVocos(ReadsFrames, nn.Module):
         config, bins = self.config, self.config.inverse.bins
         ends = bins, 2 * bins, 2 * bins + config.local_channels
         residual, turn, share, comb = jnp.split(outputs, ends, axis=-1)
-        # Without a voice there is one pulse in the middle of the frame: all frequencies alike.
-        real, imaginary = voiced * harmonics[0] + (1 - voiced), voiced * harmonics[1]
+        real, imaginary = harmonics
+        if config.pulses_without_voice:  # one pulse in the middle of the frame: all frequencies alike
+            real, imaginary = voiced * real + (1 - voiced), voiced * imaginary
         log_power = jnp.log(jnp.square(real) + jnp.square(imaginary) + jnp.float32(_QUIETEST))
         # Low bands of a mel spectrogram show the harmonics already, high ones do not: how deep the valleys between them
         # are to be is the network's choice, from none to those of a perfectly even voice.
@@ -412,8 +478,7 @@ class HarmonicVocos(ReadsFrames, nn.Module):
             share = self._by_bin(jax.nn.sigmoid(share))
             loud = (1 - share) * temperature[..., None]
             real, imaginary = share * real + loud * random_real, share * imaginary + loud * random_imaginary
-        log_magnitude = jnp.log(mel_to_magnitudes(mel, config.spec, config.n_fft)) + residual
-        magnitude = jnp.exp(jnp.minimum(log_magnitude, jnp.float32(np.log(config.n_fft / 2))))
+        magnitude = jnp.exp(jnp.minimum(known + residual, jnp.float32(np.log(config.n_fft / 2))))
         # Phases are those in the middle of a frame, the inverse transform's those at its first sample.
         signed = magnitude * jnp.asarray(1.0 - 2.0 * (np.arange(bins) % 2), jnp.float32)[None, None]
         cosine, sine = cosine_sine(turn)
