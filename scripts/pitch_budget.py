@@ -57,7 +57,7 @@ def errors(known: np.ndarray, sound: np.ndarray, rate: int) -> Errors:
 
 def with_true_phases(waveform: np.ndarray, mel: np.ndarray, config: HarmonicVocosConfig) -> np.ndarray:
     """The recording with its own phases, and the magnitudes of which its mel could have come."""
-    size, hop = config.n_fft, config.hop_length
+    size, hop = config.spec.win_length, config.hop_length
     window = np.hanning(size + 1)[:-1]
     padded = np.pad(waveform, (size, 2 * size))
     starts = np.arange(len(mel)) * hop + config.frame_centre + size // 2
@@ -79,7 +79,7 @@ def _spoken(model: Any, params: Any, window: jax.Array, noise: jax.Array, known:
         found = call(*args, **kwargs)
         if not isinstance(context.module, PitchNetwork) or context.method_name != "__call__":
             return found
-        first = 6 - model.config.embedding_lookahead
+        first = 6 - model.config.embedding_lookahead - model.config.neighbours
         own = known[:, first : first + found.frequency.shape[1]]
         return Pitch(jnp.where(own > 0, own, found.frequency), found.voicing, found.scores)
 
