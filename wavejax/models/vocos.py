@@ -174,10 +174,10 @@ class HarmonicVocosConfig(_ConvNeXtSizes):
     noise: bool = True
     """Mix random phases into the spectrum, in shares that the network chooses."""
     subframes: int = 1
-    """Transforms of a frame; their windows and hops are so many times shorter. What is known is interpolated."""
+    """Transforms of a frame. 2 halves their window and hop; pitch, voicing and mel are interpolated between frames."""
     pulses_without_voice: bool = True
-    """Where there is no voice, mix one pulse in the middle of each transform with the noise; or else the harmonics of a
-    likely pitch, as where there is a voice."""
+    """True: where there is no voice, one pulse in the middle of each transform is mixed with the noise. False: the
+    harmonics of the most likely pitch are, as where there is a voice."""
     input_offset: float = -6.0
     input_scale: float = 0.4
     """The network reads (feature - input_offset) * input_scale: about -2 to 3 for log-mel features of base e."""
