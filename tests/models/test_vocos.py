@@ -143,15 +143,15 @@ def test_the_receptive_field_is_the_declared_one(name: str) -> None:
     last = spare + model.lookback + model.lookahead
     window, noise, temperature = given(model, last + 1 + spare)
 
-    def middle(frame: int):
-        made = call(name, "synthesize", window.at[:, frame].add(1.0), noise, temperature)
-        return np.asarray(made[:, spare * 12 : (spare + 1) * 12])
+    def middle(window):
+        return np.asarray(call(name, "synthesize", window, noise, temperature)[:, spare * 12 : (spare + 1) * 12])
 
-    outside = middle(0)
-    for frame in (1, spare - 1, last + 1, last + spare):
-        np.testing.assert_array_equal(middle(frame), outside)
-    for frame in (spare, last):
-        assert np.abs(middle(frame) - outside).max() > 0
+    for frame in range(window.shape[1]):
+        change = np.abs(middle(window.at[:, frame].add(1.0)) - middle(window)).max()
+        if frame in (spare, last):
+            assert change > 0
+        elif not spare < frame < last:
+            assert change == 0
 
 
 def test_no_gradient_reaches_the_pitch_network_and_all_else_has_one() -> None:
