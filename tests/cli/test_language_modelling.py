@@ -47,11 +47,39 @@ def test_held_out_sentences_of_a_corpus_are_left_out(run: Any, tmp_path: Path) -
     assert read_arpa((tmp_path / "more.arpa").read_text()).log_prob((), "zebra") < ngrams.log_prob((), "zebra")
 
 
+def test_sentences_of_the_domain_count_with_the_transcripts(run: Any, tmp_path: Path) -> None:
+    """They have the share, know no held-out sentence, and their words stay however rare they are."""
+    corpus = embedded_corpus()
+    longest = max((corpus.entries[position].transcript for position in corpus.indices("test")), key=len)
+    text, prompts, out = tmp_path / "lines.txt", tmp_path / "prompts.txt", tmp_path / "lm.arpa"
+    text.write_text("A zebra crosses the road.\nThe road is long.\nA road is a road.\n" * 2, encoding="utf-8")
+    prompts.write_text(f"{longest}\nPress pound.\nEnter the zebra.\n", encoding="utf-8")
+    made = ("language-model", text, "--in-domain", prompts)
+    said = run(*made, "--corpus", "embedded", "--share", "0.4", "--fewest-words", "3", "--out", out)
+    assert said.code == 0, said.error
+    assert " of the domain, of which the latter two has" not in said.out
+    assert " and 2 of the domain, of which the latter two have the share 0.4\n" in said.out
+    assert "1 sentences are left out, as the corpus holds them out" in said.out
+    ngrams = read_arpa(out.read_text())
+    assert "pound" in ngrams
+    assert "zebra" in ngrams
+    assert "crosses" not in ngrams, "it occurs twice"
+    alone = run(*made, "--share", "0.5", "--order", "2", "--overwrite", "--out", out)
+    assert "of which the domain has the share 0.5\n" in alone.out
+    pounds = read_arpa(out.read_text())
+    assert run("language-model", text, prompts, "--order", "2", "--overwrite", "--out", out).code == 0
+    assert pounds.log_prob(("press",), "pound") != read_arpa(out.read_text()).log_prob(("press",), "pound")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
         ((), 2, "a language model needs sentences: give text files, --corpus CORPUS, or both"),
-        (("--corpus", "embedded", "--share", "0.7"), 2, "--share 0.7 weighs a corpus' transcripts against texts"),
+        (
+            ("--corpus", "embedded", "--share", "0.7"),
+            2,
+            "--share 0.7 weighs a corpus' transcripts and --in-domain against texts",
+        ),
         (("--corpus", "nowhere"), 1, "nowhere"),
         (("--corpus", "embedded", "--order", "11"), 2, "--order must be at least 1 and at most 10"),
         (("nowhere.txt",), 1, "nowhere.txt cannot be read"),

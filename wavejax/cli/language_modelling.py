@@ -1,10 +1,10 @@
 """`wavejax language-model`: texts and transcripts into an ARPA file."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional
 
@@ -12,7 +12,10 @@ from wavejax.cli.inputs import InputError
 from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.cli.results import check_file, refusals
 from wavejax.ranges import SHARE, Range
-from wavejax.text import get_text_spec
+from wavejax.text import TextSpec, get_text_spec
+
+if TYPE_CHECKING:
+    from wavejax.tasks.recognizer import language
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +23,8 @@ class LanguageModel:
     """Make a language model of words (an ARPA file) for `wavejax transcribe --lm` and `wavejax evaluate --lm`.
 
     It is made of text files with a sentence on each line, of the training transcripts of a corpus, or of both. All of
-    them are normalised as a recogniser's texts are. With --corpus, sentences that the corpus holds out (validation,
+    them are normalised as a recogniser's texts are. Sentences of the kind that will be heard count more than others:
+    give those in text files as --in-domain. With --corpus, sentences that the corpus holds out (validation,
     test) are left out wherever they occur, so that a recogniser can be judged with the model; sentences that contain a
     held-out one of four words or more are left out, too. Smoothing is modified Kneser-Ney.
 
@@ -33,13 +37,19 @@ class LanguageModel:
     """The file to write, usually NAME.arpa; NAME.arpa.gz and NAME.arpa.xz are packed."""
     corpus: str | None = None
     """A folder made by `wavejax prepare`, or "embedded", whose training transcripts are sentences, too."""
+    in_domain: tuple[Path, ...] = ()
+    """UTF-8 files with sentences of the kind that will be heard, such as the prompts of telephones, one on each line.
+    They are counted together with the corpus' transcripts."""
     order: Annotated[int, Range(1, 10)] = 3
     """Words of an n-gram, at most: 3 predicts a word from the two before it."""
     share: Annotated[float | None, SHARE] = None
-    """With texts and --corpus: the share of the corpus' transcripts in each probability (default 0.5); the texts have
-    the rest."""
+    """With texts beside --corpus or --in-domain: the share of the latter two in each probability (default 0.5); the
+    texts have the rest."""
     fewest: Annotated[int, Range(1, 1000)] = 1
-    """Leave n-grams of three words or more out that occur less often, which makes a large model small."""
+    """Leave n-grams of three words or more out that occur less often in the texts, which makes a large model small."""
+    fewest_words: Annotated[int, Range(1, 1000)] = 1
+    """Leave sentences of the texts out that have a word that occurs less often in them, and does not occur in the
+    corpus or in --in-domain: such a word may be a slip, and a model with fewer words is smaller."""
     language: Literal["en", "ru"] = "en"
     """Whose letters and rules for numbers and abbreviations apply."""
     overwrite: bool = False
@@ -50,15 +60,16 @@ def run_language_model(arguments: Sequence[str]) -> int:
     """`wavejax language-model`."""
     example = (
         "wavejax language-model sentences.txt --out lm.arpa\n"
-        "wavejax language-model books/*.txt --corpus corpus/ --share 0.7 --out lm.arpa"
+        "wavejax language-model books/*.txt --corpus corpus/ --in-domain prompts.txt --share 0.7 --out lm.arpa"
     )
     given = parse(LanguageModel, "language-model", arguments, example=example)
-    if not given.texts and given.corpus is None:
+    has_own = given.corpus is not None or bool(given.in_domain)
+    if not given.texts and not has_own:
         raise UsageError("a language model needs sentences: give text files, --corpus CORPUS, or both")
-    if given.share is not None and not (given.texts and given.corpus is not None):
+    if given.share is not None and not (given.texts and has_own):
         raise UsageError(
-            f"--share {given.share} weighs a corpus' transcripts against texts, and only one of them is given: give "
-            "both, or leave --share out"
+            f"--share {given.share} weighs a corpus' transcripts and --in-domain against texts, and only one side is "
+            "given: give both, or leave --share out"
         )
     if given.out.exists() and not given.overwrite:
         raise InputError(f"{given.out} is there already: choose another name, or --overwrite")
@@ -78,23 +89,28 @@ def _make(given: LanguageModel) -> None:
         own = language.corpus_sentences(corpus, text, ("train",), held_out)
         if not own.kept:
             raise InputError(language.no_sentence(f"the training part of {given.corpus}", own, text))
-    others = language.Sentences(kept=())
-    for path in given.texts:
-        found = language.read_sentences(path, text, held_out)
-        if not found.kept:
-            raise InputError(language.no_sentence(str(path), found, text))
-        others += found
-    share = 0.5 if given.share is None else given.share
-    ngrams = language.make_language_model(others.kept, own.kept, order=given.order, share=share, fewest=given.fewest)
+    in_domain = _read(given.in_domain, text, held_out)
+    others = _read(given.texts, text, held_out)
+    own_share = 0.5 if given.share is None else given.share
+    ngrams = language.make_language_model(
+        others.kept,
+        own.kept + in_domain.kept,
+        order=given.order,
+        share=own_share,
+        fewest=given.fewest,
+        fewest_words=given.fewest_words,
+    )
     with refusals():
         language.write_language_model(given.out, ngrams)
     parts = [f"{len(others.kept)} sentences of texts"] if given.texts else []
-    parts += [f"{len(own.kept)} of the corpus"] if given.corpus is not None else []
-    weighed = f", of which the corpus has the share {share:g}" if len(parts) == 2 else ""
+    mine = [f"{len(own.kept)} of the corpus"] if given.corpus is not None else []
+    mine += [f"{len(in_domain.kept)} of the domain"] if given.in_domain else []
+    owner = "the latter two have" if len(mine) == 2 else "the domain has" if given.in_domain else "the corpus has"
+    weighed = f", of which {owner} the share {own_share:g}" if parts and mine else ""
     sizes = [sum(len(gram) == n for gram in ngrams.log_probs) for n in range(1, ngrams.order + 1)]
     grams = ", ".join(f"{size} {n}-grams" for n, size in enumerate(sizes, 1))
-    print(f"{given.out}: {grams}, made of {' and '.join(parts)}{weighed}")
-    both = own + others
+    print(f"{given.out}: {grams}, made of {' and '.join([*parts, *mine])}{weighed}")
+    both = own + in_domain + others
     if given.corpus is not None:
         print(f"{both.held_out} sentences are left out, as the corpus holds them out")
     if both.unreadable:
@@ -109,6 +125,18 @@ def _make(given: LanguageModel) -> None:
             f"perplexity {each:.1f} on the {len(held_out)} sentences that are held out; {100 * unknown:.1f} % of their "
             "words are new to it"
         )
+
+
+def _read(paths: Sequence[Path], text: TextSpec, held_out: Collection[tuple[str, ...]]) -> "language.Sentences":
+    from wavejax.tasks.recognizer import language
+
+    every = language.Sentences(kept=())
+    for path in paths:
+        found = language.read_sentences(path, text, held_out)
+        if not found.kept:
+            raise InputError(language.no_sentence(str(path), found, text))
+        every += found
+    return every
 
 
 COMMANDS: dict[str, Command] = {"language-model": run_language_model}

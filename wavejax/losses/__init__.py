@@ -11,6 +11,7 @@ from wavejax.losses.adversarial import (
     feature_matching,
     generator_loss,
 )
+from wavejax.losses.periodicity import autocorrelation_l1
 from wavejax.losses.spectral import (
     RESOLUTIONS,
     RESOLUTIONS_16K,
@@ -29,6 +30,7 @@ __all__ = [
     "Resolution",
     "StftLosses",
     "accuracy",
+    "autocorrelation_l1",
     "discriminator_loss",
     "feature_matching",
     "generator_loss",

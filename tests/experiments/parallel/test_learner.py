@@ -108,6 +108,15 @@ def test_parts_that_weigh_nothing_are_left_out() -> None:
     np.testing.assert_allclose(jnp.sum(losses), 15.0 * parts["mel"], rtol=1e-5)
 
 
+def test_autocorrelations_count_where_they_have_a_weight() -> None:
+    config = dataclasses.replace(config_of(), losses=LossWeights(mel=0.0, stft=0.0, pitch=0.0, autocorrelation=20.0))
+    batch = batch_of(config)
+    losses, parts = Spoken(config).losses(made(config, batch), batch)
+    assert set(parts) == {"mel", "autocorrelation"}
+    assert parts["autocorrelation"] > 0
+    np.testing.assert_allclose(jnp.sum(losses), 20.0 * parts["autocorrelation"], rtol=1e-5)
+
+
 def test_pitch_is_that_of_the_crop_at_its_frames() -> None:
     """Of a voice whose pitch is known, and the same on whatever step a training resumes."""
     config = config_of()

@@ -44,6 +44,8 @@ class LossWeights:
     """Mean absolute difference of log-mel features."""
     stft: Annotated[float, _WEIGHT] = 2.5
     """Spectral convergence and log magnitudes at three resolutions."""
+    autocorrelation: Annotated[float, _WEIGHT] = 0.0
+    """How periodic voiced frames are, and at which pitch, see `wavejax.losses.periodicity`."""
     pitch: Annotated[float, _WEIGHT] = 1.0
     """The pitch network's cross-entropies against WORLD's F0, for a model that has such a network (extra `eval`)."""
     adversarial: Annotated[float, _WEIGHT] = 1.0

@@ -19,6 +19,7 @@ from wavejax.losses import (
     RESOLUTIONS,
     RESOLUTIONS_16K,
     accuracy,
+    autocorrelation_l1,
     discriminator_loss,
     feature_matching,
     generator_loss,
@@ -83,6 +84,9 @@ class Spoken:
             stft = multi_resolution_stft(real, fake, RESOLUTIONS_16K if spec.sample_rate <= 16_000 else RESOLUTIONS)
             parts["stft"] = stft.total
             total = total + jnp.float32(weights.stft) * stft.total
+        if weights.autocorrelation:
+            parts["autocorrelation"] = autocorrelation_l1(real, fake, spec.sample_rate)
+            total = total + jnp.float32(weights.autocorrelation) * parts["autocorrelation"]
         if self.taught_pitch:
             parts["pitch"] = self._pitch(outputs, batch)
             total = total + jnp.float32(weights.pitch) * parts["pitch"]

@@ -1,6 +1,8 @@
 """Language models for recognisers: of texts and of a corpus' transcripts, without the sentences that it holds out."""
 
+import itertools
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,19 +97,29 @@ def open_transcripts(folder: str) -> Corpus:
 
 
 def make_language_model(
-    texts: Sequence[Words], transcripts: Sequence[Words], *, order: int = 3, share: float = 0.5, fewest: int = 1
+    texts: Sequence[Words],
+    own: Sequence[Words],
+    *,
+    order: int = 3,
+    share: float = 0.5,
+    fewest: int = 1,
+    fewest_words: int = 1,
 ) -> NGrams:
-    """A model of sentences of texts and of a corpus; where there are both, a mixture in which the latter have `share`.
+    """A model of sentences of any texts, and of sentences like those that will be heard, such as a corpus' transcripts.
 
-    Both parts know the words of both. Of the texts, long n-grams that occur less than `fewest` times are left out.
+    Where there are both, it is a mixture in which the latter have `share`; both parts know the words of both. Of the
+    texts, long n-grams that occur less than `fewest` times are left out, and so are sentences with a word that occurs
+    less than `fewest_words` times and is not among `own`.
 
     Raises ValueError: no sentence, an order outside 1 to 10, or a share outside 0 to 1.
     """
-    if not (texts and transcripts):
-        return build_ngrams([*texts, *transcripts], order, fewest=fewest)
-    words = dict.fromkeys(word for sentence in (*texts, *transcripts) for word in sentence)
-    own, others = build_ngrams(transcripts, order, words), build_ngrams(texts, order, words, fewest)
-    return mix_ngrams(own, others, share)
+    if fewest_words > 1:
+        counts, known = Counter(itertools.chain.from_iterable(texts)), {*itertools.chain.from_iterable(own)}
+        texts = [words for words in texts if all(counts[each] >= fewest_words or each in known for each in words)]
+    if not (texts and own):
+        return build_ngrams([*texts, *own], order, fewest=fewest)
+    words = dict.fromkeys(itertools.chain.from_iterable([*texts, *own]))
+    return mix_ngrams(build_ngrams(own, order, words), build_ngrams(texts, order, words, fewest), share)
 
 
 def read_language_model(path: Path, text: TextSpec) -> NGrams:
