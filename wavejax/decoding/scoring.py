@@ -9,7 +9,7 @@ from typing import NamedTuple
 from wavejax.decoding.ngrams import END, LONGEST, START, UNKNOWN, NGrams
 from wavejax.text import TextError, TextSpec
 
-_WEIGHT = 0.9
+_WEIGHT = 0.7
 _WORD_BONUS = 2.0
 _NEW_WORD = -12.0
 

@@ -5,11 +5,11 @@ from wavejax.models.vocos import HarmonicVocosConfig, VocosConfig
 PRESETS: dict[str, VocosConfig | HarmonicVocosConfig] = {
     # charactr/vocos-mel-24khz, config.yaml: 13.5 million parameters; it reads the features `vocos-24k`.
     "vocos-24k": VocosConfig(),
-    # Ours for speech at 16 kHz: 1.6 million parameters, 130 million multiplications for a second of sound.
-    "harmonic-vocos-16k": HarmonicVocosConfig(subframes=2, pulses_without_voice=False),
+    # Ours for speech at 16 kHz: 1.7 million parameters, 136 million multiplications for a second of sound.
+    "harmonic-vocos-16k": HarmonicVocosConfig(subframes=4, pulses_without_voice=False),
     # Half of that.
     "harmonic-vocos-16k-small": HarmonicVocosConfig(
-        channels=128, hidden_channels=384, num_blocks=5, subframes=2, pulses_without_voice=False
+        channels=128, hidden_channels=384, num_blocks=5, subframes=4, pulses_without_voice=False
     ),
 }
 

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from wavejax.experiments.parallel.config import ParallelConfig, ParallelTrainingConfig, WindowConfig
+from wavejax.experiments.parallel.config import LossWeights, ParallelConfig, ParallelTrainingConfig, WindowConfig
 from wavejax.models.vocos import HarmonicVocosConfig
 from wavejax.models.vocos_presets import PRESETS
 from wavejax.nn.discriminators import DISCRIMINATORS
@@ -31,6 +31,7 @@ def experiment(name: str) -> VocosVocoderConfig:
         model=model,
         spec=model.spec,
         data=WindowConfig(crop_length=96 * hop),
+        losses=LossWeights(autocorrelation=20.0),
         training=ParallelTrainingConfig(batch_size=16),
     )
 
