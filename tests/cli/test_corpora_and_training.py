@@ -304,6 +304,9 @@ def test_export_is_small_whole_and_refuses_other_folders(run, tmp_path, training
     assert f"wavejax vocode {tmp_path / 'voice'} SPEECH.wav" in said.out
     assert sorted(path.name for path in (tmp_path / "voice").iterdir()) == ["config.json", "params.npz"]
     assert "exported parameters" in run("info", tmp_path / "voice").out
+    assert run("export-params", training, tmp_path / "mean", "--average-with", tmp_path / "voice", "voice").code == 1
+    assert run("export-params", training, tmp_path / "mean", "--average-with", tmp_path / "voice").code == 0
+    assert (tmp_path / "mean" / "params.npz").read_bytes() == (tmp_path / "voice" / "params.npz").read_bytes()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "diary.txt").write_text("dear")
     said = run("export-params", training, tmp_path / "mine")

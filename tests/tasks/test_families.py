@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import jax
+import numpy as np
 import pytest
 
 from tests.tiny import commands as tiny
@@ -96,6 +98,29 @@ def test_what_an_earlier_version_wrote_is_read_as_the_family_that_it_is(tmp_path
     assert product.speakers == speakers
     again = load(export(folder, tmp_path / "new"), kind=PRODUCTS[family])
     assert (again.config.training, again.speakers) == (config.training, speakers)
+
+
+def test_parameters_of_several_folders_are_averaged_into_one(tmp_path):
+    config = tiny.config(num_speakers=2, global_channels=3)
+    trees = [tiny.params_of(config, seed) for seed in range(3)]
+    meta = metadata(config, {"speakers": ["anna", "bert"]})
+    first, *others = (export_params(tmp_path / str(seed), tree, meta) for seed, tree in enumerate(trees))
+    made = load(export(first, tmp_path / "mean", average_with=others), kind=Vocoder)
+    jax.tree.map(
+        lambda leaf, *each: np.testing.assert_allclose(leaf, np.mean(each, axis=0), atol=1e-7), made.params, *trees
+    )
+    assert (made.config, made.speakers) == (load(first, kind=Vocoder).config, ("anna", "bert"))
+    renamed = export_params(tmp_path / "renamed", trees[1], metadata(config, {"speakers": ["bert", "anna"]}))
+    wider = tiny.export(tmp_path / "wider", tiny.config(num_speakers=2, global_channels=4), ("anna", "bert"))
+    babble = tiny.export(tmp_path / "babble", tiny.unconditional())
+    for other, why in (
+        (renamed, "renamed cannot be averaged with .*: their speakers or symbols differ"),
+        (wider, "their networks have other sizes"),
+        (babble, "it belongs to the family babbler"),
+    ):
+        with pytest.raises(ExperimentError, match=why):
+            export(first, tmp_path / "no", average_with=[other])
+    assert not (tmp_path / "no").exists()
 
 
 def test_another_task_or_version_is_refused(tmp_path):

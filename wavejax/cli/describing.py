@@ -163,6 +163,9 @@ class ExportParams:
     """A particular checkpoint; default the newest sound one."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """bfloat16 halves the size; `wavejax evaluate` says what it costs."""
+    average_with: tuple[str, ...] = ()
+    """Other trainings or exports of the same model: the mean of all their parameters is written. Ends of several
+    trainings from the same parameters are often better together."""
     set: tuple[str, ...] = ()
     """Fields of the configuration and their new values, as in --set temperature=0.6 repeats=0.3; `config.json` of the
     folder lists them."""
@@ -185,7 +188,13 @@ def run_export(arguments: Sequence[str]) -> int:
     if given.gv_scale is not None:
         changes["gv_scale"] = given.gv_scale
     folder = export(
-        given.source, given.folder, given.step, dtype=given.dtype, temperature=given.temperature, changes=changes
+        given.source,
+        given.folder,
+        given.step,
+        dtype=given.dtype,
+        temperature=given.temperature,
+        changes=changes,
+        average_with=given.average_with,
     )
     size = sum(file.stat().st_size for file in folder.iterdir())
     family, product = load_any_family(folder)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -131,6 +131,27 @@ def of_kind(loaded: Loaded, kind: type[Any], where: str) -> Any:
 
 def _a(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def averaged(loaded: Sequence[Loaded]) -> Loaded:
+    """The first product with the mean of the parameters of all, each counting the same.
+
+    Trainings that started from the same parameters often end around better ones (Wortsman et al. 2022, arXiv
+    2203.05482). Raises ExperimentError: one of them is another model.
+    """
+    first = loaded[0]
+    for each in loaded[1:]:
+        where = f"{each.product.source} cannot be averaged with {first.product.source}"
+        if each.family.name != first.family.name:
+            raise ExperimentError(f"{where}: it belongs to the family {each.family.name}")
+        if each.product.labels != first.product.labels:
+            raise ExperimentError(f"{where}: their speakers or symbols differ")
+        shapes = [jax.tree.map(lambda leaf: leaf.shape, one.product.params) for one in (first, each)]
+        if shapes[0] != shapes[1]:
+            raise ExperimentError(f"{where}: their networks have other sizes; average ends of one kind of training")
+    trees = [each.product.params for each in loaded]
+    params = jax.tree.map(lambda *leaves: np.mean(np.stack(leaves), axis=0, dtype=np.float32), *trees)
+    return first._replace(product=dataclasses.replace(first.product, params=params))
 
 
 def export_product(

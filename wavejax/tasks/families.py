@@ -12,6 +12,7 @@ from wavejax.experiments.family import Family
 from wavejax.experiments.loading import (
     FindFamily,
     Loaded,
+    averaged,
     export_product,
     load_with_family,
     of_kind,
@@ -154,19 +155,22 @@ def export(
     dtype: Literal["float32", "bfloat16"] = "float32",
     temperature: float | None = None,
     changes: Mapping[str, Any] | None = None,
+    average_with: Sequence[str | Path] = (),
     family: Family[Any, Any] | None = None,
 ) -> Path:
     """Write the averaged parameters of a training folder as a small inference folder that `wavejax.load` reads.
 
     Of the corpus only the folder's name is kept. bfloat16 halves the size; `wavejax evaluate` says what it costs.
     `temperature` becomes that of all draws for which no other is asked; `changes` are further fields of the
-    configuration and their new values.
+    configuration and their new values. The parameters of the folders of `average_with` count as much as its own.
 
-    Raises ExperimentError where the model has no such field, ConfigError where it cannot have such a value.
+    Raises ExperimentError where the model has no such field or a folder holds another model, ConfigError where a field
+    cannot have such a value.
     """
     heat = {} if temperature is None else {"temperature": temperature}
     changes = {**(changes or {}), **heat}
-    return export_product(load_any_family(source, step, family), folder, dtype=dtype, changes=changes)
+    loaded = [load_any_family(source, step, family), *(load_any_family(each, None, family) for each in average_with)]
+    return export_product(averaged(loaded), folder, dtype=dtype, changes=changes)
 
 
 def train_and_evaluate(
