@@ -3,6 +3,7 @@
 generation  samples/s by backend, type of weights and batch; peers in torch and naive JAX; share of the roofline
 streaming   time to the first block, per block of 10, 20, 50 ms, and a paced run that counts underruns
 parallel    a parallel vocoder's stream in blocks of 20 ms: times real time, and milliseconds to the first sample
+vocoding    HiFi-GAN and Vocos of the published sizes beside torch, from features to a waveform: times real time
 recognition a recogniser's parts, greedy and with a beam, beside pocketsphinx: times real time
 listening   utterances/s of one optimisation step of a recogniser, beside torch with the same weights
 training    samples/s and peak memory of one optimisation step, beside torch with the same weights
@@ -36,6 +37,7 @@ MODULES = {
     "generation": "benchmarks.generation",
     "streaming": "benchmarks.streaming",
     "parallel": "benchmarks.parallel_streaming",
+    "vocoding": "benchmarks.vocoding",
     "recognition": "benchmarks.recognition",
     "listening": "benchmarks.recognition_training",
     "training": "benchmarks.training",
@@ -64,7 +66,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--json", type=Path, help="write the result here, too")
     parser.add_argument("--append", action="store_true", help="keep the results that the file already holds")
     parser.add_argument("--quick", action="store_true", help="few repeats and small sizes: does it run at all?")
-    parser.add_argument("--presets", nargs="+", help="generation, listening: only these")
+    parser.add_argument("--presets", nargs="+", help="generation, vocoding, listening: only these")
     parser.add_argument("--backends", nargs="+", help="generation: only these")
     parser.add_argument("--dtypes", nargs="+", help="generation: only these types of weights")
     parser.add_argument("--batches", nargs="+", type=int, help="generation, listening: only these batch sizes")
@@ -78,7 +80,9 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--temperature", type=float, help="folding")
     parser.add_argument("--malloc", choices=("kept", "default"), default="kept", help="what is freed stays, or goes")
     parser.add_argument("--repeats", type=int)
-    parser.add_argument("--seconds", type=float, help="generation: of each repeat; dsp, folding, startup: of the sound")
+    parser.add_argument(
+        "--seconds", type=float, help="generation: of each repeat; vocoding, dsp, folding, startup: of the sound"
+    )
     parser.add_argument("--minutes", type=float, help="all: what does not fit is left out, and told (default 25)")
     parser.add_argument("--only", nargs="+", help="all: these tables, beside those that the folder already holds")
     given = vars(parser.parse_args(arguments))

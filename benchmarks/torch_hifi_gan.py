@@ -50,6 +50,8 @@ def _kernel(p: Leaves, name: str) -> Any:
     torch = import_torch()
     if f"{name}_u" in p:
         return _spectrally_normalised(p[f"{name}_kernel"], p[f"{name}_u"])
+    if f"{name}_kernel_g" not in p:  # folded
+        return p[f"{name}_kernel"]
     return torch._weight_norm(p[f"{name}_kernel"], p[f"{name}_kernel_g"], 0)
 
 
