@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 from wavejax.audio.spectral import frame_window, stft
@@ -27,9 +28,8 @@ _SILENCE = 1e-6
 class _Plan(NamedTuple):
     window: Float[np.ndarray, " n_fft"]
     hop_length: int
-    response: Float[np.ndarray, " bins"]
     cosines: Float[np.ndarray, "bins lags"]
-    """From the powers of a frame to its autocorrelations, already divided by those of the window."""
+    """From the powers of a frame to its energy (lag 0) and autocorrelations, already divided by those of the window."""
 
 
 def autocorrelation_l1(
@@ -58,7 +58,7 @@ def autocorrelation_l1(
 
 def _plan(sample_rate: int) -> _Plan:
     length = round(_WINDOW * sample_rate)
-    lags = np.arange(sample_rate // _HIGHEST, sample_rate // _LOWEST + 1, max(sample_rate // 8000, 1))
+    lags = np.r_[0, sample_rate // _HIGHEST : sample_rate // _LOWEST + 1 : max(sample_rate // 8000, 1)]
     n_fft = 2 ** (length + int(lags[-1]) - 1).bit_length()
     frequencies = np.fft.rfftfreq(n_fft, 1 / sample_rate)
     frequencies = frequencies[frequencies < _STOPPED]
@@ -66,17 +66,16 @@ def _plan(sample_rate: int) -> _Plan:
     window = frame_window(n_fft, length, round(_HOP * sample_rate))
     own = np.fft.irfft(np.abs(np.fft.rfft(np.float64(window))) ** 2)
     cosines = np.cos(2 * np.pi * np.outer(frequencies / sample_rate, lags)) / (own[lags] / own[0])
-    weighed = response[:, None] * cosines
-    return _Plan(window, round(_HOP * sample_rate), response.astype(np.float32), weighed.astype(np.float32))
+    return _Plan(window, round(_HOP * sample_rate), (response[:, None] * cosines).astype(np.float32))
 
 
 def _autocorrelations(waveform: Float[Array, "batch time"], plan: _Plan) -> Float[Array, "batch frames lags"]:
     half = len(plan.window) // 2
     spectrum = stft(waveform, window=plan.window, hop_length=plan.hop_length, pad_left=half, pad_right=half)
-    spectrum = spectrum[..., : len(plan.response)]
+    spectrum = spectrum[..., : len(plan.cosines)]
     power = jnp.square(spectrum.real) + jnp.square(spectrum.imag)
-    energy = jnp.maximum(power @ jnp.asarray(plan.response), jnp.float32(_SILENCE))
-    return power @ jnp.asarray(plan.cosines) / energy[..., None]
+    sums = jnp.matmul(power, jnp.asarray(plan.cosines), precision=lax.Precision.HIGHEST)
+    return sums[..., 1:] / jnp.maximum(sums[..., :1], jnp.float32(_SILENCE))
 
 
 __all__ = ["autocorrelation_l1"]
