@@ -27,7 +27,7 @@ def leaves(params: Mapping[str, Any]) -> Leaves:
 
 
 def generated(config: VocosConfig, p: Leaves, mel: Any) -> Any:
-    """Waveform [B, T] of features [B, C, F]; padding ``centre``."""
+    """Waveform [B, T] of features [B, C, F]."""
     torch = import_torch()
     F = torch.nn.functional
 
@@ -46,5 +46,18 @@ def generated(config: VocosConfig, p: Leaves, mel: Any) -> Any:
     x = F.linear(normed(x, "backbone/output_norm"), p["head/kernel"], p["head/bias"]).transpose(1, 2)
     magnitude, phase = x.chunk(2, dim=1)
     spectrum = torch.clip(torch.exp(magnitude), max=1e2) * (torch.cos(phase) + 1j * torch.sin(phase))
-    size = config.n_fft
-    return torch.istft(spectrum, size, config.hop_length, size, torch.hann_window(size), center=True)
+    size, window = config.n_fft, torch.hann_window(config.n_fft)
+    if config.padding == "centre":
+        return torch.istft(spectrum, size, config.hop_length, size, window, center=True)
+    return _folded(spectrum, window, config.hop_length)
+
+
+def _folded(spectrum: Any, window: Any, hop: int) -> Any:
+    """The inverse transform of padding ``same``: torch's fold adds up what overlaps."""
+    torch = import_torch()
+    size, count, cut = len(window), spectrum.shape[-1], (len(window) - hop) // 2
+    fold = {"output_size": (1, (count - 1) * hop + size), "kernel_size": (1, size), "stride": (1, hop)}
+    frames = torch.fft.irfft(spectrum, size, dim=1, norm="backward") * window[None, :, None]
+    squares = window.square().expand(1, count, -1).transpose(1, 2)
+    total, weight = (torch.nn.functional.fold(each, **fold)[:, 0, 0, cut:-cut] for each in (frames, squares))
+    return total / weight

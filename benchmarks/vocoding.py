@@ -7,7 +7,7 @@ gemelo-ai/vocos again, with kernels in torch's layout. For the figures of one co
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -25,6 +25,7 @@ from wavejax.parallel.compiling import run_once_options
 from wavejax.tasks.families import get_preset
 
 PRESETS = ("hifi-gan-v1", "hifi-gan-v2", "hifi-gan-v3", "vocos-24k")
+UNIT = "times real time"
 TOLERANCE = 1e-4
 """Of full scale: what rounding explains."""
 
@@ -78,7 +79,7 @@ def cases(name: str, config: HiFiGANConfig | VocosConfig, seconds: float, rate: 
         return jax.block_until_ready(spoken(held))
 
     labels = {"preset": name, "seconds": round(work, 2)}
-    made = [_case({**labels, "case": "wavejax"}, ours, work, finite)]
+    made = [Case(labels={**labels, "case": "wavejax"}, run=ours, work=work, check=finite, unit=UNIT)]
     return [*made, _torch_case(labels, config, params, mel, expected, work)] if peers else made
 
 
@@ -102,8 +103,4 @@ def _torch_case(
             )
         return {"apart": apart}
 
-    return _case({**labels, "case": "torch"}, theirs, work, check)
-
-
-def _case(labels: dict[str, Any], run: Callable[[], Any], work: float, check: Callable[[], dict[str, Any]]) -> Case:
-    return Case(labels=labels, run=run, work=work, check=check, unit="times real time")
+    return Case(labels={**labels, "case": "torch"}, run=theirs, work=work, check=check, unit=UNIT)

@@ -1,7 +1,7 @@
 """HiFi-GAN, Vocos and their discriminators beside the same arithmetic in torch, with random weights (extra `peers`).
 
-The public code's arithmetic (jik876/hifi-gan, gemelo-ai/vocos) is stated again with torch's functions, which decide
-what its padding, its transposed convolution and its inverse transform are.
+The public code's arithmetic (jik876/hifi-gan, gemelo-ai/vocos) is stated again with torch's functions (`benchmarks`
+measures it, too), which decide what its padding, its transposed convolution and its inverse transform are.
 """
 
 from typing import Any
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks import torch_hifi_gan, torch_vocos
 from tests.tiny.models import cheap_jit
 from wavejax.models.hifi_gan import HiFiGANConfig, get_preset
 from wavejax.models.vocos import VocosConfig
@@ -57,29 +58,10 @@ def kernel_1d(params: dict, name: str) -> Any:
     return torch._weight_norm(direction.contiguous(), tensor(params[f"{name}_kernel_g"])[:, None, None], 0)
 
 
-def hifi_gan(config: HiFiGANConfig, params: dict, mel: Any) -> Any:
-    F = torch.nn.functional
-
-    def convolved(x: Any, name: str, size: int, dilation: int = 1) -> Any:
-        padding = (size - 1) * dilation // 2
-        return F.conv1d(x, kernel_1d(params, name), tensor(params[f"{name}_bias"]), padding=padding, dilation=dilation)
-
-    x = convolved(mel.transpose(1, 2), "input", 7)
-    for stage, (rate, size) in enumerate(zip(config.rates, config.rate_kernels, strict=True)):
-        name = f"stage_{stage}"
-        weight, bias = kernel_1d(params, f"{name}_up"), tensor(params[f"{name}_up_bias"])
-        x = F.conv_transpose1d(F.leaky_relu(x, 0.1), weight, bias, stride=rate, padding=(size - rate) // 2)
-        total = None
-        for block, (taps, dilations) in enumerate(zip(config.kernels, config.dilations, strict=True)):
-            y = x
-            for layer, dilation in enumerate(dilations):
-                inner = convolved(F.leaky_relu(y, 0.1), f"{name}_block_{block}_dilated_{layer}", taps, dilation)
-                if config.block == "pairs":
-                    inner = convolved(F.leaky_relu(inner, 0.1), f"{name}_block_{block}_plain_{layer}", taps)
-                y = inner + y
-            total = y if total is None else total + y
-        x = total / len(config.kernels)
-    return torch.tanh(convolved(F.leaky_relu(x), "output", 7))[:, 0]
+def hifi_gan(config: HiFiGANConfig, params: dict, mel: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        made = torch_hifi_gan.generated(config, torch_hifi_gan.leaves(params), tensor(mel).transpose(1, 2))
+    return made.numpy()
 
 
 @pytest.mark.parametrize("form", ["weight norm", "folded"])
@@ -90,58 +72,25 @@ def test_the_generator_is_torchs(config: HiFiGANConfig, form: str) -> None:
     model = config.build(precision="highest")
     params = drawn(jax.eval_shape(lambda: initial_parallel_params(model, jax.random.key(0))), 0.7)
     mel = np.random.default_rng(1).normal(-4, 2, (1, 12, 80)).astype(np.float32)
-    with torch.no_grad():
-        expected = hifi_gan(config, params, tensor(mel)).numpy()
+    expected = hifi_gan(config, params, mel)
     assert 0.01 < expected.std() < 0.95
     np.testing.assert_allclose(cheap_jit(model.apply)({"params": params}, mel), expected, atol=1e-4)
     if form == "weight norm":
         folded = without_weight_normalization(params)
-        with torch.no_grad():
-            np.testing.assert_allclose(hifi_gan(config, folded, tensor(mel)).numpy(), expected, atol=1e-5)
+        np.testing.assert_allclose(hifi_gan(config, folded, mel), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("padding", ["centre", "same"])
 def test_vocos_is_torchs(padding: str) -> None:
-    F = torch.nn.functional
     config = VocosConfig(channels=64, hidden_channels=96, num_blocks=3, padding=padding)
     model = config.build(precision="highest")
     params = drawn(jax.eval_shape(lambda: initial_parallel_params(model, jax.random.key(0))))
     mel = np.random.default_rng(1).normal(-2, 2, (2, 20, 100)).astype(np.float32)
-    body = {name: tensor(leaf) for name, leaf in params["backbone"].items() if not name.startswith("block")}
     with torch.no_grad():
-        x = tensor(mel).transpose(1, 2)
-        x = F.conv1d(x, body["embedding_kernel"].permute(2, 1, 0), body["embedding_bias"], padding=3).transpose(1, 2)
-        x = F.layer_norm(x, (64,), body["input_norm_scale"], body["input_norm_bias"], eps=1e-6)
-        for index in range(3):
-            p = {name: tensor(leaf) for name, leaf in params["backbone"][f"block_{index}"].items()}
-            kernel = p["depthwise_kernel"].T[:, None]
-            y = F.conv1d(x.transpose(1, 2), kernel, p["depthwise_bias"], padding=3, groups=64).transpose(1, 2)
-            y = F.layer_norm(y, (64,), p["norm_scale"], p["norm_bias"], eps=1e-6)
-            y = F.gelu(F.linear(y, p["expand_kernel"].T, p["expand_bias"]))
-            x = x + p["gamma"] * F.linear(y, p["contract_kernel"].T, p["contract_bias"])
-        x = F.layer_norm(x, (64,), body["output_norm_scale"], body["output_norm_bias"], eps=1e-6)
-        x = F.linear(x, tensor(params["head"]["kernel"]).T, tensor(params["head"]["bias"])).transpose(1, 2)
-        magnitude, phase = x.chunk(2, dim=1)
-        spectrum = torch.clip(torch.exp(magnitude), max=1e2) * torch.exp(1j * phase)
-        window = torch.hann_window(1024)
-        if padding == "centre":
-            expected = torch.istft(spectrum, 1024, 256, 1024, window, center=True)
-        else:
-            expected = folded_istft(spectrum, window)
+        expected = torch_vocos.generated(config, torch_vocos.leaves(params), tensor(mel).transpose(1, 2))
     made = cheap_jit(model.apply)({"params": params}, mel)
     assert made.shape == expected.shape
     np.testing.assert_allclose(made, expected.numpy(), atol=1e-4)
-
-
-def folded_istft(spectrum: Any, window: Any) -> Any:
-    """The inverse transform of padding ``same``: torch's fold adds up what overlaps."""
-    F = torch.nn.functional
-    frames = torch.fft.irfft(spectrum, 1024, dim=1, norm="backward") * window[None, :, None]
-    length = (spectrum.shape[-1] - 1) * 256 + 1024
-    size = {"output_size": (1, length), "kernel_size": (1, 1024), "stride": (1, 256)}
-    total = F.fold(frames, **size)[:, 0, 0, 384:-384]
-    squares = window.square().expand(1, spectrum.shape[-1], -1).transpose(1, 2)
-    return total / F.fold(squares, **size)[:, 0, 0, 384:-384]
 
 
 def test_discriminators_are_torchs() -> None:

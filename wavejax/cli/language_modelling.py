@@ -1,10 +1,10 @@
 """`wavejax language-model`: texts and transcripts into an ARPA file."""
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
@@ -12,10 +12,7 @@ from wavejax.cli.inputs import InputError
 from wavejax.cli.parsing import Command, UsageError, parse
 from wavejax.cli.results import check_file, refusals
 from wavejax.ranges import SHARE, Range
-from wavejax.text import TextSpec, get_text_spec
-
-if TYPE_CHECKING:
-    from wavejax.tasks.recognizer import language
+from wavejax.text import get_text_spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +86,8 @@ def _make(given: LanguageModel) -> None:
         own = language.corpus_sentences(corpus, text, ("train",), held_out)
         if not own.kept:
             raise InputError(language.no_sentence(f"the training part of {given.corpus}", own, text))
-    in_domain = _read(given.in_domain, text, held_out)
-    others = _read(given.texts, text, held_out)
+    in_domain = language.read_texts(given.in_domain, text, held_out)
+    others = language.read_texts(given.texts, text, held_out)
     own_share = 0.5 if given.share is None else given.share
     ngrams = language.make_language_model(
         others.kept,
@@ -125,18 +122,6 @@ def _make(given: LanguageModel) -> None:
             f"perplexity {each:.1f} on the {len(held_out)} sentences that are held out; {100 * unknown:.1f} % of their "
             "words are new to it"
         )
-
-
-def _read(paths: Sequence[Path], text: TextSpec, held_out: Collection[tuple[str, ...]]) -> "language.Sentences":
-    from wavejax.tasks.recognizer import language
-
-    every = language.Sentences(kept=())
-    for path in paths:
-        found = language.read_sentences(path, text, held_out)
-        if not found.kept:
-            raise InputError(language.no_sentence(str(path), found, text))
-        every += found
-    return every
 
 
 COMMANDS: dict[str, Command] = {"language-model": run_language_model}

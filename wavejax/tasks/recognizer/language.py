@@ -83,6 +83,17 @@ def read_sentences(path: Path, text: TextSpec, without: Collection[Words] = froz
     return sentences_of(text_lines(read_text(path)), text, without)
 
 
+def read_texts(paths: Sequence[Path], text: TextSpec, without: Collection[Words] = frozenset()) -> Sentences:
+    """Those of several text files. Raises SourceError where one cannot be read, ExperimentError where it holds none."""
+    every = Sentences(kept=())
+    for path in paths:
+        found = read_sentences(path, text, without)
+        if not found.kept:
+            raise ExperimentError(no_sentence(str(path), found, text))
+        every += found
+    return every
+
+
 def corpus_sentences(
     corpus: Corpus, text: TextSpec, splits: Sequence[str], without: Collection[Words] = frozenset()
 ) -> Sentences:
@@ -246,6 +257,7 @@ __all__ = [
     "perplexity",
     "read_language_model",
     "read_sentences",
+    "read_texts",
     "refuse_known",
     "sentences_of",
     "write_language_model",
