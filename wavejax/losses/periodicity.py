@@ -1,4 +1,4 @@
-"""A distance of waveforms that hears the pitch: how much a voice resembles itself a little later."""
+"""A loss of pitch and voicing: the normalised autocorrelations of two waveforms, compared frame by frame."""
 
 from typing import NamedTuple
 
@@ -14,15 +14,15 @@ _WINDOW, _HOP = 0.04, 0.005
 _LOWEST, _HIGHEST = 60, 500
 """Hz of a pitch."""
 _PASSED, _STOPPED = 800, 1100
-"""Hz up to which a frame is compared, and from which on it is not: harmonics that every voice has."""
+"""Hz where the low pass begins and ends. Below are the strongest harmonics of every voice."""
 _DIRECT = 40
 """Hz below which there is no voice."""
 _NOISE, _VOICE = 0.3, 0.8
-"""Largest autocorrelations of a recording's frame that count nothing, and that count fully."""
+"""A frame whose largest autocorrelation is the first or less counts nothing; from the second on it counts fully."""
 _FEWEST = 20
-"""Frames that an example has at least, so that a short voiced stretch does not count as much as a long one."""
+"""The sum over voiced frames is divided by this number or more: a short voiced stretch counts less than a long one."""
 _SILENCE = 1e-6
-"""Energies below it are silence."""
+"""A frame's energy is taken to be this or more, so that silence divides by no zero."""
 
 
 class _Plan(NamedTuple):
