@@ -65,9 +65,9 @@ def cases(name: str, config: HiFiGANConfig | VocosConfig, seconds: float, rate: 
     mel = np.random.default_rng(1).normal(-4, 2, (1, count, config.local_channels)).astype(np.float32)
     model = config.build()
     params = jax.jit(lambda: initial_parallel_params(model, jax.random.key(0)), compiler_options=run_once_options())()
-    spoken = jax.jit(lambda frames: model.apply({"params": params}, frames))
+    spoken = jax.jit(lambda params, frames: model.apply({"params": params}, frames))
     held = jnp.asarray(mel)
-    expected = np.asarray(spoken(held))
+    expected = np.asarray(spoken(params, held))
     work = expected.shape[1] / rate
 
     def finite() -> dict[str, Any]:
@@ -76,7 +76,7 @@ def cases(name: str, config: HiFiGANConfig | VocosConfig, seconds: float, rate: 
         return {"samples": expected.shape[1]}
 
     def ours() -> Any:
-        return jax.block_until_ready(spoken(held))
+        return jax.block_until_ready(spoken(params, held))
 
     labels = {"preset": name, "seconds": round(work, 2)}
     made = [Case(labels={**labels, "case": "wavejax"}, run=ours, work=work, check=finite, unit=UNIT)]

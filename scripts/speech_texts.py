@@ -15,7 +15,10 @@ from pathlib import Path
 
 from speech_spoken import SpeechError
 
-from wavejax.text import TextError, Word, english_lexicon, read_english, reading, sentences_of
+from wavejax.data.texts import read_text, text_lines
+from wavejax.tasks.recognizer.language import HELD_OUT as HELD_OUT_SPLITS
+from wavejax.tasks.recognizer.language import corpus_sentences, known_in, open_transcripts
+from wavejax.text import TextError, Word, english_lexicon, get_text_spec, read_english, reading, sentences_of
 from wavejax.text.numerals import english, russian
 from wavejax.text.russian.stress import russian_stress
 
@@ -71,6 +74,26 @@ def sentences(packages: Path | None, seed: int) -> Iterator[Sentence]:
         else:
             if name == "wordnet":
                 return
+
+
+def sentences_in(files: Sequence[Path], corpora: Sequence[str], seed: int) -> Iterator[Sentence]:
+    """English sentences of text files, one on each line, each once and in an order drawn from the seed: without those
+    that a prepared corpus holds out, and without those in which one of four words or more stands.
+
+    Raises SourceError where a file cannot be read, ManifestError where a folder is no corpus.
+    """
+    spec, lines = get_text_spec("letters-en"), [line for file in files for line in text_lines(read_text(file))]
+    held_out = frozenset(
+        words for each in corpora for words in corpus_sentences(open_transcripts(each), spec, HELD_OUT_SPLITS).kept
+    )
+    random.Random(seed).shuffle(lines)
+    seen: set[str] = set()
+    for line in lines:
+        sentence = read(line, fewest=1)
+        if sentence is None or sentence.group in seen or any(known_in(tuple(sentence.group.split()), held_out)):
+            continue
+        seen.add(sentence.group)
+        yield sentence
 
 
 def read(text: str, fewest: int = FEWEST_WORDS) -> Sentence | None:
@@ -208,6 +231,7 @@ __all__ = [
     "read",
     "russian_sentences",
     "sentences",
+    "sentences_in",
     "unpacked",
     "unpacked_wordnet",
     "wordnet_examples",

@@ -151,6 +151,9 @@ def test_russian_texts_are_words_of_the_dictionary_and_numbers(texts):
         (["--engine", "hart"], r"hart.*heart"),
         (["--engine", "universal"], r"universal.*speaker"),
         (["--engine", "flite-slt", "--vocoder", "universal"], "flite-slt has a sound of its own"),
+        (["--engine", "festvox-ru-tts", "--texts", "lines.txt"], "read as English, and festvox-ru-tts speaks 'ru'"),
+        (["--engine", "flite-slt", "--texts", "no-such-lines.txt"], "no-such-lines.txt"),
+        (["--engine", "flite-slt", "--corpus", "embedded"], "--corpus is for the sentences of --texts"),
     ],
 )
 def test_an_engine_that_does_not_exist_is_named(script, monkeypatch, capsys, tmp_path, arguments, error):
@@ -158,6 +161,24 @@ def test_an_engine_that_does_not_exist_is_named(script, monkeypatch, capsys, tmp
     monkeypatch.setattr(script, "sentences", lambda packages, seed: [])
     assert script.main() == 1
     assert re.search(error, capsys.readouterr().err)
+
+
+def test_given_texts_are_read_but_for_what_a_corpus_holds_out(script, monkeypatch, tmp_path):
+    lines, out = tmp_path / "lines.txt", tmp_path / "out"
+    said = ["The echo test has been completed.", "A message arrived.", "Hold the line, please.", "a message arrived"]
+    lines.write_text("\n".join([*said, "Now weasels have eaten our phone system again.", "Press 1."]) + "\n")
+    made = []
+    monkeypatch.setitem(script.ENGINES, "hum", humming(script, made))
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["make_synthetic_speech", str(out), "--engine", "hum", "--texts", str(lines), "--corpus", "embedded"],
+    )
+    assert script.main() == 0
+    assert sorted(made) == ["A message arrived.", "Hold the line, please."]
+    credits = (out / "CREDITS.md").read_text()
+    assert "lines.txt" in credits
+    assert "WordNet" not in credits
 
 
 def test_what_an_engine_would_say_otherwise_is_left_out(script, sentences, tmp_path):

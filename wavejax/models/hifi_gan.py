@@ -17,11 +17,11 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from wavejax.nn.configured import ReadsFrames
+from wavejax.nn.dilated import convolve_dilated
 from wavejax.nn.kernels import Initializer, declare, declare_kernel
 
 _SLOPE, _LAST_SLOPE = 0.1, 0.01
@@ -236,16 +236,7 @@ class HiFiGAN(ReadsFrames, nn.Module):
     def _convolution(self, name: str, x: Array, outputs: int, size: int, dilation: int, zero_edges: bool) -> Array:
         at_end = name in ("input", "output")
         kernel = self._kernel(name, (size, x.shape[-1], outputs), None if at_end else nn.initializers.normal(0.01))
-        reach = size // 2 * dilation if zero_edges else 0
-        y = lax.conv_general_dilated(
-            x,
-            kernel,
-            (1,),
-            [(reach, reach)],
-            rhs_dilation=(dilation,),
-            dimension_numbers=("NTC", "TIO", "NTC"),
-            precision=self.precision,
-        )
+        y = convolve_dilated(x, kernel, dilation, edges=zero_edges, precision=self.precision)
         return y + self._bias(name, outputs)
 
     def _transposed(self, name: str, x: Array, rate: int, size: int, zero_edges: bool) -> Array:
