@@ -1,19 +1,19 @@
 """Convolutions whose taps lie several places apart, fast on one core of a CPU.
 
-The compiler's convolution multiplies a matrix of [places, taps * channels] with the kernel. Two things cost more there
-than they need to, and both are done otherwise on a CPU, in float32:
+The compiler's convolution multiplies a matrix of [places, taps * channels] with the kernel. In two cases this module
+has a faster form for a CPU, in float32:
 
-- Where channels are few (16 at most), gathering the rows takes longer than the products, one float at a time. Two
-  neighbours become one place with twice the channels (for taps that are several places apart, after a reordering): half
-  as many rows, which are gathered as runs of numbers and meet the kernel in a plain product. Some of its products are
-  with zeros; that is the better exchange.
-- Where channels are many, taps too and the sequence long, the products are all that counts, and there can be fewer.
-  Even and odd places are two sequences x0, x1, even and odd taps two kernels w0, w1; then
+- With few channels (16 at most) the compiler spends more time on gathering the rows than on the products. Here two
+  neighbours become one place with twice the channels. If the taps are several places apart, the sequence is reordered
+  first. Half as many rows remain; they are gathered by concatenation and multiplied with the kernel in a plain product.
+  The larger kernel has zeros in it, which cost less than the gathering did.
+- With many channels, many taps and a long sequence only the number of products counts, and fewer are enough. Even and
+  odd places are two sequences x0, x1, even and odd taps two kernels w0, w1; then
 
       y0 = w0 * (x0 - x1) + (w0 + w1) * x1        y1 = (w0 + w1) * x1 - w1 * (x1 - x0 one place later)
 
-  has three convolutions of a quarter of the work where there were four (Winograd's F(2, 2); Winograd 1980, Arithmetic
-  Complexity of Computations, chapter 5). Done twice, 9/16 are left.
+  takes three convolutions, each a quarter of the whole work, instead of four (Winograd 1980, Arithmetic Complexity of
+  Computations, chapter 5). Done twice, 9/16 of the work remain.
 
 Values are those of `jax.lax.conv_general_dilated` up to rounding; gradients are the compiler's. Elsewhere than on a CPU
 all of it is the compiler's. `python -m benchmarks.run vocoding --peers` measures it; figures are in docs/vocoders.md.
@@ -28,14 +28,18 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-_FEWEST, _FEW, _SOME = 8, 16, 256
-"""Channels from which and up to which two neighbours become one place, if there are so many places: the products of
-very few are computed in another order, and a row of a batch would differ from the same row alone by rounding."""
+_FEW = range(8, 17)
+"""Channels for which two neighbours become one place."""
+_FEWEST_PLACES = 256
+"""For that form. The compiler adds up products of fewer rows in another order: a row of a batch would differ by
+rounding from the same row alone."""
 _WIDEST = 127
-"""Numbers in a gathered row: the compiler gathers wider ones at twice the time."""
-_MANY, _MANY_TAPS, _LONG, _LEVELS = 32, 7, 8, 2
-"""Channels and taps from which there are fewer products, if there are so many places for each channel (the sums of
-kernels are computed each time), and how often the work is split."""
+"""The most numbers in a gathered row: the compiler takes twice the time to gather wider ones."""
+_MANY, _MANY_TAPS, _PLACES_PER_CHANNEL = 32, 7, 8
+"""The fewest channels, taps, and places for each channel with which products are saved: kernels are added up in each
+call, which does not pay in a short sequence."""
+_LEVELS = 2
+"""How often the work is split."""
 
 
 def convolve_dilated(
@@ -52,8 +56,8 @@ def convolve_dilated(
         x: [N, T, C].
         kernel: [taps, C, O], an odd number of taps if there are edges.
         dilation: places from one tap to the next.
-        edges: as many places as x has, with zeros beyond its ends; else only those at which all taps hear x, which are
-            (taps - 1) * dilation fewer.
+        edges: True: one output for each place of x, with zeros beyond its ends. False: outputs only where all taps
+            are inside x, which are (taps - 1) * dilation fewer.
         precision: of the products.
     """
     return _convolve(x, kernel, dilation, kernel.shape[0] // 2 * dilation if edges else 0, precision)
@@ -61,16 +65,15 @@ def convolve_dilated(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _convolve(x: Array, kernel: Array, dilation: int, reach: int, precision: Any) -> Array:
-    compilers = functools.partial(_compilers, dilation=dilation, reach=reach, precision=precision)
     taps, inputs, outputs = kernel.shape
+    compilers = functools.partial(_compilers, dilation=dilation, reach=reach, precision=precision)
     if x.dtype != jnp.float32 or not isinstance(x.shape[1], int):  # a length that is symbolic: a model is exported
         return compilers(x, kernel)
     count = x.shape[1] + 2 * reach - (taps - 1) * dilation
-    if _FEWEST <= inputs <= _FEW and outputs <= _FEW and count >= _SOME:
+    long = count >= _PLACES_PER_CHANNEL * max(inputs, outputs)
+    if inputs in _FEW and outputs < _FEW.stop and count >= _FEWEST_PLACES:
         quick = functools.partial(_by_neighbours, dilation=dilation, reach=reach, precision=precision)
-    elif (
-        min(inputs, outputs) >= _MANY and taps >= _MANY_TAPS and dilation % 2 and count >= _LONG * max(inputs, outputs)
-    ):
+    elif min(inputs, outputs) >= _MANY and taps >= _MANY_TAPS and long and dilation % 2:
         quick = functools.partial(_by_halves, dilation=dilation, reach=reach, precision=precision, levels=_LEVELS)
     else:
         return compilers(x, kernel)
