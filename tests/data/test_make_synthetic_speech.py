@@ -179,6 +179,7 @@ def test_given_texts_are_read_but_for_what_a_corpus_holds_out(script, monkeypatc
     credits = (out / "CREDITS.md").read_text()
     assert "lines.txt" in credits
     assert "WordNet" not in credits
+    assert "Carnegie Mellon" in credits, "the phonemes are the lexicon's"
 
 
 def test_what_an_engine_would_say_otherwise_is_left_out(script, sentences, tmp_path):
