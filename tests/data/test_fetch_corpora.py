@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +121,98 @@ def test_spoken_names_of_stamps_lose_the_article_that_nobody_says(script, tmp_pa
     fetched = []
     monkeypatch.setattr(sys, "argv", ["fetch_corpora", "DATA"])
     assert script.main() == 0
-    assert fetched == [name for name in script.CORPORA if name != "tuxpaint-en"], "its package is large"
+    assert fetched == [name for name in script.CORPORA if name not in ("tuxpaint-en", "allison-extra-en")]
+
+
+EXTRA = """; A comment: with a colon
+hello-again: Hello again.
+digit: to be or not to be that is the question
+oops: Oops (laughs)
+garage: the garage
+one: One.
+one-of-two: It is one.
+poem: "Once there was an elephant,
+Who tried to use the telephant."
+said: If you know your party's extension, please dial it now, or hold.
+weasels: weasels have eaten our phone system
+touchtone3: Buy a phone.
+not-there: A file that is missing.
+long-1: This is the first of the long sentences, and it is long.
+"""
+
+
+@pytest.fixture
+def extra(script, tmp_path, monkeypatch):
+    """(DATA with allison-en in it, a folder with Asterisk's archive of extra sounds)."""
+    core = tmp_path / "DATA/allison-en"
+    (core / "wavs").mkdir(parents=True)
+    texts = {
+        "dir-intro": "To be dialed: if you know your party's extension, say it.",
+        "tt": "Weasels have eaten our phone system.",
+    }
+    rows = [f"{name}|{text}\n" for name, text in texts.items()]
+    (core / "metadata.csv").write_text("".join(rows), encoding="utf-8")
+    (core / "splits.csv").write_text("dir-intro|test\ntt|validation\n", encoding="utf-8")
+    for name in texts:
+        soundfile.write(core / "wavs" / f"{name}.flac", np.zeros(160), 16_000)
+    sounds = tmp_path / "sounds"
+    long = [f"long-{number}: sentence {number} of all long ones has this many words\n" for number in range(2, 15)]
+    (sounds / "ha").mkdir(parents=True)
+    (sounds / "extra-sounds-en.txt").write_text(EXTRA + "".join(long), encoding="utf-8")
+    (sounds / "LICENSE-asterisk-extra-en-1.5.2").write_text("Copyright (C) 2003-2012 Allison Smith\n")
+    names = [
+        "hello-again",
+        "digit",
+        "oops",
+        "ha/garage",
+        "one",
+        "ha/one",
+        "one-of-two",
+        "poem",
+        "said",
+        "weasels",
+        "zombies",
+    ]
+    for name in [*names, "unlisted", *(f"long-{number}" for number in range(1, 15))]:
+        (sounds / f"{name}.g722").write_bytes(b"\x80" * 100)
+    with tarfile.open(tmp_path / "asterisk-extra-sounds-en-g722-1.5.2.tar.gz", "w:gz") as archive:
+        for path in sorted(sounds.rglob("*")):
+            archive.add(path, path.relative_to(sounds), recursive=False)
+    monkeypatch.setattr(script, "decode", lambda path: np.arange(path.stat().st_size * 2, dtype=np.int16))
+    return tmp_path / "DATA", tmp_path
+
+
+def test_more_of_a_speaker_says_nothing_that_the_other_corpus_holds_out(script, extra, capsys):
+    data, archives = extra
+    folder = script.fetch("allison-extra-en", data, archives)
+    listing = list_source(folder)
+    found = {each.id: each.transcript for each in listing.recordings}
+    assert {"hello-again", "digit", "ha_garage", "one", "one-of-two", "long-1"} <= set(found)
+    assert len(found) == 6 + 14
+    assert found["ha_garage"] == "the garage", "the list names no folders"
+    dropped = (folder / "CREDITS.md").read_text().split("Dropped:")[1]
+    assert sorted(line[2:] for line in dropped.splitlines() if line.startswith("- ")) == [
+        "oops: not speech, or a tone in it",
+        "poem: a text of several lines",
+        "said: says what allison-en holds out",
+        "weasels: says what allison-en holds out",
+    ]
+    splits = {each.id: each.split for each in listing.recordings}
+    assert [id for id, split in splits.items() if split == "validation"] == ["touchtone3"]
+    assert "test" not in splits.values()
+    assert "Allison Smith" in (folder / "LICENCE").read_text()
+    assert "the archive asterisk-extra-sounds-en-g722" in (folder / "CREDITS.md").read_text()
+    capsys.readouterr()
+
+
+def test_more_of_a_speaker_needs_the_archive_and_the_other_corpus(script, extra, tmp_path):
+    data, archives = extra
+    with pytest.raises(script.FetchError, match="no folder is given that holds asterisk-extra-sounds-en-g722"):
+        script.fetch("allison-extra-en", data)
+    with pytest.raises(script.FetchError, match=r"DATA holds no asterisk-extra-sounds-en-g722-\*.tar.gz; download it"):
+        script.fetch("allison-extra-en", data, data)
+    with pytest.raises(script.FetchError, match=r"fetch allison-en into .*elsewhere first"):
+        script.fetch("allison-extra-en", tmp_path / "elsewhere", archives)
 
 
 def test_a_corpus_that_is_there_is_left_alone(script, unpacked, tmp_path, capsys):

@@ -3,6 +3,7 @@
 from wavejax.decoding.beam import Hypothesis, Scorer, beam_search
 from wavejax.decoding.ctc import Alignment, Spike, align, edit_errors, greedy, greedy_errors, meeting, text_log_probs
 from wavejax.decoding.estimation import build_ngrams, mix_ngrams
+from wavejax.decoding.joint import Prefixes, Step, joint_search, no_labels, one_label_more
 from wavejax.decoding.ngrams import NGramError, NGrams, read_arpa
 from wavejax.decoding.scoring import GREEDY, Search, WordScorer
 from wavejax.decoding.spelling import Spelled, spell
@@ -13,10 +14,12 @@ __all__ = [
     "Hypothesis",
     "NGramError",
     "NGrams",
+    "Prefixes",
     "Scorer",
     "Search",
     "Spelled",
     "Spike",
+    "Step",
     "WordScorer",
     "align",
     "beam_search",
@@ -24,8 +27,11 @@ __all__ = [
     "edit_errors",
     "greedy",
     "greedy_errors",
+    "joint_search",
     "meeting",
     "mix_ngrams",
+    "no_labels",
+    "one_label_more",
     "read_arpa",
     "spell",
     "text_log_probs",

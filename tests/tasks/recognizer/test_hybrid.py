@@ -13,7 +13,7 @@ from tests.tiny.recognizers import tiny_attend_spell, tiny_recognizer
 from wavejax.decoding import GREEDY, Search, beam_search, build_ngrams, text_log_probs
 from wavejax.experiments.metadata import ExperimentError
 from wavejax.nn.parameters import initial_recognizer_params
-from wavejax.tasks.recognizer.hybrid import HybridRecognizer
+from wavejax.tasks.recognizer.hybrid import _LETTER, HybridRecognizer
 from wavejax.tasks.recognizer.product import Recognizer
 
 SPACE = 1
@@ -60,24 +60,21 @@ def test_greedily_it_is_a_recogniser_of_ctc() -> None:
     assert product.transcribe(np.zeros(0, np.float32)).text == ""
 
 
-def test_a_beam_orders_the_texts_of_both_readings_by_both() -> None:
+def test_a_beam_scores_a_text_by_both_readings_and_by_its_length() -> None:
     product, waveform = hybrid(), sound(8_000)
     features = product.features(waveform)
-    spelled = [each.labels for each in product._spelled(features, 4, 4)]
-    heard = product.log_probs(features)
-    found = [each.labels for each in beam_search(heard, width=4, num_best=4)]
-    assert set(spelled) != set(found), "or this shows nothing"
-    texts = sorted({*spelled, *found})
-    expected = {
-        labels: 0.7 * teacher_forced(product, waveform, labels) + 0.3 * by_ctc
-        for labels, by_ctc in zip(texts, text_log_probs(heard, texts), strict=True)
-    }
-    ordered = product._ordered(product._spelled(features, 4, 4), features, Search(width=4))
-    assert {each.labels: pytest.approx(each.score, abs=1e-3) for each in ordered} == expected
-    assert [each.score for each in ordered] == sorted((each.score for each in ordered), reverse=True)
-    best = product.text.decode(ordered[0].labels).strip()
+    found = product._texts(features, Search(width=4), 4)
+    assert len({each.labels for each in found}) == 4
+    by_ctc = text_log_probs(product.log_probs(features), [each.labels for each in found])
+    by_speller = [teacher_forced(product, waveform, each.labels) for each in found]
+    for each, heard, written in zip(found, by_ctc, by_speller, strict=True):
+        assert each.score == pytest.approx(0.7 * written + 0.3 * heard + _LETTER * len(each.labels), abs=1e-3)
+    assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
+    best = product.text.decode(found[0].labels).strip()
     assert product.transcribe(waveform, Search(width=4)).text == best
-    assert product.alternatives(waveform, Search(width=4), num_best=3)[0] == (best, ordered[0].score)
+    assert product.alternatives(waveform, Search(width=4), num_best=3)[0] == (best, found[0].score)
+    alone = product.text.decode(beam_search(product.log_probs(features), width=16)[0].labels).strip()
+    assert best != alone, "CTC alone reads something else"
 
 
 def test_words_count_in_a_beam() -> None:

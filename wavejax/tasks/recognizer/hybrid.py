@@ -3,36 +3,47 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Num
 
-from wavejax.decoding import Scorer, Search, Spelled, Spike, align, beam_search, text_log_probs
+from wavejax.decoding import (
+    Hypothesis,
+    Prefixes,
+    Search,
+    Spike,
+    Step,
+    align,
+    joint_search,
+    no_labels,
+    one_label_more,
+)
+from wavejax.nn.spelling import END
 from wavejax.tasks.recognizer.product import Recognizer, program_size
-from wavejax.tasks.recognizer.spelling import SpellingRecognizer, spikes_of
+from wavejax.tasks.recognizer.spelling import SpellingRecognizer
 from wavejax.text.transcripts import Transcript
 from wavejax.types import AnyArray
 
 _CTC = 0.3
 """What CTC's log-probability of a text counts; the speller's counts the rest."""
-_LETTERS = 64
-"""Texts are padded to a multiple of this, so that few programs are compiled."""
-
-
-class _Text(NamedTuple):
-    labels: tuple[int, ...]
-    score: float
+_LETTER = 0.5
+"""Added for each letter: without it a text that leaves words out is often the best one."""
+_TRIED = 8
+"""Letters that may follow a text: the speller's most probable ones."""
+_NEVER = -1e30
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class HybridRecognizer(SpellingRecognizer):
     """A recogniser that spells what a listener hears, whose letters CTC reads as well (Watanabe et al. 2017).
 
-    Greedily it is a recogniser of CTC. A beam takes the best texts of both, and orders them by the sum of the logs of
-    both probabilities, of CTC's .3 and of the speller's .7, and by what its words score. The times of words are CTC's.
+    Greedily it is a recogniser of CTC. A beam scores each text by both from its first letter on: by the sum of the logs
+    of both probabilities, of CTC's .3 and of the speller's .7, by its length and by its words. The times of words are
+    CTC's.
     """
 
     config: Any
@@ -48,14 +59,34 @@ class HybridRecognizer(SpellingRecognizer):
         return jax.jit(lambda params, x, count: model.apply({"params": params}, x, count, method="hear"))
 
     @functools.cached_property
-    def _written(self) -> Callable[..., Any]:
+    def _begin(self) -> Callable[..., Any]:
+        """(memory and state of one text, CTC's log-probabilities) -> both of `width` texts, and their prefixes."""
+
+        def begin(one: Any, heard: Any, width: int) -> Any:
+            repeated = jax.tree.map(lambda leaf: jnp.repeat(leaf, width, axis=0), one)
+            rows = (width, _TRIED)
+            prefixes = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (*rows, *leaf.shape)), no_labels(heard))
+            return *repeated, prefixes
+
+        return jax.jit(begin, static_argnums=2)
+
+    @functools.cached_property
+    def _advance(self) -> Callable[..., Any]:
         model = self.config.model.build()
 
-        def written(params: Any, memory: Any, labels: Any) -> Any:
-            each = jax.tree.map(lambda leaf: jnp.repeat(leaf, len(labels), axis=0), memory)
-            return jax.nn.log_softmax(model.apply({"params": params}, each, labels, method="written"))
+        def advance(params: Any, memory: Any, heard: Any, state: Any, prefixes: Any, *given: Any) -> Any:
+            rows, columns, last = given
+            before = Prefixes(*(leaf[rows, columns] for leaf in prefixes))
+            state = jax.tree.map(lambda leaf: leaf[rows], state)
+            state, written, _ = model.apply({"params": params}, state, last, memory, method="advance")
+            _, tried = lax.top_k(written.at[:, END].set(-jnp.inf), _TRIED)
+            longer = one_label_more(heard, before, last, tried)
+            by_speller = jnp.take_along_axis(written, tried, axis=1)
+            added = (1 - _CTC) * by_speller + _CTC * (longer.begins - before.begins[:, None]) + _LETTER
+            ending = (1 - _CTC) * written[:, END] + _CTC * (before.ends - before.begins)
+            return state, longer, (tried, added, ending)
 
-        return jax.jit(written)
+        return jax.jit(advance)
 
     @property
     def _longest_spelled(self) -> int:
@@ -71,10 +102,7 @@ class HybridRecognizer(SpellingRecognizer):
         if size not in self._compiled:
             self._compiled.add(size)
             whole = np.zeros((size, self.config.spec.num_channels), np.float32)
-            piece = whole[: self._longest_spelled]
-            self._spelled(piece, self.search.width, 1, longest=1)
-            self._by_speller(piece, [()], self.search.width)
-            self._log_probs(piece)
+            self._texts(whole[: self._longest_spelled], self.search, longest=1)
             self._log_probs(whole)
 
     def transcribe(self, waveform: Num[AnyArray, " time"], search: Search | None = None) -> Transcript:
@@ -82,8 +110,8 @@ class HybridRecognizer(SpellingRecognizer):
 
         Args:
             waveform: floating point in [-1, 1], or int16.
-            search: its width says how many texts of each reading are compared; 0 reads CTC's most probable symbol of
-                each frame; None: as `self.search` says.
+            search: its width says how many texts are followed side by side; 0 reads CTC's most probable symbol of each
+                frame; None: as `self.search` says.
 
         Raises TextError: a hot word that the model does not write.
         """
@@ -95,64 +123,47 @@ class HybridRecognizer(SpellingRecognizer):
         self, waveform: Num[AnyArray, " time"], search: Search | None = None, num_best: int = 5
     ) -> list[tuple[str, float]]:
         """The best texts of a recording, each with its score. Args as `transcribe`; a beam has `num_best` at least."""
-        chosen, features = search or self.search, self.features(np.asarray(waveform))
+        chosen = search or self.search
         wide = dataclasses.replace(chosen, width=max(chosen.width, num_best))
-        found = self._ordered(self._spelled(features, wide.width, wide.width), features, wide)
-        return [(self.text.decode(each.labels).strip(), each.score) for each in found[:num_best]]
+        found = self._texts(self.features(np.asarray(waveform)), wide, num_best)
+        return [(self.text.decode(each.labels).strip(), each.score) for each in found]
 
     def _spikes(self, features: np.ndarray, search: Search | None) -> tuple[Spike, ...]:
-        """The best text's labels, when CTC would read them; where it cannot, when the speller looked for them."""
-        search = search or self.search
-        spelled = self._spelled(features, search.width, search.width)
-        if not spelled:
-            return ()
-        labels = self._ordered(spelled, features, search)[0].labels
-        try:
-            return align(self._log_probs(features), np.asarray(labels, np.int64)).spikes
-        except ValueError:  # more labels than frames
-            return next((spikes_of(each) for each in spelled if each.labels == labels), ())
+        """The best text's labels, when CTC would read them."""
+        found = self._texts(features, search or self.search)
+        return align(self._log_probs(features), np.asarray(found[0].labels, np.int64)).spikes if found else ()
 
-    def _ordered(self, spelled: list[Spelled], features: np.ndarray, search: Search) -> list[_Text]:
-        """The texts of both readings, the best first."""
-        if not spelled:
+    def _texts(
+        self, features: np.ndarray, search: Search, num_best: int = 1, *, longest: int | None = None
+    ) -> list[Hypothesis]:
+        """The best texts of a piece by both readings, the best first."""
+        count, config = len(features), self.config
+        if not count:
             return []
-        heard, scorer = self._log_probs(features), search.scorer(self.text)
-        found = beam_search(heard, width=search.width, num_best=search.width, scorer=scorer)
-        texts = list(dict.fromkeys([*(each.labels for each in spelled), *(each.labels for each in found)]))
-        written = {each.labels: each.log_prob for each in spelled if each.ended}
-        written |= self._by_speller(features, [labels for labels in texts if labels not in written], search.width)
-        scored = []
-        for labels, by_ctc in zip(texts, text_log_probs(heard, texts), strict=True):
-            words = 0.0 if scorer is None else _added(scorer, labels)
-            scored.append(_Text(labels, (1 - _CTC) * written[labels] + _CTC * float(by_ctc) + words))
-        return sorted(scored, key=lambda each: (-each.score, each.labels))
+        if longest is None:
+            longest = int(np.ceil(config.data.labels_per_second * count / config.spec.frame_rate))
+        padded = np.zeros((1, program_size(count), features.shape[1]), np.float32)
+        padded[0, :count] = features
+        one = self._listen(self._on_device, padded, np.asarray([count], np.int32))
+        read = self._log_probs(features)
+        heard = np.full((int(config.model.build().output_frames(len(padded[0]))), read.shape[1]), _NEVER, np.float32)
+        heard[:, 0] = 0.0  # past the end there are blanks, which change nothing
+        heard[: len(read)] = read
+        memory, state, prefixes = self._begin(one, heard, search.width)
 
-    def _by_speller(
-        self, features: np.ndarray, texts: list[tuple[int, ...]], width: int
-    ) -> dict[tuple[int, ...], float]:
-        """Natural log of the speller's probability of each text and its end, by a program for `width` texts."""
-        padded = np.zeros((1, program_size(len(features)), features.shape[1]), np.float32)
-        padded[0, : len(features)] = features
-        memory, _ = self._listen(self._on_device, padded, np.asarray([len(features)], np.int32))
-        longest = max(map(len, texts), default=0) // _LETTERS * _LETTERS + _LETTERS
-        found = {}
-        for first in range(0, len(texts), width):
-            some, labels = texts[first : first + width], np.zeros((width, longest), np.int32)
-            for row, text in zip(labels, some, strict=False):
-                row[: len(text)] = text
-            log_probs = np.asarray(self._written(self._on_device, memory, labels), np.float64)
-            for each, text in zip(log_probs, some, strict=False):
-                found[text] = float(np.sum(each[np.arange(len(text) + 1), [*text, 0]]))
-        return found
+        def advance(state: Any, rows: np.ndarray, columns: np.ndarray, last: np.ndarray) -> tuple[Any, Step]:
+            *state, step = self._advance(self._on_device, memory, heard, *state, rows, columns, last)
+            return state, Step(*(np.asarray(each) for each in step))
 
-
-def _added(scorer: Scorer, labels: tuple[int, ...]) -> float:
-    """What a scorer adds to a whole text."""
-    state, total = scorer.start(), 0.0
-    for label in labels:
-        state, added = scorer.extend(state, label)
-        total += added
-    return total + scorer.end(state)
+        return joint_search(
+            (state, prefixes),
+            advance,
+            width=search.width,
+            longest=longest,
+            num_best=num_best,
+            scorer=search.scorer(self.text),
+            end=END,
+        )
 
 
 __all__ = ["HybridRecognizer"]

@@ -98,7 +98,7 @@ def corpus_sentences(
     corpus: Corpus, text: TextSpec, splits: Sequence[str], without: Collection[Words] = frozenset()
 ) -> Sentences:
     """The transcripts of a corpus' splits."""
-    listed = (corpus.entries[position].transcript for split in splits for position in corpus.indices(split))
+    listed = (each.transcript for split in splits for each in corpus.entries if each.split == split)
     return sentences_of((each for each in listed if each), text, without)
 
 
