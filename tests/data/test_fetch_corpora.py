@@ -171,7 +171,7 @@ def extra(script, tmp_path, monkeypatch):
         "poem",
         "said",
         "weasels",
-        "zombies",
+        "touchtone3",
     ]
     for name in [*names, "unlisted", *(f"long-{number}" for number in range(1, 15))]:
         (sounds / f"{name}.g722").write_bytes(b"\x80" * 100)
