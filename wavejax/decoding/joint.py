@@ -25,29 +25,36 @@ _HOPELESS = 6.0
 
 
 class Prefixes(NamedTuple):
-    """What CTC says of some texts, each the beginning of what is heard; natural logs of probabilities."""
+    """What CTC says of some texts, each the beginning of what is heard.
+
+    Probabilities are divided by the largest one of their text, since products are faster than sums of logs. Those that
+    are e^80 times smaller become 0: no text comes back from there.
+    """
 
     by_label: Float[Array, "... frames"]
     """Of the paths that have read all of its labels by a frame, the last one in it."""
     by_blank: Float[Array, "... frames"]
     """The same, a blank in it."""
+    scale: Float[Array, "..."]
+    """Natural log of what both are divided by."""
     begins: Float[Array, "..."]
-    """That what is heard begins with its labels."""
+    """Natural log of the probability that what is heard begins with its labels."""
 
     @property
     def ends(self) -> Float[Array, "..."]:
-        """That its labels are all that is heard."""
-        return jnp.logaddexp(self.by_label[..., -1], self.by_blank[..., -1])
+        """Natural log of the probability that its labels are all that is heard."""
+        return _log(self.by_label[..., -1] + self.by_blank[..., -1]) + self.scale
 
 
 def no_labels(log_probs: Float[Array, "frames classes"], blank: int = 0) -> Prefixes:
     """The empty text."""
-    by_blank = jnp.cumsum(log_probs[:, blank])
-    return Prefixes(jnp.full_like(by_blank, _NEVER), by_blank, jnp.zeros((), by_blank.dtype))
+    by_blank = jnp.exp(jnp.cumsum(log_probs[:, blank]))
+    nothing = jnp.zeros((), by_blank.dtype)
+    return Prefixes(jnp.zeros_like(by_blank), by_blank, nothing, nothing)
 
 
 def one_label_more(
-    log_probs: Float[Array, "frames classes"],
+    probs: Float[Array, "frames classes"],
     before: Prefixes,
     last: Int[Array, " texts"],
     labels: Int[Array, "texts tried"],
@@ -56,7 +63,7 @@ def one_label_more(
     """Each text with each of its `labels` after it.
 
     Args:
-        log_probs: natural logs of the classes' probabilities.
+        probs: the classes' probabilities.
         before: the texts [texts].
         last: their last labels; `blank` for a text without any.
         labels: which are tried.
@@ -64,25 +71,30 @@ def one_label_more(
     Returns [texts, tried].
     """
     again = labels == last[:, None]
-    by_label, by_blank = jnp.swapaxes(before.by_label, 0, 1)[..., None], jnp.swapaxes(before.by_blank, 0, 1)[..., None]
-    reached = jnp.where(again, by_blank, jnp.logaddexp(by_label, by_blank))  # [frames, texts, tried]
-    first = jnp.where(last == blank, 0.0, _NEVER)[:, None] + jnp.full(labels.shape, 0.0)  # before the first frame
+    by_label, by_blank = before.by_label.T[..., None], before.by_blank.T[..., None]
+    reached = jnp.where(again, by_blank, by_label + by_blank)  # [frames, texts, tried]
+    first = jnp.where(again, 0.0, jnp.where(last == blank, 1.0, 0.0)[:, None])  # before the first frame
     reached = jnp.concatenate([first[None], reached[:-1]])
-    heard = log_probs[:, labels]
-    never = jnp.full(labels.shape, _NEVER)
+    never = jnp.zeros(labels.shape, reached.dtype)
 
     def frame(carry: tuple[Array, Array, Array], given: tuple[Array, Array, Array]) -> tuple[Any, Any]:
         by_label, by_blank, begins = carry
         reached, heard, silent = given
-        next_by_blank = jnp.logaddexp(by_blank, by_label) + silent
-        next_by_label = jnp.logaddexp(by_label, reached) + heard
-        begins = jnp.logaddexp(begins, reached + heard)
-        return (next_by_label, next_by_blank, begins), (next_by_label, next_by_blank)
+        by_blank = (by_blank + by_label) * silent
+        by_label = (by_label + reached) * heard
+        return (by_label, by_blank, begins + reached * heard), (by_label, by_blank)
 
-    (_, _, begins), (by_label, by_blank) = lax.scan(
-        frame, (never, never, never), (reached, heard, log_probs[:, blank]), unroll=8
-    )
-    return Prefixes(jnp.moveaxis(by_label, 0, -1), jnp.moveaxis(by_blank, 0, -1), begins)
+    given = (reached, probs[:, labels], probs[:, blank])
+    (_, _, begins), (by_label, by_blank) = lax.scan(frame, (never, never, never), given, unroll=8)
+    by_label, by_blank = jnp.moveaxis(by_label, 0, -1), jnp.moveaxis(by_blank, 0, -1)
+    largest = jnp.max(by_label + by_blank, axis=-1)
+    divided = jnp.where(largest > 0, largest, 1.0)[..., None]
+    scale = before.scale[:, None]
+    return Prefixes(by_label / divided, by_blank / divided, scale + _log(largest), scale + _log(begins))
+
+
+def _log(probs: Array) -> Array:
+    return jnp.where(probs > 0, jnp.log(jnp.where(probs > 0, probs, 1.0)), _NEVER)
 
 
 class Step(NamedTuple):

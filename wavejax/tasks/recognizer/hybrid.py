@@ -80,7 +80,7 @@ class HybridRecognizer(SpellingRecognizer):
             state = jax.tree.map(lambda leaf: leaf[rows], state)
             state, written, _ = model.apply({"params": params}, state, last, memory, method="advance")
             _, tried = lax.top_k(written.at[:, END].set(-jnp.inf), _TRIED)
-            longer = one_label_more(heard, before, last, tried)
+            longer = one_label_more(jnp.exp(heard), before, last, tried)
             by_speller = jnp.take_along_axis(written, tried, axis=1)
             added = (1 - _CTC) * by_speller + _CTC * (longer.begins - before.begins[:, None]) + _LETTER
             ending = (1 - _CTC) * written[:, END] + _CTC * (before.ends - before.begins)
