@@ -74,3 +74,41 @@ def test_another_file_is_refused_and_nothing_is_written(script, tmp_path, monkey
     assert "masc_tagged.zip cannot be had" in capsys.readouterr().err
     assert not out.exists()
     assert not prompts.exists()
+
+
+MANUAL = """---
+title: What It Is About
+---
+# How to Dial
+
+You dial a number. Then [the exchange](https://example.org) answers (it may take\na while), and **you** talk!
+See `dial.conf` for more. Code is left out:
+
+```
+exten => 100
+```
+
+* Press the star key
++ too short
+| a table | of words |
+
+    indented code is no sentence
+"""
+
+
+def test_a_manual_is_read_without_its_code_and_tables(script, tmp_path, monkeypatch, capsys):
+    manual = tmp_path / "manual"
+    (manual / "deep").mkdir(parents=True)
+    (manual / "deep" / "a.md").write_text(MANUAL, encoding="utf-8")
+    (manual / "b.md").write_text("You dial a number.\n", encoding="utf-8")
+    out = tmp_path / "sentences.txt"
+    assert ran(script, monkeypatch, out, "--packages", tmp_path, "--manual", manual) == 0
+    assert out.read_text().splitlines()[3:] == [
+        "You dial a number.",
+        "How to Dial",
+        "Then the exchange answers ,it may take a while,, and you talk!",
+        "Code is left out:",
+        "Press the star key",
+    ]
+    assert ran(script, monkeypatch, out, "--packages", tmp_path, "--manual", tmp_path / "none") == 1
+    assert "none has no Markdown files (*.md) with sentences" in capsys.readouterr().err

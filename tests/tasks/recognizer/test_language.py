@@ -10,6 +10,7 @@ from wavejax.tasks.recognizer.language import (
     make_language_model,
     perplexity,
     read_language_model,
+    read_sentences,
     refuse_known,
     sentences_of,
 )
@@ -35,6 +36,17 @@ def test_held_out_sentences_are_left_out_and_long_ones_inside_of_others_too() ->
     assert found.unreadable == ("слово",)
     both = found + found
     assert (len(both.kept), both.held_out, len(both.unreadable)) == (4, 6, 2)
+
+
+def test_texts_share_no_six_words_in_a_row_with_what_is_held_out(tmp_path: Path) -> None:
+    said = "dial it now or hold the line it will be answered soon"
+    lines = ["Please hold the line: it will be there.", "It will be answered soon. Hold the line."]
+    path, held_out = tmp_path / "manual.txt", {tuple(said.split())}
+    path.write_text("\n".join(lines), encoding="utf-8")
+    assert [" ".join(words) for words in read_sentences(path, TEXT, held_out).kept] == [
+        "it will be answered soon hold the line"
+    ]
+    assert len(sentences_of(lines, TEXT, held_out).kept) == 2, "transcripts of one corpus may resemble each other"
 
 
 def test_a_mixture_knows_the_words_of_both() -> None:

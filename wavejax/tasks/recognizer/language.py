@@ -21,6 +21,9 @@ OWN_NAME = "language.arpa.xz"
 LONG = 4
 """Words of a held-out sentence that is looked for inside of longer ones, too; shorter ones are common elsewhere."""
 
+RUN = 6
+"""Words in a row that a text shares with no held-out sentence, since a recording may say several sentences."""
+
 _CHANCE = 100
 
 Words = tuple[str, ...]
@@ -44,15 +47,19 @@ class Sentences:
         )
 
 
-def sentences_of(lines: Iterable[str], text: TextSpec, without: Collection[Words] = frozenset()) -> Sentences:
+def sentences_of(
+    lines: Iterable[str], text: TextSpec, without: Collection[Words] = frozenset(), *, run: int = 0
+) -> Sentences:
     """Normalised sentences, without those of `without`, and without those that contain one of `LONG` words or more.
 
     Args:
         lines: a sentence each, as written; empty ones are no sentences.
         text: whose normaliser reads them, and whose symbols they must have.
         without: held-out sentences, normalised.
+        run: above 0: sentences that share so many words in a row with one of `without` are left out, too.
     """
     kept, unreadable, held_out = list[Words](), list[str](), 0
+    runs = _runs(without, run)
     for line in lines:
         try:
             said = text.normalize(line)
@@ -61,11 +68,17 @@ def sentences_of(lines: Iterable[str], text: TextSpec, without: Collection[Words
             unreadable.append(line)
             continue
         words = tuple(said.split())
-        if any(True for _ in known_in(words, without)):
+        if any(True for _ in known_in(words, without)) or not runs.isdisjoint(_runs([words], run)):
             held_out += 1
         elif words:
             kept.append(words)
     return Sentences(kept=tuple(kept), held_out=held_out, unreadable=tuple(unreadable))
+
+
+def _runs(sentences: Iterable[Words], length: int) -> set[Words]:
+    if not length:
+        return set()
+    return {words[first : first + length] for words in sentences for first in range(len(words) - length + 1)}
 
 
 def known_in(words: Words, sentences: Collection[Words]) -> Iterable[Words]:
@@ -79,8 +92,9 @@ def known_in(words: Words, sentences: Collection[Words]) -> Iterable[Words]:
 
 
 def read_sentences(path: Path, text: TextSpec, without: Collection[Words] = frozenset()) -> Sentences:
-    """Those of a text file with a sentence on each line. Raises SourceError where it cannot be read."""
-    return sentences_of(text_lines(read_text(path)), text, without)
+    """Those of a text file with a sentence on each line, without those that share `RUN` words in a row with one of
+    `without`. Raises SourceError where it cannot be read."""
+    return sentences_of(text_lines(read_text(path)), text, without, run=RUN)
 
 
 def read_texts(paths: Sequence[Path], text: TextSpec, without: Collection[Words] = frozenset()) -> Sentences:
