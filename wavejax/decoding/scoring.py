@@ -10,7 +10,7 @@ from wavejax.decoding.ngrams import END, LONGEST, START, UNKNOWN, NGrams
 from wavejax.text import TextError, TextSpec
 
 _WEIGHT = 0.7
-_WORD_BONUS = 2.0
+_WORD_BONUS = 1.0
 _NEW_WORD = -12.0
 
 _MOST_PROMISES = 500_000

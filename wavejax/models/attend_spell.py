@@ -164,10 +164,6 @@ class AttendSpell(nn.Module):
         heard, counts, _ = self.listener(features, num_frames, keys)
         return self.speller.memory(heard, counts)
 
-    def written(self, memory: Memory, labels: Int[Array, "batch labels"]) -> Float[Array, "batch written classes"]:
-        """Logits of each label of given texts and of their end, given the labels before."""
-        return self.speller.written(memory, labels)
-
     def initial_state(self, memory: Memory) -> State:
         """Before the first label."""
         return self.speller.initial_state(memory)

@@ -83,7 +83,7 @@ def test_words_count_in_a_beam() -> None:
     plain, other = words[0], next(each for each in words[1:] if each and each != words[0])
     ngrams = build_ngrams([other])
     assert product.transcribe(waveform, Search(width=6, ngrams=ngrams, weight=5.0)).text.split() == other != plain
-    assert product.searched(ngrams) == Search(ngrams=ngrams)
+    assert product.searched(ngrams) == Search(width=32, ngrams=ngrams)
     assert product.searched(None, 0) == GREEDY
 
 

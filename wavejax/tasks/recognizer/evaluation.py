@@ -74,8 +74,8 @@ class RecognitionOptions:
     with a sentence on each line. One that knows a sentence that is judged is refused; `wavejax language-model` makes
     one that does not."""
     beam: Annotated[int, Range(0, 1000)] = 0
-    """Also read everything with a beam that keeps this number of texts; by default with a language model (16), and
-    where a speller and CTC compare theirs (8)."""
+    """Also read everything with a beam that keeps this number of texts. By default 16 with a language model; where a
+    speller and CTC read together, 32 with one and 8 without."""
     lm_weight: Annotated[float, Range(0, 100)] = Search.weight
     """What the language model counts."""
     word_bonus: Annotated[float, Range(-100, 100)] = Search.word_bonus

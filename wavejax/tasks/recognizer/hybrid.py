@@ -30,7 +30,7 @@ from wavejax.types import AnyArray
 
 _CTC = 0.3
 """What CTC's log-probability of a text counts; the speller's counts the rest."""
-_LETTER = 0.5
+_LETTER = 1.0
 """Added for each letter: without it a text that leaves words out is often the best one."""
 _TRIED = 8
 """Letters that may follow a text: the speller's most probable ones."""
@@ -52,6 +52,7 @@ class HybridRecognizer(SpellingRecognizer):
     has_frames: ClassVar[bool] = True
     greedily: ClassVar[str] = Recognizer.greedily
     beam_width: ClassVar[int] = 8
+    word_beam_width: ClassVar[int] = 32
 
     @functools.cached_property
     def _read(self) -> Callable[[Any, Any, Any], Any]:
@@ -71,7 +72,7 @@ class HybridRecognizer(SpellingRecognizer):
         return jax.jit(begin, static_argnums=2)
 
     @functools.cached_property
-    def _advance(self) -> Callable[..., Any]:
+    def _joint_step(self) -> Callable[..., Any]:
         model = self.config.model.build()
 
         def advance(params: Any, memory: Any, heard: Any, state: Any, prefixes: Any, *given: Any) -> Any:
@@ -152,7 +153,7 @@ class HybridRecognizer(SpellingRecognizer):
         memory, state, prefixes = self._begin(one, heard, search.width)
 
         def advance(state: Any, rows: np.ndarray, columns: np.ndarray, last: np.ndarray) -> tuple[Any, Step]:
-            *state, step = self._advance(self._on_device, memory, heard, *state, rows, columns, last)
+            *state, step = self._joint_step(self._on_device, memory, heard, *state, rows, columns, last)
             return state, Step(*(np.asarray(each) for each in step))
 
         return joint_search(

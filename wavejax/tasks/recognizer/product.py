@@ -42,6 +42,8 @@ class Recognizer(Product[RecognizerConfig]):
     """What `transcribe_greedily` reads."""
     beam_width: ClassVar[int] = 0
     """Texts that a search compares where nothing else is asked; 0: none, unless there is a language model."""
+    word_beam_width: ClassVar[int] = Search.width
+    """The same with a language model or hot words."""
 
     @property
     def sample_rate(self) -> int:
@@ -73,7 +75,7 @@ class Recognizer(Product[RecognizerConfig]):
         `words` are the further fields of `Search`.
         """
         if width is None:
-            width = Search.width if ngrams is not None or words.get("hot_words") else self.beam_width
+            width = self.word_beam_width if ngrams is not None or words.get("hot_words") else self.beam_width
         return Search(width=width, ngrams=ngrams, **words) if width else GREEDY
 
     @functools.cached_property
