@@ -46,9 +46,9 @@ class Prefixes(NamedTuple):
         return _log(self.by_label[..., -1] + self.by_blank[..., -1]) + self.scale
 
 
-def no_labels(log_probs: Float[Array, "frames classes"], blank: int = 0) -> Prefixes:
-    """The empty text."""
-    by_blank = jnp.exp(jnp.cumsum(log_probs[:, blank]))
+def no_labels(probs: Float[Array, "frames classes"], blank: int = 0) -> Prefixes:
+    """The empty text, given the classes' probabilities."""
+    by_blank = jnp.cumprod(probs[:, blank])
     nothing = jnp.zeros((), by_blank.dtype)
     return Prefixes(jnp.zeros_like(by_blank), by_blank, nothing, nothing)
 

@@ -34,7 +34,6 @@ _LETTER = 1.0
 """Added for each letter: without it a text that leaves words out is often the best one."""
 _TRIED = 8
 """Letters that may follow a text: the speller's most probable ones."""
-_NEVER = -1e30
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -61,7 +60,7 @@ class HybridRecognizer(SpellingRecognizer):
 
     @functools.cached_property
     def _begin(self) -> Callable[..., Any]:
-        """(memory and state of one text, CTC's log-probabilities) -> both of `width` texts, and their prefixes."""
+        """(memory and state of one text, CTC's probabilities) -> both of `width` texts, and their prefixes."""
 
         def begin(one: Any, heard: Any, width: int) -> Any:
             repeated = jax.tree.map(lambda leaf: jnp.repeat(leaf, width, axis=0), one)
@@ -81,7 +80,7 @@ class HybridRecognizer(SpellingRecognizer):
             state = jax.tree.map(lambda leaf: leaf[rows], state)
             state, written, _ = model.apply({"params": params}, state, last, memory, method="advance")
             _, tried = lax.top_k(written.at[:, END].set(-jnp.inf), _TRIED)
-            longer = one_label_more(jnp.exp(heard), before, last, tried)
+            longer = one_label_more(heard, before, last, tried)
             by_speller = jnp.take_along_axis(written, tried, axis=1)
             added = (1 - _CTC) * by_speller + _CTC * (longer.begins - before.begins[:, None]) + _LETTER
             ending = (1 - _CTC) * written[:, END] + _CTC * (before.ends - before.begins)
@@ -147,9 +146,9 @@ class HybridRecognizer(SpellingRecognizer):
         padded[0, :count] = features
         one = self._listen(self._on_device, padded, np.asarray([count], np.int32))
         read = self._log_probs(features)
-        heard = np.full((int(config.model.build().output_frames(len(padded[0]))), read.shape[1]), _NEVER, np.float32)
-        heard[:, 0] = 0.0  # past the end there are blanks, which change nothing
-        heard[: len(read)] = read
+        heard = np.zeros((int(config.model.build().output_frames(len(padded[0]))), read.shape[1]), np.float32)
+        heard[:, END] = 1.0  # past the end there are blanks, which change nothing
+        heard[: len(read)] = np.exp(read)
         memory, state, prefixes = self._begin(one, heard, search.width)
 
         def advance(state: Any, rows: np.ndarray, columns: np.ndarray, last: np.ndarray) -> tuple[Any, Step]:
