@@ -56,7 +56,7 @@ def sentences_of(
         lines: a sentence each, as written; empty ones are no sentences.
         text: whose normaliser reads them, and whose symbols they must have.
         without: held-out sentences, normalised.
-        run: above 0: sentences that share so many words in a row with one of `without` are left out, too.
+        run: 0, or the number of words in a row that no sentence may share with one of `without`.
     """
     kept, unreadable, held_out = list[Words](), list[str](), 0
     runs = _runs(without, run)
