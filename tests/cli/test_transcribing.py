@@ -191,7 +191,7 @@ def test_a_language_model_in_the_folder_is_used_if_nothing_else_is_asked(
     assert f"{product.transcribe_greedily(waveform).text}\n" == greedy.out
     judged = run("evaluate", own, "--split", "validation", "--at-most", "1")
     assert judged.code == 0, judged.error
-    assert f"beam 16, {OWN_NAME}: weight 0.7, word bonus 2, new word -12" in judged.out
+    assert f"beam 16, {OWN_NAME}: weight 0.7, word bonus 1, new word -12" in judged.out
     tiny_corpus = embedded_corpus()
     held_out = max((tiny_corpus.entries[place].transcript for place in tiny_corpus.indices("validation")), key=len)
     lines.write_text(f"{held_out}\n")
@@ -231,7 +231,7 @@ def test_a_model_is_judged_with_a_language_model_and_on_another_voice(
     assert set(found["conditions"]) == {"room", "another voice: june"}
     assert set(found["others"]["beam 4, lines.txt"]) == {"recordings", "room", "another voice: june"}
     assert "another voice: june" in said.out
-    assert "beam 4, lines.txt: weight 0.7, word bonus 2, new word -12" in said.out
+    assert "beam 4, lines.txt: weight 0.7, word bonus 1, new word -12" in said.out
     lines.write_text("So be it, said the old king.\n")
     told = run(*given)
     assert (told.code, told.error.count("\n")) == (1, 1)
