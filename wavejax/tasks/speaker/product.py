@@ -5,6 +5,7 @@ import functools
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Protocol, SupportsIndex, runtime_checkable
 
 import jax
@@ -147,7 +148,7 @@ class Speaker(Product[VoiceConfig]):
                 pass
 
     @functools.cached_property
-    def _opening(self) -> threading.Lock:
+    def _opening(self) -> AbstractContextManager[bool]:
         """Held while the vocoder is made ready."""
         return threading.Lock()
 
