@@ -83,6 +83,18 @@ def test_a_wide_search_finds_the_best_texts_of_both_and_of_a_scorer(seed: int, s
     assert narrow[0].score == pytest.approx(expected[narrow[0].labels])
 
 
+def test_a_text_that_ctc_cannot_read_is_none_whatever_ctc_counts() -> None:
+    log_probs = lattice(np.random.default_rng(5), 2, 3)
+    whole = both(2, log_probs, 8)
+
+    def advance(*given: Any) -> tuple[list, Step]:
+        texts, step = whole(*given)
+        return texts, Step(step.labels, 0.3 * step.added, 0.3 * step.ending)
+
+    found = joint_search([None] * 8, advance, width=8, longest=2, num_best=20)
+    assert {each.labels for each in found} == set(all_texts(log_probs)), "(1, 1) needs three frames"
+
+
 def added(scorer: WordScorer, labels: tuple[int, ...]) -> float:
     state, total = scorer.start(), 0.0
     for label in labels:

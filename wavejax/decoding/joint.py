@@ -20,6 +20,8 @@ from wavejax.decoding.beam import Hypothesis, Scorer
 
 _NEVER = -1e30
 """Natural log of a probability of 0 that stays finite in sums."""
+_IMPOSSIBLE = _NEVER / 1000
+"""What is below it holds such a logarithm, whatever that counts."""
 _HOPELESS = 6.0
 """Nats that the best text lies below the best one that has ended, at least, when the search ends."""
 
@@ -172,7 +174,7 @@ def _longer(texts: list[_Text], step: Step, scorer: Scorer | None, width: int) -
     for row, text in enumerate(texts):
         for column, (label, more) in enumerate(zip(step.labels[row].tolist(), step.added[row].tolist(), strict=True)):
             log_prob = text.log_prob + more
-            if log_prob <= _NEVER / 2 or not math.isfinite(log_prob):
+            if log_prob < _IMPOSSIBLE or not math.isfinite(log_prob):
                 continue  # more labels than CTC has frames for
             state, added = (None, 0.0) if scorer is None else scorer.extend(text.state, label)
             added += text.added
