@@ -59,7 +59,7 @@ def sentences_of(
         run: 0, or the number of words in a row that no sentence may share with one of `without`.
     """
     kept, unreadable, held_out = list[Words](), list[str](), 0
-    runs = _runs(without, run)
+    runs = runs_of(without, run)
     for line in lines:
         try:
             said = text.normalize(line)
@@ -68,14 +68,15 @@ def sentences_of(
             unreadable.append(line)
             continue
         words = tuple(said.split())
-        if any(True for _ in known_in(words, without)) or not runs.isdisjoint(_runs([words], run)):
+        if any(True for _ in known_in(words, without)) or not runs.isdisjoint(runs_of([words], run)):
             held_out += 1
         elif words:
             kept.append(words)
     return Sentences(kept=tuple(kept), held_out=held_out, unreadable=tuple(unreadable))
 
 
-def _runs(sentences: Iterable[Words], length: int) -> set[Words]:
+def runs_of(sentences: Iterable[Words], length: int) -> set[Words]:
+    """All runs of `length` words in sentences; none where it is 0."""
     if not length:
         return set()
     return {words[first : first + length] for words in sentences for first in range(len(words) - length + 1)}
