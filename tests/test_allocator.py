@@ -41,7 +41,7 @@ def test_what_was_freed_is_not_asked_of_the_system_again():
 
 HUGE = """
 from wavejax.allocator import keep_freed_memory
-keep_freed_memory()
+keep_freed_memory(one_heap=False)
 large = bytearray(2**27)
 heap = False
 for line in open("/proc/self/smaps"):

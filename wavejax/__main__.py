@@ -7,7 +7,8 @@ from wavejax import allocator, interruption
 
 def main() -> int:
     """Runs the command line of this process; from here on Ctrl-C ends it cleanly, also while it is being imported."""
-    allocator.keep_freed_memory()  # first: a thread that runs already may have a heap of its own
+    # First: a thread that runs already may have a heap of its own.
+    allocator.keep_freed_memory(one_heap=sys.argv[1:2] == ["train"])
     interruption.install()
     from wavejax.cli.main import main as run
 

@@ -10,8 +10,8 @@ import sys
 
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
 """Parameters of glibc's mallopt, from its malloc.h."""
-_SETTINGS = {_ARENA_MAX: 1, _MMAP_MAX: 0, _TRIM_THRESHOLD: -1}
-"""One heap, large blocks in it too, and never made smaller."""
+_SETTINGS = {_MMAP_MAX: 0, _TRIM_THRESHOLD: -1}
+"""Large blocks are in the heap too, and it is never made smaller."""
 VARIABLES = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
 """Beginnings of environment variables by which users say themselves how memory is allocated."""
 _MADV_HUGEPAGE = 14
@@ -20,12 +20,16 @@ _HUGE_PAGE = 2**21
 _kept = [False]
 
 
-def keep_freed_memory() -> bool:
+def keep_freed_memory(*, one_heap: bool = True) -> bool:
     """Let this process keep what it has freed, for what it allocates next. Call it before JAX is imported.
 
-    A thread that runs already may have a heap of its own, from which large blocks go back as before.
+    A thread that has a heap of its own gives large blocks back as before.
 
     The process then holds as much memory as it needed at its peak, and somewhat more where holes are left in its heap.
+
+    Args:
+        one_heap: no thread gets a heap of its own: for a training, whose threads allocate large arrays. The many small
+            buffers of fast synthesis then lie apart, and it may be slower.
 
     Returns:
         Whether it does: False without glibc, and where one of the environment's `VARIABLES` is set.
@@ -35,7 +39,8 @@ def keep_freed_memory() -> bool:
     library = ctypes.CDLL(None)
     if not hasattr(library, "mallopt") or not hasattr(library, "gnu_get_libc_version"):
         return False
-    done = [library.mallopt(parameter, value) == 1 for parameter, value in _SETTINGS.items()]
+    settings = {**_SETTINGS, **({_ARENA_MAX: 1} if one_heap else {})}
+    done = [library.mallopt(parameter, value) == 1 for parameter, value in settings.items()]
     _kept[0] = all(done)
     if _kept[0]:
         _ask_for_huge_pages(library)

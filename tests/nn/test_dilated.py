@@ -1,5 +1,7 @@
 """Dilated convolutions are the compiler's own, whatever form they take, and so are their gradients."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,8 +12,9 @@ from wavejax.nn.dilated import convolve_dilated
 
 RNG = np.random.default_rng(0)
 NEIGHBOURS = ((2, 345, 8), (7, 8, 8))
-IN_PARTS = ((2, 345, 16), (7, 16, 16))
+LONG_ROWS = ((2, 345, 16), (7, 16, 16))
 HALVES = ((2, 300, 32), (7, 32, 32))
+QUARTERS = ((2, 300, 32), (9, 32, 32))
 
 
 def drawn(*shapes):
@@ -37,8 +40,9 @@ def compilers(x, kernel, dilation, edges):
     ("shape", "kernel"),
     [
         NEIGHBOURS,
-        IN_PARTS,
+        LONG_ROWS,
         HALVES,
+        QUARTERS,
         ((1, 331, 8), (3, 8, 16)),
         ((1, 364, 16), (11, 16, 8)),
         ((1, 364, 9), (5, 9, 1)),
@@ -64,8 +68,9 @@ def test_values_and_gradients_are_the_compilers(shape, kernel, dilation, edges) 
     ("shapes", "dtype", "dilation", "convolutions", "products"),
     [
         (NEIGHBOURS, jnp.float32, 3, 0, 1),
-        (IN_PARTS, jnp.float32, 2, 0, 2),
-        (HALVES, jnp.float32, 3, 9, 0),
+        (LONG_ROWS, jnp.float32, 2, 1, 0),
+        (HALVES, jnp.float32, 3, 3, 3),
+        (QUARTERS, jnp.float32, 3, 9, 9),
         (HALVES, jnp.float32, 2, 1, 0),
         (HALVES, jnp.bfloat16, 3, 1, 0),
     ],
@@ -77,9 +82,12 @@ def test_each_form_is_taken_where_it_is_meant(shapes, dtype, dilation, convoluti
     assert (text.count("stablehlo.convolution"), text.count("stablehlo.dot_general")) == (convolutions, products)
 
 
-@pytest.mark.parametrize("shapes", [NEIGHBOURS, IN_PARTS, HALVES])
 @pytest.mark.parametrize("dilation", [1, 3])
-@pytest.mark.parametrize("length", [40, 120, 200, 300])
+@pytest.mark.parametrize(
+    ("shapes", "length"),
+    # The compiler's own convolution, which shorter sequences have, does not always do this with 9 taps.
+    [*itertools.product((NEIGHBOURS, LONG_ROWS, HALVES), (40, 120, 200, 300)), (QUARTERS, 300)],
+)
 def test_a_row_alone_is_the_row_of_a_batch_bit_for_bit(shapes, dilation, length) -> None:
     x, weights = drawn((5, length, shapes[0][2]), shapes[1])
     convolved = jax.jit(lambda x: convolve_dilated(x, weights, dilation))

@@ -67,7 +67,8 @@ TRACEBACK = "WAVEJAX_TRACEBACK"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (default: this process's) and return its exit code."""
     if arguments is None:
-        allocator.keep_freed_memory()  # first: a thread that runs already may have a heap of its own
+        # First: a thread that runs already may have a heap of its own.
+        allocator.keep_freed_memory(one_heap=sys.argv[1:2] == ["train"])
         interruption.install()
         _say_every_name()
     with terminal.guarded():
