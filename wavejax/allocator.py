@@ -28,8 +28,8 @@ def keep_freed_memory(*, one_heap: bool = True) -> bool:
     The process then holds as much memory as it needed at its peak, and somewhat more where holes are left in its heap.
 
     Args:
-        one_heap: no thread gets a heap of its own: for a training, whose threads allocate large arrays. The many small
-            buffers of fast synthesis then lie apart, and it may be slower.
+        one_heap: no thread gets a heap of its own. A training wants it: its threads allocate large arrays. Synthesis
+            was slower with it (docs/results.md).
 
     Returns:
         Whether it does: False without glibc, and where one of the environment's `VARIABLES` is set.

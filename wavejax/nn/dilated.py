@@ -145,9 +145,7 @@ def _by_halves(x: Array, kernel: Array, dilation: int, reach: int, precision: An
         computed `half` places later than the odd ones.
         """
         if levels == 0:
-            mix = mix[: max(np.flatnonzero(mix.any(axis=1)), default=-1) + 1]
-            if not len(mix):
-                return jnp.zeros((x.shape[0], count, outputs), x.dtype)
+            mix = mix[: np.flatnonzero(mix.any(axis=1))[-1] + 1]
             mixed = jnp.matmul(mix, flat, precision=precision).reshape(len(mix), inputs, outputs)
             return _compilers(x[:, : count + (len(mix) - 1) * dilation], mixed, dilation, 0, precision)
         mix = np.pad(mix, ((0, len(mix) % 2), (0, 0)))
@@ -166,7 +164,7 @@ def _by_halves(x: Array, kernel: Array, dilation: int, reach: int, precision: An
 
 
 def _places_for(count: int, taps: int, dilation: int, levels: int) -> int:
-    """Of the sequence that `_by_halves` reads for so many outputs."""
+    """The length of the sequence that `_by_halves` reads for `count` outputs."""
     if levels == 0:
         return count + (taps - 1) * dilation
     half, places = (dilation - 1) // 2, -(-count // 2)
