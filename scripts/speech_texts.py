@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +87,10 @@ def sentences_in(files: Sequence[Path], corpora: Sequence[str], seed: int) -> It
         words for each in corpora for words in corpus_sentences(open_transcripts(each), spec, HELD_OUT_SPLITS).kept
     )
     random.Random(seed).shuffle(lines)
+    return _new_sentences(lines, held_out)
+
+
+def _new_sentences(lines: Iterable[str], held_out: frozenset[tuple[str, ...]]) -> Iterator[Sentence]:
     seen: set[str] = set()
     for line in lines:
         sentence = read(line, fewest=1)
