@@ -109,7 +109,7 @@ def _compilers(x: Array, kernel: Array, dilation: int, reach: int, precision: An
 def _by_neighbours(x: Array, kernel: Array, dilation: int, reach: int, precision: Any) -> Array:
     """Neighbours are one place: of the places that are `dilation` apart, which are sequences of their own."""
     (batch, length, inputs), (taps, _, outputs) = x.shape, kernel.shape
-    joined = max(2, _FEW.start * 2 // outputs)
+    joined = max(2, _FEW.start * 2 // outputs)  # one output: sixteen neighbours
     count = length + 2 * reach - (taps - 1) * dilation
     steps, places = -(-(taps + joined - 1) // joined), -(-count // (joined * dilation))
     rows = places + steps - 1
